@@ -1,0 +1,98 @@
+//! Accounts as the rest of the program sees them: complete, checked, typed.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+
+use crate::deliver::Spec;
+
+/// One account: a maildrop, how to reach it, and what to do with its mail.
+#[derive(Debug, Clone)]
+pub struct Account {
+    /// What the person calls it; for `--url`, `user@host`.
+    pub name: String,
+    /// The server's host name or address, as written.
+    pub host: String,
+    /// The TCP port.
+    pub port: u16,
+    /// The user's name at the server.
+    pub user: String,
+    /// How the connection is protected.
+    pub tls: Tls,
+    /// Extra trusted roots, PEM.
+    pub ca_file: Option<PathBuf>,
+    /// Where the password comes from.
+    pub secret: SecretSource,
+    /// Which ways to log in are allowed.
+    pub auth: Auth,
+    /// Whether a password may cross a connection without TLS.
+    pub allow_cleartext_password: bool,
+    /// Where messages go; each destination gets every message once. Never empty, none twice.
+    pub deliver: Vec<Spec>,
+    /// What happens on the server to messages that are stored.
+    pub leave_on_server: Retention,
+    /// The longest silence of the server.
+    pub timeout: Duration,
+}
+
+/// How a connection is protected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tls {
+    /// TLS from the first byte (RFC 8314), port 995.
+    Implicit,
+    /// STLS (RFC 2595), required, port 110.
+    StartTls,
+    /// Not at all, port 110.
+    None,
+}
+
+impl Tls {
+    /// The port that is usual for it.
+    #[must_use]
+    pub fn default_port(self) -> u16 {
+        match self {
+            Tls::Implicit => 995,
+            Tls::StartTls | Tls::None => 110,
+        }
+    }
+}
+
+/// Where a password comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretSource {
+    /// The desktop's key ring; on a terminal, a prompt where it has none.
+    Keyring,
+    /// The first line of a file that nobody else can read.
+    File(PathBuf),
+    /// The first line a command prints.
+    Command(String),
+    /// An environment variable.
+    Variable(String),
+    /// A prompt on the terminal.
+    Prompt,
+}
+
+/// Which way to log in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Auth {
+    /// The best the server offers that is safe on this connection.
+    Auto,
+    /// USER and PASS (RFC 1939).
+    User,
+    /// SASL PLAIN (RFC 4616).
+    Plain,
+    /// APOP (RFC 1939).
+    Apop,
+}
+
+/// What happens on the server to messages that are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retention {
+    /// They stay.
+    Always,
+    /// They are deleted in the session that stored them.
+    Never,
+    /// They are deleted so long after they were stored here.
+    For(SignedDuration),
+}

@@ -1,0 +1,3 @@
+//! The protocol, without a socket: bytes in, events out.
+
+pub mod limits;

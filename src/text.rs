@@ -1,0 +1,87 @@
+//! Text from outside, made safe to show: nothing that a server, a message or a file name says
+//! reaches a terminal, a log or an error message except through [`Foreign`].
+
+use std::fmt;
+
+/// The longest piece of foreign text that is shown, in characters; the rest is cut and marked.
+pub const SHOWN_CHARACTERS: usize = 200;
+
+/// Bytes from outside. Displays as text in which control characters, invalid UTF-8 and characters
+/// that change the direction of writing are escaped (`\r`, `\x1b`, `\u{202e}`), cut after
+/// [`SHOWN_CHARACTERS`].
+#[derive(Clone, Copy)]
+pub struct Foreign<'a>(pub &'a [u8]);
+
+impl fmt::Display for Foreign<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut left = SHOWN_CHARACTERS;
+        for chunk in self.0.utf8_chunks() {
+            for character in chunk.valid().chars() {
+                if left == 0 {
+                    return f.write_str("…");
+                }
+                left -= 1;
+                show(character, f)?;
+            }
+            for byte in chunk.invalid() {
+                if left == 0 {
+                    return f.write_str("…");
+                }
+                left -= 1;
+                write!(f, "\\x{byte:02x}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Foreign<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "«{self}»")
+    }
+}
+
+fn show(character: char, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match character {
+        '\t' => f.write_str("\\t"),
+        '\r' => f.write_str("\\r"),
+        '\n' => f.write_str("\\n"),
+        '\u{0}'..='\u{1f}' | '\u{7f}' => write!(f, "\\x{:02x}", u32::from(character)),
+        '\u{80}'..='\u{9f}' => write!(f, "\\u{{{:x}}}", u32::from(character)),
+        _ if turns_the_line(character) => write!(f, "\\u{{{:x}}}", u32::from(character)),
+        _ => write!(f, "{character}"),
+    }
+}
+
+/// Unicode's line separators and the format characters that reorder or hide what stands around them.
+fn turns_the_line(character: char) -> bool {
+    matches!(character,
+        '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+        | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_what_a_terminal_would_obey() {
+        let bell = Foreign(b"\x1b]0;owned\x07 \x9b31m caf\xc3\xa9 \xe2\x80\xae\r\n");
+        assert_eq!(
+            bell.to_string(),
+            "\\x1b]0;owned\\x07 \\x9b31m café \\u{202e}\\r\\n"
+        );
+    }
+
+    #[test]
+    fn escapes_c1_controls_in_utf8_form() {
+        assert_eq!(Foreign("\u{9b}2J".as_bytes()).to_string(), "\\u{9b}2J");
+    }
+
+    #[test]
+    fn cuts_long_text_and_says_so() {
+        let shown = Foreign(&[b'a'; 1000]).to_string();
+        assert_eq!(shown.chars().count(), SHOWN_CHARACTERS + 1);
+        assert!(shown.ends_with('…'));
+    }
+}
