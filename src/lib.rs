@@ -25,5 +25,6 @@ pub mod environment;
 pub mod error;
 pub mod mail;
 pub mod monitor;
+pub mod plan;
 pub mod pop3;
 pub mod text;

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use jiff::SignedDuration;
+
 use crate::text::Foreign;
 
 /// The number a message has in one session, from 1 (RFC 1939 section 4). Means nothing in the next.
@@ -134,6 +136,17 @@ pub struct Listed {
     pub uid: Option<UniqueId>,
     /// Its size by LIST, in octets with CRLF counted as two; a hint. None where LIST was not asked.
     pub octets: Option<u64>,
+}
+
+/// What happens on the server to messages that are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retention {
+    /// They stay.
+    Always,
+    /// They are deleted in the session that stored them.
+    Never,
+    /// They are deleted so long after they were stored here.
+    For(SignedDuration),
 }
 
 /// The exact place a message was given in a destination, so that it can be found again after a crash.

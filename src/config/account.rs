@@ -3,9 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use jiff::SignedDuration;
-
 use crate::deliver::Spec;
+use crate::mail::Retention;
 
 /// One account: a maildrop, how to reach it, and what to do with its mail.
 #[derive(Debug, Clone)]
@@ -84,15 +83,4 @@ pub enum Auth {
     Plain,
     /// APOP (RFC 1939).
     Apop,
-}
-
-/// What happens on the server to messages that are stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Retention {
-    /// They stay.
-    Always,
-    /// They are deleted in the session that stored them.
-    Never,
-    /// They are deleted so long after they were stored here.
-    For(SignedDuration),
 }

@@ -2,4 +2,4 @@
 
 mod account;
 
-pub use account::{Account, Auth, Retention, SecretSource, Tls};
+pub use account::{Account, Auth, SecretSource, Tls};
