@@ -1,6 +1,7 @@
 //! What a server may make us hold. Everything it controls has a limit here, with a name.
 
-/// A status line or a line of a listing, without its line end. Lines inside messages have no limit: they stream through.
+/// A status line or a line of a listing, without its line end. Lines inside messages have no limit:
+/// they stream through.
 pub const LINE: usize = 64 * 1024;
 
 /// A unique-id (RFC 1939 says 70; real servers exceed it).
@@ -17,3 +18,22 @@ pub const CHALLENGES: usize = 8;
 
 /// A command line, CRLF included (RFC 2449 section 4). SASL responses may be longer.
 pub const COMMAND: usize = 255;
+
+/// A piece of foreign text that an error keeps.
+pub const EXCERPT: usize = 1024;
+
+/// All unique-ids of a maildrop together: 134 octets each if there were [`MESSAGES`] of them.
+pub const UNIQUE_IDS: usize = 128 * 1024 * 1024;
+
+/// SASL mechanisms that are remembered of a server's list.
+pub const MECHANISMS: usize = 64;
+
+/// What a server says about itself (IMPLEMENTATION, RFC 2449 section 6.9); the rest is cut.
+pub const IMPLEMENTATION: usize = 256;
+
+/// The stamp in a greeting, angle brackets included; a longer one is not used for APOP.
+pub const STAMP: usize = 512;
+
+/// The size of a message by LIST: 8 TiB. A larger one is taken for unknown, and so the sizes of
+/// [`MESSAGES`] can be added.
+pub const MESSAGE_OCTETS: u64 = 1 << 43;

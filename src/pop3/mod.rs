@@ -1,3 +1,77 @@
 //! The protocol, without a socket: bytes in, events out.
+//!
+//! Knows no socket, file, account or clock. A session is driven like this (RFC 1939 section 3):
+//!
+//! ```text
+//!   we                                                      the server
+//!   ──────────────────────────────────────────────────────────────────────────────────
+//!   AUTHORIZATION                              ←  Greeting   +OK ready <stamp@host>
+//!     Capa                                     →
+//!                                              ←  Listing    +OK, entries          Capabilities
+//!     Stls                                     →
+//!                                              ←  Line       +OK     then TLS, and Capa again
+//!     login::methods: which ways, in which order
+//!       Plain   Auth, Respond …                →             driven by sasl::Exchange
+//!                                              ←  Challenge  + …, at last +OK
+//!       User    User, then Pass                →
+//!       Apop    Apop                           →
+//!                                              ←  Line       +OK
+//!   TRANSACTION
+//!     Capa Stat Uidl List                      →
+//!                                              ←  Listing    +OK, entries          Uids, Sizes → Listing
+//!     Retr Retr Retr …                         →
+//!                                              ←  Message    +OK, text             Decoder
+//!     Dele Dele …                              →
+//!                                              ←  Line       +OK
+//!     Quit                                     →
+//!   UPDATE                                     ←  Line       +OK     what was marked is deleted
+//! ```
+//!
+//! [`Command::encode`] makes every line that is sent, and [`Receiver::receive`] takes everything apart
+//! that comes: it holds the [`Shape`] of each answer that is still to come, in the order of the
+//! commands, so commands may be in flight by the hundred.
+//!
+//! A server repeats what it likes, a password too. What is kept of its words, in an [`Excerpt`] or a
+//! [`Reply`], is looked through for secrets by whoever shows it.
 
+pub mod apop;
+mod capability;
+mod command;
+mod dialect;
+mod excerpt;
 pub mod limits;
+mod listing;
+pub mod login;
+mod multiline;
+mod receiver;
+mod reply;
+pub mod sasl;
+
+pub use capability::{Capabilities, Expire, TooManyCapabilities};
+pub use command::{Command, Unsendable};
+pub use dialect::Dialect;
+pub use excerpt::Excerpt;
+pub use listing::{
+    BadListing, Disagreement, Listing, Sizes, Stat, Uids, merge, parse_stat, parse_uid,
+};
+pub use multiline::{Decoder, Progress};
+pub use receiver::{Event, Receiver, Shape, Violation};
+pub use reply::{Reply, ResponseCode, Status, says_busy};
+
+/// What follows a prefix whose letter case does not matter.
+fn without_prefix<'a>(bytes: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
+    let (head, rest) = bytes.split_at_checked(prefix.len())?;
+    head.eq_ignore_ascii_case(prefix).then_some(rest)
+}
+
+/// Digits and nothing else, as a number; `u64::MAX` where it is larger.
+fn decimal(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let add = |sum: u64, digit: &u8| {
+        sum.saturating_mul(10)
+            .saturating_add(u64::from(digit - b'0'))
+    };
+    Some(digits.iter().fold(0, add))
+}

@@ -1,0 +1,69 @@
+//! SASL (RFC 4422) as POP3 carries it (RFC 5034), without a socket.
+//!
+//! A [`Mechanism`] makes responses out of challenges and knows nothing of POP3; an [`Exchange`]
+//! carries it through AUTH: base64, the initial response and the form without it, cancelling, and
+//! what servers do differently.
+
+mod exchange;
+mod plain;
+
+use std::borrow::Cow;
+
+use zeroize::Zeroizing;
+
+use super::Excerpt;
+use super::limits;
+
+pub use exchange::{Exchange, Next};
+pub use plain::Plain;
+
+/// One run of a SASL mechanism with one set of credentials.
+pub trait Mechanism {
+    /// Its name as the server lists it, in upper case.
+    fn name(&self) -> &'static str;
+
+    /// What the client says before the server does; none where the server speaks first. Asked once,
+    /// at the beginning.
+    fn initial(&mut self) -> Option<Zeroizing<Vec<u8>>>;
+
+    /// The response to a challenge. The empty challenge that asks for the initial response does not
+    /// come here.
+    ///
+    /// # Errors
+    ///
+    /// The mechanism has no response to this; the exchange is then cancelled.
+    fn respond(&mut self, challenge: &[u8]) -> Result<Zeroizing<Vec<u8>>, Refused>;
+
+    /// The server says that the login succeeded. A mechanism that proves the server to the client
+    /// says no unless that proof was given.
+    ///
+    /// # Errors
+    ///
+    /// The server did not prove what it had to; it must not be trusted.
+    fn accept(&self) -> Result<(), Refused>;
+}
+
+/// Why the client broke an exchange off.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// A challenge that cannot be decoded (RFC 5034 section 4).
+    #[error("the server's challenge is not base64: «{0}»")]
+    NotBase64(Excerpt),
+    /// Something else where the server had to ask for the initial response.
+    #[error("the server put a question where {mechanism} has none: «{challenge}»")]
+    Unexpected {
+        /// The mechanism's name.
+        mechanism: &'static str,
+        /// The challenge, decoded.
+        challenge: Excerpt,
+    },
+    /// More than [`limits::CHALLENGES`].
+    #[error("the server put more than {} challenges", limits::CHALLENGES)]
+    TooManyChallenges,
+    /// `+OK` to the line that cancels the exchange.
+    #[error("the server answered +OK to the cancelled login")]
+    NotCancelled,
+    /// What a mechanism says about it: a clause; the server's words in it are escaped.
+    #[error("{0}")]
+    Mechanism(Cow<'static, str>),
+}
