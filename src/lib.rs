@@ -25,6 +25,7 @@ pub mod environment;
 pub mod error;
 pub mod mail;
 pub mod monitor;
+pub mod net;
 pub mod plan;
 pub mod pop3;
 pub mod text;

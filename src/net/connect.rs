@@ -1,0 +1,265 @@
+//! From a host's addresses to a connection: whichever answers first.
+
+use std::fmt::Write;
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use crate::error::{Failure, Kind, OrFail, Result};
+use crate::text::Foreign;
+
+use super::cancel::{Canceller, Unheard, stopped};
+use super::deadline::{Deadline, Seconds};
+
+/// How long an address is tried alone before the next one is tried beside it (RFC 8305 section 5).
+const HEAD_START: Duration = Duration::from_millis(250);
+
+/// The most addresses that are tried; a name server could give any number.
+pub const ADDRESSES: usize = 32;
+
+/// Opens a TCP connection to a host at one of its addresses. All are tried in their order: the next one
+/// as soon as one fails, or beside those that keep silent, so that a dead address costs a moment and
+/// never the whole `limit`. The connection sends small packets at once (no Nagle).
+///
+/// # Errors
+///
+/// - [`Kind::Unreachable`]: none of the addresses can be connected to.
+/// - [`Kind::Temporary`]: some kept silent until `limit`, and the others failed; or cancelled.
+pub fn connect(
+    host: &str,
+    addresses: &[SocketAddr],
+    limit: Duration,
+    canceller: &Canceller,
+) -> Result<TcpStream> {
+    let addresses = &addresses[..addresses.len().min(ADDRESSES)];
+    let deadline = Deadline::after(limit);
+    // However short the limit, the last address has half of it.
+    let head_start = HEAD_START.min(deadline.share(2 * addresses.len()));
+    let (report, news) = mpsc::channel();
+    let mut untried = addresses.iter();
+    let mut attempts = Attempts {
+        host,
+        addresses,
+        refusals: Vec::new(),
+    };
+    loop {
+        if let Some(&address) = untried.next() {
+            attempt(address, deadline.left(), report.clone())?;
+        }
+        if attempts.refusals.len() == addresses.len() {
+            return Err(attempts.unreachable(limit));
+        }
+        let patience = match untried.len() {
+            0 => deadline.left(),
+            _ => deadline.left().min(head_start),
+        };
+        match canceller.receive(&news, patience) {
+            Ok((_, Ok(connection))) => return Ok(connection),
+            Ok((address, Err(error))) => attempts.refusals.push((address, error)),
+            Err(Unheard::Cancelled) => return Err(attempts.stopped()),
+            Err(_) if deadline.left().is_zero() => return Err(attempts.timed_out(limit)),
+            Err(_) => {}
+        }
+    }
+}
+
+type Outcome = (SocketAddr, io::Result<TcpStream>);
+
+/// Tries one address in a thread, which may be left behind: its connection, if it still gets one, is then closed.
+fn attempt(address: SocketAddr, limit: Duration, report: mpsc::Sender<Outcome>) -> Result<()> {
+    // A limit of zero is refused as nonsense; the deadline is watched elsewhere.
+    let limit = limit.max(Duration::from_millis(1));
+    thread::Builder::new()
+        .name("connect".into())
+        .spawn(move || {
+            let outcome = TcpStream::connect_timeout(&address, limit).and_then(|connection| {
+                connection.set_nodelay(true)?;
+                Ok(connection)
+            });
+            let _ = report.send((address, outcome));
+        })
+        .or_fail(Kind::Temporary, || "cannot start a thread")?;
+    Ok(())
+}
+
+/// What came of the addresses so far.
+struct Attempts<'a> {
+    host: &'a str,
+    addresses: &'a [SocketAddr],
+    refusals: Vec<(SocketAddr, io::Error)>,
+}
+
+impl Attempts<'_> {
+    fn unreachable(&self, limit: Duration) -> Failure {
+        let timed_out = |(_, error): &(_, io::Error)| error.kind() == io::ErrorKind::TimedOut;
+        if self.refusals.iter().any(timed_out) {
+            return self.timed_out(limit);
+        }
+        let failure = Failure::new(
+            Kind::Unreachable,
+            format!("cannot connect to {}{}", self.target(), self.reasons()),
+        );
+        let refused =
+            |(_, error): &(_, io::Error)| error.kind() == io::ErrorKind::ConnectionRefused;
+        if self.refusals.iter().any(refused) {
+            failure.hint(
+                "Nothing listens there: check host and port. POP3 with TLS from the first byte is \
+                 usually at port 995, with STLS or without TLS at 110.",
+            )
+        } else {
+            failure.hint("Check this machine's network, and that the host is the right one.")
+        }
+    }
+
+    fn timed_out(&self, limit: Duration) -> Failure {
+        Failure::new(
+            Kind::Temporary,
+            format!(
+                "timed out: no answer from {} within {} (waiting for the connection){}",
+                self.target(),
+                Seconds(limit),
+                self.reasons()
+            ),
+        )
+        .hint("Check host and port, and whether a firewall is in between; or try again later.")
+    }
+
+    fn stopped(&self) -> Failure {
+        stopped(&format!("connecting to {}", self.target()))
+    }
+
+    fn target(&self) -> String {
+        let host = Foreign(self.host.as_bytes());
+        match self.addresses.first() {
+            Some(address) => format!("{host} port {}", address.port()),
+            None => host.to_string(),
+        }
+    }
+
+    /// What became of each address, in the order they were tried: `: 192.0.2.1 refused, 192.0.2.2 did not answer`.
+    fn reasons(&self) -> String {
+        let mut text = String::new();
+        for address in self.addresses {
+            let error = self.refusals.iter().find(|(tried, _)| tried == address);
+            let reason = error.map_or("did not answer".into(), |(_, error)| in_words(error));
+            let mark = if text.is_empty() { ':' } else { ',' };
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{mark} {} {reason}", address.ip());
+        }
+        text
+    }
+}
+
+fn in_words(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => "refused".into(),
+        io::ErrorKind::TimedOut => "did not answer".into(),
+        io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => {
+            "cannot be reached from here".into()
+        }
+        _ => format!("failed ({error})"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::testing::{AMPLE, closed_port, silent_port};
+    use std::net::{Ipv4Addr, TcpListener};
+    use std::time::Instant;
+
+    fn listener() -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        (listener, address)
+    }
+
+    fn connected(addresses: &[SocketAddr], limit: Duration) -> Result<TcpStream> {
+        connect("pop.example.com", addresses, limit, &Canceller::new())
+    }
+
+    #[test]
+    fn a_refusing_address_leads_to_the_next() {
+        let (_listener, good) = listener();
+        let closed = closed_port(Ipv4Addr::new(127, 0, 0, 2));
+        let connection = connected(&[closed.address, good], AMPLE).unwrap();
+        assert_eq!(connection.peer_addr().unwrap(), good);
+        assert!(connection.nodelay().unwrap());
+    }
+
+    #[test]
+    fn a_silent_address_does_not_use_up_the_time_of_the_next() {
+        let silent = silent_port();
+        let (_listener, good) = listener();
+        let begun = Instant::now();
+        let connection = connected(&[silent.address, good], AMPLE).unwrap();
+        assert_eq!(connection.peer_addr().unwrap(), good);
+        assert!(begun.elapsed() < AMPLE / 2);
+    }
+
+    #[test]
+    fn nothing_listening_names_host_port_and_every_address() {
+        let closed = closed_port(Ipv4Addr::new(127, 0, 0, 2));
+        let first = closed.address;
+        let second = SocketAddr::from((Ipv4Addr::new(127, 0, 0, 3), first.port()));
+        let failure = connected(&[first, second], AMPLE).unwrap_err();
+        assert_eq!(failure.kind(), Kind::Unreachable);
+        assert_eq!(
+            failure.message(),
+            format!(
+                "cannot connect to pop.example.com port {}: 127.0.0.2 refused, 127.0.0.3 refused",
+                first.port()
+            )
+        );
+        assert!(failure.hints()[0].contains("995"));
+    }
+
+    #[test]
+    fn silence_everywhere_ends_at_the_limit() {
+        let silent = silent_port();
+        let failure = connected(&[silent.address], Duration::from_millis(100)).unwrap_err();
+        assert_eq!(failure.kind(), Kind::Temporary);
+        assert_eq!(
+            failure.message(),
+            format!(
+                "timed out: no answer from pop.example.com port {} within 0.1 s \
+                 (waiting for the connection): 127.0.0.1 did not answer",
+                silent.address.port()
+            )
+        );
+    }
+
+    #[test]
+    fn a_silent_address_is_named_beside_one_that_refused() {
+        let silent = silent_port();
+        let closed = closed_port(Ipv4Addr::new(127, 0, 0, 2));
+        let failure = connected(
+            &[closed.address, silent.address],
+            Duration::from_millis(100),
+        )
+        .unwrap_err();
+        assert_eq!(failure.kind(), Kind::Temporary);
+        assert!(
+            failure
+                .message()
+                .ends_with(": 127.0.0.2 refused, 127.0.0.1 did not answer"),
+            "{failure}"
+        );
+    }
+
+    #[test]
+    fn connecting_can_be_cancelled() {
+        let silent = silent_port();
+        let canceller = Canceller::new();
+        canceller.cancel();
+        let failure = connect("pop.example.com", &[silent.address], AMPLE, &canceller).unwrap_err();
+        assert!(
+            failure
+                .message()
+                .starts_with("stopped while connecting to pop.example.com port"),
+            "{failure}"
+        );
+    }
+}

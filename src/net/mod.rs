@@ -1,0 +1,156 @@
+//! A byte stream to a server: resolve, connect, TLS, deadlines with a name for each phase.
+//!
+//! ```text
+//!   open:  resolve → connect → Stream ─ secure ─→ Stream over TLS
+//!                      ↑                  ↑
+//!                  Canceller      TlsConnector (prepared beside)
+//!
+//!   Stream     says what it waits for, and fails in plain words
+//!   TLS        or nothing
+//!   Wire       64 KB buffer, patience, counts, the true reason of an end
+//!   TcpStream
+//! ```
+//!
+//! Nothing here knows POP3; whoever does tells the stream what it waits for.
+
+mod cancel;
+mod connect;
+mod deadline;
+mod resolve;
+mod stream;
+#[cfg(test)]
+mod testing;
+mod tls;
+mod wire;
+
+use std::time::Duration;
+
+use crate::error::Result;
+use crate::monitor::Phase;
+
+pub use cancel::Canceller;
+pub use connect::{ADDRESSES, connect};
+pub use deadline::{Awaited, LEAST_RATE};
+pub use resolve::resolve;
+pub use stream::Stream;
+pub use tls::{TlsConnector, TlsPolicy};
+
+/// A server, and how long it may keep us waiting.
+#[derive(Debug, Clone, Copy)]
+pub struct Endpoint<'a> {
+    /// Its name or address, as a person wrote it.
+    pub host: &'a str,
+    /// The TCP port.
+    pub port: u16,
+    /// The name its certificate must be made for: usually the host.
+    pub server_name: &'a str,
+    /// The longest that looking up the host, connecting to it and the TLS handshake may each take, and
+    /// the longest silence afterwards.
+    pub timeout: Duration,
+}
+
+/// Connects to a server; with a connector, under TLS from the first byte. Then the greeting is due.
+///
+/// `begins` is told of each phase as it begins. For STLS, give no connector here, [`TlsConnector::prepare`] it
+/// before, and [`Stream::secure`] the stream after the dialogue.
+///
+/// # Errors
+///
+/// As [`resolve`], [`connect`] and [`Stream::secure`].
+pub fn open(
+    endpoint: &Endpoint<'_>,
+    connector: Option<&TlsConnector>,
+    canceller: &Canceller,
+    begins: &mut dyn FnMut(Phase),
+) -> Result<Stream> {
+    let &Endpoint {
+        host,
+        port,
+        server_name,
+        timeout,
+    } = endpoint;
+    if let Some(connector) = connector {
+        connector.prepare();
+    }
+    begins(Phase::Resolve);
+    let addresses = resolve(host, port, timeout, canceller)?;
+    begins(Phase::Connect);
+    let connection = connect(host, &addresses, timeout, canceller)?;
+    let stream = Stream::new(connection, host, timeout, canceller);
+    let Some(connector) = connector else {
+        return Ok(stream);
+    };
+    begins(Phase::Tls);
+    let mut stream = stream.secure(connector, server_name)?;
+    stream.wait_for(Awaited::GREETING);
+    Ok(stream)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Kind;
+    use testing::{AMPLE, Authority, Leaf, Server, closed_port};
+
+    fn endpoint(host: &str, port: u16) -> Endpoint<'_> {
+        Endpoint {
+            host,
+            port,
+            server_name: host,
+            timeout: AMPLE,
+        }
+    }
+
+    #[test]
+    fn a_server_is_opened_phase_by_phase_up_to_its_greeting() {
+        let authority = Authority::new("root");
+        let identity = authority.issue(&Leaf::good("127.0.0.1"));
+        let server = Server::tls(identity, |mut protected| {
+            std::io::Write::write_all(&mut protected, b"+OK ready").unwrap();
+        });
+        let mut phases = Vec::new();
+        let mut stream = open(
+            &endpoint("127.0.0.1", server.address.port()),
+            Some(&authority.connector()),
+            &Canceller::new(),
+            &mut |phase| phases.push(phase),
+        )
+        .unwrap();
+        let mut greeting = [0; 64];
+        assert_eq!(stream.read(&mut greeting).unwrap(), 9);
+        assert_eq!(phases, [Phase::Resolve, Phase::Connect, Phase::Tls]);
+        assert!(stream.is_protected());
+        server.finish();
+    }
+
+    #[test]
+    fn without_a_connector_the_stream_is_in_the_clear_and_there_is_no_tls_phase() {
+        let server = Server::new(drop);
+        let mut phases = Vec::new();
+        let stream = open(
+            &endpoint("127.0.0.1", server.address.port()),
+            None,
+            &Canceller::new(),
+            &mut |phase| phases.push(phase),
+        )
+        .unwrap();
+        assert_eq!(phases, [Phase::Resolve, Phase::Connect]);
+        assert!(!stream.is_protected());
+        server.finish();
+    }
+
+    #[test]
+    fn the_phase_that_failed_is_the_last_that_began() {
+        let closed = closed_port([127, 0, 0, 4].into());
+        let mut phases = Vec::new();
+        let failure = open(
+            &endpoint("127.0.0.4", closed.address.port()),
+            None,
+            &Canceller::new(),
+            &mut |phase| phases.push(phase),
+        )
+        .unwrap_err();
+        assert_eq!(failure.kind(), Kind::Unreachable);
+        assert_eq!(phases, [Phase::Resolve, Phase::Connect]);
+    }
+}

@@ -1,0 +1,183 @@
+//! From a host's name to its addresses.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use crate::error::{Failure, Kind, OrFail, Result};
+use crate::text::Foreign;
+
+use super::cancel::{Canceller, Unheard, stopped};
+use super::deadline::Seconds;
+
+/// All addresses of a host, in the order the system prefers (RFC 6724), none twice. An address, also
+/// one in brackets as URLs write IPv6, is its own answer.
+///
+/// # Errors
+///
+/// - [`Kind::HostUnknown`]: no address is known for the name. So ends every failure of the system's
+///   resolver, also where it calls the failure temporary: that is what it says of *any* name on a
+///   machine without a working name server, and a wrong name must not look as if waiting would help.
+/// - [`Kind::Temporary`]: no answer within `limit`, or cancelled.
+pub fn resolve(
+    host: &str,
+    port: u16,
+    limit: Duration,
+    canceller: &Canceller,
+) -> Result<Vec<SocketAddr>> {
+    if let Ok(address) = without_brackets(host).parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(address, port)]);
+    }
+    if can_never_exist(host) {
+        return Err(unknown(host));
+    }
+    let shown = Foreign(host.as_bytes());
+    match canceller.receive(&look_up(host, port)?, limit) {
+        Ok(Ok(addresses)) if addresses.is_empty() => Err(unknown(host)),
+        Ok(Ok(addresses)) => Ok(addresses),
+        Ok(Err(error)) => Err(unknown(host).because(error)),
+        Err(Unheard::Gone) => Err(unknown(host)),
+        Err(Unheard::Cancelled) => Err(stopped(&format!("looking up the address of {shown}"))),
+        Err(Unheard::TimedOut) => Err(Failure::new(
+            Kind::Temporary,
+            format!(
+                "timed out: no name server told the address of {shown} within {}",
+                Seconds(limit)
+            ),
+        )
+        .hint("Check this machine's network and its name servers, or try again later.")),
+    }
+}
+
+/// The host without the brackets in which URLs write an IPv6 address.
+pub(super) fn without_brackets(host: &str) -> &str {
+    host.strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .unwrap_or(host)
+}
+
+/// Names below `invalid` are set aside for never existing, and need no question (RFC 6761 section 6.4).
+fn can_never_exist(host: &str) -> bool {
+    let name = host.strip_suffix('.').unwrap_or(host);
+    let top = name.rsplit('.').next().unwrap_or(name);
+    top.eq_ignore_ascii_case("invalid")
+}
+
+/// Asks the system's resolver in a thread: the call cannot be ended, but it can be left behind.
+fn look_up(host: &str, port: u16) -> Result<mpsc::Receiver<io::Result<Vec<SocketAddr>>>> {
+    let (report, news) = mpsc::channel();
+    let host = host.to_owned();
+    thread::Builder::new()
+        .name("resolve".into())
+        .spawn(move || {
+            let addresses = (host.as_str(), port).to_socket_addrs().map(each_once);
+            // Nobody listens any more once the limit has passed.
+            let _ = report.send(addresses);
+        })
+        .or_fail(Kind::Temporary, || "cannot start a thread")?;
+    Ok(news)
+}
+
+/// A hosts file may give one address twice.
+fn each_once(addresses: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
+    let mut once = Vec::new();
+    for address in addresses {
+        if !once.contains(&address) {
+            once.push(address);
+        }
+    }
+    once
+}
+
+fn unknown(host: &str) -> Failure {
+    let failure = Failure::new(
+        Kind::HostUnknown,
+        format!("no address is known for the host {}", Foreign(host.as_bytes())),
+    )
+    .hint("Check the spelling of the host's name, and that this machine's network and name servers work.");
+    if host.is_ascii() {
+        failure
+    } else {
+        failure.hint("Write a name with letters beyond ASCII in its xn-- form.")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AMPLE: Duration = Duration::from_secs(60);
+
+    fn resolved(host: &str) -> Result<Vec<SocketAddr>> {
+        resolve(host, 995, AMPLE, &Canceller::new())
+    }
+
+    #[test]
+    fn an_address_is_its_own_answer_with_and_without_brackets() {
+        assert_eq!(
+            resolved("192.0.2.7").unwrap(),
+            ["192.0.2.7:995".parse().unwrap()]
+        );
+        let six = ["[2001:db8::1]:995".parse().unwrap()];
+        assert_eq!(resolved("2001:db8::1").unwrap(), six);
+        assert_eq!(resolved("[2001:db8::1]").unwrap(), six);
+    }
+
+    #[test]
+    fn a_name_is_looked_up_and_gets_the_port() {
+        let addresses = resolved("localhost").unwrap();
+        assert!(!addresses.is_empty());
+        assert!(
+            addresses
+                .iter()
+                .all(|address| address.ip().is_loopback() && address.port() == 995)
+        );
+    }
+
+    #[test]
+    fn a_name_that_cannot_exist_is_unknown() {
+        for host in ["pop.example.invalid", "INVALID."] {
+            let failure = resolved(host).unwrap_err();
+            assert_eq!(failure.kind(), Kind::HostUnknown, "{host}: {failure}");
+            assert!(!failure.hints().is_empty());
+        }
+    }
+
+    #[test]
+    fn a_name_that_the_resolver_refuses_is_unknown_and_its_reason_is_given() {
+        // A label has at most 63 octets and none is NUL, so nobody is asked.
+        for host in [&format!("{}.example", "a".repeat(64)), "pop\0.example"] {
+            let failure = resolved(host).unwrap_err();
+            assert_eq!(failure.kind(), Kind::HostUnknown, "{failure}");
+            assert!(std::error::Error::source(&failure).is_some(), "{failure}");
+        }
+    }
+
+    #[test]
+    fn a_name_shows_no_control_characters() {
+        let failure = resolved("\x1b[31m.invalid").unwrap_err();
+        assert_eq!(
+            failure.to_string(),
+            "no address is known for the host \\x1b[31m.invalid"
+        );
+    }
+
+    #[test]
+    fn a_cancelled_lookup_says_so() {
+        let canceller = Canceller::new();
+        canceller.cancel();
+        let failure = resolve("localhost", 995, AMPLE, &canceller).unwrap_err();
+        assert_eq!(
+            failure.message(),
+            "stopped while looking up the address of localhost"
+        );
+    }
+
+    #[test]
+    fn an_address_given_twice_counts_once() {
+        let [one, two] = ["127.0.0.1:1", "127.0.0.2:1"].map(|text| text.parse().unwrap());
+        assert_eq!(each_once([one, two, one].into_iter()), [one, two]);
+    }
+}

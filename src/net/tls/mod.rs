@@ -1,0 +1,208 @@
+//! What makes a TLS connection trustworthy, and connectors that insist on it.
+
+mod trouble;
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::thread;
+
+use native_tls::{Certificate, Protocol};
+
+use crate::error::{Failure, Kind, OrFail, Result};
+use crate::text::Foreign;
+
+pub(super) use trouble::{
+    closed, failure, is_end_of_file, plain_text, speaks_plainly, turned_plain,
+};
+
+/// Whom to trust. Accounts with the same policy share a [`TlsConnector`].
+///
+/// Whatever it says, TLS is at least 1.2 (RFC 8314 section 5), and the certificate must be issued by
+/// somebody trusted, be valid now, and be made for the server's name.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct TlsPolicy {
+    /// A PEM file; every certificate in it is trusted as a root, beside the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// Opens TLS connections under one policy. Clones share what is costly: reading the system's roots takes
+/// some 40 ms, once.
+#[derive(Clone)]
+pub struct TlsConnector(Arc<Shared>);
+
+struct Shared {
+    roots: Vec<Certificate>,
+    built: OnceLock<Result<native_tls::TlsConnector, String>>,
+}
+
+impl TlsConnector {
+    /// The connector for a policy. Reads the policy's files, so that what is wrong with them is known before
+    /// anything is sent; what is costly waits for [`TlsConnector::prepare`] or the first connection.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Config`]: a file of the policy cannot be read or used.
+    pub fn new(policy: &TlsPolicy) -> Result<Self> {
+        let roots = match &policy.ca_file {
+            Some(path) => read_roots(path)?,
+            None => Vec::new(),
+        };
+        Ok(TlsConnector(Arc::new(Shared {
+            roots,
+            built: OnceLock::new(),
+        })))
+    }
+
+    /// Begins with the costly part in a thread, beside looking up the host and connecting.
+    pub fn prepare(&self) {
+        if self.0.built.get().is_some() {
+            return;
+        }
+        let shared = Arc::clone(&self.0);
+        let build = move || {
+            shared.built();
+        };
+        // Without a thread, the first connection does it.
+        let _ = thread::Builder::new()
+            .name("trusted roots".into())
+            .spawn(build);
+    }
+
+    /// The connector itself, as soon as it is built.
+    pub(super) fn ready(&self) -> Result<&native_tls::TlsConnector> {
+        self.0.built().as_ref().map_err(|reason| {
+            Failure::new(Kind::Tls, format!("TLS cannot be set up here: {reason}"))
+        })
+    }
+}
+
+impl fmt::Debug for TlsConnector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsConnector")
+            .field("extra_roots", &self.0.roots.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    /// Builds it, or waits for whoever is building it.
+    fn built(&self) -> &Result<native_tls::TlsConnector, String> {
+        self.built.get_or_init(|| {
+            let mut builder = native_tls::TlsConnector::builder();
+            builder.min_protocol_version(Some(Protocol::Tlsv12));
+            for root in &self.roots {
+                builder.add_root_certificate(root.clone());
+            }
+            builder
+                .build()
+                .map_err(|error| trouble::reason(&error.to_string()).to_owned())
+        })
+    }
+}
+
+fn read_roots(path: &Path) -> Result<Vec<Certificate>> {
+    let shown = Foreign(path.as_os_str().as_encoded_bytes());
+    let pem = fs::read(path)
+        .or_fail(Kind::Config, || format!("cannot read the ca_file {shown}"))
+        .map_err(|failure| failure.hint("Check the path, and that this user may read the file."))?;
+    let unusable = |what: &str| {
+        Failure::new(Kind::Config, format!("the ca_file {shown} {what}")).hint(
+            "It must hold certificates in PEM form, which begin with -----BEGIN CERTIFICATE-----.",
+        )
+    };
+    let roots = Certificate::stack_from_pem(&pem)
+        .map_err(|_| unusable("holds a certificate that cannot be read"))?;
+    if roots.is_empty() {
+        return Err(unusable("holds no certificate"));
+    }
+    Ok(roots)
+}
+
+/// The name a certificate must be made for, as OpenSSL takes it: an address without brackets, a name without
+/// its final dot (RFC 9525 section 6.3).
+///
+/// # Errors
+///
+/// [`Kind::Config`]: it can be no name. An empty one would switch the check off, and a NUL would cut it short.
+pub(super) fn name_to_check(name: &str) -> Result<&str> {
+    let bare = super::resolve::without_brackets(name);
+    let bare = bare.strip_suffix('.').unwrap_or(bare);
+    if bare.is_empty() || bare.contains('\0') {
+        return Err(Failure::new(
+            Kind::Config,
+            format!("«{}» can be no server's name", Foreign(name.as_bytes())),
+        ));
+    }
+    Ok(bare)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::testing::Authority;
+    use std::io::Write;
+
+    fn policy_with(ca_file: &[u8]) -> (tempfile::NamedTempFile, TlsPolicy) {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(ca_file).unwrap();
+        let policy = TlsPolicy {
+            ca_file: Some(file.path().to_owned()),
+        };
+        (file, policy)
+    }
+
+    #[test]
+    fn every_certificate_of_a_ca_file_becomes_a_root() {
+        let mut pem = b"comments in between are common\n".to_vec();
+        pem.extend(Authority::new("one").pem());
+        pem.extend(Authority::new("two").pem());
+        let (_file, policy) = policy_with(&pem);
+        let connector = TlsConnector::new(&policy).unwrap();
+        assert_eq!(connector.0.roots.len(), 2);
+    }
+
+    #[test]
+    fn a_ca_file_that_is_missing_empty_or_broken_is_a_configuration_error_with_its_path() {
+        let missing = TlsPolicy {
+            ca_file: Some("/nonexistent/ca.pem".into()),
+        };
+        let (_empty, empty) = policy_with(b"");
+        let (_broken, broken) =
+            policy_with(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+        for policy in [missing, empty, broken] {
+            let failure = TlsConnector::new(&policy).unwrap_err();
+            let path = policy.ca_file.unwrap();
+            assert_eq!(failure.kind(), Kind::Config);
+            assert!(
+                failure.message().contains(path.to_str().unwrap()),
+                "{failure}"
+            );
+            assert!(!failure.hints().is_empty());
+        }
+    }
+
+    #[test]
+    fn a_name_is_checked_without_brackets_and_final_dot_and_never_empty() {
+        assert_eq!(
+            name_to_check("pop.example.com.").unwrap(),
+            "pop.example.com"
+        );
+        assert_eq!(name_to_check("[::1]").unwrap(), "::1");
+        for name in ["", ".", "[]", "good.example\0.evil.example"] {
+            assert_eq!(name_to_check(name).unwrap_err().kind(), Kind::Config);
+        }
+    }
+
+    #[test]
+    fn clones_share_one_built_connector() {
+        let connector = TlsConnector::new(&TlsPolicy::default()).unwrap();
+        let clone = connector.clone();
+        clone.prepare();
+        assert!(std::ptr::eq(
+            connector.ready().unwrap(),
+            clone.ready().unwrap()
+        ));
+    }
+}

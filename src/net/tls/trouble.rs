@@ -1,0 +1,464 @@
+//! What OpenSSL says when something is wrong, in plain words and with what to do about it.
+//!
+//! native-tls gives no codes, only OpenSSL's text: `error:0A000086:SSL routines:FUNCTION:REASON:FILE:LINE:DATA`,
+//! and behind it, in parentheses, what was found wrong with the certificate.
+
+use std::io;
+
+use crate::error::{Failure, Kind};
+use crate::text::Foreign;
+
+/// Something that goes wrong often enough to have words of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trouble {
+    OtherName,
+    OtherAddress,
+    Expired,
+    NotYetValid,
+    SelfSigned,
+    UnknownIssuer,
+    Weak,
+    Purpose,
+    Revoked,
+    OldVersion,
+    NotTls,
+    Closed,
+    ClientCertificate,
+    NameNotServed,
+    NothingInCommon,
+}
+
+/// The texts of OpenSSL 1.1.1 to 3.x that mean each. The first that occurs decides.
+const SIGNS: &[(&str, Trouble)] = &[
+    ("hostname mismatch", Trouble::OtherName),
+    ("ip address mismatch", Trouble::OtherAddress),
+    ("certificate has expired", Trouble::Expired),
+    ("certificate is not yet valid", Trouble::NotYetValid),
+    // «In certificate chain»: the server sent its root along, and we do not know that.
+    (
+        "signed certificate in certificate chain",
+        Trouble::UnknownIssuer,
+    ),
+    ("self-signed certificate", Trouble::SelfSigned),
+    ("self signed certificate", Trouble::SelfSigned),
+    ("issuer certificate", Trouble::UnknownIssuer),
+    (
+        "unable to verify the first certificate",
+        Trouble::UnknownIssuer,
+    ),
+    ("certificate revoked)", Trouble::Revoked),
+    ("key too weak", Trouble::Weak),
+    ("md too weak", Trouble::Weak),
+    ("key too small", Trouble::Weak),
+    ("certificate purpose", Trouble::Purpose),
+    ("alert protocol version", Trouble::OldVersion),
+    ("unsupported protocol", Trouble::OldVersion),
+    ("legacy sigalg", Trouble::OldVersion),
+    ("wrong version number", Trouble::NotTls),
+    ("unexpected eof", Trouble::Closed),
+    ("alert close notify", Trouble::Closed),
+    ("alert certificate required", Trouble::ClientCertificate),
+    ("alert bad certificate", Trouble::ClientCertificate),
+    ("alert unsupported certificate", Trouble::ClientCertificate),
+    ("alert certificate revoked", Trouble::ClientCertificate),
+    ("alert certificate expired", Trouble::ClientCertificate),
+    ("alert certificate unknown", Trouble::ClientCertificate),
+    ("alert unknown ca", Trouble::ClientCertificate),
+    ("unrecognized name", Trouble::NameNotServed),
+    ("alert handshake failure", Trouble::NothingInCommon),
+    ("alert insufficient security", Trouble::NothingInCommon),
+];
+
+impl Trouble {
+    fn find(text: &str) -> Option<Self> {
+        let text = text.to_ascii_lowercase();
+        SIGNS
+            .iter()
+            .find(|(sign, _)| text.contains(sign))
+            .map(|&(_, trouble)| trouble)
+    }
+
+    fn message(self, host: &str, name: &str) -> String {
+        match self {
+            Trouble::OtherName => {
+                format!("the server's certificate is not made for the name {name}")
+            }
+            Trouble::OtherAddress => {
+                format!("the server's certificate is not made for the address {name}")
+            }
+            Trouble::Expired => format!("the certificate of {host} has expired"),
+            Trouble::NotYetValid => format!("the certificate of {host} is not valid yet"),
+            Trouble::SelfSigned => {
+                format!("the certificate of {host} is self-signed, and not trusted here")
+            }
+            Trouble::UnknownIssuer => {
+                format!("the certificate of {host} was issued by somebody who is not trusted here")
+            }
+            Trouble::Weak => format!("{host} uses a key or a signature too weak to be trusted"),
+            Trouble::Purpose => format!("the certificate of {host} is not meant for a server"),
+            Trouble::Revoked => format!("the certificate of {host} has been revoked"),
+            Trouble::OldVersion => format!("{host} speaks only versions of TLS older than 1.2"),
+            Trouble::NotTls => format!("{host} does not speak TLS on this port"),
+            Trouble::Closed => format!("{host} closed the connection during the TLS handshake"),
+            Trouble::ClientCertificate => {
+                format!("{host} wants a client certificate, and got none that it accepts")
+            }
+            Trouble::NameNotServed => format!("{host} has no certificate for the name {name}"),
+            Trouble::NothingInCommon => {
+                format!("{host} and this machine have no secure way of TLS in common")
+            }
+        }
+    }
+
+    fn hint(self) -> &'static str {
+        match self {
+            Trouble::OtherName | Trouble::NameNotServed => {
+                "Use the name that the server's certificate is made for as its host; your provider says which."
+            }
+            Trouble::OtherAddress => "Use the server's name as its host instead of its address.",
+            Trouble::Expired => {
+                "Whoever runs the server must renew it. If only this machine complains, check its clock."
+            }
+            Trouble::NotYetValid => "Check this machine's clock.",
+            Trouble::SelfSigned => {
+                "If you run the server or got its certificate from whoever does, name that file as `ca_file`."
+            }
+            Trouble::UnknownIssuer => {
+                "If the issuer is your organisation, name its root certificate as `ca_file`. Otherwise the \
+                 server may not send its intermediate certificate, or this machine lacks the package ca-certificates."
+            }
+            Trouble::Weak | Trouble::Purpose | Trouble::Revoked | Trouble::OldVersion => {
+                "Whoever runs the server must put that right."
+            }
+            Trouble::NotTls => PLAIN_PORT,
+            Trouble::Closed => {
+                "Try again later; if it stays, check that host and port are those of a POP3 server with TLS."
+            }
+            Trouble::ClientCertificate => "Ask whoever runs the server how to get one.",
+            Trouble::NothingInCommon => {
+                "Whoever runs the server must allow current methods, or this machine's OpenSSL settings exclude them."
+            }
+        }
+    }
+}
+
+const PLAIN_PORT: &str = "The port may be one for plain POP3: set `tls = \"starttls\"` (port 110), \
+                          or use the port for TLS, usually 995.";
+
+/// The failure that OpenSSL's text stands for. `host` is whom we talk to, ready to be shown;
+/// `name` is what its certificate must be made for.
+pub(in crate::net) fn failure(text: &str, host: &str, name: &str) -> Failure {
+    log::debug!("TLS with {host}: {text}");
+    match Trouble::find(text) {
+        Some(trouble) => said(trouble, host, name),
+        None => Failure::new(
+            Kind::Tls,
+            format!("TLS with {host} failed: {}", reason(text)),
+        ),
+    }
+}
+
+/// The server hung up during the handshake.
+pub(in crate::net) fn closed(host: &str) -> Failure {
+    said(Trouble::Closed, host, host)
+}
+
+fn said(trouble: Trouble, host: &str, name: &str) -> Failure {
+    let name = Foreign(name.as_bytes()).to_string();
+    Failure::new(Kind::Tls, trouble.message(host, &name)).hint(trouble.hint())
+}
+
+/// The server answers TLS with plain text.
+pub(in crate::net) fn speaks_plainly(host: &str, said: &[u8]) -> Failure {
+    let failure = Failure::new(
+        Kind::Tls,
+        format!(
+            "{host} does not speak TLS on this port: it said «{}»",
+            Foreign(said)
+        ),
+    );
+    if said.starts_with(b"+OK") || said.starts_with(b"-ERR") {
+        failure.hint(PLAIN_PORT)
+    } else {
+        failure.hint("Check that host and port are those of a POP3 server with TLS.")
+    }
+}
+
+/// The server agreed to begin with TLS and went on in plain text.
+pub(in crate::net) fn turned_plain(host: &str, said: &[u8]) -> Failure {
+    Failure::new(
+        Kind::Tls,
+        format!(
+            "{host} agreed to TLS and then said «{}» in plain text",
+            Foreign(said)
+        ),
+    )
+    .hint("The server is broken, or somebody in between slips in answers; nothing secret was sent.")
+}
+
+/// The first line of what a server said first in a handshake, if it is no TLS: there a record begins
+/// with 20 to 23.
+pub(in crate::net) fn plain_text(first_words: &[u8]) -> Option<&[u8]> {
+    first_words
+        .first()
+        .filter(|byte| (b' '..=b'~').contains(byte))?;
+    first_words
+        .split(|&byte| byte == b'\r' || byte == b'\n')
+        .next()
+}
+
+/// OpenSSL's own error for a connection that ended without TLS saying so first.
+pub(in crate::net) fn is_end_of_file(error: &io::Error) -> bool {
+    error.to_string().contains("unexpected eof")
+}
+
+/// OpenSSL's reason, without codes and the names of its source files.
+pub(super) fn reason(text: &str) -> &str {
+    let Some(entry) = text.strip_prefix("error:") else {
+        return text;
+    };
+    // What was found wrong with the certificate says more than that something was.
+    if let Some((_, verdict)) = entry.rsplit_once(": (")
+        && let Some(verdict) = verdict.strip_suffix(')')
+    {
+        return verdict;
+    }
+    match entry.split(':').nth(3) {
+        Some(reason) if !reason.is_empty() => reason,
+        _ => "OpenSSL gives no reason",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::testing::{
+        AMPLE, Authority, Leaf, Server, connector_trusting, listen_to_the_end, self_signed,
+    };
+    use native_tls::{Identity, Protocol, TlsAcceptor};
+    use std::io::{Read, Write};
+
+    const NAME: &str = "pop.example.com";
+
+    /// What comes of a handshake with a server of this identity, for somebody who trusts the authority.
+    fn refusal(authority: &Authority, identity: Identity, name: &str) -> Failure {
+        let server = Server::tls(identity, listen_to_the_end);
+        let failure = server.secure(authority, name).unwrap_err();
+        server.finish();
+        assert_eq!(failure.kind(), Kind::Tls, "{failure}");
+        assert!(!failure.hints().is_empty());
+        assert!(!failure.to_string().contains(".c:"), "{failure}");
+        failure
+    }
+
+    #[test]
+    fn a_certificate_for_another_name_is_refused_and_the_wanted_name_is_shown() {
+        let authority = Authority::new("root");
+        for made_for in ["imap.example.com", "*.com", "*.example.org", "example.com"] {
+            let identity = authority.issue(&Leaf::good(made_for));
+            assert_eq!(
+                refusal(&authority, identity, NAME).to_string(),
+                "the server's certificate is not made for the name pop.example.com"
+            );
+        }
+    }
+
+    #[test]
+    fn an_address_needs_a_certificate_for_the_address() {
+        let authority = Authority::new("root");
+        let identity = authority.issue(&Leaf::good("127.0.0.1"));
+        let server = Server::tls(identity, listen_to_the_end);
+        drop(server.secure(&authority, "127.0.0.1").unwrap());
+        server.finish();
+
+        let identity = authority.issue(&Leaf::good("localhost"));
+        let failure = refusal(&authority, identity, "[::1]");
+        assert_eq!(
+            failure.to_string(),
+            "the server's certificate is not made for the address ::1"
+        );
+    }
+
+    #[test]
+    fn a_certificate_out_of_its_time_is_refused() {
+        let authority = Authority::new("root");
+        let with_days = |days| Leaf {
+            days,
+            ..Leaf::good(NAME)
+        };
+        let expired = authority.issue(&with_days(-5..-1));
+        assert_eq!(
+            refusal(&authority, expired, NAME).to_string(),
+            "the certificate of pop.example.com has expired"
+        );
+        let early = authority.issue(&with_days(2..30));
+        let failure = refusal(&authority, early, NAME);
+        assert_eq!(
+            failure.to_string(),
+            "the certificate of pop.example.com is not valid yet"
+        );
+        assert!(failure.hints()[0].contains("clock"));
+    }
+
+    #[test]
+    fn a_self_signed_certificate_is_refused_unless_the_ca_file_holds_it() {
+        let (pem, identity) = self_signed(NAME);
+        let failure = refusal(&Authority::new("root"), identity.clone(), NAME);
+        assert_eq!(
+            failure.to_string(),
+            "the certificate of pop.example.com is self-signed, and not trusted here"
+        );
+        assert!(failure.hints()[0].contains("ca_file"));
+
+        let server = Server::tls(identity, listen_to_the_end);
+        let stream = server.stream(AMPLE).secure(&connector_trusting(&pem), NAME);
+        drop(stream.unwrap());
+        server.finish();
+    }
+
+    #[test]
+    fn an_unknown_issuer_is_refused_with_a_hint_at_the_ca_file() {
+        let identity = Authority::new("a stranger").issue(&Leaf::good(NAME));
+        let failure = refusal(&Authority::new("root"), identity, NAME);
+        assert_eq!(
+            failure.to_string(),
+            "the certificate of pop.example.com was issued by somebody who is not trusted here"
+        );
+        assert!(failure.hints()[0].contains("ca_file"));
+    }
+
+    #[test]
+    fn a_certificate_that_is_not_for_servers_is_refused() {
+        let authority = Authority::new("root");
+        let identity = authority.issue(&Leaf {
+            for_servers: false,
+            ..Leaf::good(NAME)
+        });
+        assert_eq!(
+            refusal(&authority, identity, NAME).to_string(),
+            "the certificate of pop.example.com is not meant for a server"
+        );
+    }
+
+    #[test]
+    fn a_server_that_stopped_at_tls_1_1_is_refused() {
+        let authority = Authority::new("root");
+        let acceptor = TlsAcceptor::builder(authority.issue(&Leaf::good(NAME)))
+            .min_protocol_version(Some(Protocol::Tlsv10))
+            .max_protocol_version(Some(Protocol::Tlsv11))
+            .build()
+            .unwrap();
+        let server = Server::new(move |connection| drop(acceptor.accept(connection)));
+        let failure = server.secure(&authority, NAME).unwrap_err();
+        server.finish();
+        assert_eq!(failure.kind(), Kind::Tls);
+        assert_eq!(
+            failure.to_string(),
+            "pop.example.com speaks only versions of TLS older than 1.2"
+        );
+    }
+
+    #[test]
+    fn a_server_that_speaks_plain_pop3_is_quoted_and_the_right_port_is_hinted_at() {
+        let server = Server::new(|mut connection| {
+            connection.write_all(b"+OK ready \x1b[2J\r\n").unwrap();
+            listen_to_the_end(connection);
+        });
+        let failure = server.secure(&Authority::new("root"), NAME).unwrap_err();
+        server.finish();
+        assert_eq!(failure.kind(), Kind::Tls);
+        assert_eq!(
+            failure.to_string(),
+            "pop.example.com does not speak TLS on this port: it said «+OK ready \\x1b[2J»"
+        );
+        assert!(failure.hints()[0].contains("starttls"));
+    }
+
+    #[test]
+    fn another_protocol_is_quoted_without_talk_of_pop3_ports() {
+        let server = Server::new(|mut connection| {
+            connection
+                .write_all(b"220 mail.example.com ESMTP\r\n")
+                .unwrap();
+            listen_to_the_end(connection);
+        });
+        let failure = server.secure(&Authority::new("root"), NAME).unwrap_err();
+        server.finish();
+        assert!(
+            failure.message().ends_with("«220 mail.example.com ESMTP»"),
+            "{failure}"
+        );
+        assert!(!failure.hints()[0].contains("starttls"));
+    }
+
+    #[test]
+    fn a_server_that_hangs_up_during_the_handshake_is_said_to() {
+        let server = Server::new(|mut connection| {
+            let mut hello = [0; 1024];
+            assert!(connection.read(&mut hello).unwrap() > 0);
+        });
+        let failure = server.secure(&Authority::new("root"), NAME).unwrap_err();
+        server.finish();
+        assert_eq!(failure.kind(), Kind::Tls);
+        assert_eq!(
+            failure.to_string(),
+            "pop.example.com closed the connection during the TLS handshake"
+        );
+    }
+
+    #[test]
+    fn a_reason_has_no_codes_and_no_source_files() {
+        let alert = "error:0A000438:SSL routines:ssl3_read_bytes:tlsv1 alert internal error:\
+                     ../ssl/record/rec_layer_s3.c:1592:SSL alert number 80";
+        assert_eq!(reason(alert), "tlsv1 alert internal error");
+        let verdict = "error:0A000086:SSL routines:tls_post_process_server_certificate:certificate verify \
+                       failed:../ssl/statem/statem_clnt.c:1889: (path length constraint exceeded)";
+        assert_eq!(reason(verdict), "path length constraint exceeded");
+        assert_eq!(reason("unexpected EOF"), "unexpected EOF");
+        assert_eq!(reason("error:1:lib:function"), "OpenSSL gives no reason");
+        assert_eq!(
+            failure(alert, "pop.example.com", "pop.example.com").message(),
+            "TLS with pop.example.com failed: tlsv1 alert internal error"
+        );
+    }
+
+    #[test]
+    fn both_spellings_of_self_signed_are_known() {
+        let trouble = |text| Trouble::find(text);
+        assert_eq!(
+            trouble("(self signed certificate)"),
+            Some(Trouble::SelfSigned)
+        );
+        assert_eq!(
+            trouble("(self-signed certificate)"),
+            Some(Trouble::SelfSigned)
+        );
+        assert_eq!(
+            trouble("(self-signed certificate in certificate chain)"),
+            Some(Trouble::UnknownIssuer)
+        );
+    }
+
+    #[test]
+    fn a_servers_alert_about_our_certificate_is_not_taken_for_a_verdict_on_its_own() {
+        for alert in [
+            "sslv3 alert certificate expired",
+            "sslv3 alert certificate revoked",
+            "tlsv13 alert certificate required",
+        ] {
+            let text = format!("error:0A000415:SSL routines:ssl3_read_bytes:{alert}:f.c:1:");
+            assert_eq!(
+                Trouble::find(&text),
+                Some(Trouble::ClientCertificate),
+                "{alert}"
+            );
+        }
+    }
+
+    #[test]
+    fn plain_text_is_told_from_tls_by_its_first_byte() {
+        assert_eq!(plain_text(b"+OK ready\r\nmore"), Some(&b"+OK ready"[..]));
+        assert_eq!(plain_text(b"\x15\x03\x01\x00\x02\x02\x46"), None);
+        assert_eq!(plain_text(b""), None);
+    }
+}
