@@ -3,6 +3,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Arc;
 
 use directories::{BaseDirs, ProjectDirs};
@@ -10,10 +11,14 @@ use jiff::Timestamp;
 
 use crate::error::{Failure, Kind, Result};
 
+/// The variable with the password of an account that is named on the command line.
+pub const PASSWORD_VARIABLE: &str = "POPFETCH_PASSWORD";
+
 /// The surroundings of one run. Cheap to clone.
 #[derive(Clone)]
 pub struct Environment {
     clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    password_variables: Vec<String>,
     /// The host's name, as the kernel has it.
     pub host_name: String,
     /// The user's home folder.
@@ -39,6 +44,7 @@ impl Environment {
         let project = ProjectDirs::from("", "", "popfetch").ok_or_else(homeless)?;
         Ok(Environment {
             clock: system_clock()?,
+            password_variables: vec![PASSWORD_VARIABLE.to_owned()],
             host_name: rustix::system::uname()
                 .nodename()
                 .to_string_lossy()
@@ -69,6 +75,22 @@ impl Environment {
     #[must_use]
     pub fn variable(&self, name: &str) -> Option<OsString> {
         std::env::var_os(name)
+    }
+
+    /// The same surroundings, where these variables hold passwords too: those that `password_env`
+    /// names, of all accounts.
+    #[must_use]
+    pub fn with_password_variables(mut self, names: impl IntoIterator<Item = String>) -> Self {
+        self.password_variables.extend(names);
+        self
+    }
+
+    /// Keeps the variables that hold passwords out of a child's environment. To be called for every
+    /// child that is started.
+    pub fn withhold_passwords(&self, child: &mut Command) {
+        for name in &self.password_variables {
+            child.env_remove(name);
+        }
     }
 }
 

@@ -28,4 +28,5 @@ pub mod monitor;
 pub mod net;
 pub mod plan;
 pub mod pop3;
+pub mod secret;
 pub mod text;

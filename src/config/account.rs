@@ -62,9 +62,9 @@ impl Tls {
 pub enum SecretSource {
     /// The desktop's key ring; on a terminal, a prompt where it has none.
     Keyring,
-    /// The first line of a file that nobody else can read.
+    /// A file that nobody else can read, with the password alone in it.
     File(PathBuf),
-    /// The first line a command prints.
+    /// A command that prints the password and nothing else.
     Command(String),
     /// An environment variable.
     Variable(String),
