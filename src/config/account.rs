@@ -3,15 +3,20 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::Deserialize;
+
 use crate::deliver::Spec;
 use crate::mail::Retention;
+
+/// The longest silence of a server where nothing else is said.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// One account: a maildrop, how to reach it, and what to do with its mail.
 #[derive(Debug, Clone)]
 pub struct Account {
     /// What the person calls it; for `--url`, `user@host`.
     pub name: String,
-    /// The server's host name or address, as written.
+    /// The server's host name or address, as written; an IPv6 address without brackets.
     pub host: String,
     /// The TCP port.
     pub port: u16,
@@ -31,12 +36,13 @@ pub struct Account {
     pub deliver: Vec<Spec>,
     /// What happens on the server to messages that are stored.
     pub leave_on_server: Retention,
-    /// The longest silence of the server.
+    /// The longest silence of the server: from a second to an hour.
     pub timeout: Duration,
 }
 
 /// How a connection is protected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Tls {
     /// TLS from the first byte (RFC 8314), port 995.
     Implicit,
@@ -73,7 +79,8 @@ pub enum SecretSource {
 }
 
 /// Which way to log in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Auth {
     /// The best the server offers that is safe on this connection.
     Auto,

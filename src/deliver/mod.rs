@@ -18,7 +18,7 @@ use crate::environment::Environment;
 use crate::error::{Failure, Result};
 use crate::mail::{Digest, Place};
 
-pub use spec::{NotADestination, Spec};
+pub use spec::{NotADestination, Spec, absolute};
 
 /// What is known of a message once it came in whole.
 #[derive(Debug, Clone, Copy)]

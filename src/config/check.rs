@@ -1,0 +1,266 @@
+//! From the file as it is written to accounts that can be used: each value is checked where it
+//! stands, then `[defaults]` fill what an account leaves open, then nothing may be missing.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use toml::Spanned;
+
+use super::account::{Account, Auth, DEFAULT_TIMEOUT, SecretSource, Tls};
+use super::diagnose::Complaint;
+use super::raw::{self, Destinations};
+use super::{Overrides, values};
+use crate::deliver::{self, Spec};
+use crate::mail::Retention;
+
+type Result<T> = std::result::Result<T, Complaint>;
+
+/// Where paths of the configuration begin.
+#[derive(Clone, Copy)]
+pub(super) struct Folders<'a> {
+    /// What `~` stands for.
+    pub(super) home: &'a Path,
+    /// The folder of the configuration file; absolute.
+    pub(super) base: &'a Path,
+}
+
+/// The accounts of this file, in its order.
+pub(super) fn accounts(
+    file: &raw::File,
+    folders: Folders<'_>,
+    overrides: &Overrides,
+) -> Result<Vec<Account>> {
+    let defaults = Settings::checked(&file.defaults, folders)?;
+    let mut accounts = Vec::new();
+    for (name, settings) in &file.accounts.0 {
+        check_name(name)?;
+        let settings = Settings::checked(settings, folders)?;
+        let account = settings.or(&defaults).complete(name, overrides)?;
+        accounts.push((name.span(), account));
+    }
+    if accounts.is_empty() {
+        return Err(Complaint::new("no account is configured")
+            .hint("An account begins with a line [accounts.NAME]."));
+    }
+    one_account_a_mailbox(&accounts)?;
+    Ok(accounts.into_iter().map(|(_, account)| account).collect())
+}
+
+fn check_name(name: &Spanned<String>) -> Result<()> {
+    let label = if name.get_ref().trim().is_empty() {
+        "the name is empty"
+    } else if name.get_ref().chars().any(char::is_control) {
+        "a name has no control characters"
+    } else {
+        return Ok(());
+    };
+    Err(Complaint::new("an account needs a name").at(name.span(), label))
+}
+
+/// Values that are right, each for itself.
+#[derive(Debug, Clone)]
+struct Settings {
+    host: Option<String>,
+    port: Option<u16>,
+    user: Option<String>,
+    tls: Option<Tls>,
+    ca_file: Option<PathBuf>,
+    secret: Option<SecretSource>,
+    auth: Option<Auth>,
+    allow_cleartext_password: Option<bool>,
+    deliver: Option<Vec<Spec>>,
+    leave_on_server: Option<Retention>,
+    timeout: Option<Duration>,
+}
+
+impl Settings {
+    fn checked(raw: &raw::Settings, folders: Folders<'_>) -> Result<Self> {
+        Ok(Settings {
+            host: checked("host", raw.host.as_ref(), |text| {
+                values::host(text).map(str::to_owned)
+            })?,
+            port: checked("port", raw.port.as_ref(), |&number| values::port(number))?,
+            user: checked("user", raw.user.as_ref(), |text| {
+                values::user(text).map(str::to_owned)
+            })?,
+            tls: raw.tls.map(|word| word.0),
+            ca_file: checked("ca_file", raw.ca_file.as_ref(), |text| folders.path(text))?,
+            secret: secret(raw, folders)?,
+            auth: raw.auth.map(|word| word.0),
+            allow_cleartext_password: raw.allow_cleartext_password,
+            deliver: raw
+                .deliver
+                .as_ref()
+                .map(|written| destinations(written, folders))
+                .transpose()?,
+            leave_on_server: checked("leave_on_server", raw.leave_on_server.as_ref(), |text| {
+                values::retention(text)
+            })?,
+            timeout: checked("timeout", raw.timeout.as_ref(), |text| timeout(text))?,
+        })
+    }
+
+    /// These, and those of the defaults where nothing is said. The places for a password go together:
+    /// an account that names one has no use for another.
+    fn or(self, defaults: &Settings) -> Settings {
+        let defaults = defaults.clone();
+        Settings {
+            host: self.host.or(defaults.host),
+            port: self.port.or(defaults.port),
+            user: self.user.or(defaults.user),
+            tls: self.tls.or(defaults.tls),
+            ca_file: self.ca_file.or(defaults.ca_file),
+            secret: self.secret.or(defaults.secret),
+            auth: self.auth.or(defaults.auth),
+            allow_cleartext_password: self
+                .allow_cleartext_password
+                .or(defaults.allow_cleartext_password),
+            deliver: self.deliver.or(defaults.deliver),
+            leave_on_server: self.leave_on_server.or(defaults.leave_on_server),
+            timeout: self.timeout.or(defaults.timeout),
+        }
+    }
+
+    fn complete(self, name: &Spanned<String>, overrides: &Overrides) -> Result<Account> {
+        let missing = |key: &str, example: &str| {
+            Complaint::new(format!("`{key}` is missing"))
+                .at(name.span(), format!("this account has no `{key}`"))
+                .hint(format!("Add a line such as {key} = \"{example}\"."))
+        };
+        let tls = self.tls.unwrap_or(Tls::Implicit);
+        let deliver = match &overrides.deliver {
+            Some(destination) => Some(vec![destination.clone()]),
+            None => self.deliver,
+        };
+        Ok(Account {
+            name: name.get_ref().clone(),
+            host: self
+                .host
+                .ok_or_else(|| missing("host", "pop.example.com"))?,
+            port: self.port.unwrap_or_else(|| tls.default_port()),
+            user: self
+                .user
+                .ok_or_else(|| missing("user", "alice@example.com"))?,
+            tls,
+            ca_file: overrides.ca_file.clone().or(self.ca_file),
+            secret: self.secret.unwrap_or(SecretSource::Keyring),
+            auth: self.auth.unwrap_or(Auth::Auto),
+            allow_cleartext_password: self.allow_cleartext_password.unwrap_or(false),
+            deliver: deliver.ok_or_else(|| missing("deliver", "maildir:~/Mail"))?,
+            leave_on_server: overrides
+                .leave_on_server
+                .or(self.leave_on_server)
+                .unwrap_or(Retention::Always),
+            timeout: self.timeout.unwrap_or(DEFAULT_TIMEOUT),
+        })
+    }
+}
+
+/// The value of this key, if there is one and it passes.
+fn checked<T, U, E: std::fmt::Display>(
+    key: &str,
+    written: Option<&Spanned<T>>,
+    check: impl FnOnce(&T) -> std::result::Result<U, E>,
+) -> Result<Option<U>> {
+    let Some(written) = written else {
+        return Ok(None);
+    };
+    check(written.get_ref())
+        .map(Some)
+        .map_err(|error| Complaint::value(key, written.span(), error))
+}
+
+impl Folders<'_> {
+    fn path(self, text: &str) -> std::result::Result<PathBuf, &'static str> {
+        if text.is_empty() {
+            return Err("the path is empty");
+        }
+        Ok(deliver::absolute(text, self.home, self.base))
+    }
+}
+
+fn timeout(text: &str) -> std::result::Result<Duration, String> {
+    let timeout = values::duration(text).map_err(|error| error.to_string())?;
+    if (Duration::from_secs(1)..=Duration::from_secs(60 * 60)).contains(&timeout) {
+        Ok(timeout)
+    } else {
+        Err("a timeout is from 1s to 1h".to_owned())
+    }
+}
+
+/// Where the password comes from; at most one of three keys says so.
+fn secret(raw: &raw::Settings, folders: Folders<'_>) -> Result<Option<SecretSource>> {
+    let file = checked("password_file", raw.password_file.as_ref(), |text| {
+        folders.path(text).map(SecretSource::File)
+    })?;
+    let command = checked(
+        "password_command",
+        raw.password_command.as_ref(),
+        |text| match text.trim() {
+            "" => Err("the command is empty"),
+            _ => Ok(SecretSource::Command(text.clone())),
+        },
+    )?;
+    let variable = checked("password_env", raw.password_env.as_ref(), |text| {
+        if text.is_empty() || text.contains(['=', '\0']) {
+            return Err("this is not the name of an environment variable");
+        }
+        Ok(SecretSource::Variable(text.clone()))
+    })?;
+
+    let written = [&raw.password_file, &raw.password_command, &raw.password_env];
+    let mut places = written.into_iter().flatten().map(Spanned::span);
+    if let (Some(one), Some(other)) = (places.next(), places.next()) {
+        return Err(Complaint::new("the password has more than one source")
+            .at(one, "it comes from here")
+            .at(other, "and from here")
+            .hint("Keep one of password_file, password_command and password_env."));
+    }
+    Ok(file.or(command).or(variable))
+}
+
+fn destinations(written: &Spanned<Destinations>, folders: Folders<'_>) -> Result<Vec<Spec>> {
+    let mut places: Vec<(Spec, Range<usize>)> = Vec::new();
+    for (text, span) in Destinations::each(written) {
+        let spec = Spec::parse(text, folders.home, folders.base)
+            .map_err(|error| Complaint::value("deliver", span.clone(), error))?;
+        if let Some((_, first)) = places.iter().find(|(other, _)| *other == spec) {
+            return Err(Complaint::new("the same destination twice")
+                .at(span, "again here")
+                .at(first.clone(), "already here"));
+        }
+        places.push((spec, span));
+    }
+    if places.is_empty() {
+        return Err(Complaint::value(
+            "deliver",
+            written.span(),
+            "the list is empty",
+        ));
+    }
+    Ok(places.into_iter().map(|(spec, _)| spec).collect())
+}
+
+/// Two accounts for one mailbox would share a journal and wait for each other's lock.
+fn one_account_a_mailbox(accounts: &[(Range<usize>, Account)]) -> Result<()> {
+    let mut seen = HashMap::new();
+    for (span, account) in accounts {
+        if let Some(first) = seen.insert(mailbox(account), span) {
+            return Err(Complaint::new("two accounts name the same mailbox")
+                .at(span.clone(), "this account has the same host and user")
+                .at(first.clone(), "as this one")
+                .hint("To deliver to several places, give one account a list: deliver = [\"…\", \"…\"]."));
+        }
+    }
+    Ok(())
+}
+
+/// What tells one mailbox from another: the host without regard to case and final dot, the user, and
+/// the port only where it is not one of the usual two.
+fn mailbox(account: &Account) -> (String, &str, Option<u16>) {
+    let host = account.host.strip_suffix('.').unwrap_or(&account.host);
+    let port = Some(account.port).filter(|port| ![110, 995].contains(port));
+    (host.to_lowercase(), &account.user, port)
+}
