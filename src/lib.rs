@@ -19,6 +19,7 @@
 //! Everything flows one way: `--dry-run` stops after [`plan`] and prints it, `sync` carries it out.
 //! There is no second place that decides what to fetch or delete.
 
+pub mod cli;
 pub mod config;
 pub mod deliver;
 pub mod environment;
@@ -28,5 +29,8 @@ pub mod monitor;
 pub mod net;
 pub mod plan;
 pub mod pop3;
+pub mod report;
 pub mod secret;
+pub mod size;
 pub mod text;
+pub mod ui;

@@ -41,6 +41,17 @@ impl fmt::Debug for Foreign<'_> {
     }
 }
 
+/// Text of ours that may carry a word from outside: an operating system's error, a path, a cause.
+/// Displays escaped like [`Foreign`], but whole. Escaping it twice changes nothing more.
+#[derive(Clone, Copy)]
+pub struct Escaped<'a>(pub &'a str);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|character| show(character, f))
+    }
+}
+
 fn show(character: char, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match character {
         '\t' => f.write_str("\\t"),
@@ -83,5 +94,12 @@ mod tests {
         let shown = Foreign(&[b'a'; 1000]).to_string();
         assert_eq!(shown.chars().count(), SHOWN_CHARACTERS + 1);
         assert!(shown.ends_with('…'));
+    }
+
+    #[test]
+    fn escapes_a_whole_line_however_long_and_only_once() {
+        let once = Escaped("\x1b[2J").to_string() + &"a".repeat(2 * SHOWN_CHARACTERS);
+        assert!(once.starts_with("\\x1b[2Ja"));
+        assert_eq!(Escaped(&once).to_string(), once);
     }
 }

@@ -1,0 +1,290 @@
+//! The command line, as types. The man pages and completions are rendered from here.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::error::ErrorKind;
+use clap::{ArgAction, Args, ColorChoice, CommandFactory, Parser, Subcommand, ValueHint};
+
+use crate::size::Size;
+
+const EXIT_STATUS: &str = "\
+Exit status:
+  0         done, also when there was nothing new
+  1         done in part: some message or account failed, the rest is stored
+  64        wrong command line
+  65        what the server or a file says makes no sense
+  68, 69    host unknown; server unreachable or unavailable
+  73, 74    the destination cannot be written; input-output error
+  75        temporary: mailbox in use, login delay, timed out; try again
+  76        the server broke the protocol, or TLS failed
+  77        authentication refused
+  78        configuration error
+  130, 143  stopped by SIGINT, SIGTERM (what was stored is recorded)";
+
+const EXAMPLES: &str = "\
+Examples:
+  popfetch sync                  every account of the configuration
+  popfetch sync --dry-run work   what a run for the account \"work\" would do
+  popfetch sync --url pops://alice@pop.example.com --to maildir:~/Mail/alice
+                                 an account that is not in the configuration";
+
+/// The heading of the options that every verb takes.
+const GLOBAL: &str = "Global options";
+
+/// Retrieves mail over POP3 and stores every message exactly once
+#[derive(Debug, Parser)]
+#[command(
+    name = "popfetch",
+    version,
+    disable_help_subcommand = true,
+    max_term_width = 100,
+    after_help = EXIT_STATUS
+)]
+pub struct Cli {
+    /// Read this configuration instead of the usual one
+    ///
+    /// The usual one is $XDG_CONFIG_HOME/popfetch/config.toml, or ~/.config/popfetch/config.toml.
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub config: Option<PathBuf>,
+
+    /// Say more; twice, show the dialogue with the server
+    ///
+    /// Once: what is being done. Twice (-vv): also every line that the server and popfetch exchange,
+    /// with passwords masked. Where standard error is not a terminal, each line begins with the time.
+    #[arg(short, long, global = true, help_heading = GLOBAL, action = ArgAction::Count, conflicts_with = "quiet")]
+    pub verbose: u8,
+
+    /// Say nothing but errors
+    #[arg(short, long, global = true, help_heading = GLOBAL)]
+    pub quiet: bool,
+
+    /// Use colors: auto, always or never
+    ///
+    /// With auto, colors are used where standard error is a terminal and NO_COLOR is not set.
+    #[arg(
+        long,
+        global = true, help_heading = GLOBAL,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_default_value = true,
+        hide_possible_values = true
+    )]
+    pub color: ColorChoice,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+impl Cli {
+    /// Reads a command line, the program's name first.
+    ///
+    /// # Errors
+    ///
+    /// The line is wrong, or asks for help or the version; clap's error knows which and prints itself.
+    pub fn read<T: Into<OsString> + Clone>(
+        line: impl IntoIterator<Item = T>,
+    ) -> Result<Self, clap::Error> {
+        let cli = Self::try_parse_from(line)?;
+        // clap checks conflicts before it joins what stands before and behind the verb.
+        if cli.quiet && cli.verbose > 0 {
+            return Err(Self::command().error(
+                ErrorKind::ArgumentConflict,
+                "the argument '--quiet' cannot be used with '--verbose'",
+            ));
+        }
+        Ok(cli)
+    }
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Retrieve new mail, then apply the retention rule
+    Sync(Sync),
+    /// Put an account's password into the key ring, proven by logging in
+    Login(OneAccount),
+    /// Remove an account's password from the key ring
+    Logout(OneAccount),
+}
+
+/// The arguments of `login` and `logout`.
+#[derive(Debug, Args)]
+pub struct OneAccount {
+    /// The account's name in the configuration
+    #[arg(value_name = "ACCOUNT")]
+    pub account: String,
+}
+
+/// The arguments of `sync`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Sync {
+    /// The accounts to synchronize, by their names in the configuration [default: all of them]
+    #[arg(value_name = "ACCOUNT")]
+    pub accounts: Vec<String>,
+
+    /// Say exactly what a real run would do; change nothing here or on the server
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+
+    /// Store messages there: maildir:PATH
+    ///
+    /// Takes the place of the account's deliver setting for this run, for example maildir:~/Mail/work.
+    #[arg(long, value_name = "DEST")]
+    pub to: Option<String>,
+
+    /// How long stored messages stay on the server: always, never, or a time such as 30d
+    ///
+    /// With a time, a message is deleted on the server that long after it was stored here: 12h, 30d, 8w.
+    /// With never, it is deleted as soon as it is stored.
+    #[arg(long, value_name = "RULE")]
+    pub leave_on_server: Option<String>,
+
+    /// Use a one-off account without configuration, such as pops://alice@pop.example.com
+    ///
+    /// pops:// speaks TLS from the first byte (port 995); pop3:// demands STLS (port 110). Another port
+    /// follows the host: pops://alice@pop.example.com:2995. A character that has a meaning in a URL
+    /// is written %XX: alice%40example.com for alice@example.com.
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url, conflicts_with = "accounts")]
+    pub url: Option<String>,
+
+    /// With --url: read the password from the first line of this file
+    ///
+    /// The file must be closed to others: chmod 600. The password may also stand in POPFETCH_PASSWORD
+    /// in the environment.
+    #[arg(
+        long,
+        value_name = "FILE",
+        value_hint = ValueHint::FilePath,
+        requires = "url",
+        conflicts_with_all = ["accounts", "password_command"]
+    )]
+    pub password_file: Option<PathBuf>,
+
+    /// With --url: run this command and take the first line it prints as the password
+    ///
+    /// For example --password-command "pass show mail".
+    #[arg(
+        long,
+        value_name = "CMD",
+        value_hint = ValueHint::CommandString,
+        requires = "url",
+        conflicts_with = "accounts"
+    )]
+    pub password_command: Option<String>,
+
+    /// Trust the certificate authorities in this file (PEM) too
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub ca_file: Option<PathBuf>,
+
+    /// Retrieve also messages that were stored before
+    #[arg(long)]
+    pub all: bool,
+
+    /// Retrieve at most N messages in this run, the oldest first
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub limit: Option<u64>,
+
+    /// Leave larger messages for later: 500kB, 10MB (without a unit, bytes)
+    #[arg(long, value_name = "SIZE")]
+    pub max_size: Option<Size>,
+
+    /// Write one JSON object a line per account to standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::read(std::iter::once("popfetch").chain(line.split_whitespace()))
+    }
+
+    fn refusal(line: &str) -> ErrorKind {
+        parse(line).expect_err(line).kind()
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_full_sync_line_is_understood() {
+        let cli = parse(
+            "--config c.toml sync -n --to maildir:m --leave-on-server 30d --ca-file ca.pem \
+             --all --limit 5 --max-size 10MB --json work home -vv",
+        )
+        .expect("valid");
+        assert_eq!((cli.verbose, cli.quiet), (2, false));
+        assert_eq!(cli.config.as_deref(), Some("c.toml".as_ref()));
+        let Command::Sync(sync) = cli.command else {
+            panic!("not sync: {:?}", cli.command)
+        };
+        assert_eq!(sync.accounts, ["work", "home"]);
+        assert!(sync.dry_run && sync.all && sync.json);
+        assert_eq!(sync.limit, Some(5));
+        assert_eq!(sync.max_size, Some(Size(10_000_000)));
+        assert_eq!(sync.leave_on_server.as_deref(), Some("30d"));
+    }
+
+    #[test]
+    fn contradictions_are_refused() {
+        for line in [
+            "-q -v sync",
+            "sync -q -v",
+            "-q sync -v",
+            "sync --url pops://a@b work",
+            "sync work --password-command c",
+            "sync work --password-file f",
+            "sync --url pops://a@b --password-file f --password-command c",
+        ] {
+            assert_eq!(refusal(line), ErrorKind::ArgumentConflict, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_password_source_belongs_to_a_url() {
+        for line in ["sync --password-file f", "sync --password-command c"] {
+            assert_eq!(refusal(line), ErrorKind::MissingRequiredArgument, "{line}");
+        }
+        assert!(parse("sync --url pops://a@b --password-file f").is_ok());
+    }
+
+    #[test]
+    fn values_that_make_no_sense_are_refused() {
+        for line in ["sync --limit 0", "sync --limit -1", "sync --max-size much"] {
+            let kind = refusal(line);
+            assert!(
+                matches!(
+                    kind,
+                    ErrorKind::ValueValidation | ErrorKind::UnknownArgument
+                ),
+                "{line}: {kind}"
+            );
+        }
+        assert_eq!(refusal("--color blue sync"), ErrorKind::InvalidValue);
+        assert_eq!(refusal("login"), ErrorKind::MissingRequiredArgument);
+        assert_eq!(refusal("logout a b"), ErrorKind::UnknownArgument);
+    }
+
+    #[test]
+    fn every_option_and_value_is_explained() {
+        let mut command = Cli::command();
+        command.build();
+        for verb in command.get_subcommands().chain([&command]) {
+            for argument in verb.get_arguments() {
+                assert!(
+                    argument.get_help().is_some(),
+                    "{} {}",
+                    verb.get_name(),
+                    argument.get_id()
+                );
+            }
+        }
+    }
+}

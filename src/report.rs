@@ -1,0 +1,464 @@
+//! What one account's run came to: read by a person as a summary, by a script as `--json`, and by
+//! the shell as the exit status.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
+
+use crate::error::{Failure, Kind};
+use crate::mail::{Number, UniqueId};
+use crate::monitor::Phase;
+
+/// The exit status of a run in which some message or account failed and the rest is stored.
+const DONE_IN_PART: u8 = 1;
+
+/// How many messages, and their sizes added up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Tally {
+    /// How many messages.
+    pub messages: u64,
+    /// Their sizes in octets, with CRLF counted as two.
+    pub octets: u64,
+}
+
+impl Tally {
+    /// One more message, of this size.
+    pub fn count(&mut self, octets: u64) {
+        self.messages += 1;
+        // Sizes come from the server's listing and may be anything.
+        self.octets = self.octets.saturating_add(octets);
+    }
+}
+
+/// How long each phase took; zero for one that was not reached.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Timings {
+    resolve: Duration,
+    connect: Duration,
+    tls: Duration,
+    auth: Duration,
+    list: Duration,
+    transfer: Duration,
+}
+
+impl Timings {
+    /// So much more time went into this phase.
+    pub fn add(&mut self, phase: Phase, time: Duration) {
+        let slot = match phase {
+            Phase::Resolve => &mut self.resolve,
+            Phase::Connect => &mut self.connect,
+            Phase::Tls => &mut self.tls,
+            Phase::Auth => &mut self.auth,
+            Phase::List => &mut self.list,
+            Phase::Transfer => &mut self.transfer,
+        };
+        *slot = slot.saturating_add(time);
+    }
+}
+
+/// A message that could not be retrieved or stored; it is left on the server.
+#[derive(Debug)]
+pub struct FailedMessage {
+    /// Its number in that session.
+    pub number: Number,
+    /// Its unique-id, where the server gave one.
+    pub uid: Option<UniqueId>,
+    /// Why.
+    pub failure: Failure,
+}
+
+/// What happens to a message of the maildrop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// It is retrieved and stored.
+    Retrieve,
+    /// It is deleted on the server without being retrieved.
+    Delete,
+    /// Nothing.
+    Leave,
+}
+
+/// What a run will do with one message, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PlanLine {
+    /// Its number in this session.
+    pub number: Number,
+    /// Its unique-id, where the server gives one.
+    #[serde(serialize_with = "readable")]
+    pub uid: Option<UniqueId>,
+    /// Its size by LIST, where that was asked.
+    pub octets: Option<u64>,
+    /// What happens to it.
+    pub action: Action,
+    /// Why, in a few words of ours.
+    pub reason: String,
+    /// Whether it is deleted on the server in the same session, once it is stored.
+    pub then_delete: bool,
+}
+
+/// What one account's run came to. Nothing in it is secret.
+#[derive(Debug)]
+pub struct Report {
+    /// The account's name.
+    pub account: String,
+    /// The server.
+    pub host: String,
+    /// The user's name there.
+    pub user: String,
+    /// When the run began.
+    pub started: Timestamp,
+    /// How long it took.
+    pub duration: Duration,
+    /// What the server listed.
+    pub server: Tally,
+    /// What was stored.
+    pub stored: Tally,
+    /// What was deleted on the server.
+    pub deleted: Tally,
+    /// What is due but was left for a later run: larger than `--max-size` or beyond `--limit`.
+    pub skipped: Tally,
+    /// What could not be retrieved or stored, counted by [`Report::message_failed`].
+    pub failed: Tally,
+    /// The first of those, at most [`Report::FAILURES_KEPT`].
+    pub failed_messages: Vec<FailedMessage>,
+    /// How long each phase took.
+    pub timing: Timings,
+    /// What ended the run early.
+    pub failure: Option<Failure>,
+    /// With `--dry-run`: what a real run would do with each message, in the maildrop's order.
+    pub plan: Option<Vec<PlanLine>>,
+}
+
+impl Report {
+    /// How many failed messages are kept and shown one by one: a full disk must not fill the screen.
+    pub const FAILURES_KEPT: usize = 10;
+
+    /// A run that begins now: nothing has happened yet.
+    pub fn new(
+        account: impl Into<String>,
+        host: impl Into<String>,
+        user: impl Into<String>,
+        started: Timestamp,
+    ) -> Self {
+        Report {
+            account: account.into(),
+            host: host.into(),
+            user: user.into(),
+            started,
+            duration: Duration::ZERO,
+            server: Tally::default(),
+            stored: Tally::default(),
+            deleted: Tally::default(),
+            skipped: Tally::default(),
+            failed: Tally::default(),
+            failed_messages: Vec::new(),
+            timing: Timings::default(),
+            failure: None,
+            plan: None,
+        }
+    }
+
+    /// One more message, of this size by LIST, could not be retrieved or stored.
+    pub fn message_failed(&mut self, octets: u64, message: FailedMessage) {
+        self.failed.count(octets);
+        if self.failed_messages.len() < Self::FAILURES_KEPT {
+            self.failed_messages.push(message);
+        }
+    }
+
+    /// The exit status of this account's run.
+    #[must_use]
+    pub fn status(&self) -> u8 {
+        match &self.failure {
+            Some(failure) => failure.kind().status(),
+            None if self.failed.messages > 0 => DONE_IN_PART,
+            None => 0,
+        }
+    }
+
+    /// Writes the report as one line of JSON, line end included. The keys and their order are an interface.
+    ///
+    /// # Errors
+    ///
+    /// It could not be written.
+    pub fn write_json(&self, mut out: impl Write) -> io::Result<()> {
+        serde_json::to_writer(&mut out, &Line::from(self))?;
+        out.write_all(b"\n")
+    }
+
+    fn interrupted(&self) -> bool {
+        let kind = self.failure.as_ref().map(Failure::kind);
+        matches!(kind, Some(Kind::Interrupted(_)))
+    }
+}
+
+/// The exit status of a run over these accounts: that of a run that was interrupted, else the one
+/// they have in common, else 1.
+#[must_use]
+pub fn merge(reports: &[Report]) -> u8 {
+    if let Some(report) = reports.iter().find(|report| report.interrupted()) {
+        return report.status();
+    }
+    let mut statuses = reports.iter().map(Report::status);
+    let first = statuses.next().unwrap_or(0);
+    if statuses.all(|status| status == first) {
+        first
+    } else {
+        DONE_IN_PART
+    }
+}
+
+/// A report as `--json` writes it: the fields' order is the keys' order.
+#[derive(Serialize)]
+struct Line<'a> {
+    account: &'a str,
+    host: &'a str,
+    user: &'a str,
+    started: String,
+    duration_ms: u64,
+    server: Tally,
+    stored: Tally,
+    deleted: Tally,
+    skipped: Tally,
+    failed: Tally,
+    timing_ms: TimingLine,
+    error: Option<ErrorLine>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plan: Option<&'a [PlanLine]>,
+}
+
+#[derive(Serialize)]
+struct TimingLine {
+    resolve: u64,
+    connect: u64,
+    tls: u64,
+    auth: u64,
+    list: u64,
+    transfer: u64,
+}
+
+#[derive(Serialize)]
+struct ErrorLine {
+    kind: &'static str,
+    message: String,
+}
+
+impl<'a> From<&'a Report> for Line<'a> {
+    fn from(report: &'a Report) -> Self {
+        Line {
+            account: &report.account,
+            host: &report.host,
+            user: &report.user,
+            started: format!("{:.3}", report.started),
+            duration_ms: milliseconds(report.duration),
+            server: report.server,
+            stored: report.stored,
+            deleted: report.deleted,
+            skipped: report.skipped,
+            failed: report.failed,
+            timing_ms: TimingLine::from(&report.timing),
+            error: report.failure.as_ref().map(ErrorLine::from),
+            plan: report.plan.as_deref(),
+        }
+    }
+}
+
+impl From<&Timings> for TimingLine {
+    fn from(timings: &Timings) -> Self {
+        TimingLine {
+            resolve: milliseconds(timings.resolve),
+            connect: milliseconds(timings.connect),
+            tls: milliseconds(timings.tls),
+            auth: milliseconds(timings.auth),
+            list: milliseconds(timings.list),
+            transfer: milliseconds(timings.transfer),
+        }
+    }
+}
+
+impl From<&Failure> for ErrorLine {
+    fn from(failure: &Failure) -> Self {
+        ErrorLine {
+            kind: failure.kind().name(),
+            message: failure.to_string(),
+        }
+    }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A unique-id in the form the journal writes it, or null.
+fn readable<S: Serializer>(uid: &Option<UniqueId>, serializer: S) -> Result<S::Ok, S::Error> {
+    match uid {
+        Some(uid) => serializer.collect_str(uid),
+        None => serializer.serialize_none(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report() -> Report {
+        let started = "2026-03-01T12:00:00.5Z".parse().expect("a time");
+        Report::new("work", "pop.example.com", "alice", started)
+    }
+
+    fn ended(kind: Kind) -> Report {
+        Report {
+            failure: Some(Failure::new(kind, "it failed")),
+            ..report()
+        }
+    }
+
+    fn in_part() -> Report {
+        let mut report = report();
+        report.message_failed(100, failed(1));
+        report
+    }
+
+    fn failed(number: Number) -> FailedMessage {
+        FailedMessage {
+            number,
+            uid: Some(UniqueId::new(b"a")),
+            failure: Failure::new(Kind::Io, "no"),
+        }
+    }
+
+    fn json(report: &Report) -> String {
+        let mut line = Vec::new();
+        report.write_json(&mut line).expect("a Vec takes all");
+        String::from_utf8(line).expect("JSON is UTF-8")
+    }
+
+    #[test]
+    fn json_has_the_keys_of_the_interface_in_their_order() {
+        let mut report = report();
+        report.duration = Duration::from_micros(2_100_900);
+        report.server = Tally {
+            messages: 9,
+            octets: 900,
+        };
+        report.stored.count(250);
+        report.stored.count(50);
+        report.deleted.count(7);
+        report.timing.add(Phase::Tls, Duration::from_millis(30));
+        report.timing.add(Phase::Tls, Duration::from_millis(12));
+        assert_eq!(
+            json(&report),
+            concat!(
+                r#"{"account":"work","host":"pop.example.com","user":"alice","#,
+                r#""started":"2026-03-01T12:00:00.500Z","duration_ms":2100,"#,
+                r#""server":{"messages":9,"octets":900},"stored":{"messages":2,"octets":300},"#,
+                r#""deleted":{"messages":1,"octets":7},"skipped":{"messages":0,"octets":0},"#,
+                r#""failed":{"messages":0,"octets":0},"#,
+                r#""timing_ms":{"resolve":0,"connect":0,"tls":42,"auth":0,"list":0,"transfer":0},"#,
+                r#""error":null}"#,
+                "\n"
+            )
+        );
+    }
+
+    #[test]
+    fn json_tells_the_error_with_its_causes() {
+        let mut report = report();
+        report.failure = Some(
+            Failure::new(Kind::Unreachable, "cannot reach pop.example.com")
+                .because(io::Error::other("connection refused")),
+        );
+        let line = json(&report);
+        assert!(
+            line.ends_with(
+                r#""error":{"kind":"unreachable","message":"cannot reach pop.example.com: connection refused"}}
+"#
+            ),
+            "{line}"
+        );
+    }
+
+    #[test]
+    fn json_shows_a_plan_with_readable_unique_ids() {
+        let mut report = report();
+        report.plan = Some(vec![
+            PlanLine {
+                number: 1,
+                uid: Some(UniqueId::new(b"\x1b[2J%")),
+                octets: Some(10),
+                action: Action::Retrieve,
+                reason: "new".to_owned(),
+                then_delete: true,
+            },
+            PlanLine {
+                number: 2,
+                uid: None,
+                octets: None,
+                action: Action::Leave,
+                reason: "stored before".to_owned(),
+                then_delete: false,
+            },
+        ]);
+        let line = json(&report);
+        assert!(
+            line.ends_with(concat!(
+                r#","plan":[{"number":1,"uid":"%1B[2J%25","octets":10,"action":"retrieve","reason":"new","then_delete":true},"#,
+                r#"{"number":2,"uid":null,"octets":null,"action":"leave","reason":"stored before","then_delete":false}]}"#,
+                "\n"
+            )),
+            "{line}"
+        );
+    }
+
+    #[test]
+    fn json_stays_on_one_line_whatever_an_account_is_called() {
+        let mut report = report();
+        report.account = "a\nb\"".to_owned();
+        assert_eq!(json(&report).matches('\n').count(), 1);
+    }
+
+    #[test]
+    fn one_account_decides_the_status_alone() {
+        assert_eq!(report().status(), 0);
+        assert_eq!(in_part().status(), 1);
+        assert_eq!(ended(Kind::Auth).status(), 77);
+        let both = Report {
+            failure: Some(Failure::new(Kind::Temporary, "in use")),
+            ..in_part()
+        };
+        assert_eq!(both.status(), 75);
+        assert_eq!(merge(&[ended(Kind::Tls)]), 76);
+    }
+
+    #[test]
+    fn several_accounts_share_a_status_only_where_they_agree() {
+        assert_eq!(merge(&[]), 0);
+        assert_eq!(merge(&[report(), report()]), 0);
+        assert_eq!(merge(&[report(), ended(Kind::Auth)]), 1);
+        assert_eq!(merge(&[report(), in_part()]), 1);
+        assert_eq!(merge(&[ended(Kind::Auth), ended(Kind::Auth)]), 77);
+        assert_eq!(merge(&[ended(Kind::Protocol), ended(Kind::Tls)]), 76);
+        assert_eq!(merge(&[ended(Kind::Auth), ended(Kind::Temporary)]), 1);
+    }
+
+    #[test]
+    fn an_interruption_decides_whatever_else_happened() {
+        let reports = [report(), ended(Kind::Interrupted(15)), ended(Kind::Auth)];
+        assert_eq!(merge(&reports), 143);
+    }
+
+    #[test]
+    fn many_failures_are_counted_but_few_kept() {
+        let mut report = report();
+        for number in 1..=1000 {
+            report.message_failed(5, failed(number));
+        }
+        assert_eq!(report.failed.messages, 1000);
+        assert_eq!(report.failed.octets, 5000);
+        assert_eq!(report.failed_messages.len(), Report::FAILURES_KEPT);
+        assert_eq!(report.failed_messages[0].number, 1);
+    }
+}

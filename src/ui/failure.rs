@@ -1,0 +1,178 @@
+//! Failures as a person reads them: what happened and where, then what to do.
+
+use super::palette::{Palette, Role};
+use super::words;
+use crate::error::Failure;
+use crate::report::{FailedMessage, Report};
+use crate::text::Escaped;
+
+/// How much of a unique-id helps a person to recognise it, in characters.
+const UNIQUE_ID_SHOWN: usize = 40;
+
+/// A failure that belongs to no account's run.
+pub(super) fn of(failure: &Failure, palette: Palette) -> String {
+    statement("", &failure.to_string(), palette) + &hints(std::iter::once(failure), palette)
+}
+
+/// All that went wrong in a run, if anything did.
+pub(super) fn of_report(report: &Report, palette: Palette) -> Option<String> {
+    let account = format!("{}: ", report.account);
+    let mut text = String::new();
+    for message in &report.failed_messages {
+        let place = account.clone() + &name(message);
+        text += &statement(&place, &message.failure.to_string(), palette);
+    }
+    let shown = report.failed_messages.len() as u64;
+    if let Some(more @ 1..) = report.failed.messages.checked_sub(shown) {
+        let also = format!("{} failed as well", words::messages(more));
+        text += &statement(&account, &also, palette);
+    }
+    if let Some(failure) = &report.failure {
+        text += &statement(&account, &failure.to_string(), palette);
+    }
+    let of_messages = report
+        .failed_messages
+        .iter()
+        .map(|message| &message.failure);
+    text += &hints(of_messages.chain(&report.failure), palette);
+    (!text.is_empty()).then_some(text)
+}
+
+/// What a person may find a message by, ready to be followed by what happened to it.
+fn name(message: &FailedMessage) -> String {
+    match &message.uid {
+        Some(uid) => {
+            let uid = words::cut(uid.to_string(), UNIQUE_ID_SHOWN);
+            format!("message {} (unique-id {uid}): ", message.number)
+        }
+        None => format!("message {}: ", message.number),
+    }
+}
+
+/// What happened and where. Where it takes several lines, as a place in the configuration does, all
+/// but the first are indented, so that none of them passes for a line of its own.
+fn statement(place: &str, what: &str, palette: Palette) -> String {
+    let mut lines = what.lines();
+    let first = lines.next().unwrap_or_default();
+    let prefix = palette.paint(Role::Error, "popfetch:");
+    let mut text = format!("{prefix} {}{}\n", Escaped(place), Escaped(first));
+    for line in lines {
+        text += &format!("  {}\n", Escaped(line));
+    }
+    text
+}
+
+/// The hints of these failures, each once.
+fn hints<'a>(failures: impl Iterator<Item = &'a Failure>, palette: Palette) -> String {
+    let mut given: Vec<&str> = Vec::new();
+    let mut text = String::new();
+    for hint in failures.flat_map(Failure::hints) {
+        if !given.contains(&hint.as_str()) {
+            given.push(hint);
+            let label = palette.paint(Role::Hint, "hint:");
+            text += &format!("{label} {}\n", Escaped(hint));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Kind;
+    use crate::mail::UniqueId;
+    use crate::ui::testing::{colorful, plain, report};
+
+    fn refused() -> Failure {
+        Failure::new(Kind::Unreachable, "cannot reach pop.example.com")
+            .because(std::io::Error::other("connection refused"))
+            .hint("Is the port right?")
+            .hint("Is the server up?")
+    }
+
+    fn failed(number: u32, uid: &[u8]) -> FailedMessage {
+        FailedMessage {
+            number,
+            uid: Some(UniqueId::new(uid)),
+            failure: Failure::new(Kind::Protocol, "the server has no such message")
+                .hint("Try again."),
+        }
+    }
+
+    #[test]
+    fn says_which_account_what_happened_and_what_to_do() {
+        let mut report = report();
+        report.failure = Some(refused());
+        assert_eq!(
+            of_report(&report, plain()).as_deref(),
+            Some(
+                "popfetch: work: cannot reach pop.example.com: connection refused\n\
+                 hint: Is the port right?\n\
+                 hint: Is the server up?\n"
+            )
+        );
+    }
+
+    #[test]
+    fn a_good_run_has_nothing_to_say() {
+        assert_eq!(of_report(&report(), plain()), None);
+    }
+
+    #[test]
+    fn failed_messages_are_named_and_their_hint_is_given_once() {
+        let mut report = report();
+        report.message_failed(10, failed(3, b"a\x1bb"));
+        report.message_failed(10, failed(5, b"c"));
+        assert_eq!(
+            of_report(&report, plain()).as_deref(),
+            Some(
+                "popfetch: work: message 3 (unique-id a%1Bb): the server has no such message\n\
+                 popfetch: work: message 5 (unique-id c): the server has no such message\n\
+                 hint: Try again.\n"
+            )
+        );
+    }
+
+    #[test]
+    fn a_thousand_failed_messages_take_few_lines() {
+        let mut report = report();
+        for number in 1..=1000 {
+            report.message_failed(10, failed(number, b"x"));
+        }
+        let text = of_report(&report, plain()).expect("failures");
+        assert_eq!(text.lines().count(), Report::FAILURES_KEPT + 2);
+        assert!(
+            text.contains("\npopfetch: work: 990 messages failed as well\n"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn several_lines_are_kept_and_indented() {
+        let failure = Failure::new(Kind::Config, "c.toml is wrong\n3 | prot = 1\n  | ^^^^");
+        assert_eq!(
+            of(&failure, plain()),
+            "popfetch: c.toml is wrong\n  3 | prot = 1\n    | ^^^^\n"
+        );
+    }
+
+    #[test]
+    fn a_cause_cannot_reach_the_terminal_raw() {
+        let failure = Failure::new(Kind::Tls, "no TLS")
+            .because(std::io::Error::other("\x1b[2Jsubject\u{9b}"))
+            .hint("\x07");
+        assert_eq!(
+            of(&failure, plain()),
+            "popfetch: no TLS: \\x1b[2Jsubject\\u{9b}\nhint: \\x07\n"
+        );
+    }
+
+    #[test]
+    fn colors_mark_the_beginnings_alone() {
+        let failure = Failure::new(Kind::Auth, "refused").hint("Log in again.");
+        assert_eq!(
+            of(&failure, colorful()),
+            "\x1b[1;31mpopfetch:\x1b[0m refused\n\x1b[1;36mhint:\x1b[0m Log in again.\n"
+        );
+    }
+}
