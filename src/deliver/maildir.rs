@@ -1,1 +1,621 @@
-//! Maildir.
+//! Maildir: a folder with one file for each message.
+//!
+//! A message grows in `tmp/` and is moved into `new/` once it is whole and durable. Nobody needs a
+//! lock: names are unique, and readers never look into `tmp/`.
+
+mod folders;
+mod name;
+mod recovery;
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::PathBuf;
+
+use rustix::fs::Advice;
+use rustix::io::Errno;
+
+use self::folders::Folders;
+use self::name::Names;
+use super::{Complete, Destination, Trouble, Unsettled, disk};
+use crate::environment::Environment;
+use crate::error::{Failure, Result};
+use crate::mail::Place;
+
+/// How many files of a batch are kept open until they are durable. A batch may have more messages
+/// than a process may have files; then it is made durable in several turns.
+const OPEN_FILES: usize = 64;
+
+/// Text is written in pieces of this size, in bytes.
+const BUFFER: usize = 64 * 1024;
+
+/// How often a name that turns out to be taken is replaced by another.
+const NAMES_TRIED: usize = 10;
+
+/// A Maildir that takes messages.
+pub struct Maildir {
+    path: PathBuf,
+    names: Names,
+    environment: Environment,
+    /// Opened, and made where missing, by the first message.
+    folders: Option<Folders>,
+    growing: Option<Growing>,
+    batch: Vec<Grown>,
+    /// Why some file of the batch could not be made durable.
+    broken: Option<Failure>,
+}
+
+/// A message that is being written.
+struct Growing {
+    unique: String,
+    file: BufWriter<File>,
+    bytes: u64,
+}
+
+/// A message that is whole and waits in `tmp/`.
+struct Grown {
+    unique: String,
+    bytes: u64,
+    /// Open as long as its data may not be durable.
+    file: Option<File>,
+}
+
+impl Maildir {
+    /// The Maildir at this path. Nothing is made there before a message comes.
+    #[must_use]
+    pub fn new(path: PathBuf, environment: &Environment) -> Self {
+        Maildir {
+            path,
+            names: Names::new(&environment.host_name),
+            environment: environment.clone(),
+            folders: None,
+            growing: None,
+            batch: Vec::new(),
+            broken: None,
+        }
+    }
+
+    fn open(&self) -> Result<Folders> {
+        let folders = Folders::open(&self.path)?;
+        recovery::remove_stale(&self.path, &folders, self.environment.now());
+        Ok(folders)
+    }
+
+    /// A new file in `tmp/` for a message.
+    fn create(&mut self) -> Result<Growing> {
+        let folders = match self.folders.take() {
+            Some(folders) => folders,
+            None => self.open()?,
+        };
+        let folders = self.folders.insert(folders);
+        let mut tries = NAMES_TRIED;
+        loop {
+            tries -= 1;
+            let unique = self.names.next(self.environment.now());
+            match folders.create(&unique) {
+                Ok(file) => return Ok(Growing::new(unique, file)),
+                Err(Errno::EXIST) if tries > 0 => {}
+                Err(errno) => return Err(folders.failure("create a file in", "tmp", errno)),
+            }
+        }
+    }
+
+    fn cannot_write(&self, error: &std::io::Error) -> Trouble {
+        let errno = Errno::from_io_error(error).unwrap_or(Errno::IO);
+        let failure = disk::failure("write a message in", &self.path.join("tmp"), errno);
+        match errno {
+            // Larger than a limit allows; a smaller one may pass.
+            Errno::FBIG => Trouble::Message(failure),
+            _ => Trouble::Destination(failure),
+        }
+    }
+
+    /// Makes the data of all files that are still open durable, and closes them. A failure is
+    /// remembered, because asking again would prove nothing: the kernel reports a lost write once.
+    fn sync_files(&mut self) {
+        let open = self
+            .batch
+            .iter_mut()
+            .filter_map(|message| message.file.take());
+        let synced = open
+            .map(rustix::fs::fdatasync)
+            .collect::<Result<Vec<()>, Errno>>();
+        if let Err(errno) = synced {
+            let tmp = self.path.join("tmp");
+            self.broken = Some(disk::failure("make durable a message in", &tmp, errno));
+        }
+    }
+}
+
+/// Moves a whole message where readers see it.
+fn publish(folders: &Folders, message: &Grown) -> Result<(), Trouble> {
+    folders
+        .publish(&message.unique, &message.name())
+        .map_err(|errno| {
+            folders.remove(&message.unique);
+            let failure = folders.failure("put a message into", "new", errno);
+            match errno {
+                // The file was removed behind our back, or its name was taken.
+                Errno::NOENT | Errno::EXIST => Trouble::Message(failure),
+                _ => Trouble::Destination(failure),
+            }
+        })
+}
+
+impl Growing {
+    fn new(unique: String, file: File) -> Self {
+        Growing {
+            unique,
+            file: BufWriter::with_capacity(BUFFER, file),
+            bytes: 0,
+        }
+    }
+}
+
+impl Grown {
+    /// Its name in `new/`.
+    fn name(&self) -> String {
+        name::sized(&self.unique, self.bytes)
+    }
+}
+
+impl Destination for Maildir {
+    fn is_durable(&self) -> bool {
+        true
+    }
+
+    fn begin(&mut self) -> Result<(), Trouble> {
+        self.abandon();
+        self.growing = Some(self.create().map_err(Trouble::Destination)?);
+        Ok(())
+    }
+
+    fn write(&mut self, text: &[u8]) -> Result<(), Trouble> {
+        let growing = self.growing.as_mut().expect("begin comes before write");
+        growing.bytes += text.len() as u64;
+        let written = growing.file.write_all(text);
+        written.map_err(|error| self.cannot_write(&error))
+    }
+
+    fn end(&mut self, message: &Complete<'_>) -> Result<(), Trouble> {
+        let growing = self.growing.as_mut().expect("begin comes before end");
+        debug_assert_eq!(growing.bytes, message.length);
+        if let Err(error) = growing.file.flush() {
+            let trouble = self.cannot_write(&error);
+            self.abandon();
+            return Err(trouble);
+        }
+        if let Some(growing) = self.growing.take() {
+            self.batch.push(Grown::from(growing));
+        }
+        if self
+            .batch
+            .iter()
+            .filter(|message| message.file.is_some())
+            .count()
+            >= OPEN_FILES
+        {
+            self.sync_files();
+        }
+        Ok(())
+    }
+
+    fn abandon(&mut self) {
+        if let (Some(growing), Some(folders)) = (self.growing.take(), &self.folders) {
+            // Taken apart, so that what is left in the buffer isn't written.
+            drop(growing.file.into_parts());
+            folders.remove(&growing.unique);
+        }
+    }
+
+    fn prepare(&mut self) -> Result<Vec<Place>> {
+        self.abandon();
+        self.sync_files();
+        if let Some(failure) = self.broken.take() {
+            return Err(failure);
+        }
+        if let Some(folders) = &self.folders {
+            let synced = folders.sync_tmp();
+            synced.map_err(|errno| folders.failure("make durable what is in", "tmp", errno))?;
+        }
+        let places = self.batch.iter().map(|message| Place::Maildir {
+            name: message.name(),
+        });
+        Ok(places.collect())
+    }
+
+    fn place(&mut self) -> Vec<Result<(), Trouble>> {
+        let Some(folders) = &self.folders else {
+            return Vec::new();
+        };
+        let mut results: Vec<_> = self
+            .batch
+            .drain(..)
+            .map(|message| publish(folders, &message))
+            .collect();
+        if let Err(errno) = folders.sync_new() {
+            for result in results.iter_mut().filter(|result| result.is_ok()) {
+                let failure = folders.failure("make durable what is in", "new", errno);
+                *result = Err(Trouble::Destination(failure));
+            }
+        }
+        results
+    }
+
+    fn discard(&mut self) {
+        self.abandon();
+        self.broken = None;
+        if let Some(folders) = &self.folders {
+            self.batch
+                .drain(..)
+                .for_each(|message| folders.remove(&message.unique));
+        }
+    }
+
+    fn settle(&mut self, unsettled: &[Unsettled<'_>], act: bool) -> Result<Vec<bool>> {
+        recovery::settle(&self.path, unsettled, act)
+    }
+}
+
+impl From<Growing> for Grown {
+    fn from(growing: Growing) -> Self {
+        let (file, _written) = growing.file.into_parts();
+        // This starts the writing, so that there is less to wait for when the batch is made durable.
+        let _ = rustix::fs::fadvise(&file, 0, None, Advice::DontNeed);
+        Grown {
+            unique: growing.unique,
+            bytes: growing.bytes,
+            file: Some(file),
+        }
+    }
+}
+
+/// Whatever ends the work, nothing half-done stays behind.
+impl Drop for Maildir {
+    fn drop(&mut self) {
+        self.discard();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
+    use std::process::Command;
+    use std::time::{Duration, SystemTime};
+
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::deliver::testing::{add, environment, settle, store};
+    use crate::error::Kind;
+
+    fn maildir(root: &Path) -> Maildir {
+        Maildir::new(root.join("Mail/work"), &environment(root))
+    }
+
+    fn tempdir() -> TempDir {
+        tempfile::tempdir().expect("tempdir")
+    }
+
+    /// The files of one of the three folders: name and content.
+    fn files(root: &Path, folder: &str) -> Vec<(String, Vec<u8>)> {
+        let folder = root.join("Mail/work").join(folder);
+        let Ok(entries) = fs::read_dir(folder) else {
+            return Vec::new();
+        };
+        let mut files: Vec<_> = entries
+            .map(|entry| {
+                let entry = entry.expect("entry");
+                let name = entry.file_name().into_string().expect("ASCII");
+                (name, fs::read(entry.path()).expect("readable"))
+            })
+            .collect();
+        files.sort();
+        files
+    }
+
+    fn count(root: &Path) -> [usize; 3] {
+        ["tmp", "new", "cur"].map(|folder| files(root, folder).len())
+    }
+
+    fn name(place: &Place) -> &str {
+        match place {
+            Place::Maildir { name } => name,
+            other => panic!("{other:?} in a Maildir"),
+        }
+    }
+
+    /// A place that is prepared, as it is when the run is killed before [`Destination::place`].
+    fn prepared(root: &Path, text: &[u8]) -> Place {
+        let mut maildir = maildir(root);
+        add(&mut maildir, text);
+        let place = maildir.prepare().expect("prepared").remove(0);
+        std::mem::forget(maildir);
+        place
+    }
+
+    #[test]
+    fn a_batch_is_stored_byte_for_byte_under_the_names_it_promised() {
+        let root = tempdir();
+        let big = vec![b'x'; 3 * BUFFER + 1];
+        let texts: [&[u8]; 4] = [b"", b"A: 1\n\nb\xff\0\r.\n", b"no end", &big];
+        let places = store(&mut maildir(root.path()), &texts);
+        for (place, text) in places.iter().zip(texts) {
+            assert!(name(place).ends_with(&format!(".host.test,S={}", text.len())));
+            let path = root.path().join("Mail/work/new").join(name(place));
+            assert_eq!(fs::read(path).expect("stored"), text);
+        }
+        assert_eq!(count(root.path()), [0, 4, 0]);
+    }
+
+    #[test]
+    fn a_batch_larger_than_the_number_of_open_files_is_whole() {
+        let root = tempdir();
+        let texts: Vec<_> = (0..3 * OPEN_FILES).map(|n| format!("N: {n}\n\n")).collect();
+        let texts: Vec<_> = texts.iter().map(String::as_bytes).collect();
+        store(&mut maildir(root.path()), &texts);
+        let mut stored: Vec<_> = files(root.path(), "new")
+            .into_iter()
+            .map(|(_, text)| text)
+            .collect();
+        stored.sort();
+        let mut expected: Vec<_> = texts.iter().map(|text| text.to_vec()).collect();
+        expected.sort();
+        assert_eq!(stored, expected);
+    }
+
+    /// The umask belongs to the process, so the test runs itself again in one of its own.
+    #[test]
+    fn modes_do_not_depend_on_the_umask() {
+        const ROOT: &str = "POPFETCH_TEST_UMASK_ROOT";
+        if let Some(root) = std::env::var_os(ROOT) {
+            store(&mut maildir(Path::new(&root)), &[b"A: 1\n"]);
+            return;
+        }
+        for umask in ["000", "277"] {
+            let root = tempdir();
+            let this = "deliver::maildir::tests::modes_do_not_depend_on_the_umask";
+            let status = Command::new("sh")
+                .args([
+                    "-c",
+                    "umask \"$1\"; exec \"$2\" --exact \"$3\"",
+                    "sh",
+                    umask,
+                ])
+                .arg(std::env::current_exe().expect("test program"))
+                .arg(this)
+                .env(ROOT, root.path())
+                .output()
+                .expect("run");
+            assert!(status.status.success(), "{status:?}");
+            let mode = |path: &str| {
+                let found = fs::metadata(root.path().join(path)).expect("made");
+                found.permissions().mode() & 0o7777
+            };
+            for folder in [
+                "Mail",
+                "Mail/work",
+                "Mail/work/tmp",
+                "Mail/work/new",
+                "Mail/work/cur",
+            ] {
+                assert_eq!(mode(folder), 0o700, "{folder} under umask {umask}");
+            }
+            let (name, _) = files(root.path(), "new").remove(0);
+            assert_eq!(
+                mode(&format!("Mail/work/new/{name}")),
+                0o600,
+                "under umask {umask}"
+            );
+        }
+    }
+
+    #[test]
+    fn nothing_is_made_before_a_message_comes() {
+        let root = tempdir();
+        let mut maildir = maildir(root.path());
+        assert_eq!(maildir.prepare().expect("empty"), []);
+        assert!(maildir.place().is_empty());
+        let place = Place::Maildir {
+            name: "1.M2P3Q4.h,S=1".into(),
+        };
+        assert!(!settle(&mut maildir, &place, b"x", true));
+        drop(maildir);
+        assert!(!root.path().join("Mail").exists());
+    }
+
+    #[test]
+    fn a_path_that_is_a_file_is_the_destinations_trouble() {
+        for file in ["Mail", "Mail/work", "Mail/work/new"] {
+            let root = tempdir();
+            let file = root.path().join(file);
+            fs::create_dir_all(file.parent().expect("parent")).expect("made");
+            fs::write(&file, "").expect("written");
+            match maildir(root.path()).begin() {
+                Err(Trouble::Destination(failure)) => {
+                    assert_eq!(failure.kind(), Kind::Destination);
+                    assert!(failure.message().contains(&disk::shown(&file)), "{failure}");
+                }
+                other => panic!("{other:?} with a file at {}", file.display()),
+            }
+        }
+    }
+
+    #[test]
+    fn a_place_where_nothing_can_be_made_is_the_destinations_trouble() {
+        let root = tempdir();
+        let mut maildir = Maildir::new("/proc/popfetch".into(), &environment(root.path()));
+        match maildir.begin() {
+            Err(Trouble::Destination(failure)) => assert_eq!(failure.kind(), Kind::Destination),
+            other => panic!("{other:?} in /proc"),
+        }
+    }
+
+    #[test]
+    fn what_is_given_up_leaves_nothing() {
+        let root = tempdir();
+        let mut maildir = maildir(root.path());
+        maildir.begin().expect("begun");
+        maildir.write(&[0; 2 * BUFFER]).expect("written");
+        maildir.abandon();
+        assert_eq!(count(root.path()), [0, 0, 0]);
+
+        add(&mut maildir, b"one");
+        add(&mut maildir, b"two");
+        maildir.prepare().expect("prepared");
+        maildir.discard();
+        assert_eq!(count(root.path()), [0, 0, 0]);
+
+        add(&mut maildir, b"three");
+        maildir.begin().expect("begun");
+        drop(maildir);
+        assert_eq!(count(root.path()), [0, 0, 0]);
+    }
+
+    #[test]
+    fn an_abandoned_message_does_not_disturb_its_batch() {
+        let root = tempdir();
+        let mut maildir = maildir(root.path());
+        add(&mut maildir, b"one");
+        maildir.begin().expect("begun");
+        maildir.write(b"half of t").expect("written");
+        maildir.abandon();
+        store(&mut maildir, &[b"three"]);
+        let mut stored: Vec<_> = files(root.path(), "new")
+            .into_iter()
+            .map(|(_, text)| text)
+            .collect();
+        stored.sort();
+        assert_eq!(stored, [&b"one"[..], b"three"]);
+    }
+
+    #[test]
+    fn a_message_whose_file_vanished_fails_alone() {
+        let root = tempdir();
+        let mut maildir = maildir(root.path());
+        add(&mut maildir, b"one");
+        add(&mut maildir, b"two");
+        maildir.prepare().expect("prepared");
+        let (gone, _) = files(root.path(), "tmp")
+            .into_iter()
+            .find(|(_, text)| text == b"one")
+            .expect("waits");
+        fs::remove_file(root.path().join("Mail/work/tmp").join(gone)).expect("removed");
+        let results = maildir.place();
+        assert!(
+            matches!(results[0], Err(Trouble::Message(_))),
+            "{results:?}"
+        );
+        assert!(results[1].is_ok(), "{results:?}");
+        assert_eq!(files(root.path(), "new").len(), 1);
+    }
+
+    #[test]
+    fn a_message_that_waits_whole_is_placed_by_recovery() {
+        let root = tempdir();
+        let place = prepared(root.path(), b"text");
+        assert!(settle(&mut maildir(root.path()), &place, b"text", false));
+        assert_eq!(count(root.path()), [1, 0, 0], "looking changes nothing");
+        assert!(settle(&mut maildir(root.path()), &place, b"text", true));
+        assert_eq!(
+            files(root.path(), "new"),
+            [(name(&place).to_owned(), b"text".to_vec())]
+        );
+        assert!(
+            settle(&mut maildir(root.path()), &place, b"text", true),
+            "again the same"
+        );
+        assert_eq!(count(root.path()), [0, 1, 0]);
+    }
+
+    #[test]
+    fn a_message_that_waits_damaged_is_removed_and_not_stored() {
+        for damaged in [&b"tex"[..], b"texT", b"text and more", b""] {
+            let root = tempdir();
+            let place = prepared(root.path(), b"text");
+            let (file, _) = files(root.path(), "tmp").remove(0);
+            fs::write(root.path().join("Mail/work/tmp").join(file), damaged).expect("damaged");
+            assert!(!settle(&mut maildir(root.path()), &place, b"text", false));
+            assert_eq!(count(root.path()), [1, 0, 0], "looking changes nothing");
+            assert!(!settle(&mut maildir(root.path()), &place, b"text", true));
+            assert_eq!(count(root.path()), [0, 0, 0]);
+        }
+    }
+
+    #[test]
+    fn a_stored_message_is_found_wherever_readers_put_it() {
+        for read_as in ["", ":2,S", ",U=7:2,FS", ":2,"] {
+            let root = tempdir();
+            let place = store(&mut maildir(root.path()), &[b"text"]).remove(0);
+            let work = root.path().join("Mail/work");
+            let read = format!("{}{read_as}", name(&place));
+            fs::rename(
+                work.join("new").join(name(&place)),
+                work.join("cur").join(read),
+            )
+            .expect("read");
+            for act in [false, true] {
+                assert!(
+                    settle(&mut maildir(root.path()), &place, b"text", act),
+                    "{read_as}"
+                );
+            }
+            assert_eq!(count(root.path()), [0, 0, 1]);
+        }
+    }
+
+    #[test]
+    fn a_link_that_was_cut_off_between_its_steps_is_tidied() {
+        let root = tempdir();
+        let place = prepared(root.path(), b"text");
+        let work = root.path().join("Mail/work");
+        let (file, _) = files(root.path(), "tmp").remove(0);
+        fs::hard_link(
+            work.join("tmp").join(file),
+            work.join("new").join(name(&place)),
+        )
+        .expect("linked");
+        assert!(settle(&mut maildir(root.path()), &place, b"text", true));
+        assert_eq!(count(root.path()), [0, 1, 0]);
+    }
+
+    #[test]
+    fn a_message_that_is_nowhere_is_not_stored() {
+        let root = tempdir();
+        let place = store(&mut maildir(root.path()), &[b"text"]).remove(0);
+        fs::remove_file(root.path().join("Mail/work/new").join(name(&place))).expect("deleted");
+        assert!(!settle(&mut maildir(root.path()), &place, b"text", true));
+        let elsewhere = Place::Maildir {
+            name: "../../escape,S=4".into(),
+        };
+        assert!(!settle(
+            &mut maildir(root.path()),
+            &elsewhere,
+            b"text",
+            true
+        ));
+    }
+
+    #[test]
+    fn only_our_own_stale_remainders_are_removed() {
+        let root = tempdir();
+        store(&mut maildir(root.path()), &[b"makes the folders"]);
+        let old = SystemTime::now() - Duration::from_hours(37);
+        let tmp = root.path().join("Mail/work/tmp");
+        for (name, written) in [
+            ("1.M2P3Q4.h", old),
+            ("1.M2P3Q5.h", SystemTime::now()),
+            ("somebody.elses.file", old),
+        ] {
+            let file = File::create(tmp.join(name)).expect("made");
+            file.set_modified(written).expect("dated");
+        }
+        maildir(root.path()).begin().expect("begun");
+        let left: Vec<_> = files(root.path(), "tmp")
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect();
+        assert_eq!(left, ["1.M2P3Q5.h", "somebody.elses.file"]);
+    }
+}

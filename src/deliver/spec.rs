@@ -1,51 +1,71 @@
-//! The name of a destination: `maildir:PATH`.
+//! The name of a destination: `maildir:PATH`, `mbox:PATH`, `mbox:-` or `pipe:COMMAND`.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// A destination as a person writes it.
+/// A destination as a person writes it. Its canonical text ([`fmt::Display`]) is its name in the journal.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Spec {
     /// `maildir:PATH`
     Maildir(PathBuf),
+    /// `mbox:PATH`
+    Mbox(PathBuf),
+    /// `mbox:-`: standard output.
+    Stdout,
+    /// `pipe:COMMAND`, for `/bin/sh -c`.
+    Pipe(String),
 }
 
 /// A string that names no destination.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum NotADestination {
     /// No known kind before the colon.
-    #[error("a destination is written maildir:PATH")]
+    #[error("a destination is written maildir:PATH, mbox:PATH, mbox:- or pipe:COMMAND")]
     Kind,
-    /// Nothing behind the colon.
-    #[error("the path of the Maildir is missing")]
-    Empty,
+    /// Nothing behind the colon of this kind.
+    #[error("the {what} is missing behind {0}:", what = if *.0 == "pipe" { "command" } else { "path" })]
+    Empty(&'static str),
+    /// A NUL, which no path and no command can contain.
+    #[error("a destination cannot contain a NUL character")]
+    Nul,
 }
 
 impl Spec {
-    /// Reads `maildir:PATH`; `~` is the home folder, and a path that is not absolute begins in `base`.
+    /// Reads a destination; in a path, `~` is the home folder, and one that is not absolute begins in `base`.
     ///
     /// # Errors
     ///
     /// The text names no destination.
     pub fn parse(text: &str, home: &Path, base: &Path) -> Result<Self, NotADestination> {
-        let Some(path) = text.strip_prefix("maildir:") else {
-            return Err(NotADestination::Kind);
-        };
-        if path.is_empty() {
-            return Err(NotADestination::Empty);
+        if text.contains('\0') {
+            return Err(NotADestination::Nul);
         }
-        Ok(Spec::Maildir(absolute(path, home, base)))
+        let path = |path| absolute(path, home, base);
+        match text.split_once(':') {
+            Some(("maildir", "")) => Err(NotADestination::Empty("maildir")),
+            Some(("maildir", behind)) => Ok(Spec::Maildir(path(behind))),
+            Some(("mbox", "")) => Err(NotADestination::Empty("mbox")),
+            Some(("mbox", "-")) => Ok(Spec::Stdout),
+            Some(("mbox", behind)) => Ok(Spec::Mbox(path(behind))),
+            Some(("pipe", behind)) if behind.trim().is_empty() => {
+                Err(NotADestination::Empty("pipe"))
+            }
+            Some(("pipe", behind)) => Ok(Spec::Pipe(behind.trim().to_owned())),
+            _ => Err(NotADestination::Kind),
+        }
     }
 }
 
 /// A path as a person writes it: `~` is the home folder; what is not absolute begins in `base`.
+/// Doubled and trailing slashes and `.` are dropped, so that one place has one name.
 #[must_use]
 pub fn absolute(path: &str, home: &Path, base: &Path) -> PathBuf {
-    match path.strip_prefix('~') {
+    let whole = match path.strip_prefix('~') {
         Some("") => home.to_owned(),
         Some(rest) if rest.starts_with('/') => home.join(rest.trim_start_matches('/')),
         _ => base.join(path),
-    }
+    };
+    whole.components().collect()
 }
 
 /// As it is written in the journal and in reports.
@@ -53,6 +73,48 @@ impl fmt::Display for Spec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Spec::Maildir(path) => write!(f, "maildir:{}", path.display()),
+            Spec::Mbox(path) => write!(f, "mbox:{}", path.display()),
+            Spec::Stdout => f.write_str("mbox:-"),
+            Spec::Pipe(command) => write!(f, "pipe:{command}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Spec, NotADestination> {
+        Spec::parse(text, Path::new("/home/alice"), Path::new("/work"))
+    }
+
+    #[test]
+    fn every_kind_is_read_and_has_one_canonical_text() {
+        for (written, canonical) in [
+            ("maildir:~/Mail//work/", "maildir:/home/alice/Mail/work"),
+            ("maildir:~", "maildir:/home/alice"),
+            ("mbox:inbox", "mbox:/work/inbox"),
+            ("mbox:./-", "mbox:/work/-"),
+            ("mbox:/var/mail/./alice", "mbox:/var/mail/alice"),
+            ("mbox:-", "mbox:-"),
+            ("pipe: procmail -d \"a:b\" ", "pipe:procmail -d \"a:b\""),
+        ] {
+            let spec = parse(written).expect(written);
+            assert_eq!(spec.to_string(), canonical);
+            assert_eq!(parse(canonical).expect(canonical), spec);
+        }
+    }
+
+    #[test]
+    fn what_names_no_destination_is_refused() {
+        assert_eq!(parse("/home/alice/Mail"), Err(NotADestination::Kind));
+        assert_eq!(parse("imap:x"), Err(NotADestination::Kind));
+        assert_eq!(parse("maildir:"), Err(NotADestination::Empty("maildir")));
+        assert_eq!(parse("pipe:  "), Err(NotADestination::Empty("pipe")));
+        assert_eq!(parse("mbox:a\0b"), Err(NotADestination::Nul));
+        assert_eq!(
+            NotADestination::Empty("pipe").to_string(),
+            "the command is missing behind pipe:"
+        );
     }
 }

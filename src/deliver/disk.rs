@@ -1,0 +1,175 @@
+//! The file system as destinations need it: folders that last, and errors in plain words.
+
+use std::fs::{self, DirBuilder, Permissions};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::error::{Failure, Kind, Result};
+use crate::text::Foreign;
+
+/// Mode of the folders we make: mail is nobody else's business, whatever the umask says.
+const FOLDER_MODE: u32 = 0o700;
+
+/// Mode of the files we make.
+pub(super) const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
+
+/// A path, safe to show.
+pub(super) fn shown(path: &Path) -> String {
+    Foreign(path.as_os_str().as_bytes()).to_string()
+}
+
+/// A failure to do this to this path: «cannot write /home/alice/Mail/tmp: No space left on device».
+pub(super) fn failure(doing: &str, path: &Path, error: impl Into<io::Error>) -> Failure {
+    let error = error.into();
+    let errno = Errno::from_io_error(&error);
+    let failure = Failure::new(kind(errno), format!("cannot {doing} {}", shown(path)));
+    match errno.and_then(hint) {
+        Some(hint) => failure.because(error).hint(hint),
+        None => failure.because(error),
+    }
+}
+
+/// Whether the place cannot be used as it stands, or the machine failed us.
+fn kind(errno: Option<Errno>) -> Kind {
+    match errno {
+        Some(
+            Errno::ACCESS
+            | Errno::PERM
+            | Errno::ROFS
+            | Errno::NOSPC
+            | Errno::DQUOT
+            | Errno::FBIG
+            | Errno::NOENT
+            | Errno::NOTDIR
+            | Errno::ISDIR
+            | Errno::EXIST
+            | Errno::LOOP
+            | Errno::NAMETOOLONG,
+        ) => Kind::Destination,
+        _ => Kind::Io,
+    }
+}
+
+fn hint(errno: Errno) -> Option<&'static str> {
+    match errno {
+        Errno::NOSPC => Some(
+            "The disk is full, or has no inodes left: make room and run popfetch again. What is not stored is still on the server.",
+        ),
+        Errno::DQUOT => Some(
+            "The disk quota is used up: make room and run popfetch again. What is not stored is still on the server.",
+        ),
+        Errno::ROFS => Some("The file system is mounted read-only."),
+        Errno::ACCESS | Errno::PERM => {
+            Some("Check who owns the path and each folder on the way to it.")
+        }
+        Errno::FBIG => Some("A limit on the size of files forbids it: see «ulimit -f»."),
+        _ => None,
+    }
+}
+
+/// Makes a folder, 0700, and those above it that are missing, and makes each entry durable. One that stands is left as it is.
+///
+/// # Errors
+///
+/// It cannot be made, or something that is no folder stands there.
+pub(super) fn create_folder(path: &Path) -> Result<()> {
+    match fs::metadata(path) {
+        Ok(found) if found.is_dir() => return Ok(()),
+        Ok(_) => return Err(not_a_folder(path)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(failure("look at", path, error)),
+    }
+    let Some(parent) = path.parent() else {
+        return Err(failure("create", path, Errno::NOENT));
+    };
+    create_folder(parent)?;
+    match DirBuilder::new().mode(FOLDER_MODE).create(path) {
+        // The umask may have taken away what we need ourselves.
+        Ok(()) => fs::set_permissions(path, Permissions::from_mode(FOLDER_MODE))
+            .map_err(|error| failure("set the permissions of", path, error))?,
+        // Somebody else was faster; whether it is durable already is not known, so it is made so below.
+        Err(_) if path.is_dir() => {}
+        Err(error) => return Err(failure("create", path, error)),
+    }
+    sync_folder(&open_folder(parent)?, parent)
+}
+
+fn not_a_folder(path: &Path) -> Failure {
+    Failure::new(
+        Kind::Destination,
+        format!("{} is not a folder", shown(path)),
+    )
+    .hint("Choose another path, or move the file away.")
+}
+
+/// Opens a folder, so that its files can be reached and its entries made durable.
+pub(super) fn open_folder(path: &Path) -> Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| match errno {
+        Errno::NOTDIR => not_a_folder(path),
+        _ => failure("open", path, errno),
+    })
+}
+
+/// Makes the entries of a folder durable: files made, renamed and removed in it.
+pub(super) fn sync_folder(folder: impl AsFd, path: &Path) -> Result<()> {
+    sync_entries(folder).map_err(|errno| failure("make durable what was done in", path, errno))
+}
+
+/// The same, with the bare error.
+pub(super) fn sync_entries(folder: impl AsFd) -> Result<(), Errno> {
+    match rustix::fs::fsync(folder) {
+        // Some network file systems have nothing to sync for a folder and say so in this way.
+        Err(Errno::INVAL) => Ok(()),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn missing_folders_are_made_private() {
+        let root = tempfile::tempdir().expect("tempdir");
+        let deep = root.path().join("a/b/c");
+        create_folder(&deep).expect("created");
+        create_folder(&deep).expect("left as it is");
+        for made in [&deep, &root.path().join("a/b"), &root.path().join("a")] {
+            let mode = fs::metadata(made).expect("made").permissions().mode();
+            assert_eq!(mode & 0o7777, 0o700, "{}", made.display());
+        }
+    }
+
+    #[test]
+    fn a_file_on_the_way_is_named() {
+        let root = tempfile::tempdir().expect("tempdir");
+        let file = root.path().join("file");
+        fs::write(&file, b"").expect("written");
+        let failure = create_folder(&file.join("x")).expect_err("a file is no folder");
+        assert_eq!(failure.kind(), Kind::Destination);
+        assert!(failure.to_string().contains("file"), "{failure}");
+        let failure = create_folder(&file).expect_err("a file is no folder");
+        assert_eq!(
+            failure.message(),
+            format!("{} is not a folder", shown(&file))
+        );
+    }
+
+    #[test]
+    fn a_full_disk_is_the_destinations_trouble_and_a_broken_one_is_not() {
+        let full = failure("write", Path::new("/m/tmp/1"), Errno::NOSPC);
+        assert_eq!(full.kind(), Kind::Destination);
+        assert!(full.hints()[0].contains("make room"));
+        assert_eq!(
+            failure("write", Path::new("/m"), Errno::IO).kind(),
+            Kind::Io
+        );
+    }
+}
