@@ -5,6 +5,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::sync::Arc;
 
 /// The result of work that ends in a [`Failure`] when it goes wrong.
 pub type Result<T, E = Failure> = std::result::Result<T, E>;
@@ -81,12 +82,14 @@ impl Kind {
 ///
 /// The message is a clause without a full stop, ready to follow `error: `. Text that came from a
 /// server or a message goes into it through [`crate::text::Foreign`] only.
+#[derive(Clone)]
 pub struct Failure(Box<Parts>);
 
+#[derive(Clone)]
 struct Parts {
     kind: Kind,
     message: String,
-    source: Option<Box<dyn Error + Send + Sync>>,
+    source: Option<Arc<dyn Error + Send + Sync>>,
     hints: Vec<String>,
 }
 
@@ -104,7 +107,7 @@ impl Failure {
     /// Adds what caused it.
     #[must_use]
     pub fn because(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        self.0.source = Some(source.into());
+        self.0.source = Some(Arc::from(source.into()));
         self
     }
 

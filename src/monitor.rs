@@ -49,8 +49,8 @@ pub enum Event<'a> {
     MessageFailed {
         /// Its number in this session.
         number: Number,
-        /// Its unique-id.
-        uid: &'a UniqueId,
+        /// Its unique-id, where it has one.
+        uid: Option<&'a UniqueId>,
         /// Why.
         failure: &'a Failure,
     },

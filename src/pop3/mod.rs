@@ -46,6 +46,7 @@ mod multiline;
 mod receiver;
 mod reply;
 pub mod sasl;
+mod window;
 
 pub use capability::{Capabilities, Expire, TooManyCapabilities};
 pub use command::{Command, Unsendable};
@@ -57,6 +58,7 @@ pub use listing::{
 pub use multiline::{Decoder, Progress};
 pub use receiver::{Event, Receiver, Shape, Violation};
 pub use reply::{Reply, ResponseCode, Status, says_busy};
+pub use window::Window;
 
 /// What follows a prefix whose letter case does not matter.
 fn without_prefix<'a>(bytes: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {

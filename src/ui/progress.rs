@@ -436,7 +436,7 @@ mod tests {
         store(&progress, "work", 10);
         let failed = Event::MessageFailed {
             number: 2,
-            uid: &UniqueId::new(b"b"),
+            uid: Some(&UniqueId::new(b"b")),
             failure: &Failure::new(Kind::Io, "no"),
         };
         progress.event("work", &failed);

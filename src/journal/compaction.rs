@@ -1,0 +1,87 @@
+//! Rewriting a journal without what no longer matters.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::file;
+use super::format;
+use super::loading::{self, Loaded};
+use super::mailbox::Mailbox;
+use super::memory::Memory;
+use super::record::Record;
+use crate::error::{Failure, Kind, OrFail, Result};
+
+/// A journal is rewritten when it has more dead lines than this, and more than messages.
+const DEAD_LINES: u64 = 1000;
+
+/// Whether a rewrite is worth its price.
+pub(super) fn is_due(loaded: &Loaded) -> bool {
+    loaded.dead() > DEAD_LINES.max(loaded.memory.len() as u64) || !loaded.damage.is_empty()
+}
+
+/// Writes what still matters into a new file and puts that in the journal's place. A kill at any
+/// moment leaves the old file or the new one. A damaged journal is kept beside it.
+///
+/// # Errors
+///
+/// The new file could not be written, or does not say the same: the old one stands.
+pub(super) fn rewrite(path: &Path, mailbox: &Mailbox, loaded: &Loaded) -> Result<()> {
+    let new = beside(path, "new");
+    file::write_new(&new, |out| {
+        let mut header = Vec::new();
+        format::write_header(mailbox, &mut header);
+        let cannot = || format!("cannot write {}", new.display());
+        out.write_all(&header).or_fail(Kind::Io, cannot)?;
+        loading::each_line(path, |line| match format::read(line.trim_ascii_end()) {
+            Ok(record) if still_matters(&record, &loaded.memory) => {
+                out.write_all(line).or_fail(Kind::Io, cannot)
+            }
+            _ => Ok(()),
+        })
+    })?;
+    if loading::load(&new, mailbox)?.memory != loaded.memory {
+        return Err(Failure::new(
+            Kind::Io,
+            format!("{} does not say what it should", new.display()),
+        ));
+    }
+    if !loaded.damage.is_empty() {
+        keep(path)?;
+    }
+    file::replace(&new, path)
+}
+
+fn still_matters(record: &Record, memory: &Memory) -> bool {
+    match record {
+        Record::Intend(intent) => memory.unsettled().contains(intent),
+        Record::Void { .. } => false,
+        Record::Asked { uid } => memory
+            .recall(uid.as_bytes())
+            .is_some_and(super::Remembered::is_asked),
+        Record::Dropped { uid } => memory
+            .recall(uid.as_bytes())
+            .is_some_and(super::Remembered::is_dropped),
+        _ => true,
+    }
+}
+
+/// A second name for the file as it is, so that nothing of it is lost when the first is given to another.
+fn keep(path: &Path) -> Result<()> {
+    let damaged = beside(path, "damaged");
+    let cannot = || format!("cannot keep the damaged journal as {}", damaged.display());
+    match fs::remove_file(&damaged) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(error).or_fail(Kind::Io, cannot)?
+        }
+        _ => {}
+    }
+    fs::hard_link(path, &damaged).or_fail(Kind::Io, cannot)
+}
+
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(ending);
+    name.into()
+}

@@ -1,0 +1,177 @@
+//! A journal's file: opened safely, appended whole lines, made durable.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+
+use crate::error::{Failure, Kind, OrFail, Result};
+
+/// An open journal file. What was appended is there for other programs at once, and after a power
+/// cut once it is synced.
+pub(super) struct Appender {
+    path: PathBuf,
+    file: File,
+    length: u64,
+    unsynced: bool,
+    /// Set once nothing can be relied on any more: a failed append that could not be taken back, or a failed sync.
+    broken: bool,
+}
+
+impl Appender {
+    /// Opens or creates the file; a symbolic link is refused.
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        let file = options()
+            .append(true)
+            .create(true)
+            .open(path)
+            .or_fail(Kind::Io, || {
+                format!("cannot open the journal {}", path.display())
+            })?;
+        let length = file
+            .metadata()
+            .or_fail(Kind::Io, || format!("cannot read {}", path.display()))?
+            .len();
+        Ok(Appender {
+            path: path.to_owned(),
+            file,
+            length,
+            unsynced: false,
+            broken: false,
+        })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// Whether all that was appended is durable.
+    pub(super) fn is_synced(&self) -> bool {
+        !self.unsynced && !self.broken
+    }
+
+    /// Cuts the file to this length.
+    pub(super) fn cut(&mut self, length: u64) -> Result<()> {
+        self.file
+            .set_len(length)
+            .or_fail(Kind::Io, || self.cannot("cut"))?;
+        self.length = length;
+        self.unsynced = true;
+        Ok(())
+    }
+
+    /// Appends lines, all or none: what a full disk cut off is taken back.
+    pub(super) fn append(&mut self, lines: &[u8]) -> Result<()> {
+        if self.broken {
+            return Err(self.no_longer());
+        }
+        self.unsynced = true;
+        if let Err(error) = self.file.write_all(lines) {
+            self.broken = self.file.set_len(self.length).is_err();
+            return Err(Failure::new(Kind::Io, self.cannot("write")).because(error));
+        }
+        self.length += lines.len() as u64;
+        Ok(())
+    }
+
+    /// Makes all that was appended durable. After a failed sync nobody knows what the disk holds, so
+    /// nothing is claimed durable any more.
+    pub(super) fn sync(&mut self) -> Result<()> {
+        if self.broken {
+            return Err(self.no_longer());
+        }
+        if self.unsynced {
+            self.broken = true;
+            self.file
+                .sync_data()
+                .or_fail(Kind::Io, || self.cannot("sync"))?;
+            (self.broken, self.unsynced) = (false, false);
+        }
+        Ok(())
+    }
+
+    fn cannot(&self, what: &str) -> String {
+        format!("cannot {what} the journal {}", self.path.display())
+    }
+
+    fn no_longer(&self) -> Failure {
+        Failure::new(
+            Kind::Io,
+            format!(
+                "the journal {} can no longer be written",
+                self.path.display()
+            ),
+        )
+    }
+}
+
+/// Writes a whole file beside the journal, durably.
+pub(super) fn write_new(
+    path: &Path,
+    fill: impl FnOnce(&mut dyn Write) -> Result<()>,
+) -> Result<()> {
+    let cannot = || format!("cannot write {}", path.display());
+    let file = options()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(path)
+        .or_fail(Kind::Io, cannot)?;
+    let mut buffered = io::BufWriter::with_capacity(64 * 1024, file);
+    fill(&mut buffered)?;
+    let file = buffered
+        .into_inner()
+        .map_err(io::IntoInnerError::into_error)
+        .or_fail(Kind::Io, cannot)?;
+    file.sync_all().or_fail(Kind::Io, cannot)
+}
+
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options
+        .mode(0o600)
+        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
+    options
+}
+
+/// Makes the folder, private to us, where it is missing; durable up to the first one that stood.
+pub(super) fn make_folder(folder: &Path) -> Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let parent = folder
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    if let Some(parent) = parent {
+        make_folder(parent)?;
+    }
+    let cannot = || format!("cannot make the folder {}", folder.display());
+    match DirBuilder::new().mode(0o700).create(folder) {
+        // Another process was quicker.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        made => made.or_fail(Kind::Io, cannot)?,
+    }
+    parent.map_or(Ok(()), sync_folder)
+}
+
+/// Makes what was created, renamed or removed in a folder durable.
+pub(super) fn sync_folder(folder: &Path) -> Result<()> {
+    let sync = |folder| File::open(folder)?.sync_all();
+    sync(folder).or_fail(Kind::Io, || {
+        format!("cannot sync the folder {}", folder.display())
+    })
+}
+
+/// Puts one file in the place of another, durably.
+pub(super) fn replace(new: &Path, old: &Path) -> Result<()> {
+    fs::rename(new, old).or_fail(Kind::Io, || {
+        format!("cannot rename {} to {}", new.display(), old.display())
+    })?;
+    old.parent().map_or(Ok(()), sync_folder)
+}

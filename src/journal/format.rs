@@ -1,0 +1,456 @@
+//! A journal's lines: JSON, one record each, closed by a checksum.
+//!
+//! ```text
+//! {"popfetch":1,"user":"alice","host":"pop.example.com","port":110,"crc":"…"}
+//! {"is":"destination","to":0,"name":"maildir:/home/alice/Mail","crc":"…"}
+//! {"is":"intend","uid":"0001","to":0,"digest":"…","octets":1234,"listed":1234,"file":"…","crc":"…"}
+//! {"is":"stored","uid":"0001","to":0,"digest":"…","octets":1234,"listed":1234,"file":"…","at":"2026-03-01T06:00:00Z","crc":"…"}
+//! {"is":"deleted","uid":"0001","at":"2026-03-31T06:00:00Z","crc":"…"}
+//! ```
+//!
+//! The checksum (CRC-32 of all bytes before `,"crc"`) finds lines that a disk or an editor changed;
+//! it protects against accidents, not against people.
+
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::mailbox::Mailbox;
+use super::record::{Fact, Intent, Record};
+use crate::mail::{Place, UniqueId};
+
+/// The version this program writes. A reader refuses a higher one.
+pub(super) const VERSION: u32 = 1;
+
+/// Why a line cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum BadLine {
+    #[error("its checksum is wrong")]
+    Checksum,
+    #[error("it is no record: {0}")]
+    Json(#[from] serde_json::Error),
+    #[error("it lacks «{0}»")]
+    Lacks(&'static str),
+    #[error("its «{0}» makes no sense")]
+    Nonsense(&'static str),
+}
+
+/// The first line: which format this is, and whose maildrop.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Header {
+    /// The version of the format.
+    pub(super) popfetch: u32,
+    #[serde(flatten)]
+    pub(super) mailbox: Mailbox,
+}
+
+/// Any record, flat: a person can read it, and a parser is quick.
+#[derive(Serialize, Deserialize, Default)]
+#[serde(default)]
+struct Line<'a> {
+    is: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none", borrow)]
+    uid: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none", borrow)]
+    name: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none", borrow)]
+    digest: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    octets: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    listed: Option<u64>,
+    /// The place in a Maildir.
+    #[serde(skip_serializing_if = "Option::is_none", borrow)]
+    file: Option<Cow<'a, str>>,
+    /// The place in an mbox.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    range: Option<Range<'a>>,
+    /// Left out where it is just `to`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owed: Option<Vec<u32>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    holds: Option<bool>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Range<'a> {
+    offset: u64,
+    length: u64,
+    #[serde(borrow)]
+    digest: Cow<'a, str>,
+    marks: Vec<u32>,
+}
+
+/// Appends a record's line.
+pub(super) fn write(record: &Record, into: &mut Vec<u8>) {
+    match record {
+        Record::Destination { id, name } => {
+            seal(
+                &Line {
+                    is: "destination",
+                    to: Some(*id),
+                    name: Some(name.into()),
+                    ..Line::default()
+                },
+                into,
+            );
+        }
+        Record::Intend(intent) => seal(&of_intent("intend", intent), into),
+        Record::Void { uid, to } => seal(
+            &Line {
+                to: Some(*to),
+                ..of("void", uid)
+            },
+            into,
+        ),
+        Record::Stored { intent, at } => {
+            seal(
+                &Line {
+                    at: Some(*at),
+                    ..of_intent("stored", intent)
+                },
+                into,
+            );
+        }
+        Record::Seen {
+            uid,
+            to,
+            digest,
+            owed,
+            at,
+        } => {
+            let digest = digest.map(|digest| digest.to_string().into());
+            let owed = (!owed.is_empty()).then(|| owed.clone());
+            seal(
+                &Line {
+                    to: *to,
+                    digest,
+                    owed,
+                    at: Some(*at),
+                    ..of("seen", uid)
+                },
+                into,
+            );
+        }
+        Record::Asked { uid } => seal(&of("asked", uid), into),
+        Record::Deleted { uid, at } => seal(
+            &Line {
+                at: Some(*at),
+                ..of("deleted", uid)
+            },
+            into,
+        ),
+        Record::Shared { uid } => seal(&of("shared", uid), into),
+        Record::Dropped { uid } => seal(&of("dropped", uid), into),
+        Record::Fact { fact, holds } => {
+            let name = Some(fact.name().into());
+            seal(
+                &Line {
+                    is: "fact",
+                    name,
+                    holds: Some(*holds),
+                    ..Line::default()
+                },
+                into,
+            );
+        }
+    }
+}
+
+/// Appends the first line.
+pub(super) fn write_header(mailbox: &Mailbox, into: &mut Vec<u8>) {
+    seal(
+        &Header {
+            popfetch: VERSION,
+            mailbox: mailbox.clone(),
+        },
+        into,
+    );
+}
+
+fn of(is: &'static str, uid: &UniqueId) -> Line<'static> {
+    Line {
+        is,
+        uid: Some(uid.to_string().into()),
+        ..Line::default()
+    }
+}
+
+fn of_intent(is: &'static str, intent: &Intent) -> Line<'static> {
+    let (file, range) = match &intent.place {
+        Place::Maildir { name } => (Some(name.clone().into()), None),
+        Place::Mbox {
+            offset,
+            length,
+            digest,
+            marks,
+        } => {
+            let digest = digest.to_string().into();
+            (
+                None,
+                Some(Range {
+                    offset: *offset,
+                    length: *length,
+                    digest,
+                    marks: marks.clone(),
+                }),
+            )
+        }
+        Place::Handed => (None, None),
+    };
+    Line {
+        to: Some(intent.to),
+        digest: Some(intent.digest.to_string().into()),
+        octets: Some(intent.octets),
+        listed: intent.listed,
+        file,
+        range,
+        owed: (intent.owed != [intent.to]).then(|| intent.owed.clone()),
+        ..of(is, &intent.uid)
+    }
+}
+
+/// What stands between a line's content and its checksum.
+const SEAL: &str = ",\"crc\":\"";
+
+fn seal(content: &impl Serialize, into: &mut Vec<u8>) {
+    let from = into.len();
+    // Plain structs of strings and numbers: writing them to memory cannot fail.
+    if serde_json::to_writer(&mut *into, content).is_err() {
+        into.truncate(from);
+        return;
+    }
+    into.pop();
+    let checksum = crc32fast::hash(&into[from..]);
+    into.extend_from_slice(format!("{SEAL}{checksum:08x}\"}}\n").as_bytes());
+}
+
+/// A line's content, if its checksum says that it is what was written.
+fn unseal(line: &[u8]) -> Result<Vec<u8>, BadLine> {
+    let digits = line.strip_suffix(b"\"}").ok_or(BadLine::Checksum)?;
+    let (sealed, digits) = digits
+        .split_at_checked(digits.len().saturating_sub(8))
+        .ok_or(BadLine::Checksum)?;
+    let content = sealed
+        .strip_suffix(SEAL.as_bytes())
+        .ok_or(BadLine::Checksum)?;
+    let written = str::from_utf8(digits)
+        .ok()
+        .and_then(|digits| u32::from_str_radix(digits, 16).ok());
+    if written != Some(crc32fast::hash(content)) {
+        return Err(BadLine::Checksum);
+    }
+    Ok([content, b"}"].concat())
+}
+
+/// Reads the first line.
+pub(super) fn read_header(line: &[u8]) -> Result<Header, BadLine> {
+    Ok(serde_json::from_slice(&unseal(line)?)?)
+}
+
+/// Reads any other line, without its line end.
+pub(super) fn read(line: &[u8]) -> Result<Record, BadLine> {
+    let content = unseal(line)?;
+    let line: Line<'_> = serde_json::from_slice(&content)?;
+    Ok(match line.is {
+        "destination" => Record::Destination {
+            id: line.to.ok_or(BadLine::Lacks("to"))?,
+            name: line.name.ok_or(BadLine::Lacks("name"))?.into_owned(),
+        },
+        "intend" => Record::Intend(line.intent()?),
+        "void" => Record::Void {
+            uid: line.uid()?,
+            to: line.to.ok_or(BadLine::Lacks("to"))?,
+        },
+        "stored" => Record::Stored {
+            intent: line.intent()?,
+            at: line.at()?,
+        },
+        "seen" => Record::Seen {
+            uid: line.uid()?,
+            to: line.to,
+            digest: line
+                .digest
+                .as_deref()
+                .map(|digest| parse(digest, "digest"))
+                .transpose()?,
+            at: line.at()?,
+            owed: line.owed.unwrap_or_default(),
+        },
+        "asked" => Record::Asked { uid: line.uid()? },
+        "deleted" => Record::Deleted {
+            uid: line.uid()?,
+            at: line.at()?,
+        },
+        "shared" => Record::Shared { uid: line.uid()? },
+        "dropped" => Record::Dropped { uid: line.uid()? },
+        "fact" => Record::Fact {
+            fact: line.fact()?,
+            holds: line.holds.ok_or(BadLine::Lacks("holds"))?,
+        },
+        _ => return Err(BadLine::Nonsense("is")),
+    })
+}
+
+impl Line<'_> {
+    fn uid(&self) -> Result<UniqueId, BadLine> {
+        parse(self.uid.as_deref().ok_or(BadLine::Lacks("uid"))?, "uid")
+    }
+
+    fn at(&self) -> Result<Timestamp, BadLine> {
+        self.at.ok_or(BadLine::Lacks("at"))
+    }
+
+    fn fact(&self) -> Result<Fact, BadLine> {
+        let name = self.name.as_deref().ok_or(BadLine::Lacks("name"))?;
+        Fact::ALL
+            .into_iter()
+            .find(|fact| fact.name() == name)
+            .ok_or(BadLine::Nonsense("name"))
+    }
+
+    fn intent(&self) -> Result<Intent, BadLine> {
+        let to = self.to.ok_or(BadLine::Lacks("to"))?;
+        let place = match (&self.file, &self.range) {
+            (Some(file), _) => Place::Maildir {
+                name: file.clone().into_owned(),
+            },
+            (None, Some(range)) => Place::Mbox {
+                offset: range.offset,
+                length: range.length,
+                digest: parse(&range.digest, "range")?,
+                marks: range.marks.clone(),
+            },
+            (None, None) => Place::Handed,
+        };
+        Ok(Intent {
+            uid: self.uid()?,
+            to,
+            digest: parse(
+                self.digest.as_deref().ok_or(BadLine::Lacks("digest"))?,
+                "digest",
+            )?,
+            octets: self.octets.ok_or(BadLine::Lacks("octets"))?,
+            listed: self.listed,
+            place,
+            owed: self.owed.clone().unwrap_or_else(|| vec![to]),
+        })
+    }
+}
+
+fn parse<T: std::str::FromStr>(text: &str, what: &'static str) -> Result<T, BadLine> {
+    text.parse().map_err(|_| BadLine::Nonsense(what))
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::mail::Digest;
+
+    pub(in crate::journal) fn any_uid() -> impl Strategy<Value = UniqueId> {
+        prop_oneof![
+            (0..6u8).prop_map(|n| UniqueId::new(&[b'u', n + b'0'])),
+            prop::collection::vec(any::<u8>(), 1..12).prop_map(|bytes| UniqueId::new(&bytes)),
+        ]
+    }
+
+    fn any_time() -> impl Strategy<Value = Timestamp> {
+        (0..4_000_000_000i64).prop_map(|second| Timestamp::from_second(second).expect("in range"))
+    }
+
+    fn any_place() -> impl Strategy<Value = Place> {
+        prop_oneof![
+            "[ -~é\"]{1,20}".prop_map(|name| Place::Maildir { name }),
+            any::<(u64, u64, [u8; 32], Vec<u32>)>().prop_map(|(offset, length, digest, marks)| {
+                Place::Mbox {
+                    offset,
+                    length,
+                    digest: Digest(digest),
+                    marks,
+                }
+            }),
+            Just(Place::Handed),
+        ]
+    }
+
+    prop_compose! {
+        fn any_intent()(
+            uid in any_uid(), to in 0..3u32, digest in 0..3u8, octets: u64, listed: Option<u64>,
+            place in any_place(), others in prop::collection::vec(0..3u32, 0..3),
+        ) -> Intent {
+            let owed = std::iter::once(to).chain(others).collect();
+            Intent { uid, to, digest: Digest([digest; 32]), octets, listed, place, owed }
+        }
+    }
+
+    pub(in crate::journal) fn any_record() -> impl Strategy<Value = Record> {
+        prop_oneof![
+            (0..3u32, ".{0,20}").prop_map(|(id, name)| Record::Destination { id, name }),
+            any_intent().prop_map(Record::Intend),
+            (any_uid(), 0..3u32).prop_map(|(uid, to)| Record::Void { uid, to }),
+            (any_intent(), any_time()).prop_map(|(intent, at)| Record::Stored { intent, at }),
+            (
+                any_uid(),
+                any::<Option<bool>>(),
+                any::<Option<[u8; 32]>>(),
+                any_time()
+            )
+                .prop_map(|(uid, to, digest, at)| Record::Seen {
+                    uid,
+                    to: to.map(u32::from),
+                    digest: digest.map(Digest),
+                    owed: to.map(u32::from).into_iter().collect(),
+                    at
+                }),
+            any_uid().prop_map(|uid| Record::Asked { uid }),
+            (any_uid(), any_time()).prop_map(|(uid, at)| Record::Deleted { uid, at }),
+            any_uid().prop_map(|uid| Record::Shared { uid }),
+            any_uid().prop_map(|uid| Record::Dropped { uid }),
+            (0..3usize, any::<bool>()).prop_map(|(fact, holds)| Record::Fact {
+                fact: Fact::ALL[fact],
+                holds
+            }),
+        ]
+    }
+
+    fn line(record: &Record) -> Vec<u8> {
+        let mut line = Vec::new();
+        write(record, &mut line);
+        line
+    }
+
+    proptest! {
+        #[test]
+        fn every_record_comes_back(record in any_record()) {
+            let line = line(&record);
+            let content = line.strip_suffix(b"\n").expect("a line end");
+            prop_assert!(!content.contains(&b'\n'));
+            serde_json::from_slice::<serde_json::Value>(content).expect("JSON");
+            prop_assert_eq!(read(content).expect("own line"), record);
+        }
+
+        #[test]
+        fn a_changed_line_is_never_believed(record in any_record(), at: prop::sample::Index, bit in 0..8u8) {
+            let mut line = line(&record);
+            line.pop();
+            let at = at.index(line.len());
+            line[at] ^= 1 << bit;
+            // Only the letter case of the checksum's own digits may change without harm.
+            if let Ok(read) = read(&line) {
+                prop_assert_eq!(read, record);
+            }
+        }
+
+        #[test]
+        fn no_line_is_too_odd(line: Vec<u8>) {
+            prop_assert!(read(&line).is_err() && read_header(&line).is_err());
+        }
+    }
+}

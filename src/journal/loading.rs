@@ -1,0 +1,190 @@
+//! Reading a journal, damaged or not.
+
+use std::fmt;
+use std::fs::OpenOptions;
+use std::io::{self, BufRead, BufReader, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+
+use super::format::{self, VERSION};
+use super::mailbox::Mailbox;
+use super::memory::Memory;
+use super::record::Record;
+use crate::error::{Failure, Kind, OrFail, Result};
+
+/// The longest line that is read, in bytes: a unique-id of the longest kind, escaped, and the rest of a record.
+const LINE: u64 = 64 * 1024;
+
+/// A line that could not be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage {
+    path: PathBuf,
+    line: u64,
+    what: String,
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Damage { path, line, what } = self;
+        write!(
+            f,
+            "line {line} of the journal {} is damaged and was passed over ({what}); a message may be stored twice because of it",
+            path.display()
+        )
+    }
+}
+
+/// What a journal holds.
+#[derive(Default)]
+pub(super) struct Loaded {
+    pub(super) memory: Memory,
+    pub(super) damage: Vec<Damage>,
+    /// How many bytes, from the start, end with the last whole line.
+    pub(super) read: u64,
+    /// How many bytes, from the start, end with the last good line.
+    good: u64,
+    /// Whether there is something behind the last whole line.
+    pub(super) torn: bool,
+    /// How many lines only matter until another one follows.
+    passing: u64,
+    /// Whether there was a first line that could be used.
+    pub(super) has_header: bool,
+}
+
+/// Reads a journal. A file that is missing or empty remembers nothing.
+///
+/// What stands behind the last good line was torn off by a crash before it was durable; it is
+/// damage only if it is a whole line.
+///
+/// # Errors
+///
+/// - [`Kind::Data`]: another maildrop's, a newer format, or nothing that can be read.
+/// - [`Kind::Io`]: the file cannot be read.
+pub(super) fn load(path: &Path, mailbox: &Mailbox) -> Result<Loaded> {
+    let mut loaded = Loaded::default();
+    let mut number = 0;
+    each_line(path, |line| {
+        number += 1;
+        let end = loaded.good_end(line);
+        let Some(content) = line.strip_suffix(b"\n") else {
+            loaded.torn = true;
+            return Ok(());
+        };
+        match loaded.take(content, number, mailbox, path)? {
+            Ok(()) => loaded.good = end,
+            Err(what) => loaded.damage.push(Damage {
+                path: path.to_owned(),
+                line: number,
+                what,
+            }),
+        }
+        loaded.read = end;
+        Ok(())
+    })?;
+    if number > 0 && loaded.good == 0 {
+        return Err(Failure::new(Kind::Data, format!("nothing in the journal {} can be read", path.display()))
+            .hint("Move it away to begin a new one: messages that are still on the server will then be stored once more, and none will be lost."));
+    }
+    Ok(loaded)
+}
+
+impl Loaded {
+    fn good_end(&self, line: &[u8]) -> u64 {
+        self.read + line.len() as u64
+    }
+
+    /// Takes a whole line in; says what is wrong with it if it is damaged.
+    fn take(
+        &mut self,
+        line: &[u8],
+        number: u64,
+        mailbox: &Mailbox,
+        path: &Path,
+    ) -> Result<Result<(), String>> {
+        if number == 1 && !line.starts_with(b"{\"is\"") {
+            return self.take_header(line, mailbox, path);
+        }
+        Ok(match format::read(line) {
+            Ok(record) => {
+                self.passing += u64::from(is_passing(&record));
+                self.memory.apply(&record);
+                Ok(())
+            }
+            Err(problem) => Err(problem.to_string()),
+        })
+    }
+
+    fn take_header(
+        &mut self,
+        line: &[u8],
+        mailbox: &Mailbox,
+        path: &Path,
+    ) -> Result<Result<(), String>> {
+        let refused = |message| {
+            Failure::new(
+                Kind::Data,
+                format!("the journal {} {message}", path.display()),
+            )
+        };
+        let header = match format::read_header(line) {
+            Ok(header) => header,
+            Err(problem) => return Ok(Err(problem.to_string())),
+        };
+        if header.popfetch > VERSION {
+            return Err(refused(format!(
+                "has format {}, this popfetch knows up to {VERSION}",
+                header.popfetch
+            ))
+            .hint("A newer popfetch wrote it; use that one."));
+        }
+        if header.mailbox != *mailbox {
+            return Err(refused("belongs to another mailbox".to_owned())
+                .hint("Was it renamed? Move it away to begin a new one."));
+        }
+        self.has_header = true;
+        Ok(Ok(()))
+    }
+
+    /// How many lines say what no longer matters.
+    pub(super) fn dead(&self) -> u64 {
+        self.passing.saturating_sub(self.memory.passing())
+    }
+}
+
+/// Whether a record only matters until another one follows.
+fn is_passing(record: &Record) -> bool {
+    matches!(
+        record,
+        Record::Intend(_) | Record::Void { .. } | Record::Asked { .. } | Record::Dropped { .. }
+    )
+}
+
+/// Calls for each line of a file, line end included where it has one.
+pub(super) fn each_line(path: &Path, mut take: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    let opened = OpenOptions::new()
+        .read(true)
+        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
+        .open(path);
+    let cannot = || format!("cannot read the journal {}", path.display());
+    let file = match opened {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        opened => opened.or_fail(Kind::Io, cannot)?,
+    };
+    let mut reader = BufReader::with_capacity(64 * 1024, file);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        // Lines are as long as what we wrote; a foreign file of one endless line is not worth more.
+        let length = reader
+            .by_ref()
+            .take(LINE)
+            .read_until(b'\n', &mut line)
+            .or_fail(Kind::Io, cannot)?;
+        if length == 0 {
+            return Ok(());
+        }
+        take(&line)?;
+    }
+}

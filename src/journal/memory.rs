@@ -1,0 +1,441 @@
+//! What a journal says, all its lines together: pure, in memory.
+
+use std::collections::{HashMap, HashSet};
+
+use jiff::Timestamp;
+
+use super::record::{Fact, Intent, Record};
+use crate::mail::{Digest, UniqueId};
+
+/// Everything that is remembered of a maildrop.
+#[derive(Debug, Default, PartialEq)]
+pub struct Memory {
+    messages: HashMap<UniqueId, Remembered>,
+    destinations: Vec<(u32, String)>,
+    intents: Vec<Intent>,
+    shared: HashSet<UniqueId>,
+    facts: [bool; Fact::ALL.len()],
+}
+
+/// Everything that is remembered of a message. A hundred thousand of these are held at once.
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct Remembered {
+    digest: Option<Digest>,
+    listed: Option<u64>,
+    /// Seconds since 1970.
+    first_stored: i64,
+    copies: Copies,
+    marked_by_hand: bool,
+    asked: bool,
+    deleted: bool,
+    dropped: bool,
+}
+
+/// Where a message is, and where it is meant to be. Nearly always one place.
+#[derive(Debug, Default, Clone, PartialEq)]
+enum Copies {
+    #[default]
+    None,
+    /// Stored durably in the only destination that it was meant for.
+    One(u32),
+    Several(Box<Several>),
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+struct Several {
+    durable: Vec<u32>,
+    seen: Vec<u32>,
+    owed: Vec<u32>,
+}
+
+impl Copies {
+    fn durable(&self) -> &[u32] {
+        match self {
+            Copies::None => &[],
+            Copies::One(to) => std::slice::from_ref(to),
+            Copies::Several(several) => &several.durable,
+        }
+    }
+
+    fn seen(&self) -> &[u32] {
+        match self {
+            Copies::Several(several) => &several.seen,
+            Copies::None | Copies::One(_) => &[],
+        }
+    }
+
+    fn owed(&self) -> &[u32] {
+        match self {
+            Copies::Several(several) => &several.owed,
+            one => one.durable(),
+        }
+    }
+
+    /// The same, changed in its general form.
+    fn change(&mut self, change: impl FnOnce(&mut Several)) {
+        let mut several = match std::mem::take(self) {
+            Copies::Several(several) => several,
+            one => {
+                let durable = one.durable().to_vec();
+                Box::new(Several {
+                    owed: durable.clone(),
+                    durable,
+                    seen: Vec::new(),
+                })
+            }
+        };
+        change(&mut several);
+        *self = Copies::Several(several);
+    }
+
+    fn stored(&mut self, to: u32, owed: &[u32]) {
+        if owed == [to] && (matches!(self, Copies::None) || *self == Copies::One(to)) {
+            *self = Copies::One(to);
+            return;
+        }
+        self.change(|several| {
+            add(&mut several.durable, &[to]);
+            add(&mut several.owed, owed);
+        });
+    }
+
+    fn seen_by(&mut self, to: u32, owed: &[u32]) {
+        self.change(|several| {
+            add(&mut several.seen, &[to]);
+            add(&mut several.owed, owed);
+        });
+    }
+}
+
+fn add(list: &mut Vec<u32>, more: &[u32]) {
+    for to in more {
+        if !list.contains(to) {
+            list.push(*to);
+        }
+    }
+}
+
+impl Remembered {
+    /// SHA-256 of its text, where it was fetched.
+    #[must_use]
+    pub fn digest(&self) -> Option<Digest> {
+        self.digest
+    }
+
+    /// Its size by LIST in the session that stored it.
+    #[must_use]
+    pub fn listed(&self) -> Option<u64> {
+        self.listed
+    }
+
+    /// When it was first stored durably; none if it never was.
+    #[must_use]
+    pub fn first_stored(&self) -> Option<Timestamp> {
+        if !self.is_stored() {
+            return None;
+        }
+        Timestamp::from_second(self.first_stored).ok()
+    }
+
+    /// Whether it is stored durably somewhere.
+    #[must_use]
+    pub fn is_stored(&self) -> bool {
+        !self.copies.durable().is_empty()
+    }
+
+    /// Whether it was written to where nothing is durable, or marked by hand.
+    #[must_use]
+    pub fn is_seen(&self) -> bool {
+        self.marked_by_hand || !self.copies.seen().is_empty()
+    }
+
+    /// Whether it was deleted, and the deletion confirmed.
+    #[must_use]
+    pub fn is_deleted(&self) -> bool {
+        self.deleted
+    }
+
+    /// Whether its deletion was asked for, and never confirmed.
+    #[must_use]
+    pub fn is_asked(&self) -> bool {
+        self.asked
+    }
+
+    /// Whether fetching it ended the connection.
+    #[must_use]
+    pub fn is_dropped(&self) -> bool {
+        self.dropped
+    }
+
+    /// Whether one of these destinations was to have it, when it was first stored, and does not.
+    #[must_use]
+    pub fn lacks(&self, destinations: &[u32]) -> bool {
+        let has = |to: &u32| self.copies.durable().contains(to) || self.copies.seen().contains(to);
+        self.copies
+            .owed()
+            .iter()
+            .any(|to| destinations.contains(to) && !has(to))
+    }
+}
+
+impl Memory {
+    /// What is remembered of the message with this id.
+    #[must_use]
+    pub fn recall(&self, uid: &[u8]) -> Option<&Remembered> {
+        self.messages.get(uid)
+    }
+
+    /// Whether this unique-id was ever listed more than once in one listing.
+    #[must_use]
+    pub fn is_shared(&self, uid: &[u8]) -> bool {
+        self.shared.contains(uid)
+    }
+
+    /// The number that stands for this destination.
+    #[must_use]
+    pub fn destination(&self, name: &str) -> Option<u32> {
+        self.destinations
+            .iter()
+            .find(|(_, known)| known == name)
+            .map(|(id, _)| *id)
+    }
+
+    /// A number that stands for no destination yet.
+    pub(super) fn free_destination(&self) -> u32 {
+        self.destinations
+            .iter()
+            .map(|(id, _)| id + 1)
+            .max()
+            .unwrap_or(0)
+    }
+
+    /// Whether this was learnt of the server.
+    #[must_use]
+    pub fn fact(&self, fact: Fact) -> bool {
+        self.facts[fact as usize]
+    }
+
+    /// Messages that were about to be placed, of which nothing more is known: the run was cut off.
+    #[must_use]
+    pub fn unsettled(&self) -> &[Intent] {
+        &self.intents
+    }
+
+    /// How many lines that only matter until another one follows still do.
+    pub(super) fn passing(&self) -> u64 {
+        let of = |message: &Remembered| usize::from(message.asked) + usize::from(message.dropped);
+        let passing: usize = self.messages.values().map(of).sum();
+        (passing + self.intents.len()) as u64
+    }
+
+    /// How many messages are remembered.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.messages.len()
+    }
+
+    /// Whether nothing is remembered.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.messages.is_empty()
+    }
+
+    /// Adds what a record says to what is known.
+    pub fn apply(&mut self, record: &Record) {
+        match record {
+            Record::Destination { id, name } => {
+                self.destinations.retain(|(known, _)| known != id);
+                self.destinations.push((*id, name.clone()));
+            }
+            Record::Intend(intent) => {
+                self.settle(&intent.uid, intent.to);
+                self.intents.push(intent.clone());
+            }
+            Record::Void { uid, to } => self.settle(uid, *to),
+            Record::Stored { intent, at } => {
+                self.settle(&intent.uid, intent.to);
+                self.message(&intent.uid).stored(intent, *at);
+            }
+            Record::Seen {
+                uid,
+                to,
+                digest,
+                owed,
+                ..
+            } => self.message(uid).seen(*to, *digest, owed),
+            Record::Asked { uid } => self.message(uid).asked = true,
+            Record::Deleted { uid, .. } => {
+                let message = self.message(uid);
+                (message.deleted, message.asked) = (true, false);
+            }
+            Record::Shared { uid } => {
+                self.shared.insert(uid.clone());
+            }
+            Record::Dropped { uid } => self.message(uid).dropped = true,
+            Record::Fact { fact, holds } => self.facts[*fact as usize] = *holds,
+        }
+    }
+
+    fn message(&mut self, uid: &UniqueId) -> &mut Remembered {
+        if !self.messages.contains_key(uid.as_bytes()) {
+            self.messages.insert(uid.clone(), Remembered::default());
+        }
+        self.messages.entry(uid.clone()).or_default()
+    }
+
+    fn settle(&mut self, uid: &UniqueId, to: u32) {
+        // Intents come in batches and are settled in the order they came: the first is the one.
+        let found = self
+            .intents
+            .iter()
+            .position(|intent| intent.to == to && intent.uid == *uid);
+        found.map(|at| self.intents.remove(at));
+    }
+}
+
+impl Remembered {
+    fn stored(&mut self, intent: &Intent, at: Timestamp) {
+        let other = self.digest.is_some_and(|digest| digest != intent.digest);
+        if other || self.deleted {
+            // The id was given to another message, or is back after a deletion: old copies are not copies of this one.
+            *self = Remembered::default();
+        }
+        if !self.is_stored() {
+            self.first_stored = at.as_second();
+        }
+        self.digest = Some(intent.digest);
+        self.listed = intent.listed;
+        self.copies.stored(intent.to, &intent.owed);
+        self.dropped = false;
+    }
+
+    fn seen(&mut self, to: Option<u32>, digest: Option<Digest>, owed: &[u32]) {
+        let other = self
+            .digest
+            .zip(digest)
+            .is_some_and(|(known, seen)| known != seen);
+        if other || self.deleted {
+            *self = Remembered::default();
+        }
+        self.digest = self.digest.or(digest);
+        match to {
+            Some(to) => self.copies.seen_by(to, owed),
+            None => self.marked_by_hand = true,
+        }
+        self.dropped = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mail::Place;
+
+    fn intent(uid: &str, to: u32, digest: u8, owed: &[u32]) -> Intent {
+        Intent {
+            uid: UniqueId::new(uid.as_bytes()),
+            to,
+            digest: Digest([digest; 32]),
+            octets: 10,
+            listed: Some(10),
+            place: Place::Maildir { name: "1.x".into() },
+            owed: owed.to_vec(),
+        }
+    }
+
+    fn stored(uid: &str, to: u32, digest: u8, owed: &[u32]) -> Record {
+        Record::Stored {
+            intent: intent(uid, to, digest, owed),
+            at: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    fn memory(records: &[Record]) -> Memory {
+        let mut memory = Memory::default();
+        records.iter().for_each(|record| memory.apply(record));
+        memory
+    }
+
+    #[test]
+    fn a_message_lacks_only_destinations_it_was_meant_for() {
+        let memory = memory(&[stored("a", 0, 1, &[0, 1])]);
+        let message = memory.recall(b"a").expect("stored");
+        assert!(message.lacks(&[0, 1]));
+        assert!(!message.lacks(&[0]), "the other destination was taken away");
+        assert!(
+            !message.lacks(&[0, 2]),
+            "a destination added later is owed nothing old"
+        );
+    }
+
+    #[test]
+    fn a_retry_fills_the_gap() {
+        let memory = memory(&[stored("a", 0, 1, &[0, 1]), stored("a", 1, 1, &[1])]);
+        assert!(!memory.recall(b"a").expect("stored").lacks(&[0, 1]));
+    }
+
+    #[test]
+    fn an_intent_stays_until_it_is_settled() {
+        let intend = |uid| Record::Intend(intent(uid, 0, 1, &[0]));
+        let void = Record::Void {
+            uid: UniqueId::new(b"b"),
+            to: 0,
+        };
+        let memory = memory(&[
+            intend("a"),
+            intend("b"),
+            intend("c"),
+            stored("a", 0, 1, &[0]),
+            void,
+        ]);
+        let left: Vec<_> = memory
+            .unsettled()
+            .iter()
+            .map(|intent| intent.uid.as_bytes())
+            .collect();
+        assert_eq!(left, [b"c"]);
+    }
+
+    #[test]
+    fn an_id_given_to_another_message_forgets_the_first() {
+        let memory = memory(&[stored("a", 0, 1, &[0, 1]), stored("a", 1, 2, &[1])]);
+        let message = memory.recall(b"a").expect("stored");
+        assert_eq!(message.digest(), Some(Digest([2; 32])));
+        assert!(
+            !message.lacks(&[0, 1]),
+            "the second message was meant for the second destination alone"
+        );
+    }
+
+    #[test]
+    fn a_deleted_message_that_is_stored_again_is_no_longer_deleted() {
+        let deleted = Record::Deleted {
+            uid: UniqueId::new(b"a"),
+            at: Timestamp::UNIX_EPOCH,
+        };
+        let before = memory(&[stored("a", 0, 1, &[0]), deleted.clone()]);
+        let message = before.recall(b"a").expect("remembered");
+        assert!(message.is_deleted());
+        assert_eq!(
+            message.digest(),
+            Some(Digest([1; 32])),
+            "to compare with what is listed again"
+        );
+        let after = memory(&[stored("a", 0, 1, &[0]), deleted, stored("a", 0, 1, &[0])]);
+        assert!(!after.recall(b"a").expect("remembered").is_deleted());
+    }
+
+    #[test]
+    fn what_was_only_seen_is_not_stored() {
+        let seen = Record::Seen {
+            uid: UniqueId::new(b"a"),
+            to: Some(0),
+            digest: None,
+            owed: vec![0],
+            at: Timestamp::UNIX_EPOCH,
+        };
+        let memory = memory(&[seen]);
+        let message = memory.recall(b"a").expect("remembered");
+        assert!(message.is_seen() && !message.is_stored() && message.first_stored().is_none());
+    }
+}

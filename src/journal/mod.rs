@@ -1,0 +1,174 @@
+//! What we remember of a maildrop: an append-only file of records, and what they say together.
+//!
+//! The file is JSON Lines ([`format`] shows some), one for each maildrop, with a lock beside it.
+//! A record is appended before or after the thing it tells of, as [`crate::sync`] says, and durable
+//! after [`Journal::sync`]. Losing a journal costs doubles, never mail.
+
+mod compaction;
+mod file;
+mod format;
+mod loading;
+mod lock;
+mod mailbox;
+mod memory;
+mod proof;
+mod record;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+use file::Appender;
+use lock::Lock;
+
+use crate::error::Result;
+use crate::mail::{Number, UniqueId};
+
+pub use loading::Damage;
+pub use mailbox::Mailbox;
+pub use memory::{Memory, Remembered};
+pub use proof::Proof;
+pub use record::{Fact, Intent, Record};
+
+/// An open journal: ours alone as long as it is open.
+pub struct Journal {
+    _lock: Lock,
+    file: Appender,
+    memory: Memory,
+    damage: Vec<Damage>,
+}
+
+impl Journal {
+    /// Opens the journal of a maildrop in this folder, or begins it; the folder too, if it is missing.
+    ///
+    /// # Errors
+    ///
+    /// - [`crate::error::Kind::Temporary`]: another popfetch is at work on this maildrop.
+    /// - [`crate::error::Kind::Data`]: the file is another maildrop's, of a newer format, or nothing in it can be read.
+    /// - [`crate::error::Kind::Io`]: it cannot be read or written.
+    pub fn open(folder: &Path, mailbox: &Mailbox) -> Result<Self> {
+        file::make_folder(folder)?;
+        let path = path(folder, mailbox);
+        let lock = Lock::take(&path.with_added_extension("lock"))?;
+        let loaded = loading::load(&path, mailbox)?;
+        let mut file = Appender::open(&path)?;
+        if loaded.torn {
+            file.cut(loaded.read)?;
+        }
+        if file.is_empty() {
+            let mut header = Vec::new();
+            format::write_header(mailbox, &mut header);
+            file.append(&header)?;
+            file.sync()?;
+            file::sync_folder(folder)?;
+        } else if compaction::is_due(&loaded) || !loaded.has_header {
+            compaction::rewrite(&path, mailbox, &loaded)?;
+            file = Appender::open(&path)?;
+        }
+        Ok(Journal {
+            _lock: lock,
+            file,
+            memory: loaded.memory,
+            damage: loaded.damage,
+        })
+    }
+
+    /// What a journal says, without taking its lock and without changing anything.
+    ///
+    /// # Errors
+    ///
+    /// As [`Journal::open`], but for the lock.
+    pub fn peek(folder: &Path, mailbox: &Mailbox) -> Result<Memory> {
+        Ok(loading::load(&path(folder, mailbox), mailbox)?.memory)
+    }
+
+    /// What the journal says.
+    #[must_use]
+    pub fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    /// The lines that could not be used.
+    #[must_use]
+    pub fn damage(&self) -> &[Damage] {
+        &self.damage
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    /// The number that stands for this destination, given now if it has none.
+    ///
+    /// # Errors
+    ///
+    /// The journal cannot be written.
+    pub fn destination(&mut self, name: &str) -> Result<u32> {
+        if let Some(id) = self.memory.destination(name) {
+            return Ok(id);
+        }
+        let id = self.memory.free_destination();
+        self.append(&[Record::Destination {
+            id,
+            name: name.to_owned(),
+        }])?;
+        Ok(id)
+    }
+
+    /// Appends these records, all or none. They are durable after [`Journal::sync`].
+    ///
+    /// # Errors
+    ///
+    /// [`crate::error::Kind::Io`]; nothing was appended.
+    pub fn append(&mut self, records: &[Record]) -> Result<()> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let mut lines = Vec::with_capacity(records.len() * 256);
+        records
+            .iter()
+            .for_each(|record| format::write(record, &mut lines));
+        self.file.append(&lines)?;
+        records.iter().for_each(|record| self.memory.apply(record));
+        Ok(())
+    }
+
+    /// Makes everything that was appended durable.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::error::Kind::Io`]; from then on nothing can be appended, since nobody knows what the disk holds.
+    pub fn sync(&mut self) -> Result<()> {
+        self.file.sync()
+    }
+
+    /// Appends these records and makes them durable, with all that was appended before.
+    ///
+    /// # Errors
+    ///
+    /// As [`Journal::append`] and [`Journal::sync`].
+    pub fn commit(&mut self, records: &[Record]) -> Result<()> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        self.append(records)?;
+        self.sync()
+    }
+
+    /// Proof that the message which has this number in the session, and which the journal knows by
+    /// this id, may be deleted: it is stored durably in every one of these destinations that it is
+    /// owed, and the record of that is durable. None otherwise.
+    #[must_use]
+    pub fn prove(&self, number: Number, uid: &UniqueId, destinations: &[u32]) -> Option<Proof> {
+        let remembered = self.memory.recall(uid.as_bytes())?;
+        let stored = remembered.is_stored() && !remembered.lacks(destinations);
+        let certain = self.file.is_synced() && !self.memory.is_shared(uid.as_bytes());
+        (stored && certain).then(|| Proof::new(number, uid.clone()))
+    }
+}
+
+fn path(folder: &Path, mailbox: &Mailbox) -> PathBuf {
+    folder.join(mailbox.file_stem() + ".jsonl")
+}

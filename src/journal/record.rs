@@ -1,0 +1,120 @@
+//! What a journal can say.
+
+use jiff::Timestamp;
+
+use crate::mail::{Digest, Place, UniqueId};
+
+/// One line of a journal. Messages are named by unique-id, destinations by a number that [`Record::Destination`] gave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Record {
+    /// From here on this number stands for this destination.
+    Destination {
+        /// The number.
+        id: u32,
+        /// The destination as reports write it.
+        name: String,
+    },
+    /// A message is about to be placed.
+    Intend(Intent),
+    /// What was intended came to nothing: the message is not there.
+    Void {
+        /// The message.
+        uid: UniqueId,
+        /// The destination.
+        to: u32,
+    },
+    /// A message is stored durably.
+    Stored {
+        /// What was intended came true.
+        intent: Intent,
+        /// When.
+        at: Timestamp,
+    },
+    /// A message was written to where nothing is durable, or marked by hand. Stops fetching, never authorises a deletion.
+    Seen {
+        /// The message.
+        uid: UniqueId,
+        /// The destination; none where a person marked it.
+        to: Option<u32>,
+        /// SHA-256 of its text, where it was fetched.
+        digest: Option<Digest>,
+        /// Every destination that was to have it.
+        owed: Vec<u32>,
+        /// When.
+        at: Timestamp,
+    },
+    /// Its deletion will be asked for. Not a fact before QUIT is answered.
+    Asked {
+        /// The message.
+        uid: UniqueId,
+    },
+    /// It was deleted: QUIT was answered `+OK`.
+    Deleted {
+        /// The message.
+        uid: UniqueId,
+        /// When.
+        at: Timestamp,
+    },
+    /// This unique-id was listed more than once in one listing. It identifies nothing, for ever.
+    Shared {
+        /// The unique-id.
+        uid: UniqueId,
+    },
+    /// Fetching it ended the connection.
+    Dropped {
+        /// The message.
+        uid: UniqueId,
+    },
+    /// Something was learnt of the server.
+    Fact {
+        /// What.
+        fact: Fact,
+        /// Whether it is so.
+        holds: bool,
+    },
+}
+
+/// A message on its way to a place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Intent {
+    /// The message.
+    pub uid: UniqueId,
+    /// The destination.
+    pub to: u32,
+    /// SHA-256 of its text.
+    pub digest: Digest,
+    /// Its size as it came, with CRLF counted as two.
+    pub octets: u64,
+    /// Its size by LIST.
+    pub listed: Option<u64>,
+    /// Where it will be.
+    pub place: Place,
+    /// Every destination that is to have it. One that is added to the account later is owed nothing old.
+    pub owed: Vec<u32>,
+}
+
+/// Something learnt of a server that no capability tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fact {
+    /// It says PIPELINING but mixes answers up.
+    PipeliningBroken,
+    /// The sizes of its LIST are not those of the messages.
+    SizesWrong,
+    /// It lists a part of the maildrop at a time.
+    ShowsWindows,
+}
+
+impl Fact {
+    /// Every fact.
+    pub const ALL: [Fact; 3] = [Fact::PipeliningBroken, Fact::SizesWrong, Fact::ShowsWindows];
+
+    /// Its name in the journal.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Fact::PipeliningBroken => "pipelining-broken",
+            Fact::SizesWrong => "sizes-wrong",
+            Fact::ShowsWindows => "shows-windows",
+        }
+    }
+}

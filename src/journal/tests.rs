@@ -1,0 +1,399 @@
+//! The journal as a whole: what it promises whatever happened to the file.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+use super::format::tests::any_record;
+use super::*;
+use crate::error::Kind;
+use crate::mail::{Digest, Place};
+
+fn mailbox() -> Mailbox {
+    Mailbox::new("alice", "pop.example.com", 995)
+}
+
+fn folder() -> TempDir {
+    tempfile::tempdir().expect("a folder")
+}
+
+fn open(folder: &TempDir) -> Journal {
+    Journal::open(folder.path(), &mailbox()).expect("a journal")
+}
+
+fn kind<T>(result: Result<T>) -> Kind {
+    result.err().expect("a failure").kind()
+}
+
+fn file(folder: &Path) -> PathBuf {
+    folder.join("alice@pop.example.com.jsonl")
+}
+
+fn intent(uid: &str) -> Intent {
+    Intent {
+        uid: UniqueId::new(uid.as_bytes()),
+        to: 0,
+        digest: Digest([7; 32]),
+        octets: 100,
+        listed: Some(100),
+        place: Place::Maildir {
+            name: format!("1.M2P3Q{uid}.host,S=90"),
+        },
+        owed: vec![0],
+    }
+}
+
+fn stored(uid: &str) -> Record {
+    Record::Stored {
+        intent: intent(uid),
+        at: Timestamp::UNIX_EPOCH,
+    }
+}
+
+fn deleted(uid: &str) -> Record {
+    Record::Deleted {
+        uid: UniqueId::new(uid.as_bytes()),
+        at: Timestamp::UNIX_EPOCH,
+    }
+}
+
+fn is_stored(memory: &Memory, uid: &str) -> bool {
+    memory
+        .recall(uid.as_bytes())
+        .is_some_and(Remembered::is_stored)
+}
+
+#[test]
+fn what_was_committed_is_remembered_by_the_next_run() {
+    let folder = folder();
+    let mut journal = open(&folder);
+    assert_eq!(journal.destination("maildir:/mail").expect("a number"), 0);
+    assert_eq!(journal.destination("mbox:/mail").expect("a number"), 1);
+    journal
+        .commit(&[
+            stored("a"),
+            Record::Fact {
+                fact: Fact::SizesWrong,
+                holds: true,
+            },
+        ])
+        .expect("committed");
+    drop(journal);
+    let mut journal = open(&folder);
+    assert!(is_stored(journal.memory(), "a") && journal.damage().is_empty());
+    assert!(journal.memory().fact(Fact::SizesWrong) && !journal.memory().fact(Fact::ShowsWindows));
+    assert_eq!(journal.destination("mbox:/mail").expect("a number"), 1);
+}
+
+#[test]
+fn only_we_can_read_it() {
+    let folder = folder();
+    let state = folder.path().join("deep/state");
+    drop(Journal::open(&state, &mailbox()).expect("a journal"));
+    let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
+    assert_eq!(mode(&state), 0o700);
+    assert_eq!(mode(&file(&state)), 0o600);
+}
+
+#[test]
+fn a_second_popfetch_is_told_to_come_again() {
+    let folder = folder();
+    let first = open(&folder);
+    assert_eq!(
+        kind(Journal::open(folder.path(), &mailbox())),
+        Kind::Temporary
+    );
+    drop(first);
+    open(&folder);
+}
+
+#[test]
+fn a_look_needs_no_lock_and_leaves_no_trace() {
+    let folder = folder();
+    assert!(
+        Journal::peek(folder.path(), &mailbox())
+            .expect("nothing")
+            .is_empty()
+    );
+    assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 0);
+    let mut journal = open(&folder);
+    journal.commit(&[stored("a")]).expect("committed");
+    assert!(is_stored(
+        &Journal::peek(folder.path(), &mailbox()).expect("a look"),
+        "a"
+    ));
+}
+
+#[test]
+fn a_symbolic_link_is_not_followed() {
+    let folder = folder();
+    let victim = folder.path().join("victim");
+    fs::write(&victim, "").expect("a file");
+    std::os::unix::fs::symlink(&victim, file(folder.path())).expect("a link");
+    assert_eq!(kind(Journal::open(folder.path(), &mailbox())), Kind::Io);
+    assert_eq!(fs::read(&victim).expect("a file"), b"");
+}
+
+#[test]
+fn a_torn_end_is_cut_before_anything_is_appended() {
+    let folder = folder();
+    let mut journal = open(&folder);
+    journal.commit(&[stored("a")]).expect("committed");
+    drop(journal);
+    let whole = fs::read(file(folder.path())).expect("the file");
+    let mut journal = open(&folder);
+    journal
+        .commit(&[stored("b"), stored("c")])
+        .expect("committed");
+    drop(journal);
+    let more = fs::read(file(folder.path())).expect("the file");
+    for cut in whole.len()..more.len() {
+        fs::write(file(folder.path()), &more[..cut]).expect("a torn file");
+        let mut journal = open(&folder);
+        assert!(journal.damage().is_empty(), "a torn end is no damage");
+        assert!(is_stored(journal.memory(), "a"));
+        journal.commit(&[stored("d")]).expect("committed");
+        drop(journal);
+        let journal = open(&folder);
+        assert!(journal.damage().is_empty() && is_stored(journal.memory(), "d"));
+    }
+}
+
+#[test]
+fn a_flipped_bit_is_found_and_all_other_lines_are_believed() {
+    let folder = folder();
+    let mut journal = open(&folder);
+    journal
+        .commit(&[stored("a"), stored("b"), stored("c")])
+        .expect("committed");
+    drop(journal);
+    let whole = fs::read(file(folder.path())).expect("the file");
+    for at in 0..whole.len() {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 0x10;
+        fs::write(file(folder.path()), &damaged).expect("a damaged file");
+        let Ok(journal) = Journal::open(folder.path(), &mailbox()) else {
+            panic!("byte {at} makes the whole journal useless");
+        };
+        let left = ["a", "b", "c"]
+            .iter()
+            .filter(|uid| is_stored(journal.memory(), uid))
+            .count();
+        // A line end that is none any more spoils the line behind it as well; the last one is a torn end.
+        assert!(left >= 1);
+        assert!(
+            left == 3 || !journal.damage().is_empty() || at + 1 == whole.len(),
+            "byte {at}"
+        );
+        assert!(journal.memory().len() == left, "nothing is made up");
+    }
+}
+
+#[test]
+fn damage_is_told_once_and_the_damaged_file_is_kept() {
+    let folder = folder();
+    let mut journal = open(&folder);
+    journal
+        .commit(&[stored("a"), stored("b")])
+        .expect("committed");
+    drop(journal);
+    let text = fs::read_to_string(file(folder.path())).expect("the file");
+    let damaged = text.replace("\"uid\":\"a\"", "\"uid\":\"x\"");
+    fs::write(file(folder.path()), &damaged).expect("a damaged file");
+    let journal = open(&folder);
+    let told: Vec<_> = journal.damage().iter().map(ToString::to_string).collect();
+    assert_eq!(told.len(), 1);
+    assert!(told[0].starts_with("line 2 of the journal"), "{}", told[0]);
+    assert!(is_stored(journal.memory(), "b") && !is_stored(journal.memory(), "x"));
+    drop(journal);
+    assert!(open(&folder).damage().is_empty());
+    let kept = fs::read_to_string(file(folder.path()).with_added_extension("damaged"));
+    assert_eq!(kept.expect("the damaged file"), damaged);
+}
+
+#[test]
+fn a_file_that_is_no_journal_is_refused_and_left_alone() {
+    let folder = folder();
+    fs::write(file(folder.path()), "shopping list\n\nmilk\n").expect("a file");
+    assert_eq!(kind(Journal::open(folder.path(), &mailbox())), Kind::Data);
+    assert_eq!(kind(Journal::peek(folder.path(), &mailbox())), Kind::Data);
+    let left = fs::read_to_string(file(folder.path())).expect("the file");
+    assert_eq!(left, "shopping list\n\nmilk\n");
+}
+
+#[test]
+fn another_maildrops_journal_is_refused() {
+    let folder = folder();
+    let other = Mailbox::new("bob", "pop.example.com", 995);
+    drop(Journal::open(folder.path(), &other).expect("a journal"));
+    fs::rename(
+        folder.path().join("bob@pop.example.com.jsonl"),
+        file(folder.path()),
+    )
+    .expect("renamed");
+    assert_eq!(kind(Journal::open(folder.path(), &mailbox())), Kind::Data);
+}
+
+#[test]
+fn a_newer_format_is_refused() {
+    let folder = folder();
+    drop(open(&folder));
+    let text = fs::read_to_string(file(folder.path())).expect("the file");
+    let content = text.replace("\"popfetch\":1", "\"popfetch\":2");
+    let content = &content[..content.find(",\"crc\"").expect("a checksum")];
+    let sealed = format!(
+        "{content},\"crc\":\"{:08x}\"}}\n",
+        crc32fast::hash(content.as_bytes())
+    );
+    fs::write(file(folder.path()), sealed).expect("a newer file");
+    let failure = Journal::open(folder.path(), &mailbox())
+        .err()
+        .expect("a failure");
+    assert_eq!(failure.kind(), Kind::Data);
+    assert!(failure.message().contains("format 2"), "{failure}");
+}
+
+#[test]
+fn there_is_no_proof_before_the_record_is_durable() {
+    let folder = folder();
+    let mut journal = open(&folder);
+    let uid = UniqueId::new(b"a");
+    assert!(journal.prove(1, &uid, &[0]).is_none(), "never stored");
+    journal.append(&[stored("a")]).expect("appended");
+    assert!(journal.prove(1, &uid, &[0]).is_none(), "not durable yet");
+    journal.sync().expect("synced");
+    let proof = journal.prove(1, &uid, &[0]).expect("a proof");
+    assert_eq!((proof.number(), proof.uid()), (1, &uid));
+}
+
+#[test]
+fn there_is_no_proof_for_what_is_not_stored_everywhere_or_only_seen_or_shared() {
+    let folder = folder();
+    let mut journal = open(&folder);
+    let half = Record::Stored {
+        intent: Intent {
+            owed: vec![0, 1],
+            ..intent("half")
+        },
+        at: Timestamp::UNIX_EPOCH,
+    };
+    let seen = Record::Seen {
+        uid: UniqueId::new(b"seen"),
+        to: Some(0),
+        digest: None,
+        owed: vec![0],
+        at: Timestamp::UNIX_EPOCH,
+    };
+    let shared = Record::Shared {
+        uid: UniqueId::new(b"shared"),
+    };
+    journal
+        .commit(&[half, seen, stored("shared"), shared])
+        .expect("committed");
+    let prove = |uid: &str| journal.prove(1, &UniqueId::new(uid.as_bytes()), &[0, 1]);
+    assert!(prove("half").is_none() && prove("seen").is_none() && prove("shared").is_none());
+    assert!(
+        journal.prove(1, &UniqueId::new(b"half"), &[0]).is_some(),
+        "the other was taken away"
+    );
+}
+
+#[test]
+fn a_long_history_is_rewritten_short_and_a_short_one_is_not() {
+    let folder = folder();
+    let mut journal = open(&folder);
+    for round in 0..600 {
+        let uid = format!("u{round}");
+        let asked = Record::Asked {
+            uid: UniqueId::new(uid.as_bytes()),
+        };
+        let records = [
+            Record::Intend(intent(&uid)),
+            stored(&uid),
+            asked,
+            deleted(&uid),
+        ];
+        journal.append(&records).expect("appended");
+    }
+    journal
+        .append(&[Record::Intend(intent("open"))])
+        .expect("appended");
+    journal.sync().expect("synced");
+    drop(journal);
+    let before = Journal::peek(folder.path(), &mailbox()).expect("a look");
+    let journal = open(&folder);
+    assert!(*journal.memory() == before && before.unsettled().len() == 1);
+    drop(journal);
+    let lines = fs::read_to_string(file(folder.path()))
+        .expect("the file")
+        .lines()
+        .count();
+    assert_eq!(lines, 1 + 600 * 2 + 1);
+    let modified = || {
+        fs::metadata(file(folder.path()))
+            .expect("there")
+            .modified()
+            .expect("a time")
+    };
+    let then = modified();
+    let mut journal = open(&folder);
+    journal.commit(&[]).expect("nothing");
+    drop(journal);
+    assert_eq!(modified(), then);
+}
+
+#[test]
+fn the_first_format_stays_readable() {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/journal/v1.jsonl");
+    let folder = folder();
+    fs::copy(data, file(folder.path())).expect("copied");
+    let journal = open(&folder);
+    assert!(journal.damage().is_empty());
+    let memory = journal.memory();
+    assert_eq!(memory.destination("maildir:/home/alice/Mail"), Some(0));
+    assert_eq!(memory.destination("mbox:/home/alice/archive"), Some(1));
+    assert!(
+        is_stored(memory, "0001") && memory.recall(b"0001").is_some_and(Remembered::is_deleted)
+    );
+    assert!(
+        memory
+            .recall(b"0002")
+            .is_some_and(|message| message.lacks(&[0, 1]))
+    );
+    assert!(memory.recall(b"a b\xff").is_some_and(Remembered::is_seen));
+    assert!(memory.is_shared(b"twice") && memory.fact(Fact::PipeliningBroken));
+    assert!(memory.recall(b"0004").is_some_and(Remembered::is_dropped));
+    assert_eq!(memory.unsettled().len(), 1);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn a_rewrite_changes_nothing(records in prop::collection::vec(any_record(), 0..60)) {
+        let folder = folder();
+        let mut journal = open(&folder);
+        journal.commit(&records).expect("committed");
+        let path = journal.path().to_owned();
+        drop(journal);
+        let loaded = loading::load(&path, &mailbox()).expect("loaded");
+        compaction::rewrite(&path, &mailbox(), &loaded).expect("rewritten");
+        let again = loading::load(&path, &mailbox()).expect("loaded");
+        prop_assert!(again.memory == loaded.memory && again.damage.is_empty());
+    }
+
+    #[test]
+    fn what_is_in_memory_is_what_is_on_disk(records in prop::collection::vec(any_record(), 0..60)) {
+        let folder = folder();
+        let mut journal = open(&folder);
+        for record in &records {
+            journal.append(std::slice::from_ref(record)).expect("appended");
+        }
+        let memory = Journal::peek(folder.path(), &mailbox()).expect("a look");
+        prop_assert!(*journal.memory() == memory);
+    }
+}

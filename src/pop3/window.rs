@@ -1,0 +1,145 @@
+//! How many commands may be in flight.
+//!
+//! RFC 2449 section 6.6 lets a client send commands ahead only as far as a blocking write cannot
+//! meet a server that has stopped reading: else both wait for each other for ever. So the window is
+//! bounded in bytes that any kernel's buffers hold, whatever the server does; and in announced
+//! message sizes, so that little is fetched in vain when a connection breaks. It begins small and
+//! doubles while the server answers in step.
+
+use std::collections::VecDeque;
+
+/// Commands in flight at first.
+const FIRST: usize = 32;
+
+/// Commands in flight at most.
+const MOST: usize = 1000;
+
+/// Bytes of commands in flight at most: less than the smallest socket buffers of two hosts hold together.
+const MOST_BYTES: usize = 12_000;
+
+/// Announced octets of messages in flight at most; one message larger than that is still asked for, alone.
+const MOST_OCTETS: u64 = 64 * 1024 * 1024;
+
+/// The window of commands in flight.
+#[derive(Debug)]
+pub struct Window {
+    size: usize,
+    bytes: usize,
+    octets: u64,
+    flying: VecDeque<(usize, u64)>,
+    answered: usize,
+}
+
+impl Window {
+    /// An empty window; without pipelining it holds one command.
+    #[must_use]
+    pub fn new(pipelining: bool) -> Self {
+        let size = if pipelining { FIRST } else { 1 };
+        Window {
+            size,
+            bytes: 0,
+            octets: 0,
+            flying: VecDeque::new(),
+            answered: 0,
+        }
+    }
+
+    /// How many commands are in flight.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.flying.len()
+    }
+
+    /// Whether it is time to send more: the window is at most half full.
+    #[must_use]
+    pub fn wants_more(&self) -> bool {
+        self.flying.len() <= self.size / 2
+    }
+
+    /// Whether a command of so many bytes that will bring so many octets fits now.
+    #[must_use]
+    pub fn fits(&self, bytes: usize, octets: u64) -> bool {
+        self.flying.is_empty()
+            || self.flying.len() < self.size
+                && self.bytes + bytes <= MOST_BYTES
+                && self.octets.saturating_add(octets) <= MOST_OCTETS
+    }
+
+    /// A command was put on the wire.
+    pub fn sent(&mut self, bytes: usize, octets: u64) {
+        self.bytes += bytes;
+        self.octets = self.octets.saturating_add(octets);
+        self.flying.push_back((bytes, octets));
+    }
+
+    /// The oldest command in flight was answered.
+    pub fn answered(&mut self) {
+        let Some((bytes, octets)) = self.flying.pop_front() else {
+            return;
+        };
+        self.bytes -= bytes;
+        self.octets = self.octets.saturating_sub(octets);
+        self.answered += 1;
+        if self.size > 1 && self.answered >= self.size {
+            self.answered = 0;
+            self.size = (self.size * 2).min(MOST);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn without_pipelining_one_command_is_in_flight() {
+        let mut window = Window::new(false);
+        for _ in 0..100 {
+            assert!(window.wants_more() && window.fits(10, 1));
+            window.sent(10, 1);
+            assert!(!window.wants_more() && !window.fits(10, 1));
+            window.answered();
+        }
+    }
+
+    #[test]
+    fn the_window_grows_while_answers_come() {
+        let mut window = Window::new(true);
+        let mut widest = 0;
+        for _ in 0..5000 {
+            while window.fits(11, 0) {
+                window.sent(11, 0);
+            }
+            widest = widest.max(window.in_flight());
+            window.answered();
+        }
+        assert_eq!(widest, MOST);
+    }
+
+    #[test]
+    fn a_message_larger_than_the_window_is_asked_for_alone() {
+        let mut window = Window::new(true);
+        assert!(window.fits(10, MOST_OCTETS * 2));
+        window.sent(10, MOST_OCTETS * 2);
+        assert!(!window.fits(10, 0));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bound_is_ever_passed(steps in prop::collection::vec((any::<bool>(), 8..255usize, 0..MOST_OCTETS), 0..4000)) {
+            let mut window = Window::new(true);
+            for (send, bytes, octets) in steps {
+                if send && window.fits(bytes, octets) {
+                    window.sent(bytes, octets);
+                } else {
+                    window.answered();
+                }
+                prop_assert!(window.in_flight() <= MOST);
+                prop_assert!(window.bytes <= MOST_BYTES && window.octets <= MOST_OCTETS);
+                prop_assert_eq!(window.bytes, window.flying.iter().map(|(bytes, _)| bytes).sum::<usize>());
+            }
+        }
+    }
+}
