@@ -20,10 +20,14 @@
 //! There is no second place that decides what to fetch or delete.
 
 pub mod cli;
+pub mod client;
+pub mod commands;
 pub mod config;
+pub mod connecting;
 pub mod deliver;
 pub mod environment;
 pub mod error;
+pub mod interrupt;
 pub mod journal;
 pub mod mail;
 pub mod message;
@@ -34,5 +38,6 @@ pub mod pop3;
 pub mod report;
 pub mod secret;
 pub mod size;
+pub mod sync;
 pub mod text;
 pub mod ui;

@@ -1,3 +1,43 @@
 //! The program: parse, run, exit status.
 
-fn main() {}
+use std::process::ExitCode;
+
+use popfetch::cli::{Cli, Command};
+use popfetch::commands::{self, Context};
+use popfetch::environment::Environment;
+use popfetch::error::{Kind, Result};
+use popfetch::ui::{Options, Ui, Verbosity};
+
+fn main() -> ExitCode {
+    match Cli::read(std::env::args_os()) {
+        Ok(cli) => ExitCode::from(run(&cli)),
+        Err(answer) => {
+            // There is nobody to tell where even this cannot be printed.
+            let _ = answer.print();
+            let wrong = answer.use_stderr();
+            ExitCode::from(if wrong { Kind::Usage.status() } else { 0 })
+        }
+    }
+}
+
+fn run(cli: &Cli) -> u8 {
+    let ui = Ui::new(Options {
+        verbosity: Verbosity::new(cli.quiet, cli.verbose),
+        color: cli.color,
+        json: matches!(&cli.command, Command::Sync(options) if options.json),
+    });
+    ui.install_log();
+    work(cli, &ui).unwrap_or_else(|failure| {
+        ui.failure(&failure);
+        failure.kind().status()
+    })
+}
+
+fn work(cli: &Cli, ui: &Ui) -> Result<u8> {
+    let environment = Environment::system()?;
+    commands::run(&Context {
+        cli,
+        environment: &environment,
+        ui,
+    })
+}

@@ -175,11 +175,14 @@ impl Plan {
         retrieved(false).chain(retrieved(true)).collect()
     }
 
-    /// The steps that delete what was stored earlier.
-    pub fn deletions(&self) -> impl Iterator<Item = &Step> {
-        self.steps
-            .iter()
-            .filter(|step| step.action == Action::Delete)
+    /// The steps that delete, now or once the message is stored, as indices.
+    pub fn deletions(&self) -> impl Iterator<Item = usize> {
+        let deletes = |step: &Step| match step.action {
+            Action::Retrieve { then_delete, .. } => then_delete,
+            Action::Delete => true,
+            Action::Leave => false,
+        };
+        (0..self.steps.len()).filter(move |&index| deletes(&self.steps[index]))
     }
 }
 

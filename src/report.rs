@@ -10,6 +10,7 @@ use serde::{Serialize, Serializer};
 use crate::error::{Failure, Kind};
 use crate::mail::{Number, UniqueId};
 use crate::monitor::Phase;
+use crate::plan::{self, Step};
 
 /// The exit status of a run in which some message or account failed and the rest is stored.
 const DONE_IN_PART: u8 = 1;
@@ -97,6 +98,24 @@ pub struct PlanLine {
     pub reason: String,
     /// Whether it is deleted on the server in the same session, once it is stored.
     pub then_delete: bool,
+}
+
+impl From<Step> for PlanLine {
+    fn from(step: Step) -> Self {
+        let (action, then_delete) = match step.action {
+            plan::Action::Retrieve { then_delete, .. } => (Action::Retrieve, then_delete),
+            plan::Action::Delete => (Action::Delete, false),
+            plan::Action::Leave => (Action::Leave, false),
+        };
+        PlanLine {
+            number: step.number,
+            uid: step.uid,
+            octets: step.octets,
+            action,
+            reason: step.reason.to_string(),
+            then_delete,
+        }
+    }
 }
 
 /// What one account's run came to. Nothing in it is secret.

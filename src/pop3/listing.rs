@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::iter::Peekable;
 
 use super::excerpt::Excerpt;
 use super::{decimal, limits, without_prefix};
@@ -202,9 +203,22 @@ pub struct Listing {
     pub messages: Vec<Listed>,
     /// Where the server contradicts itself.
     pub disagreement: Option<Disagreement>,
+    told: Disagreement,
 }
 
 impl Listing {
+    /// Adds sizes that were asked for later. Which messages exist stays as it was.
+    pub fn add_sizes(&mut self, sizes: Sizes) {
+        self.told.list = Some(sizes.0.count());
+        let mut sizes = sizes.0.sorted().into_iter().peekable();
+        for message in &mut self.messages {
+            let size = size_of(message.number, &mut sizes);
+            self.told.without_size += u32::from(size.is_none());
+            message.octets = size.flatten();
+        }
+        self.disagreement = self.told.exists().then_some(self.told);
+    }
+
     /// The unique-ids that more than one message has (RFC 1939 section 7 allows it for equal
     /// messages; some servers do it for different ones). They identify nothing.
     #[must_use]
@@ -219,7 +233,7 @@ impl Listing {
 }
 
 /// STAT, LIST and UIDL do not tell of the same messages. Displays as one clause.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Disagreement {
     /// How many messages STAT counts, where it was asked.
     pub stat: Option<u32>,
@@ -265,26 +279,33 @@ impl fmt::Display for Disagreement {
 /// without that STAT, whose messages are numbered from 1 without a gap.
 #[must_use]
 pub fn merge(stat: Option<Stat>, uids: Option<Uids>, sizes: Option<Sizes>) -> Listing {
-    let mut told = Disagreement {
+    let told = Disagreement {
         stat: stat.map(|stat| stat.messages),
         list: sizes.as_ref().map(|sizes| sizes.0.count()),
         uidl: uids.as_ref().map(|uids| uids.ids.count()),
         without_size: 0,
     };
-    let messages = match (uids, sizes) {
-        (Some(uids), Some(sizes)) => with_sizes(uids, sizes, &mut told.without_size),
-        (Some(uids), None) => listed(uids.ids.sorted(), |uid| (uid, None)),
-        (None, Some(sizes)) => listed(sizes.0.sorted(), |octets| (None, octets)),
+    let (messages, more) = match (uids, sizes) {
+        (Some(uids), sizes) => (listed(uids.ids.sorted(), |uid| (uid, None)), sizes),
+        (None, Some(sizes)) => (listed(sizes.0.sorted(), |octets| (None, octets)), None),
         (None, None) => {
             let numbers = 1..=told.stat.unwrap_or(0);
-            listed(numbers.map(|number| (number, ())), |()| (None, None))
+            (
+                listed(numbers.map(|number| (number, ())), |()| (None, None)),
+                None,
+            )
         }
     };
     let disagreement = told.exists().then_some(told);
-    Listing {
+    let mut listing = Listing {
         messages,
         disagreement,
+        told,
+    };
+    if let Some(sizes) = more {
+        listing.add_sizes(sizes);
     }
+    listing
 }
 
 fn listed<T>(
@@ -302,21 +323,16 @@ fn listed<T>(
     told.into_iter().map(message).collect()
 }
 
-/// Both are in the order of their numbers, so one walk along them finds each message's size.
-fn with_sizes(uids: Uids, sizes: Sizes, without: &mut u32) -> Vec<Listed> {
-    let mut sizes = sizes.0.sorted().into_iter().peekable();
-    let message = |(number, uid)| {
-        while sizes.next_if(|(sized, _)| *sized < number).is_some() {}
-        let size = sizes.next_if(|(sized, _)| *sized == number);
-        *without += u32::from(size.is_none());
-        let octets = size.and_then(|(_, octets)| octets);
-        Listed {
-            number,
-            uid,
-            octets,
-        }
-    };
-    uids.ids.sorted().into_iter().map(message).collect()
+/// The size of the message with this number; none where LIST did not name it. Both are walked along in
+/// the order of their numbers.
+fn size_of(
+    number: Number,
+    sizes: &mut Peekable<impl Iterator<Item = (Number, Option<u64>)>>,
+) -> Option<Option<u64>> {
+    while sizes.next_if(|(sized, _)| *sized < number).is_some() {}
+    sizes
+        .next_if(|(sized, _)| *sized == number)
+        .map(|(_, octets)| octets)
 }
 
 /// The message number that a line begins with, and what follows, without the blanks around it.

@@ -1,5 +1,7 @@
 //! Which ways to log in, and in which order.
 
+use std::fmt;
+
 use super::capability::Capabilities;
 use super::sasl::Plain;
 
@@ -12,6 +14,17 @@ pub enum Method {
     User,
     /// APOP (RFC 1939 section 7).
     Apop,
+}
+
+/// Its name in the configuration, in capitals.
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Method::Plain => "PLAIN",
+            Method::User => "USER",
+            Method::Apop => "APOP",
+        })
+    }
 }
 
 /// Which ways the account's owner allows.

@@ -1,0 +1,74 @@
+//! What a `-ERR` means for the run.
+
+use std::fmt;
+
+use super::wire::Said;
+use crate::error::{Failure, Kind};
+use crate::pop3::{ResponseCode, Status, says_busy};
+
+/// When the server said no.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum When {
+    /// Instead of a greeting.
+    Greeting,
+    /// While logging in.
+    Login,
+    /// To anything else.
+    Command,
+}
+
+/// As it stood on the wire, without our secrets.
+impl fmt::Display for Said<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let status = match self.reply.status {
+            Status::Ok => "+OK",
+            Status::Err => "-ERR",
+            Status::Continue => "+",
+        };
+        write!(f, "{status} {}", self.censor.show(self.reply.text))
+    }
+}
+
+impl Said<'_> {
+    /// The failure that this refusal is. The response code decides (RFC 2449 section 8, RFC 3206),
+    /// then the text.
+    pub(super) fn failure(&self, what: &str, when: When) -> Failure {
+        let kind = self.kind(when);
+        let text = match self.reply.text {
+            [] => String::new(),
+            text => format!(": «{}»", self.censor.show(text)),
+        };
+        let refused = |message: &str| Failure::new(kind, format!("{} {message}{text}", self.host));
+        match (self.reply.code, when) {
+            (Some(ResponseCode::InUse), _) => refused("says that the mailbox is in use")
+                .hint("Another program has it open; a later run will find it free."),
+            (Some(ResponseCode::LoginDelay), _) => refused("wants a longer pause between logins")
+                .hint("Run popfetch less often for this account."),
+            (Some(ResponseCode::SysTemp | ResponseCode::Sys), _) => refused("has a problem that should pass"),
+            (Some(ResponseCode::SysPerm), _) => refused("has a problem that will not pass by itself")
+                .hint("Ask the provider's support."),
+            (_, When::Greeting) => refused("does not want to talk to us"),
+            (_, When::Login) if kind == Kind::Temporary => refused("says that the mailbox is busy")
+                .hint("Another program has it open; a later run will find it free."),
+            (_, When::Login) => refused("refused the login").hint(
+                "Check the user's name and the password. Many providers want POP3 switched on in their settings, or a password made for one program.",
+            ),
+            (_, When::Command) => refused(&format!("refused {what}")),
+        }
+    }
+
+    fn kind(&self, when: When) -> Kind {
+        match self.reply.code {
+            Some(ResponseCode::InUse | ResponseCode::LoginDelay) => Kind::Temporary,
+            Some(ResponseCode::SysTemp | ResponseCode::Sys) => Kind::Temporary,
+            Some(ResponseCode::SysPerm) => Kind::Unreachable,
+            Some(ResponseCode::Auth) => Kind::Auth,
+            Some(ResponseCode::Utf8 | ResponseCode::Other) | None => match when {
+                When::Greeting => Kind::Unreachable,
+                When::Login if says_busy(self.reply.text) => Kind::Temporary,
+                When::Login => Kind::Auth,
+                When::Command => Kind::Protocol,
+            },
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! The open maildrop: TRANSACTION state, up to QUIT.
+
+use super::authorization::receive_capabilities;
+use super::refusal::When;
+use super::wire::{Heard, Wire};
+use crate::error::{Failure, Result};
+use crate::journal::Proof;
+use crate::mail::Number;
+use crate::net::Awaited;
+use crate::pop3::{Capabilities, Command, Listing, Sizes, Stat, Uids, Window, merge, parse_stat};
+
+/// An open maildrop.
+pub struct Transaction {
+    wire: Wire,
+    /// As announced before the login.
+    capabilities: Option<Capabilities>,
+    expires: bool,
+    pipelining: bool,
+}
+
+/// A message to retrieve.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted {
+    /// Its number in this session.
+    pub number: Number,
+    /// Its size by LIST.
+    pub octets: Option<u64>,
+}
+
+/// Somebody who takes messages as they come.
+pub trait Watcher {
+    /// Whether more messages are wanted; once not, no further RETR is sent.
+    fn wants_more(&self) -> bool;
+
+    /// The message at this index of what was wanted begins.
+    fn begin(&mut self, index: usize);
+
+    /// More of its text: CRLF turned into LF, otherwise as the server sent it. Takes it out of the buffer.
+    fn text(&mut self, text: &mut Vec<u8>);
+
+    /// It is complete, having taken so many octets with CRLF counted as two.
+    fn end(&mut self, index: usize, octets: u64);
+
+    /// The server refused to send it.
+    fn refused(&mut self, index: usize, failure: Failure);
+}
+
+/// A retrieval that ended early.
+#[derive(Debug)]
+pub struct Broken {
+    /// Why.
+    pub failure: Failure,
+    /// Which message was due, as an index of what was wanted.
+    pub due: usize,
+    /// How many commands were in flight.
+    pub in_flight: usize,
+}
+
+impl Transaction {
+    pub(super) fn new(wire: Wire, capabilities: Option<Capabilities>) -> Self {
+        let expires = capabilities
+            .as_ref()
+            .is_some_and(Capabilities::expires_at_once);
+        Transaction {
+            wire,
+            capabilities,
+            expires,
+            pipelining: false,
+        }
+    }
+
+    /// Whether the server may drop at QUIT what was retrieved (RFC 2449 section 6.7).
+    #[must_use]
+    pub fn expires_at_once(&self) -> bool {
+        self.expires
+    }
+
+    /// Whether commands are sent ahead of their answers.
+    #[must_use]
+    pub fn is_pipelining(&self) -> bool {
+        self.pipelining
+    }
+
+    /// From now on every command waits for the answer to the one before.
+    pub fn stop_pipelining(&mut self) {
+        self.pipelining = false;
+    }
+
+    /// Asks for the capabilities once more, and for STAT and UIDL: in one flight where the server
+    /// promised before the login that it takes that, and `pipelining` allows it. Where there is no
+    /// UIDL, asks for LIST.
+    ///
+    /// # Errors
+    ///
+    /// The connection broke, the server refused STAT, or what it lists makes no sense.
+    pub fn list(&mut self, pipelining: bool) -> Result<Listing> {
+        let one_flight = pipelining && promises_pipelining(self.capabilities.as_ref());
+        let commands = [Command::Capa, Command::Stat, Command::Uidl];
+        if one_flight {
+            commands
+                .iter()
+                .try_for_each(|command| self.wire.put(command).map(drop))?;
+            self.wire.flush()?;
+        }
+        let send = |wire: &mut Wire, command| match one_flight {
+            true => Ok(()),
+            false => wire.send(command),
+        };
+        send(&mut self.wire, &commands[0])?;
+        let announced = receive_capabilities(&mut self.wire)?;
+        // EXPIRE counts wherever it was announced; all else counts as it was announced last.
+        self.expires |= announced
+            .as_ref()
+            .is_some_and(Capabilities::expires_at_once);
+        self.pipelining = pipelining && promises_pipelining(announced.as_ref());
+        send(&mut self.wire, &commands[1])?;
+        let stat = self.receive_stat()?;
+        send(&mut self.wire, &commands[2])?;
+        let mut uids = Uids::new();
+        let awaited = Awaited::named("the answer to UIDL");
+        if self.wire.listing(awaited, |entry| uids.add(entry))? {
+            return Ok(merge(Some(stat), Some(uids), None));
+        }
+        let sizes = self.receive_sizes()?;
+        Ok(merge(Some(stat), None, sizes))
+    }
+
+    /// Asks for the sizes of the messages and adds them to a listing that has none.
+    ///
+    /// # Errors
+    ///
+    /// The connection broke, or what the server lists makes no sense. Where it refuses LIST, the
+    /// sizes stay unknown.
+    pub fn add_sizes(&mut self, listing: &mut Listing) -> Result<()> {
+        if let Some(sizes) = self.receive_sizes()? {
+            listing.add_sizes(sizes);
+        }
+        Ok(())
+    }
+
+    fn receive_stat(&mut self) -> Result<Stat> {
+        let stat = self
+            .wire
+            .reply(Awaited::named("the answer to STAT"), |said| {
+                match said.reply.is_ok() {
+                    true => Ok(parse_stat(said.reply.text)),
+                    false => Err(said.failure("STAT", When::Command)),
+                }
+            })??;
+        stat.map_err(|nonsense| self.wire.nonsense(&nonsense))
+    }
+
+    fn receive_sizes(&mut self) -> Result<Option<Sizes>> {
+        self.wire.send(&Command::List)?;
+        let mut sizes = Sizes::new();
+        let listed = self
+            .wire
+            .listing(Awaited::named("the answer to LIST"), |entry| {
+                sizes.add(entry)
+            })?;
+        Ok(listed.then_some(sizes))
+    }
+
+    /// Retrieves these messages in this order, as many in flight as the window allows, until no more
+    /// are wanted. Returns how many were asked for.
+    ///
+    /// # Errors
+    ///
+    /// The connection broke; which message was due then is part of the error.
+    pub fn retrieve(
+        &mut self,
+        wanted: &[Wanted],
+        watcher: &mut dyn Watcher,
+    ) -> Result<usize, Broken> {
+        let mut window = Window::new(self.pipelining);
+        let (mut sent, mut due) = (0, 0);
+        loop {
+            let step = self.step(wanted, &mut sent, due, &mut window, watcher);
+            match step {
+                Ok(_) if due == sent => return Ok(sent),
+                Ok(true) => {
+                    window.answered();
+                    due += 1;
+                }
+                Ok(false) => {}
+                Err(failure) => {
+                    return Err(Broken {
+                        failure,
+                        due,
+                        in_flight: sent - due,
+                    });
+                }
+            }
+        }
+    }
+
+    /// Fills the window, and takes the next piece of the answer that is due; whether it was the last of it.
+    fn step(
+        &mut self,
+        wanted: &[Wanted],
+        sent: &mut usize,
+        due: usize,
+        window: &mut Window,
+        watcher: &mut dyn Watcher,
+    ) -> Result<bool> {
+        if window.wants_more() && watcher.wants_more() {
+            *sent += self.send_retrievals(&wanted[*sent..], window)?;
+        }
+        if due == *sent {
+            return Ok(false);
+        }
+        self.receive_message(wanted[due].number, due, watcher)
+    }
+
+    /// Sends RETR for as many of these as fit into the window; returns how many.
+    fn send_retrievals(&mut self, wanted: &[Wanted], window: &mut Window) -> Result<usize> {
+        let mut count = 0;
+        for message in wanted {
+            let octets = message.octets.unwrap_or(0);
+            if !window.fits(RETR, octets) {
+                break;
+            }
+            window.sent(self.wire.put(&Command::Retr(message.number))?, octets);
+            count += 1;
+        }
+        if count > 0 {
+            self.wire.flush()?;
+        }
+        Ok(count)
+    }
+
+    fn receive_message(
+        &mut self,
+        number: Number,
+        index: usize,
+        watcher: &mut dyn Watcher,
+    ) -> Result<bool> {
+        let awaited = Awaited::numbered("the answer to RETR", number);
+        let ended = self.wire.receive(awaited, |heard| match heard {
+            Heard::Said(said) if said.reply.is_ok() => {
+                watcher.begin(index);
+                Some(false)
+            }
+            Heard::Said(said) => {
+                watcher.refused(
+                    index,
+                    said.failure(&format!("RETR {number}"), When::Command),
+                );
+                Some(true)
+            }
+            Heard::Text(text) => {
+                watcher.text(text);
+                Some(false)
+            }
+            Heard::EndOfMessage { octets } => {
+                watcher.end(index, octets);
+                Some(true)
+            }
+            Heard::Entry(_) | Heard::EndOfListing => None,
+        })?;
+        ended.ok_or_else(|| self.wire.out_of_step())
+    }
+
+    /// Marks messages as deleted. The only place that sends DELE, and it wants a proof for each.
+    /// Returns those that the server refused, with the reason.
+    ///
+    /// # Errors
+    ///
+    /// The connection broke: nothing is deleted, since QUIT was not sent.
+    pub fn delete(&mut self, proofs: &[Proof]) -> Result<Vec<(usize, Failure)>> {
+        let mut window = Window::new(self.pipelining);
+        let mut sent = 0;
+        let mut refused = Vec::new();
+        for (index, proof) in proofs.iter().enumerate() {
+            if window.wants_more() {
+                sent += self.send_deletions(&proofs[sent..], &mut window)?;
+            }
+            let awaited = Awaited::numbered("the answer to DELE", proof.number());
+            let answer = self.wire.reply(awaited, |said| match said.reply.is_ok() {
+                true => Ok(()),
+                false => Err(said.failure(&format!("DELE {}", proof.number()), When::Command)),
+            })?;
+            window.answered();
+            refused.extend(answer.err().map(|failure| (index, failure)));
+        }
+        Ok(refused)
+    }
+
+    fn send_deletions(&mut self, proofs: &[Proof], window: &mut Window) -> Result<usize> {
+        let fitting = proofs.iter().take_while(|_| {
+            let fits = window.fits(DELE, 0);
+            if fits {
+                window.sent(DELE, 0);
+            }
+            fits
+        });
+        let count = fitting.count();
+        for proof in &proofs[..count] {
+            self.wire.put(&Command::Dele(proof.number()))?;
+        }
+        self.wire.flush()?;
+        Ok(count)
+    }
+
+    /// Ends the session; the server deletes what was marked (RFC 1939 section 6).
+    ///
+    /// # Errors
+    ///
+    /// The server did not confirm it: what was marked may be deleted or not, wholly or in part.
+    pub fn quit(mut self) -> Result<()> {
+        self.wire.send(&Command::Quit)?;
+        let answer = self
+            .wire
+            .reply(Awaited::named("the answer to QUIT"), |said| {
+                match said.reply.is_ok() {
+                    true => Ok(()),
+                    false => Err(said.failure("QUIT", When::Command)),
+                }
+            })?;
+        self.wire.close();
+        answer
+    }
+
+    /// Ends the connection without QUIT: the server deletes nothing.
+    pub fn close(self) {
+        self.wire.close();
+    }
+}
+
+/// The longest RETR or DELE there is, in bytes: `RETR 1000000` and CRLF.
+const RETR: usize = 14;
+const DELE: usize = RETR;
+
+fn promises_pipelining(capabilities: Option<&Capabilities>) -> bool {
+    capabilities.is_some_and(|capabilities| capabilities.pipelining)
+}

@@ -1,0 +1,282 @@
+//! Commands out, answers in, over one stream.
+
+use std::sync::Arc;
+
+use log::trace;
+use zeroize::{Zeroize, Zeroizing};
+
+use super::censor::Censor;
+use crate::error::{Failure, Kind, Result};
+use crate::net::{Awaited, Stream, TlsConnector};
+use crate::pop3::{Command, Dialect, Event, Receiver, Reply, Shape, Unsendable, Violation, limits};
+
+/// Room for the longest line and then some, so that a message passes in large pieces.
+const INPUT: usize = 2 * limits::LINE;
+
+/// What came from the server.
+pub(super) enum Heard<'a> {
+    /// A status line.
+    Said(Said<'a>),
+    /// A line of a listing.
+    Entry(&'a [u8]),
+    /// The listing is complete.
+    EndOfListing,
+    /// Text of a message; whoever takes it leaves the buffer empty.
+    Text(&'a mut Vec<u8>),
+    /// The message is complete, having taken so many octets.
+    EndOfMessage { octets: u64 },
+}
+
+/// A status line, and what it takes to show it.
+pub(super) struct Said<'a> {
+    pub(super) reply: Reply<'a>,
+    pub(super) host: &'a str,
+    pub(super) censor: &'a Censor,
+}
+
+/// One end of the dialogue with a server.
+pub(super) struct Wire {
+    stream: Stream,
+    host: Arc<str>,
+    awaited: Awaited,
+    receiver: Receiver,
+    input: Box<[u8]>,
+    start: usize,
+    end: usize,
+    output: Zeroizing<Vec<u8>>,
+    text: Vec<u8>,
+    censor: Censor,
+}
+
+impl Wire {
+    /// The dialogue begins with the server's greeting.
+    pub(super) fn new(stream: Stream, host: &str) -> Self {
+        let mut wire = Wire::silent(stream, host.into());
+        wire.receiver.expect(Shape::Greeting);
+        wire
+    }
+
+    fn silent(stream: Stream, host: Arc<str>) -> Self {
+        Wire {
+            stream,
+            host,
+            awaited: Awaited::GREETING,
+            receiver: Receiver::new(),
+            input: vec![0; INPUT].into_boxed_slice(),
+            start: 0,
+            end: 0,
+            output: Zeroizing::default(),
+            text: Vec::new(),
+            censor: Censor::default(),
+        }
+    }
+
+    /// The server's name, as the person wrote it.
+    pub(super) fn host(&self) -> Arc<str> {
+        Arc::clone(&self.host)
+    }
+
+    /// Whether TLS protects the dialogue.
+    pub(super) fn is_protected(&self) -> bool {
+        self.stream.is_protected()
+    }
+
+    /// From now on, whatever the server says, these secrets are not shown.
+    pub(super) fn conceal(&mut self, censor: Censor) {
+        self.censor = censor;
+    }
+
+    /// Writes a command behind what [`Wire::flush`] will send next. Returns its length in bytes.
+    ///
+    /// # Errors
+    ///
+    /// An argument cannot be sent; nothing was written.
+    pub(super) fn put(&mut self, command: &Command<'_>) -> Result<usize> {
+        let before = self.output.len();
+        command.encode(&mut self.output).map_err(unsendable)?;
+        self.receiver.expect(command.shape());
+        trace!("{} > {command}", self.host);
+        Ok(self.output.len() - before)
+    }
+
+    /// Sends what was put, in one write.
+    pub(super) fn flush(&mut self) -> Result<()> {
+        let sent = self.stream.send(&self.output);
+        // Passwords pass through here.
+        self.output.zeroize();
+        self.output.clear();
+        sent
+    }
+
+    /// Sends one command alone.
+    pub(super) fn send(&mut self, command: &Command<'_>) -> Result<()> {
+        self.put(command)?;
+        self.flush()
+    }
+
+    /// Waits for the next thing the server says and hands it on.
+    ///
+    /// # Errors
+    ///
+    /// The connection is lost, the server is silent too long, or it breaks the protocol.
+    pub(super) fn receive<R>(
+        &mut self,
+        awaited: Awaited,
+        handle: impl FnOnce(Heard<'_>) -> R,
+    ) -> Result<R> {
+        if awaited != self.awaited {
+            self.awaited = awaited;
+            self.stream.wait_for(awaited);
+        }
+        loop {
+            let input = &self.input[self.start..self.end];
+            let received = self.receiver.receive(input, &mut self.text);
+            let (used, event) =
+                received.map_err(|violation| broken(&self.host, &violation, &self.censor))?;
+            self.start += used;
+            let heard = match event {
+                Event::Incomplete => {
+                    self.fill()?;
+                    continue;
+                }
+                Event::Reply(reply) => {
+                    let said = Said {
+                        reply,
+                        host: &self.host,
+                        censor: &self.censor,
+                    };
+                    trace!("{} < {said}", self.host);
+                    Heard::Said(said)
+                }
+                Event::Entry(entry) => Heard::Entry(entry),
+                Event::EndOfListing => Heard::EndOfListing,
+                Event::Text => Heard::Text(&mut self.text),
+                Event::EndOfMessage { octets } => Heard::EndOfMessage { octets },
+            };
+            return Ok(handle(heard));
+        }
+    }
+
+    /// Waits for a status line.
+    ///
+    /// # Errors
+    ///
+    /// As [`Wire::receive`].
+    pub(super) fn reply<R>(
+        &mut self,
+        awaited: Awaited,
+        handle: impl FnOnce(Said<'_>) -> R,
+    ) -> Result<R> {
+        let heard = self.receive(awaited, |heard| match heard {
+            Heard::Said(said) => Some(handle(said)),
+            _ => None,
+        })?;
+        heard.ok_or_else(|| self.out_of_step())
+    }
+
+    /// Waits for a listing; false where the server refuses it. A listing that makes
+    /// no sense ends the session: nothing on this connection can be relied on then.
+    ///
+    /// # Errors
+    ///
+    /// As [`Wire::receive`]; or an entry makes no sense.
+    pub(super) fn listing<E: std::fmt::Display>(
+        &mut self,
+        awaited: Awaited,
+        mut entry: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<bool> {
+        if !self.reply(awaited, |said| said.reply.is_ok())? {
+            return Ok(false);
+        }
+        let mut nonsense = None;
+        loop {
+            let ended = self.receive(awaited, |heard| match heard {
+                Heard::Entry(line) => {
+                    if nonsense.is_none() {
+                        nonsense = entry(line).err();
+                    }
+                    Some(false)
+                }
+                Heard::EndOfListing => Some(true),
+                _ => None,
+            })?;
+            match (ended, nonsense.take()) {
+                (None, _) => return Err(self.out_of_step()),
+                (_, Some(nonsense)) => return Err(self.nonsense(&nonsense)),
+                (Some(true), None) => return Ok(true),
+                (Some(false), None) => {}
+            }
+        }
+    }
+
+    /// The failure that what the server lists makes no sense.
+    pub(super) fn nonsense(&self, what: &dyn std::fmt::Display) -> Failure {
+        let message = self.censor.clean(what.to_string());
+        Failure::new(Kind::Data, format!("{}: {message}", self.host))
+    }
+
+    /// The failure that something came which cannot come here.
+    pub(super) fn out_of_step(&self) -> Failure {
+        Failure::new(
+            Kind::Protocol,
+            format!("{} is out of step with our commands", self.host),
+        )
+    }
+
+    /// Reads more from the stream. An end of the stream is never the end of an answer.
+    fn fill(&mut self) -> Result<()> {
+        self.input.copy_within(self.start..self.end, 0);
+        (self.start, self.end) = (0, self.end - self.start);
+        let count = self.stream.read(&mut self.input[self.end..])?;
+        if count == 0 {
+            let message = format!(
+                "{} closed the connection while we waited for {}",
+                self.host, self.awaited
+            );
+            return Err(Failure::new(Kind::Unreachable, message));
+        }
+        self.end += count;
+        Ok(())
+    }
+
+    /// Whether the server said more than it was asked.
+    pub(super) fn has_leftover(&self) -> bool {
+        self.start < self.end
+    }
+
+    /// Goes on over TLS. Nothing that was read before is carried over.
+    ///
+    /// # Errors
+    ///
+    /// As [`Stream::secure`].
+    pub(super) fn secure(self, connector: &TlsConnector, name: &str) -> Result<Self> {
+        Ok(Wire::silent(
+            self.stream.secure(connector, name)?,
+            self.host,
+        ))
+    }
+
+    /// Ends the connection without another word of the protocol.
+    pub(super) fn close(self) {
+        self.stream.close();
+    }
+}
+
+fn unsendable(why: Unsendable) -> Failure {
+    Failure::new(Kind::Config, why.to_string())
+}
+
+fn broken(host: &str, violation: &Violation, censor: &Censor) -> Failure {
+    let message = format!("{host} broke the protocol: {violation}");
+    let failure = Failure::new(Kind::Protocol, censor.clean(message));
+    match violation {
+        Violation::NoStatus {
+            dialect: Dialect::Tls,
+            ..
+        } => failure.hint(
+            "This port speaks TLS from the first byte: use tls = \"implicit\", or another port.",
+        ),
+        Violation::NoStatus { .. } => failure.hint("Is this the port of a POP3 server?"),
+        _ => failure,
+    }
+}

@@ -1,0 +1,89 @@
+//! Which accounts a command is about.
+
+use std::env;
+
+use super::Context;
+use crate::cli;
+use crate::config::{self, Account, Overrides, SecretSource, values};
+use crate::deliver::Spec;
+use crate::environment::{Environment, PASSWORD_VARIABLE};
+use crate::error::{Kind, OrFail, Result};
+
+/// The accounts a run is about, and its surroundings: they know which variables hold passwords.
+pub(super) struct Chosen {
+    pub(super) accounts: Vec<Account>,
+    pub(super) environment: Environment,
+}
+
+/// The accounts `sync` is about: those that are named, all of the configuration, or the one of `--url`.
+pub(super) fn of_sync(context: &Context<'_>, options: &cli::Sync) -> Result<Chosen> {
+    let overrides = overrides(context, options)?;
+    let environment = context.environment.clone();
+    if let Some(url) = &options.url {
+        let account = config::one_off(url, secret_of_url(context, options), &overrides)?;
+        return Ok(Chosen {
+            accounts: vec![account],
+            environment,
+        });
+    }
+    let config = config::load(context.cli.config.as_deref(), &environment, &overrides)?;
+    let variables = config
+        .accounts
+        .iter()
+        .filter_map(|account| match &account.secret {
+            SecretSource::Variable(name) => Some(name.clone()),
+            _ => None,
+        });
+    let environment = environment.with_password_variables(variables);
+    let accounts = match options.accounts.as_slice() {
+        [] => config.accounts,
+        names => config.select(names)?,
+    };
+    Ok(Chosen {
+        accounts,
+        environment,
+    })
+}
+
+/// The account with this name.
+pub(super) fn named(context: &Context<'_>, name: &str) -> Result<Account> {
+    // Where its mail goes does not matter to a command that stores none.
+    let config = config::load(
+        context.cli.config.as_deref(),
+        context.environment,
+        &Overrides::default(),
+    )?;
+    let mut selected = config.select(&[name.to_owned()])?;
+    Ok(selected.remove(0))
+}
+
+fn overrides(context: &Context<'_>, options: &cli::Sync) -> Result<Overrides> {
+    let here = env::current_dir().or_fail(Kind::Io, || "the current folder is gone")?;
+    let home = &context.environment.home;
+    let deliver = options.to.as_deref().map(|to| {
+        Spec::parse(to, home, &here).or_fail(Kind::Usage, || format!("--to {to} cannot be used"))
+    });
+    let leave_on_server = options.leave_on_server.as_deref().map(|rule| {
+        values::retention(rule).or_fail(Kind::Usage, || {
+            format!("--leave-on-server {rule} cannot be used")
+        })
+    });
+    Ok(Overrides {
+        deliver: deliver.transpose()?,
+        leave_on_server: leave_on_server.transpose()?,
+        ca_file: options.ca_file.as_ref().map(|file| here.join(file)),
+    })
+}
+
+fn secret_of_url(context: &Context<'_>, options: &cli::Sync) -> SecretSource {
+    if let Some(file) = &options.password_file {
+        return SecretSource::File(file.clone());
+    }
+    if let Some(command) = &options.password_command {
+        return SecretSource::Command(command.clone());
+    }
+    match context.environment.variable(PASSWORD_VARIABLE) {
+        Some(_) => SecretSource::Variable(PASSWORD_VARIABLE.to_owned()),
+        None => SecretSource::Keyring,
+    }
+}

@@ -1,0 +1,51 @@
+//! `popfetch login`: put a password into the key ring, proven by logging in.
+
+use std::sync::Arc;
+
+use super::{Context, accounts, signals};
+use crate::config::{Account, SecretSource};
+use crate::connecting::{Connecting, check_protection};
+use crate::error::{Failure, Kind, Result};
+use crate::interrupt::Interrupt;
+use crate::report::Timings;
+use crate::secret::{self, Secret, Who};
+
+/// Asks for the password, tries it, and keeps it if the server takes it.
+pub(super) fn run(context: &Context<'_>, name: &str) -> Result<u8> {
+    let account = accounts::named(context, name)?;
+    wants_keyring(&account)?;
+    check_protection(&account)?;
+    let who = Who::from(&account);
+    let ask = || secret::obtain(&SecretSource::Prompt, &who, context.environment);
+    let secret = context.ui.aside(ask)?;
+    try_out(context, &account, &secret)?;
+    secret::store(&who, &secret)?;
+    context.ui.done(format!(
+        "The password of {name} works and is in the key ring."
+    ));
+    Ok(0)
+}
+
+/// An account that takes its password from elsewhere would never look into the key ring.
+fn wants_keyring(account: &Account) -> Result<()> {
+    if account.secret == SecretSource::Keyring {
+        return Ok(());
+    }
+    let message = format!(
+        "the account {} does not take its password from the key ring",
+        account.name
+    );
+    Err(Failure::new(Kind::Config, message).hint(
+        "Remove password_file, password_command or password_env from its configuration first.",
+    ))
+}
+
+fn try_out(context: &Context<'_>, account: &Account, secret: &Secret) -> Result<()> {
+    let interrupt = Arc::new(Interrupt::default());
+    signals::watch(&interrupt)?;
+    let connecting = Connecting::new(account, secret, context.ui.monitor(), &interrupt)?;
+    let opened = connecting.open(&mut Timings::default());
+    opened
+        .and_then(|transaction| transaction.quit())
+        .map_err(|failure| interrupt.failure().unwrap_or(failure))
+}

@@ -1,0 +1,51 @@
+//! Signals that ask us to stop.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use signal_hook::low_level::emulate_default_handler;
+
+use crate::error::{Kind, OrFail, Result};
+use crate::interrupt::Interrupt;
+
+/// How long messages that were asked for may still come after the first signal.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// From now on the first signal asks the run to stop in order, and the second ends it at once.
+///
+/// # Errors
+///
+/// The system refuses us a signal handler or a thread.
+pub(super) fn watch(interrupt: &Arc<Interrupt>) -> Result<()> {
+    let refused = || "cannot watch for signals";
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).or_fail(Kind::Io, refused)?;
+    let interrupt = Arc::clone(interrupt);
+    let wait = move || {
+        for signal in signals.forever() {
+            if interrupt.requested().is_some() {
+                end_by(signal);
+            }
+            interrupt.request(signal);
+            let canceller = interrupt.canceller().clone();
+            // Without this thread the run still stops, at the latest when the server's time is up.
+            let _ = thread::Builder::new().spawn(move || {
+                thread::sleep(DRAIN);
+                canceller.cancel();
+            });
+        }
+    };
+    thread::Builder::new()
+        .name("signals".into())
+        .spawn(wait)
+        .or_fail(Kind::Io, refused)?;
+    Ok(())
+}
+
+/// Ends the process the way this signal would have, so that a shell sees what happened.
+pub(super) fn end_by(signal: i32) {
+    // It returns only where the signal cannot be raised; the exit status then says the same.
+    let _ = emulate_default_handler(signal);
+}

@@ -1,0 +1,163 @@
+//! From nothing to an open maildrop.
+
+use std::time::Instant;
+
+use crate::client::{Authorization, Login, Transaction};
+use crate::config::{Account, Auth, Tls};
+use crate::error::{Failure, Kind, Result};
+use crate::interrupt::Interrupt;
+use crate::monitor::{Event, Monitor, Phase};
+use crate::net::{self, Endpoint, Stream, TlsConnector, TlsPolicy};
+use crate::pop3::login::{Method, Rule};
+use crate::report::Timings;
+use crate::secret::Secret;
+
+/// What it takes to log in to an account's server, as often as needed.
+pub struct Connecting<'a> {
+    account: &'a Account,
+    secret: &'a Secret,
+    monitor: &'a dyn Monitor,
+    interrupt: &'a Interrupt,
+    /// None where the account has no TLS.
+    connector: Option<TlsConnector>,
+}
+
+/// Times the phases of connecting, also of a run that fails in one of them.
+struct Stopwatch<'a> {
+    begins: &'a dyn Fn(Phase),
+    timings: &'a mut Timings,
+    running: Option<(Phase, Instant)>,
+}
+
+impl Stopwatch<'_> {
+    /// This phase ends the one before.
+    fn begin(&mut self, phase: Phase) {
+        self.stop();
+        self.running = Some((phase, Instant::now()));
+        (self.begins)(phase);
+    }
+
+    fn stop(&mut self) {
+        if let Some((phase, began)) = self.running.take() {
+            self.timings.add(phase, began.elapsed());
+        }
+    }
+}
+
+impl Drop for Stopwatch<'_> {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Whether the account's password may be sent at all: asked before anything is looked up, and once
+/// more by [`Authorization::log_in`] right before it would be.
+///
+/// # Errors
+///
+/// [`Kind::Config`]: it would cross the network in clear, and nobody has consented to that.
+pub fn check_protection(account: &Account) -> Result<()> {
+    let Account {
+        tls,
+        auth,
+        host,
+        allow_cleartext_password,
+        ..
+    } = account;
+    if *tls != Tls::None || *allow_cleartext_password || *auth == Auth::Apop {
+        return Ok(());
+    }
+    let message = format!("the password for {host} would cross the network in clear");
+    Err(Failure::new(Kind::Config, message).hint(
+        "Use tls = \"implicit\" or \"starttls\". If you accept that anybody on the way can read it, set allow_cleartext_password = true.",
+    ))
+}
+
+impl<'a> Connecting<'a> {
+    /// Prepares for an account; nothing is sent yet.
+    ///
+    /// # Errors
+    ///
+    /// The account's `ca_file` cannot be used.
+    pub fn new(
+        account: &'a Account,
+        secret: &'a Secret,
+        monitor: &'a dyn Monitor,
+        interrupt: &'a Interrupt,
+    ) -> Result<Self> {
+        let ca_file = account.ca_file.clone();
+        let connector = match account.tls {
+            Tls::Implicit | Tls::StartTls => Some(TlsConnector::new(&TlsPolicy { ca_file })?),
+            Tls::None => None,
+        };
+        Ok(Connecting {
+            account,
+            secret,
+            monitor,
+            interrupt,
+            connector,
+        })
+    }
+
+    /// Connects and logs in.
+    ///
+    /// # Errors
+    ///
+    /// As [`net::open`], [`Authorization::start_tls`] and [`Authorization::log_in`].
+    pub fn open(&self, timings: &mut Timings) -> Result<Transaction> {
+        let account = self.account;
+        let begins = |phase| self.monitor.event(&account.name, &Event::Phase(phase));
+        let mut watch = Stopwatch {
+            begins: &begins,
+            timings,
+            running: None,
+        };
+        let stream = self.connect(&mut watch)?;
+        let mut server = Authorization::greet(stream, &account.host)?;
+        if let (Tls::StartTls, Some(connector)) = (account.tls, &self.connector) {
+            watch.begin(Phase::Tls);
+            server = server.start_tls(connector, &account.host)?;
+        }
+        watch.begin(Phase::Auth);
+        server.ask_capabilities()?;
+        server.log_in(&Login {
+            user: &account.user,
+            secret: self.secret,
+            rule: rule(account.auth),
+            allow_cleartext: account.allow_cleartext_password,
+        })
+    }
+
+    fn connect(&self, watch: &mut Stopwatch<'_>) -> Result<Stream> {
+        let account = self.account;
+        let endpoint = Endpoint {
+            host: &account.host,
+            port: account.port,
+            server_name: &account.host,
+            timeout: account.timeout,
+        };
+        // For STLS the roots are loaded while the server is looked for and greets us.
+        if let Some(connector) = &self.connector {
+            connector.prepare();
+        }
+        let at_once = self
+            .connector
+            .as_ref()
+            .filter(|_| account.tls == Tls::Implicit);
+        net::open(
+            &endpoint,
+            at_once,
+            self.interrupt.canceller(),
+            &mut |phase| watch.begin(phase),
+        )
+    }
+}
+
+fn rule(auth: Auth) -> Rule {
+    match auth {
+        Auth::Auto => Rule::Auto,
+        Auth::User => Rule::Only(Method::User),
+        Auth::Plain => Rule::Only(Method::Plain),
+        Auth::Apop => Rule::Only(Method::Apop),
+    }
+}

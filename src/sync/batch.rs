@@ -1,0 +1,226 @@
+//! One batch on its way through the steps of storing: sync, intend, place, record.
+
+use jiff::Timestamp;
+
+use crate::deliver::{Destination, Trouble};
+use crate::error::{Failure, Result};
+use crate::journal::{Intent, Journal, Record};
+use crate::mail::{Digest, Number, Place, UniqueId};
+
+/// A destination in this run.
+pub(super) struct Slot {
+    /// What the journal calls it.
+    pub(super) id: u32,
+    pub(super) destination: Box<dyn Destination>,
+    /// Why nothing more can be stored there in this run.
+    pub(super) failure: Option<Failure>,
+    /// The messages of the batch that it has, as indices, in the order they came.
+    members: Vec<usize>,
+}
+
+impl Slot {
+    pub(super) fn new(id: u32, destination: Box<dyn Destination>) -> Self {
+        Slot {
+            id,
+            destination,
+            failure: None,
+            members: Vec::new(),
+        }
+    }
+
+    /// Whether messages can still be stored there.
+    pub(super) fn works(&self) -> bool {
+        self.failure.is_none()
+    }
+
+    /// Nothing more is stored there in this run, and nothing of the batch.
+    pub(super) fn fail(&mut self, failure: Failure) {
+        self.destination.discard();
+        self.failure = Some(failure);
+    }
+}
+
+/// A message that came in whole.
+pub(super) struct Message {
+    pub(super) number: Number,
+    /// Under which id the journal remembers it.
+    pub(super) key: UniqueId,
+    pub(super) digest: Digest,
+    /// On the wire, with CRLF counted as two.
+    pub(super) octets: u64,
+    /// By LIST.
+    pub(super) listed: Option<u64>,
+    /// The destinations that are to have it in the end, by the journal's names.
+    pub(super) owed: Vec<u32>,
+    /// Why one of them lacks it.
+    pub(super) lack: Option<Lack>,
+}
+
+/// Why a destination lacks a message.
+#[derive(Clone)]
+pub(super) enum Lack {
+    /// It could not take this one.
+    Refused(Failure),
+    /// It can take none any more, which is reported once, not for each message.
+    Broken,
+}
+
+/// The messages that will be committed together.
+#[derive(Default)]
+pub(super) struct Batch {
+    pub(super) messages: Vec<Message>,
+    pub(super) bytes: u64,
+}
+
+impl Batch {
+    /// Adds a complete message, which these destinations have taken in.
+    pub(super) fn add(
+        &mut self,
+        message: Message,
+        length: u64,
+        slots: &mut [Slot],
+        taken_by: &[usize],
+    ) {
+        for &slot in taken_by {
+            slots[slot].members.push(self.messages.len());
+        }
+        self.bytes += length;
+        self.messages.push(message);
+    }
+
+    /// Makes the batch durable in every destination and in the journal. A message that a destination
+    /// lacks then says why.
+    ///
+    /// # Errors
+    ///
+    /// The journal cannot be written: nothing more may be stored in this run. What was placed is
+    /// settled at the next start.
+    pub(super) fn commit(
+        &mut self,
+        slots: &mut [Slot],
+        journal: &mut Journal,
+        now: Timestamp,
+    ) -> Result<()> {
+        let placed = prepare(slots, &mut self.messages);
+        journal
+            .commit(&intents(&placed, slots, &self.messages))
+            .inspect_err(|_| {
+                slots.iter_mut().for_each(|slot| slot.destination.discard());
+            })?;
+        let stored = place(placed, slots, &mut self.messages);
+        journal.append(&records(&stored, slots, &self.messages, now))
+    }
+}
+
+/// A message of the batch, in a destination: both as indices, and the place it has there.
+struct Placed {
+    slot: usize,
+    message: usize,
+    place: Place,
+}
+
+impl Placed {
+    fn intent(&self, slots: &[Slot], messages: &[Message]) -> Intent {
+        let message = &messages[self.message];
+        Intent {
+            uid: message.key.clone(),
+            to: slots[self.slot].id,
+            digest: message.digest,
+            octets: message.octets,
+            listed: message.listed,
+            place: self.place.clone(),
+            owed: message.owed.clone(),
+        }
+    }
+}
+
+/// Step 2: the data is made durable, the places are known.
+fn prepare(slots: &mut [Slot], messages: &mut [Message]) -> Vec<Placed> {
+    let mut placed = Vec::new();
+    for (index, slot) in slots.iter_mut().enumerate() {
+        let members = std::mem::take(&mut slot.members);
+        if members.is_empty() {
+            continue;
+        }
+        match slot.destination.prepare() {
+            Ok(places) => {
+                let with_place = members.into_iter().zip(places);
+                placed.extend(with_place.map(|(message, place)| Placed {
+                    slot: index,
+                    message,
+                    place,
+                }));
+            }
+            Err(failure) => {
+                for message in members {
+                    messages[message].lack = Some(Lack::Broken);
+                }
+                slot.fail(failure);
+            }
+        }
+    }
+    placed
+}
+
+/// Step 3: what the journal is told before anything is placed.
+fn intents(placed: &[Placed], slots: &[Slot], messages: &[Message]) -> Vec<Record> {
+    let findable = placed.iter().filter(|placed| placed.place != Place::Handed);
+    findable
+        .map(|placed| Record::Intend(placed.intent(slots, messages)))
+        .collect()
+}
+
+/// Step 4: every message gets its place. What stays in the list is stored.
+fn place(mut placed: Vec<Placed>, slots: &mut [Slot], messages: &mut [Message]) -> Vec<Placed> {
+    let mut failed = Vec::new();
+    for (index, slot) in slots.iter_mut().enumerate() {
+        let members: Vec<_> = placed
+            .iter()
+            .filter(|placed| placed.slot == index)
+            .map(|placed| placed.message)
+            .collect();
+        if members.is_empty() {
+            continue;
+        }
+        for (message, result) in members.into_iter().zip(slot.destination.place()) {
+            messages[message].lack = Some(match result {
+                Ok(()) => continue,
+                Err(Trouble::Message(failure)) => Lack::Refused(failure),
+                Err(Trouble::Destination(failure)) => {
+                    slot.failure.get_or_insert(failure);
+                    Lack::Broken
+                }
+            });
+            failed.push((index, message));
+        }
+    }
+    placed.retain(|placed| !failed.contains(&(placed.slot, placed.message)));
+    placed
+}
+
+/// Step 5: what the journal is told once everything is in its place.
+fn records(stored: &[Placed], slots: &[Slot], messages: &[Message], at: Timestamp) -> Vec<Record> {
+    let record = |placed: &Placed| {
+        let intent = placed.intent(slots, messages);
+        match slots[placed.slot].destination.is_durable() {
+            true => Record::Stored { intent, at },
+            false => {
+                let Intent {
+                    uid,
+                    to,
+                    digest,
+                    owed,
+                    ..
+                } = intent;
+                Record::Seen {
+                    uid,
+                    to: Some(to),
+                    digest: Some(digest),
+                    owed,
+                    at,
+                }
+            }
+        }
+    };
+    stored.iter().map(record).collect()
+}

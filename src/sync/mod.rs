@@ -1,0 +1,169 @@
+//! Carries a plan out, for one account.
+//!
+//! What must hold, whatever happens between any two lines here:
+//!
+//! 1. DELE is sent only with a [`crate::journal::Proof`]: the message is stored durably in every
+//!    destination that it is owed, and the journal's record of that is durable.
+//! 2. Only CRLF.CRLF ends a message; whatever else ends it, nothing of it is stored.
+//! 3. A deletion is a fact only after QUIT was answered `+OK`.
+//! 4. Absence from a listing proves nothing.
+//! 5. A message stored earlier is deleted only when its unique-id is listed once, with the size
+//!    recorded then; else it is fetched and compared.
+//! 6. Where the server may drop what was retrieved (EXPIRE 0), QUIT is sent only if all that was
+//!    asked for is stored.
+//! 7. Every way out leaves the journal true.
+//!
+//! A batch of messages is stored in six steps, each durable before the next begins:
+//!
+//! ```text
+//! write    into a private place            deliver   begin, write, end
+//! sync     the data                        deliver   prepare
+//! intend   where each will be              journal   commit
+//! place    rename or append                deliver   place
+//! record   that it is there                journal   append, durable with the next commit
+//! DELE     then QUIT                       client    delete, quit
+//! ```
+
+mod batch;
+mod identify;
+mod queue;
+mod recovery;
+mod session;
+mod store;
+mod transfer;
+
+use std::time::Instant;
+
+use batch::Slot;
+use session::{Ended, Manner, Session};
+
+use crate::config::Account;
+use crate::connecting::{Connecting, check_protection};
+use crate::deliver::{self, Destination, Spec};
+use crate::environment::Environment;
+use crate::error::Result;
+use crate::interrupt::Interrupt;
+use crate::journal::{Journal, Mailbox};
+use crate::monitor::{Event, Monitor};
+use crate::plan::Rules;
+use crate::report::Report;
+use crate::secret::Secret;
+
+/// One account's part of a run.
+pub struct Job<'a> {
+    /// The account.
+    pub account: &'a Account,
+    /// What decides about single messages.
+    pub rules: Rules,
+    /// Says what would happen, and changes nothing.
+    pub dry_run: bool,
+    /// The machine.
+    pub environment: &'a Environment,
+    /// Who watches.
+    pub monitor: &'a dyn Monitor,
+    /// Who may ask to stop.
+    pub interrupt: &'a Interrupt,
+    /// Where the password comes from; asked once, and not before it is needed.
+    pub secret: &'a dyn Fn() -> Result<Secret>,
+}
+
+/// Does the job and says what came of it, also where it failed.
+#[must_use]
+pub fn run(job: &Job<'_>) -> Report {
+    let began = Instant::now();
+    let Account {
+        name, host, user, ..
+    } = job.account;
+    let mut report = Report::new(name, host, user, job.environment.now());
+    let done = match job.dry_run {
+        true => rehearse(job, &mut report),
+        false => carry_out(job, &mut report),
+    };
+    if let Err(failure) = done {
+        report.failure = Some(job.interrupt.failure().unwrap_or(failure));
+    }
+    report.duration = began.elapsed();
+    report
+}
+
+/// Retrieves, stores and deletes.
+fn carry_out(job: &Job<'_>, report: &mut Report) -> Result<()> {
+    check_protection(job.account)?;
+    let secret = (job.secret)()?;
+    let mut journal = Journal::open(&job.environment.state_dir, &mailbox(job.account))?;
+    journal
+        .damage()
+        .iter()
+        .for_each(|damage| job.warn(&damage.to_string()));
+    let mut slots = open_all(job, &mut journal)?;
+    recovery::settle(&mut slots, &mut journal, job.environment.now())?;
+    let connecting = Connecting::new(job.account, &secret, job.monitor, job.interrupt)?;
+    let mut session = Session {
+        job,
+        connecting: &connecting,
+        manner: Manner::new(journal.memory()),
+    };
+    let ended = match session.run(&mut slots, &mut journal, report) {
+        Err(Ended {
+            failure,
+            next: Some(manner),
+        }) if job.interrupt.requested().is_none() => {
+            job.warn(&format!("{failure}; trying once more"));
+            session.manner = manner;
+            session.run(&mut slots, &mut journal, report)
+        }
+        ended => ended,
+    };
+    ended.map_err(|ended| ended.failure)?;
+    job.interrupt.failure().map_or(Ok(()), Err)
+}
+
+/// Says what [`carry_out`] would do.
+fn rehearse(job: &Job<'_>, report: &mut Report) -> Result<()> {
+    check_protection(job.account)?;
+    let secret = (job.secret)()?;
+    let mut memory = Journal::peek(&job.environment.state_dir, &mailbox(job.account))?;
+    recovery::foresee(job, &mut memory)?;
+    let connecting = Connecting::new(job.account, &secret, job.monitor, job.interrupt)?;
+    let session = Session {
+        job,
+        connecting: &connecting,
+        manner: Manner::new(&memory),
+    };
+    session.rehearse(&memory, report)
+}
+
+impl Job<'_> {
+    fn event(&self, event: &Event<'_>) {
+        self.monitor.event(&self.account.name, event);
+    }
+
+    fn warn(&self, warning: &str) {
+        self.event(&Event::Warning(warning));
+    }
+}
+
+fn mailbox(account: &Account) -> Mailbox {
+    Mailbox::new(&account.user, &account.host, account.port)
+}
+
+/// The account's destinations, each with its number in the journal.
+fn open_all(job: &Job<'_>, journal: &mut Journal) -> Result<Vec<Slot>> {
+    let mut slots = Vec::new();
+    for spec in &job.account.deliver {
+        slots.push(Slot::new(
+            journal.destination(&spec.to_string())?,
+            open(job, spec),
+        ));
+    }
+    Ok(slots)
+}
+
+fn open(job: &Job<'_>, spec: &Spec) -> Box<dyn Destination> {
+    let settings = deliver::Settings {
+        account: &job.account.name,
+        pipe_jobs: std::num::NonZeroUsize::MIN,
+        secret_variables: &[],
+    };
+    deliver::open(spec, &settings, job.environment)
+}

@@ -1,0 +1,324 @@
+//! One session with the server: connect, list, plan, transfer, delete, quit.
+
+use std::time::Instant;
+
+use super::Job;
+use super::batch::Slot;
+use super::identify::{Identity, identify};
+use super::transfer::{Cut, transfer};
+use crate::client::Transaction;
+use crate::connecting::Connecting;
+use crate::error::{Failure, Kind, Result};
+use crate::journal::{Fact, Journal, Memory, Proof, Record};
+use crate::mail::{Listed, Number, UniqueId};
+use crate::monitor::{Event, Phase};
+use crate::plan::{Action, Candidate, Plan, Reason, Step};
+use crate::pop3::Listing;
+use crate::report::{FailedMessage, Report};
+
+/// How to treat this server, as far as it was learnt.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Manner {
+    /// Commands may be sent ahead of their answers, if the server says so.
+    pub(super) pipelining: bool,
+    /// Its LIST is known to be wrong about sizes.
+    pub(super) wrong_sizes: bool,
+}
+
+impl Manner {
+    /// What was learnt in earlier runs.
+    pub(super) fn new(memory: &Memory) -> Self {
+        Manner {
+            pipelining: !memory.fact(Fact::PipeliningBroken),
+            wrong_sizes: memory.fact(Fact::SizesWrong),
+        }
+    }
+}
+
+/// A session that failed.
+pub(super) struct Ended {
+    /// Why.
+    pub(super) failure: Failure,
+    /// How to try once more, if that may help.
+    pub(super) next: Option<Manner>,
+}
+
+impl From<Failure> for Ended {
+    fn from(failure: Failure) -> Self {
+        Ended {
+            failure,
+            next: None,
+        }
+    }
+}
+
+/// A session, and what is true of all of it.
+pub(super) struct Session<'a> {
+    pub(super) job: &'a Job<'a>,
+    pub(super) connecting: &'a Connecting<'a>,
+    pub(super) manner: Manner,
+}
+
+/// A maildrop as it is listed, what we know of each message, and what will be done with it: three
+/// lists in the same order.
+pub(super) struct Survey {
+    listing: Listing,
+    identities: Vec<Identity>,
+    pub(super) plan: Plan,
+}
+
+impl Survey {
+    /// A message, who it is, and what will be done with it.
+    pub(super) fn message(&self, index: usize) -> (&Listed, &Identity, &Step) {
+        (
+            &self.listing.messages[index],
+            &self.identities[index],
+            &self.plan.steps[index],
+        )
+    }
+
+    /// The unique-ids that turned out to stand for several messages.
+    fn shared_ids(&self, memory: &Memory) -> Vec<Record> {
+        let repeated = self.listing.repeated();
+        let new = repeated
+            .into_iter()
+            .filter(|uid| !memory.is_shared(uid.as_bytes()));
+        new.map(|uid| Record::Shared { uid: uid.clone() }).collect()
+    }
+}
+
+impl Session<'_> {
+    /// The whole session, with all that it changes.
+    pub(super) fn run(
+        &self,
+        slots: &mut [Slot],
+        journal: &mut Journal,
+        report: &mut Report,
+    ) -> Result<(), Ended> {
+        let mut transaction = self.connecting.open(&mut report.timing)?;
+        let destinations: Vec<u32> = slots.iter().map(|slot| slot.id).collect();
+        let survey = self.survey(&mut transaction, journal.memory(), &destinations, report)?;
+        journal.append(&survey.shared_ids(journal.memory()))?;
+        self.job.event(&Event::Phase(Phase::Transfer));
+        let began = Instant::now();
+        let done = self.carry_out(transaction, &survey, slots, journal, report);
+        report.timing.add(Phase::Transfer, began.elapsed());
+        done
+    }
+
+    /// Everything up to the plan; nothing is changed, here or there.
+    pub(super) fn rehearse(&self, memory: &Memory, report: &mut Report) -> Result<()> {
+        let mut transaction = self.connecting.open(&mut report.timing)?;
+        // A destination that was never used has no number yet, and is owed nothing old.
+        let names = self.job.account.deliver.iter().map(ToString::to_string);
+        let known: Vec<u32> = names.filter_map(|name| memory.destination(&name)).collect();
+        let survey = self.survey(&mut transaction, memory, &known, report)?;
+        report.plan = Some(survey.plan.steps.into_iter().map(Into::into).collect());
+        transaction.quit()
+    }
+
+    /// Lists the maildrop and plans what to do with each message.
+    fn survey(
+        &self,
+        transaction: &mut Transaction,
+        memory: &Memory,
+        destinations: &[u32],
+        report: &mut Report,
+    ) -> Result<Survey> {
+        self.job.event(&Event::Phase(Phase::List));
+        let began = Instant::now();
+        let listing = transaction.list(self.manner.pipelining)?;
+        let mut survey = self.plan(listing, memory, destinations);
+        let told_apart_by_size = survey.identities.iter().any(Identity::is_shared);
+        if told_apart_by_size || survey.plan.wants_sizes() {
+            transaction.add_sizes(&mut survey.listing)?;
+            survey = self.plan(survey.listing, memory, destinations);
+        }
+        report.timing.add(Phase::List, began.elapsed());
+        self.announce(&survey, report);
+        Ok(survey)
+    }
+
+    fn plan(&self, listing: Listing, memory: &Memory, destinations: &[u32]) -> Survey {
+        let identities = identify(&listing, memory, destinations);
+        let candidate = |(listed, identity): (_, &Identity)| Candidate {
+            listed,
+            known: identity.known,
+            troublesome: identity.troublesome,
+        };
+        let candidates = listing.messages.iter().zip(&identities).map(candidate);
+        let now = self.job.environment.now();
+        let plan = Plan::new(&candidates.collect::<Vec<_>>(), &self.job.rules, now);
+        Survey {
+            listing,
+            identities,
+            plan,
+        }
+    }
+
+    /// Tells whoever watches what there is and what will be done with it.
+    fn announce(&self, survey: &Survey, report: &mut Report) {
+        if let Some(disagreement) = survey.listing.disagreement {
+            self.job.warn(&disagreement.to_string());
+        }
+        if survey
+            .listing
+            .messages
+            .iter()
+            .any(|listed| listed.uid.is_none())
+        {
+            self.job.warn("the server gives no unique-ids: every message is fetched to be known by its content; none is stored twice, and only what this run stores is deleted");
+        }
+        report.server = Default::default();
+        report.skipped = Default::default();
+        let (mut messages, mut octets) = (0, 0_u64);
+        for step in &survey.plan.steps {
+            let size = step.octets.unwrap_or(0);
+            report.server.count(size);
+            if matches!(step.reason, Reason::TooLarge | Reason::OverLimit) {
+                report.skipped.count(size);
+            }
+            if matches!(step.action, Action::Retrieve { .. }) {
+                messages += 1;
+                octets = octets.saturating_add(size);
+            }
+        }
+        self.job.event(&Event::Planned { messages, octets });
+    }
+
+    /// Retrieves, deletes and quits.
+    fn carry_out(
+        &self,
+        mut transaction: Transaction,
+        survey: &Survey,
+        slots: &mut [Slot],
+        journal: &mut Journal,
+        report: &mut Report,
+    ) -> Result<(), Ended> {
+        let destinations: Vec<u32> = slots.iter().map(|slot| slot.id).collect();
+        let came = transfer(self, &mut transaction, survey, slots, journal, report);
+        if let Some(fact) = came.learnt {
+            journal.append(&[Record::Fact { fact, holds: true }])?;
+        }
+        if let Some(cut) = came.broken {
+            return Err(self.cut_off(cut, came.kept.failure, journal));
+        }
+        let all_is_safe = came.kept.settled == came.asked;
+        if transaction.expires_at_once() && !all_is_safe {
+            transaction.close();
+            self.job.warn("the server may drop what was fetched (EXPIRE 0) and not all of it could be stored: the session was ended without deleting anything");
+            return came
+                .kept
+                .failure
+                .map_or(Ok(()), |failure| Err(failure.into()));
+        }
+        let proofs = prove(survey, &came.kept.safe, journal, &destinations);
+        self.delete(transaction, survey, proofs, journal, report)?;
+        came.kept
+            .failure
+            .map_or(Ok(()), |failure| Err(failure.into()))
+    }
+
+    /// The connection broke while messages were coming.
+    fn cut_off(&self, cut: Cut, stored: Option<Failure>, journal: &mut Journal) -> Ended {
+        let Cut {
+            failure,
+            due,
+            in_flight,
+        } = cut;
+        // A message that ends the connection must not keep the others from coming: it is asked for last.
+        let dropped = due.map(|uid| Record::Dropped { uid });
+        let noted = journal
+            .append(dropped.as_slice())
+            .and_then(|()| journal.sync());
+        if let Some(worse) = stored.or(noted.err()) {
+            return worse.into();
+        }
+        let pipelined = in_flight > 1;
+        let again = pipelined || failure.kind() == Kind::Unreachable;
+        let manner = Manner {
+            pipelining: self.manner.pipelining && !pipelined,
+            ..self.manner
+        };
+        Ended {
+            failure,
+            next: again.then_some(manner),
+        }
+    }
+
+    /// Deletes what is proven to be safe, and ends the session.
+    fn delete(
+        &self,
+        mut transaction: Transaction,
+        survey: &Survey,
+        mut proofs: Vec<Proof>,
+        journal: &mut Journal,
+        report: &mut Report,
+    ) -> Result<()> {
+        let asked = proofs.iter().map(|proof| Record::Asked {
+            uid: proof.uid().clone(),
+        });
+        journal.commit(&asked.collect::<Vec<_>>())?;
+        let refused = transaction.delete(&proofs)?;
+        for (index, failure) in refused.into_iter().rev() {
+            let proof = proofs.remove(index);
+            let (number, uid) = (proof.number(), Some(proof.uid().clone()));
+            report.message_failed(
+                0,
+                FailedMessage {
+                    number,
+                    uid,
+                    failure,
+                },
+            );
+        }
+        self.job.event(&Event::Deleting {
+            messages: proofs.len() as u64,
+        });
+        transaction.quit()?;
+        let at = self.job.environment.now();
+        let deleted = proofs.iter().map(|proof| Record::Deleted {
+            uid: proof.uid().clone(),
+            at,
+        });
+        journal.commit(&deleted.collect::<Vec<_>>())?;
+        for proof in &proofs {
+            report.deleted.count(survey.octets(proof.number()));
+        }
+        Ok(())
+    }
+}
+
+impl Survey {
+    /// A message's size by LIST; 0 where it is not known.
+    fn octets(&self, number: Number) -> u64 {
+        // A listing is in the order of its numbers.
+        let messages = &self.listing.messages;
+        let found = messages.binary_search_by_key(&number, |listed| listed.number);
+        found
+            .ok()
+            .and_then(|index| messages[index].octets)
+            .unwrap_or(0)
+    }
+}
+
+/// Proofs for what the plan deletes: what this session stored, and what an earlier one did.
+fn prove(
+    survey: &Survey,
+    safe: &[(Number, UniqueId)],
+    journal: &Journal,
+    destinations: &[u32],
+) -> Vec<Proof> {
+    let safe: std::collections::HashMap<_, _> =
+        safe.iter().map(|(number, uid)| (*number, uid)).collect();
+    let prove = |index| {
+        let (listed, identity, step) = survey.message(index);
+        let uid = match step.action {
+            Action::Delete => identity.key(listed)?,
+            Action::Retrieve { .. } => safe.get(&listed.number)?,
+            Action::Leave => return None,
+        };
+        journal.prove(listed.number, uid, destinations)
+    };
+    survey.plan.deletions().filter_map(prove).collect()
+}

@@ -1,0 +1,398 @@
+//! The store thread: takes messages from the queue, writes them into the destinations, and commits
+//! them in batches (see [`super::batch`]).
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
+use std::time::{Duration, Instant};
+
+use sha2::{Digest as _, Sha256};
+
+use super::batch::{Batch, Lack, Message, Slot};
+use super::queue::{Queue, Weighted};
+use crate::deliver::{Complete, Trouble};
+use crate::environment::Environment;
+use crate::error::Failure;
+use crate::journal::Journal;
+use crate::mail::{Digest, Number, UniqueId};
+use crate::message::Peek;
+use crate::monitor::{Event, Monitor};
+use crate::report::{FailedMessage, Report};
+
+/// A batch closes when it has so many messages.
+const BATCH_MESSAGES: usize = 256;
+
+/// Or when it has so many bytes.
+const BATCH_BYTES: u64 = 32 * 1024 * 1024;
+
+/// Or when its first message waits so long: on a slow line messages are not held back.
+const BATCH_TIME: Duration = Duration::from_secs(1);
+
+/// What the wire thread says to the store thread.
+pub(super) enum Item {
+    /// A message begins.
+    Begin(Incoming),
+    /// More of its text.
+    Text(Vec<u8>),
+    /// It is complete, and had so many octets on the wire.
+    End {
+        /// With CRLF counted as two.
+        octets: u64,
+    },
+    /// It came in whole, but it had another size than LIST said: only its digest is kept.
+    Withhold,
+    /// The rest of it will not come.
+    Abandon,
+    /// No more messages.
+    Finish,
+}
+
+/// A message that begins.
+#[derive(Debug, Clone)]
+pub(super) struct Incoming {
+    /// Its number in this session.
+    pub(super) number: Number,
+    /// Under which id the journal will remember it; none where the server gives it no identity.
+    pub(super) key: Option<UniqueId>,
+    /// That id says, all by itself, which message it is.
+    pub(super) certain: bool,
+    /// Its size by LIST.
+    pub(super) listed: Option<u64>,
+    /// Which destinations are to have it, as indices.
+    pub(super) wanted_by: Vec<usize>,
+    /// If it is the message that is remembered under its id, it is not stored again.
+    pub(super) compare: bool,
+}
+
+/// An item's own size counts too, so that a flood of tiny messages is bounded as well.
+impl Weighted for Item {
+    fn weight(&self) -> usize {
+        let held = match self {
+            Item::Text(text) => text.capacity(),
+            _ => 0,
+        };
+        held + size_of::<Item>()
+    }
+}
+
+/// What came of the messages.
+#[derive(Default)]
+pub(super) struct Kept {
+    /// The messages of this session that are stored for certain, and the ids the journal knows them by.
+    pub(super) safe: Vec<(Number, UniqueId)>,
+    /// How many of those that were fetched are stored now or were stored already.
+    pub(super) settled: u64,
+    /// Why nothing more can be stored.
+    pub(super) failure: Option<Failure>,
+}
+
+/// What the store thread works with.
+pub(super) struct Store<'a> {
+    pub(super) account: &'a str,
+    pub(super) queue: &'a Queue<Item>,
+    pub(super) slots: &'a mut [Slot],
+    pub(super) journal: &'a mut Journal,
+    pub(super) environment: &'a Environment,
+    pub(super) monitor: &'a dyn Monitor,
+    pub(super) report: &'a mut Report,
+    /// Set when nothing more can be stored.
+    pub(super) full_stop: &'a AtomicBool,
+    /// Says of each message that was withheld and fetched again whether it was the same.
+    pub(super) verdicts: Sender<bool>,
+}
+
+/// A message that is coming in.
+struct Current {
+    incoming: Incoming,
+    /// The destinations that have taken it in so far.
+    taken_by: Vec<usize>,
+    hasher: Sha256,
+    length: u64,
+    peek: Peek,
+    lack: Option<Lack>,
+}
+
+/// The batch that is being filled, and all that came of the ones before.
+struct Progress {
+    batch: Batch,
+    closes: Option<Instant>,
+    withheld: HashMap<Number, Digest>,
+    kept: Kept,
+}
+
+impl Store<'_> {
+    /// Stores what comes through the queue, until it ends.
+    pub(super) fn run(mut self) -> Kept {
+        let _gone = self.queue.leave_at_end();
+        let mut progress = Progress {
+            batch: Batch::default(),
+            closes: None,
+            withheld: HashMap::new(),
+            kept: Kept::default(),
+        };
+        let mut current = None;
+        loop {
+            let Some(item) = self.queue.receive(progress.closes) else {
+                self.commit(&mut progress);
+                continue;
+            };
+            match item {
+                Item::Begin(incoming) => current = Some(self.begin(incoming)),
+                Item::Text(text) => current
+                    .iter_mut()
+                    .for_each(|message| self.write(message, &text)),
+                Item::End { octets } => {
+                    if let Some(message) = current.take() {
+                        self.end(message, octets, &mut progress);
+                    }
+                }
+                Item::Withhold => {
+                    if let Some(message) = current.take() {
+                        self.withdraw(&message.taken_by);
+                        let number = message.incoming.number;
+                        progress.withheld.insert(number, digest(message.hasher));
+                    }
+                }
+                Item::Abandon => {
+                    if let Some(message) = current.take() {
+                        self.withdraw(&message.taken_by);
+                    }
+                }
+                Item::Finish => break,
+            }
+        }
+        self.commit(&mut progress);
+        self.settle_down(progress.kept)
+    }
+
+    /// What is stored is recorded durably, or not claimed.
+    fn settle_down(self, mut kept: Kept) -> Kept {
+        if let Err(failure) = self.journal.sync() {
+            kept.safe.clear();
+            kept.failure.get_or_insert(failure);
+        }
+        if kept.failure.is_none() {
+            kept.failure = self.slots.iter().find_map(|slot| slot.failure.clone());
+        }
+        kept
+    }
+
+    fn begin(&mut self, incoming: Incoming) -> Current {
+        let mut current = Current {
+            taken_by: Vec::with_capacity(incoming.wanted_by.len()),
+            incoming,
+            hasher: Sha256::new(),
+            length: 0,
+            peek: Peek::default(),
+            lack: None,
+        };
+        for slot in current.incoming.wanted_by.clone() {
+            if self.slots[slot].works() {
+                let begun = self.slots[slot].destination.begin();
+                self.note(slot, begun, &mut current);
+            } else {
+                current.lack = Some(Lack::Broken);
+            }
+        }
+        current
+    }
+
+    fn write(&mut self, current: &mut Current, text: &[u8]) {
+        current.hasher.update(text);
+        current.length += text.len() as u64;
+        current.peek.feed(text);
+        for slot in std::mem::take(&mut current.taken_by) {
+            let written = self.slots[slot].destination.write(text);
+            if written.is_err() {
+                self.slots[slot].destination.abandon();
+            }
+            self.note(slot, written, current);
+        }
+    }
+
+    fn end(&mut self, mut current: Current, octets: u64, progress: &mut Progress) {
+        let digest = digest(std::mem::take(&mut current.hasher));
+        self.judge(current.incoming.number, digest, progress);
+        let key = current
+            .incoming
+            .key
+            .clone()
+            .unwrap_or_else(|| key_of(digest));
+        if self.is_stored_already(&current, &key, digest) {
+            self.withdraw(&current.taken_by);
+            progress.kept.settled += 1;
+            // Where only the digest says so, the stored copy may be another message's.
+            if current.incoming.certain {
+                progress.kept.safe.push((current.incoming.number, key));
+            }
+            return;
+        }
+        let sender = current.peek.sender().map(<[u8]>::to_vec);
+        let uid = current.incoming.key.clone();
+        let complete = Complete {
+            digest,
+            length: current.length,
+            sender: sender.as_deref(),
+            uid: uid.as_ref(),
+        };
+        for slot in std::mem::take(&mut current.taken_by) {
+            let ended = self.slots[slot].destination.end(&complete);
+            self.note(slot, ended, &mut current);
+        }
+        let message = Message {
+            number: current.incoming.number,
+            key,
+            digest,
+            octets,
+            listed: current.incoming.listed,
+            owed: current
+                .incoming
+                .wanted_by
+                .iter()
+                .map(|&slot| self.slots[slot].id)
+                .collect(),
+            lack: current.lack,
+        };
+        progress
+            .closes
+            .get_or_insert_with(|| Instant::now() + BATCH_TIME);
+        progress
+            .batch
+            .add(message, current.length, self.slots, &current.taken_by);
+        if progress.batch.messages.len() >= self.batch_messages()
+            || progress.batch.bytes >= BATCH_BYTES
+        {
+            self.commit(progress);
+        }
+    }
+
+    /// A message that was withheld for its size is here for the second time, fetched alone: was the
+    /// first fetch right after all?
+    fn judge(&mut self, number: Number, digest: Digest, progress: &mut Progress) {
+        if let Some(first) = progress.withheld.remove(&number) {
+            // The wire thread waits for this; if it is gone, so is the question.
+            let _ = self.verdicts.send(first == digest);
+        }
+    }
+
+    /// Whether this very message is stored already, in every destination that wants it.
+    fn is_stored_already(&self, current: &Current, key: &UniqueId, digest: Digest) -> bool {
+        let by_digest_alone = current.incoming.key.is_none();
+        if !current.incoming.compare && !by_digest_alone {
+            return false;
+        }
+        let remembered = self.journal.memory().recall(key.as_bytes());
+        remembered
+            .is_some_and(|remembered| remembered.is_stored() && remembered.digest() == Some(digest))
+    }
+
+    /// Nothing of a message stays in these destinations.
+    fn withdraw(&mut self, taken_by: &[usize]) {
+        for &slot in taken_by {
+            self.slots[slot].destination.abandon();
+        }
+    }
+
+    /// Notes whether a destination has taken what it was given.
+    fn note(&mut self, slot: usize, result: Result<(), Trouble>, current: &mut Current) {
+        match result {
+            Ok(()) => current.taken_by.push(slot),
+            Err(Trouble::Message(failure)) => current.lack = Some(Lack::Refused(failure)),
+            Err(Trouble::Destination(failure)) => {
+                current.lack = Some(Lack::Broken);
+                self.slots[slot].failure.get_or_insert(failure);
+                self.check_destinations();
+            }
+        }
+    }
+
+    fn pass_on_notices(&mut self) {
+        for notice in self
+            .slots
+            .iter_mut()
+            .flat_map(|slot| slot.destination.take_notices())
+        {
+            self.monitor.event(self.account, &Event::Warning(&notice));
+        }
+    }
+
+    /// How many messages a batch may have: some destinations want fewer.
+    fn batch_messages(&self) -> usize {
+        let limits = self.slots.iter().map(|slot| slot.destination.batch_limit());
+        limits.fold(BATCH_MESSAGES, usize::min)
+    }
+
+    fn check_destinations(&self) {
+        if !self.slots.iter().any(Slot::works) {
+            self.full_stop.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Closes the batch.
+    fn commit(&mut self, progress: &mut Progress) {
+        progress.closes = None;
+        let mut batch = std::mem::take(&mut progress.batch);
+        if batch.messages.is_empty() {
+            return;
+        }
+        let committed = batch.commit(self.slots, self.journal, self.environment.now());
+        self.pass_on_notices();
+        self.check_destinations();
+        if committed.is_err() {
+            self.full_stop.store(true, Ordering::Relaxed);
+        }
+        for mut message in batch.messages {
+            if committed.is_err() {
+                message.lack.get_or_insert(Lack::Broken);
+            }
+            self.tell(message, &mut progress.kept);
+        }
+        progress.kept.failure = progress.kept.failure.take().or(committed.err());
+    }
+
+    /// Counts and reports what came of a message.
+    fn tell(&mut self, message: Message, kept: &mut Kept) {
+        let Message {
+            number,
+            key: uid,
+            octets,
+            lack,
+            ..
+        } = message;
+        match lack {
+            None => {
+                kept.settled += 1;
+                self.report.stored.count(octets);
+                self.monitor
+                    .event(self.account, &Event::Stored { uid: &uid, octets });
+                kept.safe.push((number, uid));
+            }
+            Some(Lack::Broken) => self.report.failed.count(octets),
+            Some(Lack::Refused(failure)) => {
+                let event = Event::MessageFailed {
+                    number,
+                    uid: Some(&uid),
+                    failure: &failure,
+                };
+                self.monitor.event(self.account, &event);
+                self.report.message_failed(
+                    octets,
+                    FailedMessage {
+                        number,
+                        uid: Some(uid),
+                        failure,
+                    },
+                );
+            }
+        }
+    }
+}
+
+fn digest(hasher: Sha256) -> Digest {
+    Digest(hasher.finalize().into())
+}
+
+/// How the journal knows a message to which the server gives no identity.
+fn key_of(digest: Digest) -> UniqueId {
+    UniqueId::new(format!("sha256:{digest}").as_bytes())
+}

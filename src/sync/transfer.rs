@@ -1,0 +1,268 @@
+//! The wire side of a transfer: asks for messages and hands what comes to the store thread.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+
+use super::Job;
+use super::batch::Slot;
+use super::queue::Queue;
+use super::session::{Session, Survey};
+use super::store::{Incoming, Item, Kept, Store};
+use crate::client::{Broken, Transaction, Wanted, Watcher};
+use crate::error::Failure;
+use crate::journal::{Fact, Journal, Memory};
+use crate::mail::UniqueId;
+use crate::monitor::Event;
+use crate::plan::Reason;
+use crate::report::{FailedMessage, Report};
+
+/// How many bytes may wait for the disk.
+const QUEUE: usize = 4 * 1024 * 1024;
+
+/// What a transfer brought.
+pub(super) struct Transferred {
+    /// What came of the messages in the store.
+    pub(super) kept: Kept,
+    /// How many messages were asked for.
+    pub(super) asked: u64,
+    /// How it ended early.
+    pub(super) broken: Option<Cut>,
+    /// The server's sizes turned out to be wrong, or its pipelining to be broken.
+    pub(super) learnt: Option<Fact>,
+}
+
+/// A transfer that ended early.
+pub(super) struct Cut {
+    /// Why.
+    pub(super) failure: Failure,
+    /// Under which id the journal knows the message that was due.
+    pub(super) due: Option<UniqueId>,
+    /// How many commands were in flight.
+    pub(super) in_flight: usize,
+}
+
+/// Retrieves what the plan says and stores it.
+pub(super) fn transfer(
+    session: &Session<'_>,
+    transaction: &mut Transaction,
+    survey: &Survey,
+    slots: &mut [Slot],
+    journal: &mut Journal,
+    report: &mut Report,
+) -> Transferred {
+    let job = session.job;
+    let messages = incoming(survey, slots, journal.memory());
+    let (queue, full_stop) = (Queue::new(QUEUE), AtomicBool::new(false));
+    let (verdicts, verdict) = mpsc::channel();
+    let store = Store {
+        account: &job.account.name,
+        queue: &queue,
+        slots,
+        journal,
+        environment: job.environment,
+        monitor: job.monitor,
+        report: &mut *report,
+        full_stop: &full_stop,
+        verdicts,
+    };
+    let (transferred, refused) = std::thread::scope(|scope| {
+        let store = scope.spawn(|| store.run());
+        let mut feed = Feed {
+            job,
+            queue: &queue,
+            full_stop: &full_stop,
+            messages: &messages,
+            order: Vec::new(),
+            checks_sizes: transaction.is_pipelining() && !session.manner.wrong_sizes,
+            withheld: Vec::new(),
+            asked: 0,
+            refused: Vec::new(),
+        };
+        let mut learnt = None;
+        let done = feed.fetch_all(transaction, &verdict, &mut learnt);
+        feed.send(Item::Abandon);
+        feed.send(Item::Finish);
+        let kept = store
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        (
+            Transferred {
+                kept,
+                asked: feed.asked,
+                broken: done.err(),
+                learnt,
+            },
+            feed.refused,
+        )
+    });
+    for (octets, message) in refused {
+        report.message_failed(octets, message);
+    }
+    transferred
+}
+
+/// The messages to retrieve, in the order to ask for them, each with the destinations that lack it.
+fn incoming(survey: &Survey, slots: &[Slot], memory: &Memory) -> Vec<Incoming> {
+    let incoming = |index: usize| {
+        let (listed, identity, step) = survey.message(index);
+        let key = identity.key(listed);
+        let remembered = key.and_then(|key| memory.recall(key.as_bytes()));
+        let lacks = |slot: &Slot| match (step.reason, remembered) {
+            (Reason::Lacking, Some(remembered)) => remembered.lacks(&[slot.id]),
+            _ => true,
+        };
+        Incoming {
+            number: listed.number,
+            key: key.cloned(),
+            certain: identity.is_certain(),
+            listed: listed.octets,
+            wanted_by: (0..slots.len())
+                .filter(|&slot| lacks(&slots[slot]))
+                .collect(),
+            compare: matches!(step.reason, Reason::Compare | Reason::Returned),
+        }
+    };
+    survey.plan.retrievals().into_iter().map(incoming).collect()
+}
+
+/// Takes messages from the wire and passes them on.
+struct Feed<'a> {
+    job: &'a Job<'a>,
+    queue: &'a Queue<Item>,
+    full_stop: &'a AtomicBool,
+    messages: &'a [Incoming],
+    /// What is being fetched, as indices of the messages.
+    order: Vec<usize>,
+    /// A message whose size is not what LIST said is withheld.
+    checks_sizes: bool,
+    /// Messages that were, as indices.
+    withheld: Vec<usize>,
+    asked: u64,
+    /// What the server refused to send, with the sizes by LIST.
+    refused: Vec<(u64, FailedMessage)>,
+}
+
+impl Feed<'_> {
+    /// Fetches all messages. One whose size is not what LIST said may have got mixed up with its
+    /// neighbours, where several were in flight: it is fetched once more, alone, and if it is the
+    /// same then, this server's sizes are wrong; if it is not, its pipelining is broken.
+    fn fetch_all(
+        &mut self,
+        transaction: &mut Transaction,
+        verdict: &mpsc::Receiver<bool>,
+        learnt: &mut Option<Fact>,
+    ) -> Result<(), Cut> {
+        let mut left: Vec<usize> = (0..self.messages.len()).collect();
+        loop {
+            let asked = self.fetch(transaction, left.clone())?;
+            left.drain(..asked);
+            if self.withheld.is_empty() {
+                return Ok(());
+            }
+            let mut withheld = std::mem::take(&mut self.withheld);
+            self.checks_sizes = false;
+            let refused = self.refused.len();
+            self.fetch(transaction, vec![withheld.remove(0)])?;
+            let was_right = self.refused.len() == refused && verdict.recv().unwrap_or(false);
+            if was_right {
+                *learnt = Some(Fact::SizesWrong);
+            } else {
+                *learnt = Some(Fact::PipeliningBroken);
+                transaction.stop_pipelining();
+            }
+            left.splice(..0, withheld);
+        }
+    }
+
+    /// Fetches these messages, until no more are wanted; returns how many were asked for.
+    fn fetch(&mut self, transaction: &mut Transaction, order: Vec<usize>) -> Result<usize, Cut> {
+        let wanted = order.iter().map(|&index| &self.messages[index]);
+        let wanted: Vec<_> = wanted
+            .map(|message| Wanted {
+                number: message.number,
+                octets: message.listed,
+            })
+            .collect();
+        self.order = order;
+        let asked = transaction
+            .retrieve(&wanted, self)
+            .map_err(|broken| self.cut(broken))?;
+        self.asked += asked as u64;
+        Ok(asked)
+    }
+
+    fn cut(&mut self, broken: Broken) -> Cut {
+        let Broken {
+            failure,
+            due,
+            in_flight,
+        } = broken;
+        self.asked += (due + in_flight) as u64;
+        let due = self
+            .order
+            .get(due)
+            .and_then(|&index| self.messages[index].key.clone());
+        Cut {
+            failure,
+            due,
+            in_flight,
+        }
+    }
+
+    /// Where the store thread is gone, its panic is what counts.
+    fn send(&self, item: Item) {
+        if self.queue.send(item).is_err() {
+            self.full_stop.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Watcher for Feed<'_> {
+    fn wants_more(&self) -> bool {
+        let stopped =
+            self.full_stop.load(Ordering::Relaxed) || self.job.interrupt.requested().is_some();
+        !stopped && self.withheld.is_empty()
+    }
+
+    fn begin(&mut self, index: usize) {
+        self.send(Item::Begin(self.messages[self.order[index]].clone()));
+    }
+
+    fn text(&mut self, text: &mut Vec<u8>) {
+        let octets = text.len() as u64;
+        self.send(Item::Text(std::mem::take(text)));
+        self.job.event(&Event::Received { octets });
+    }
+
+    fn end(&mut self, index: usize, octets: u64) {
+        let message = self.order[index];
+        let as_listed = self.messages[message]
+            .listed
+            .is_none_or(|listed| listed == octets);
+        if self.checks_sizes && !as_listed {
+            self.withheld.push(message);
+            self.send(Item::Withhold);
+        } else {
+            self.send(Item::End { octets });
+        }
+    }
+
+    fn refused(&mut self, index: usize, failure: Failure) {
+        let message = &self.messages[self.order[index]];
+        let (number, uid) = (message.number, message.key.clone());
+        self.job.event(&Event::MessageFailed {
+            number,
+            uid: uid.as_ref(),
+            failure: &failure,
+        });
+        let octets = message.listed.unwrap_or(0);
+        self.refused.push((
+            octets,
+            FailedMessage {
+                number,
+                uid,
+                failure,
+            },
+        ));
+    }
+}
