@@ -1,0 +1,53 @@
+//! Good certificates are good, and each bad one is bad for its own reason.
+
+use openssl::ssl::SslVersion;
+
+use super::client::Client;
+use crate::support::certificates::Kind;
+use crate::support::mailbox::Mailbox;
+use crate::support::server::Server;
+use crate::support::world::{World, mode};
+
+#[test]
+fn only_the_good_certificate_is_trusted() {
+    let world = World::new();
+    let certificates = world.certificates();
+    for (kind, reason) in [
+        (Kind::WrongName, "hostname mismatch"),
+        (Kind::Expired, "certificate has expired"),
+        (Kind::NotYetValid, "certificate is not yet valid"),
+        (Kind::SelfSigned, "self-signed certificate"),
+        (
+            Kind::UnknownAuthority,
+            "unable to get local issuer certificate",
+        ),
+    ] {
+        let acceptor = certificates.make(kind).acceptor();
+        let server = Server::start(&Mailbox::default()).implicit_tls_with(certificates, acceptor);
+        let mut client = Client::connect_only(&server.endpoint());
+        let refusal = client
+            .handshake(&server.endpoint())
+            .expect_err("a bad certificate");
+        assert!(refusal.to_string().contains(reason), "{kind:?}: {refusal}");
+    }
+}
+
+#[test]
+fn an_old_server_knows_no_new_tls() {
+    let world = World::new();
+    let certificates = world.certificates();
+    let acceptor = certificates
+        .make(Kind::Good)
+        .acceptor_up_to(SslVersion::TLS1_1);
+    let server = Server::start(&Mailbox::default()).implicit_tls_with(certificates, acceptor);
+    let mut client = Client::connect_only(&server.endpoint());
+    assert!(client.handshake(&server.endpoint()).is_err());
+}
+
+#[test]
+fn keys_are_private() {
+    let world = World::new();
+    let certificate = world.certificates().make(Kind::Good);
+    assert_eq!(mode(&certificate.key_file), 0o600);
+    assert_eq!(mode(&certificate.certificate_file), 0o600);
+}

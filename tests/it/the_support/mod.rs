@@ -1,0 +1,12 @@
+//! The test support is right: whoever relies on a server to be strict must know that it is.
+
+mod certificates;
+mod client;
+mod dialogue;
+mod dovecot;
+mod faults;
+mod messages;
+mod readers;
+mod server;
+mod strictness;
+mod world;

@@ -1,0 +1,229 @@
+//! A throw-away certificate authority, and certificates good and bad.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use openssl::asn1::Asn1Time;
+use openssl::bn::{BigNum, MsbOption};
+use openssl::ec::{EcGroup, EcKey};
+use openssl::hash::MessageDigest;
+use openssl::nid::Nid;
+use openssl::pkey::{PKey, Private};
+use openssl::ssl::{SslAcceptor, SslMethod, SslVersion};
+use openssl::x509::extension::{BasicConstraints, KeyUsage, SubjectAlternativeName};
+use openssl::x509::{X509, X509Builder, X509NameBuilder};
+
+/// What is right or wrong with a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// For `localhost` and `127.0.0.1`, by our authority, valid now.
+    Good,
+    /// For `elsewhere.example` only.
+    WrongName,
+    /// It ended a day ago.
+    Expired,
+    /// It begins tomorrow.
+    NotYetValid,
+    /// Signed by itself.
+    SelfSigned,
+    /// By an authority that nobody told the client about.
+    UnknownAuthority,
+}
+
+/// An authority in a folder of its own; makes certificates on demand.
+pub(crate) struct Certificates {
+    folder: PathBuf,
+    authority: Identity,
+}
+
+impl Certificates {
+    /// A new authority, whose certificate is written into the folder, which is created.
+    pub(crate) fn new(folder: &Path) -> Self {
+        fs::create_dir_all(folder).expect("the folder for certificates can be created");
+        let authority = Identity::authority("popfetch tests");
+        let certificates = Certificates {
+            folder: folder.to_owned(),
+            authority,
+        };
+        write_private(
+            &certificates.authority_file(),
+            &certificates.authority.pem(),
+        );
+        certificates
+    }
+
+    /// The authority's certificate, PEM: what goes into `ca_file`.
+    pub(crate) fn authority_file(&self) -> PathBuf {
+        self.folder.join("ca.pem")
+    }
+
+    /// A certificate of this kind with its key, written into the folder.
+    pub(crate) fn make(&self, kind: Kind) -> Certificate {
+        let identity = match kind {
+            Kind::SelfSigned => Identity::leaf(kind, None),
+            Kind::UnknownAuthority => Identity::leaf(kind, Some(&Identity::authority("nobody"))),
+            _ => Identity::leaf(kind, Some(&self.authority)),
+        };
+        let certificate = Certificate {
+            certificate_file: self.folder.join(format!("{kind:?}.pem")),
+            key_file: self.folder.join(format!("{kind:?}.key")),
+            identity,
+        };
+        write_private(&certificate.certificate_file, &certificate.identity.pem());
+        let key = certificate.identity.key.private_key_to_pem_pkcs8();
+        write_private(&certificate.key_file, &key.expect("a key has a PEM form"));
+        certificate
+    }
+
+    /// What a server needs to take TLS connections with a good certificate.
+    pub(crate) fn good(&self) -> SslAcceptor {
+        self.make(Kind::Good).acceptor()
+    }
+}
+
+/// A certificate, its key, and both as files.
+pub(crate) struct Certificate {
+    /// PEM.
+    pub(crate) certificate_file: PathBuf,
+    /// PEM, PKCS#8.
+    pub(crate) key_file: PathBuf,
+    identity: Identity,
+}
+
+impl Certificate {
+    /// What a server needs to take TLS connections with it.
+    pub(crate) fn acceptor(&self) -> SslAcceptor {
+        self.acceptor_up_to(SslVersion::TLS1_3)
+    }
+
+    /// The same for a server that knows nothing newer than this version.
+    pub(crate) fn acceptor_up_to(&self, newest: SslVersion) -> SslAcceptor {
+        let mut builder =
+            SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server()).expect("OpenSSL works");
+        builder.set_min_proto_version(None).expect("any version");
+        builder
+            .set_max_proto_version(Some(newest))
+            .expect("OpenSSL knows this version");
+        builder
+            .set_certificate(&self.identity.certificate)
+            .expect("the certificate fits");
+        builder
+            .set_private_key(&self.identity.key)
+            .expect("the key fits the certificate");
+        builder.build()
+    }
+}
+
+/// A certificate and its key, in memory.
+struct Identity {
+    certificate: X509,
+    key: PKey<Private>,
+}
+
+impl Identity {
+    fn authority(name: &str) -> Self {
+        let mut draft = Draft::new(name, (-30, 30));
+        draft.extend(|builder| {
+            builder.append_extension(BasicConstraints::new().critical().ca().build()?)?;
+            builder.append_extension(KeyUsage::new().critical().key_cert_sign().build()?)
+        });
+        draft.signed_by(None)
+    }
+
+    fn leaf(kind: Kind, authority: Option<&Identity>) -> Self {
+        let valid = match kind {
+            Kind::Expired => (-10, -1),
+            Kind::NotYetValid => (1, 10),
+            _ => (-1, 10),
+        };
+        let mut names = SubjectAlternativeName::new();
+        match kind {
+            Kind::WrongName => names.dns("elsewhere.example"),
+            _ => names.dns("localhost").ip("127.0.0.1"),
+        };
+        let mut draft = Draft::new("popfetch test server", valid);
+        draft.extend(|builder| {
+            let context = builder.x509v3_context(None, None);
+            let names = names.build(&context)?;
+            builder.append_extension(names)?;
+            builder.append_extension(BasicConstraints::new().build()?)
+        });
+        draft.signed_by(authority)
+    }
+
+    fn pem(&self) -> Vec<u8> {
+        self.certificate.to_pem().expect("a PEM form")
+    }
+}
+
+/// A certificate on its way.
+struct Draft {
+    builder: X509Builder,
+    key: PKey<Private>,
+    name: openssl::x509::X509Name,
+}
+
+impl Draft {
+    /// Valid from and until so many days from now.
+    fn new(common_name: &str, (from, until): (i64, i64)) -> Self {
+        let make = || {
+            let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1)?;
+            let key = PKey::from_ec_key(EcKey::generate(&group)?)?;
+            let mut name = X509NameBuilder::new()?;
+            name.append_entry_by_text("CN", common_name)?;
+            let name = name.build();
+            let mut serial = BigNum::new()?;
+            serial.rand(120, MsbOption::MAYBE_ZERO, false)?;
+            let mut builder = X509Builder::new()?;
+            builder.set_version(2)?;
+            builder.set_serial_number(&*serial.to_asn1_integer()?)?;
+            builder.set_subject_name(&name)?;
+            builder.set_pubkey(&key)?;
+            builder.set_not_before(&*days_from_now(from)?)?;
+            builder.set_not_after(&*days_from_now(until)?)?;
+            Ok::<_, openssl::error::ErrorStack>(Draft { builder, key, name })
+        };
+        make().expect("OpenSSL can draft a certificate")
+    }
+
+    fn extend(
+        &mut self,
+        extend: impl FnOnce(&mut X509Builder) -> Result<(), openssl::error::ErrorStack>,
+    ) {
+        extend(&mut self.builder).expect("OpenSSL knows these extensions");
+    }
+
+    fn signed_by(mut self, authority: Option<&Identity>) -> Identity {
+        let (issuer, key) = match authority {
+            Some(authority) => (authority.certificate.subject_name(), &authority.key),
+            None => (&*self.name, &self.key),
+        };
+        self.builder.set_issuer_name(issuer).expect("an issuer");
+        self.builder
+            .sign(key, MessageDigest::sha256())
+            .expect("OpenSSL can sign");
+        Identity {
+            certificate: self.builder.build(),
+            key: self.key,
+        }
+    }
+}
+
+fn days_from_now(days: i64) -> Result<Asn1Time, openssl::error::ErrorStack> {
+    let now = jiff::Timestamp::now().as_second();
+    Asn1Time::from_unix(now + days * 24 * 60 * 60)
+}
+
+/// Writes a file that nobody else can read.
+pub(crate) fn write_private(path: &Path, content: &[u8]) {
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)
+        .and_then(|mut file| file.write_all(content))
+        .unwrap_or_else(|error| panic!("{} cannot be written: {error}", path.display()));
+}

@@ -1,0 +1,324 @@
+//! Dovecot, the real thing, with its own configuration, folders and ports, ended by its process id.
+//!
+//! Runs as root (mail then belongs to `nobody`) and as anybody else (then everything is theirs).
+
+use std::fmt::Write as _;
+use std::fs::{self, Permissions};
+use std::io::{ErrorKind, Read as _};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, getegid, geteuid, kill_process};
+use tempfile::TempDir;
+
+use super::certificates::{Certificates, Kind, write_private};
+use super::server::{Endpoint, PASSWORD, USER};
+
+/// The user that mail belongs to where the tests run as root; any but root will do.
+const NOBODY: u32 = 65534;
+
+/// How long Dovecot may take to start, and to end.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How to reach it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Port {
+    /// TLS from the first byte.
+    Implicit,
+    /// STLS.
+    StartTls,
+    /// Neither, on the same port as STLS.
+    Plain,
+}
+
+/// A running Dovecot with one user, [`USER`]; it ends when this is dropped.
+pub(crate) struct Dovecot {
+    folder: TempDir,
+    master: Child,
+    ca_file: PathBuf,
+    plain_port: u16,
+    tls_port: u16,
+    filled: usize,
+}
+
+impl Dovecot {
+    /// Starts it with an empty maildrop, and returns once it answers.
+    pub(crate) fn start(certificates: &Certificates) -> Self {
+        // Between finding free ports and using them, somebody else may take them: then, others.
+        for _ in 0..5 {
+            if let Some(dovecot) = Self::try_start(certificates) {
+                return dovecot;
+            }
+        }
+        panic!("Dovecot found no free ports, five times");
+    }
+
+    fn try_start(certificates: &Certificates) -> Option<Self> {
+        let folder = tempfile::tempdir().expect("a folder for Dovecot");
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).expect("our own folder");
+        let (plain_port, tls_port) = two_free_ports();
+        let configuration = configuration(folder.path(), certificates, plain_port, tls_port);
+        let file = folder.path().join("dovecot.conf");
+        write_private(&file, configuration.as_bytes());
+        let users = format!("{USER}:{{PLAIN}}{PASSWORD}\n");
+        let users_file = folder.path().join("users");
+        write_private(&users_file, users.as_bytes());
+        if geteuid().is_root() {
+            // The authentication process reads it, and is not root.
+            fs::set_permissions(&users_file, Permissions::from_mode(0o644)).expect("our own file");
+        }
+        let mut dovecot = Dovecot {
+            master: launch(&file),
+            ca_file: certificates.authority_file(),
+            plain_port,
+            tls_port,
+            filled: 0,
+            folder,
+        };
+        dovecot.make_maildrop();
+        dovecot.answers().then_some(dovecot)
+    }
+
+    /// Puts messages, given in wire form, behind those that are there. Dovecot keeps lines as LF
+    /// and sends them as CRLF.
+    pub(crate) fn fill<M: AsRef<[u8]>>(&mut self, messages: impl IntoIterator<Item = M>) {
+        let cur = self.maildrop().join("cur");
+        for message in messages {
+            let wire = message.as_ref();
+            let lines = without_carriage_returns(wire);
+            self.filled += 1;
+            let name = format!(
+                "{}.M{}.test,S={},W={}:2,",
+                1_700_000_000 + self.filled,
+                self.filled,
+                lines.len(),
+                wire.len()
+            );
+            let path = cur.join(name);
+            fs::write(&path, lines).expect("a message can be put into Dovecot's Maildir");
+            give_to_mail_user(&path);
+        }
+    }
+
+    /// What an account's configuration has to say.
+    pub(crate) fn endpoint(&self, port: Port) -> Endpoint {
+        let (port, tls) = match port {
+            Port::Implicit => (self.tls_port, "implicit"),
+            Port::StartTls => (self.plain_port, "starttls"),
+            Port::Plain => (self.plain_port, "none"),
+        };
+        Endpoint {
+            port,
+            tls,
+            ca_file: (tls != "none").then(|| self.ca_file.clone()),
+            user: USER.to_owned(),
+            password: PASSWORD.to_owned(),
+        }
+    }
+
+    /// How many messages are in its Maildir.
+    pub(crate) fn messages(&self) -> usize {
+        let count = |folder: &str| {
+            let entries = fs::read_dir(self.maildrop().join(folder));
+            entries.expect("Dovecot's Maildir is there").count()
+        };
+        count("cur") + count("new")
+    }
+
+    /// What it wrote to its log.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    fn maildrop(&self) -> PathBuf {
+        self.folder.path().join("mail").join("Maildir")
+    }
+
+    fn make_maildrop(&self) {
+        let maildrop = self.maildrop();
+        for folder in ["cur", "new", "tmp"] {
+            fs::create_dir_all(maildrop.join(folder)).expect("Dovecot's Maildir can be created");
+            give_to_mail_user(&maildrop.join(folder));
+        }
+        give_to_mail_user(&maildrop);
+        give_to_mail_user(&self.folder.path().join("mail"));
+    }
+
+    /// Waits for the greeting. `false` where Dovecot ended because a port was taken.
+    fn answers(&mut self) -> bool {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if greets(self.plain_port) {
+                return true;
+            }
+            if self.master.try_wait().expect("our own child").is_some() {
+                let log = self.log();
+                assert!(
+                    log.contains("already in use"),
+                    "Dovecot did not start:\n{log}"
+                );
+                return false;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "Dovecot does not answer:\n{}",
+                self.log()
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Dovecot {
+    fn drop(&mut self) {
+        let pid = i32::try_from(self.master.id()).ok().and_then(Pid::from_raw);
+        if let Some(pid) = pid {
+            // It may have ended by itself.
+            let _ = kill_process(pid, Signal::TERM);
+        }
+        let deadline = Instant::now() + PATIENCE;
+        while matches!(self.master.try_wait(), Ok(None)) {
+            if Instant::now() > deadline {
+                let _ = self.master.kill();
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        if std::thread::panicking() {
+            use std::io::Write as _;
+            let _ = writeln!(std::io::stderr(), "Dovecot's log:\n{}", self.log());
+        }
+    }
+}
+
+fn launch(configuration: &Path) -> Child {
+    let start = |program: &str| {
+        Command::new(program)
+            .arg("-F")
+            .arg("-c")
+            .arg(configuration)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+    };
+    // Folders of system programs are not in everybody's PATH.
+    match start("dovecot").or_else(|_| start("/usr/sbin/dovecot")) {
+        Ok(child) => child,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            panic!("Dovecot is missing: run tests/run, which installs what the tests need")
+        }
+        Err(error) => panic!("Dovecot cannot be started: {error}"),
+    }
+}
+
+fn greets(port: u16) -> bool {
+    let greet = || {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        let mut beginning = [0; 3];
+        stream.read_exact(&mut beginning)?;
+        Ok::<_, std::io::Error>(beginning == *b"+OK")
+    };
+    greet().unwrap_or(false)
+}
+
+fn two_free_ports() -> (u16, u16) {
+    let bind = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let port = |socket: &TcpListener| socket.local_addr().expect("a bound socket").port();
+    let (one, other) = (bind(), bind());
+    (port(&one), port(&other))
+}
+
+fn give_to_mail_user(path: &Path) {
+    if geteuid().is_root() {
+        chown(path, Some(NOBODY), Some(NOBODY)).expect("root may give files away");
+    }
+}
+
+/// CRLF turned into LF; nothing is added at the end.
+fn without_carriage_returns(wire: &[u8]) -> Vec<u8> {
+    let mut lines = super::messages::stored_form(wire);
+    if !wire.is_empty() && !wire.ends_with(b"\r\n") {
+        lines.pop();
+    }
+    lines
+}
+
+fn configuration(folder: &Path, certificates: &Certificates, plain: u16, tls: u16) -> String {
+    let certificate = certificates.make(Kind::Good);
+    let (uid, gid) = match geteuid() {
+        user if user.is_root() => (NOBODY, NOBODY),
+        user => (user.as_raw(), getegid().as_raw()),
+    };
+    let mut text = format!(
+        "base_dir = {folder}/run
+state_dir = {folder}/state
+log_path = {folder}/log
+protocols = pop3
+listen = 127.0.0.1
+ssl = yes
+ssl_cert = <{certificate}
+ssl_key = <{key}
+disable_plaintext_auth = no
+auth_mechanisms = plain login apop
+auth_failure_delay = 0 secs
+first_valid_uid = 1
+first_valid_gid = 1
+mail_location = maildir:~/Maildir
+mail_fsync = never
+pop3_lock_session = yes
+passdb {{
+  driver = passwd-file
+  args = scheme=PLAIN username_format=%u {folder}/users
+}}
+userdb {{
+  driver = static
+  args = uid={uid} gid={gid} home={folder}/mail
+}}
+service anvil {{
+  # No growing delays after failed logins.
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
+}}
+service pop3-login {{
+  inet_listener pop3 {{
+    port = {plain}
+  }}
+  inet_listener pop3s {{
+    port = {tls}
+    ssl = yes
+  }}
+}}
+",
+        folder = folder.display(),
+        certificate = certificate.certificate_file.display(),
+        key = certificate.key_file.display(),
+    );
+    if !geteuid().is_root() {
+        as_ourselves(&mut text);
+    }
+    text
+}
+
+/// Only root can become somebody else, and change the root folder of a process.
+fn as_ourselves(text: &mut String) {
+    let name = |option: &str| {
+        let output = Command::new("id")
+            .arg(option)
+            .output()
+            .expect("id is there");
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    };
+    let (user, group) = (name("-un"), name("-gn"));
+    for key in ["default_internal_user", "default_login_user"] {
+        let _ = writeln!(text, "{key} = {user}");
+    }
+    let _ = writeln!(text, "default_internal_group = {group}");
+    for service in ["anvil", "pop3-login", "stats"] {
+        let _ = writeln!(text, "service {service} {{\n  chroot =\n}}");
+    }
+}

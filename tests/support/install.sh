@@ -1,0 +1,63 @@
+# Sourced by tests/run and tests/demo: finds out what is missing on this machine, and installs it
+# where that is possible. The names are Debian's.
+
+# for_building: what it takes to build popfetch. for_testing: what the tests need besides.
+# shellcheck disable=SC2034
+for_building=(libssl-dev pkg-config)
+# shellcheck disable=SC2034
+for_testing=(dovecot-pop3d mutt python3 bsdutils)
+
+# Whether what a package is needed for works.
+works() {
+    case $1 in
+        libssl-dev) pkg-config --exists openssl ;;
+        pkg-config) command -v pkg-config ;;
+        dovecot-pop3d) PATH=$PATH:/usr/sbin command -v dovecot &&
+            { [ -e /usr/lib/dovecot/pop3 ] || [ ! -d /usr/lib/dovecot ]; } ;;
+        mutt) command -v mutt ;;
+        python3) python3 -c 'import hashlib, mailbox' ;;
+        bsdutils) command -v script ;;
+    esac >/dev/null 2>&1
+}
+
+# missing PACKAGE...: prints those that do not work.
+missing() {
+    local package
+    for package; do works "$package" || printf '%s\n' "$package"; done
+}
+
+# need PACKAGE...: installs those that are missing, or says what to install and ends.
+need() {
+    local wanted as_root=()
+    mapfile -t wanted < <(missing "$@")
+    [ "${#wanted[@]}" -gt 0 ] || return 0
+    if [ "$(id -u)" -ne 0 ]; then
+        as_root=(sudo)
+        # Nobody is there to type a password.
+        [ -t 0 ] || as_root=(sudo -n)
+    fi
+    if command -v apt-get >/dev/null &&
+        { [ "${#as_root[@]}" -eq 0 ] || command -v sudo >/dev/null; }; then
+        echo "installing: ${wanted[*]}"
+        as_root+=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0)
+        # The package lists may be missing, or too old.
+        "${as_root[@]}" install -y --no-install-recommends "${wanted[@]}" >/dev/null 2>&1 ||
+            { "${as_root[@]}" update >/dev/null &&
+                "${as_root[@]}" install -y --no-install-recommends "${wanted[@]}" >/dev/null; } || true
+    fi
+    mapfile -t wanted < <(missing "$@")
+    [ "${#wanted[@]}" -eq 0 ] || give_up "please install: ${wanted[*]} (these are Debian's names)"
+}
+
+# need_cargo: Rust and a C compiler are the two things that nobody can install for you in passing.
+need_cargo() {
+    command -v cargo >/dev/null || PATH=$HOME/.cargo/bin:$PATH
+    command -v cargo >/dev/null || give_up "please install Rust: https://rustup.rs"
+    command -v cc >/dev/null || give_up "please install a C compiler (Debian: gcc and libc6-dev)"
+}
+
+# give_up MESSAGE
+give_up() {
+    printf '%s: %s\n' "$0" "$1" >&2
+    exit 1
+}

@@ -1,0 +1,27 @@
+//! What the tests are made of. Nothing here knows the program from inside: the servers speak POP3,
+//! the [`world::World`] runs the program as a person would, the readers read mail as other programs do.
+//!
+//! - [`messages`]: mail of every shape, the same at every run
+//! - [`mailbox`]: a maildrop in memory
+//! - [`server`]: a scripted POP3 server that serves one, strictly, with faults wherever a test wants them
+//! - [`certificates`]: a throw-away authority, and certificates good and bad
+//! - [`dovecot`]: the real thing
+//! - [`world`]: a home for one test, in which the program runs
+//! - [`readers`]: Python and mutt look at what was stored
+
+pub(crate) mod certificates;
+pub(crate) mod dovecot;
+pub(crate) mod mailbox;
+pub(crate) mod messages;
+pub(crate) mod readers;
+pub(crate) mod server;
+pub(crate) mod world;
+
+/// How many of a long row of cases to take: some of them, or with `POPFETCH_TEST_ALL` set all.
+pub(crate) fn sampled(some: usize, all: usize) -> usize {
+    if std::env::var_os("POPFETCH_TEST_ALL").is_some() {
+        all
+    } else {
+        some
+    }
+}

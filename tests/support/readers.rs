@@ -1,0 +1,97 @@
+//! Other programs look at what was stored: Python's `mailbox` and mutt.
+//!
+//! Each reader gives SHA-256 digests of the messages it sees, sorted, for comparison with [`digests`].
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use sha2::{Digest as _, Sha256};
+
+/// The digests of these texts, sorted.
+pub(crate) fn digests<T: AsRef<[u8]>>(texts: impl IntoIterator<Item = T>) -> Vec<String> {
+    let digest = |text: T| {
+        let digest = Sha256::digest(text.as_ref());
+        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    };
+    let mut digests: Vec<String> = texts.into_iter().map(digest).collect();
+    digests.sort();
+    digests
+}
+
+/// What Python's `mailbox.Maildir` reads.
+pub(crate) fn python_maildir(path: &Path) -> Vec<String> {
+    python("Maildir", path)
+}
+
+/// What Python's `mailbox.mbox` reads. It does not undo `>From ` quoting.
+pub(crate) fn python_mbox(path: &Path) -> Vec<String> {
+    python("mbox", path)
+}
+
+fn python(class: &str, path: &Path) -> Vec<String> {
+    const SCRIPT: &str = "
+import hashlib, mailbox, sys
+box = getattr(mailbox, sys.argv[1])(sys.argv[2], create=False)
+for key in box.iterkeys():
+    print(hashlib.sha256(box.get_bytes(key)).hexdigest())
+";
+    let mut command = Command::new("python3");
+    command.args(["-c", SCRIPT, class]).arg(path);
+    let output = run(command);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    sorted(&text)
+}
+
+/// What mutt reads. It wants a terminal, which `script` gives it, and is told by key strokes to
+/// pipe each message, undecoded, into `sha256sum`.
+pub(crate) fn mutt(path: &Path) -> Vec<String> {
+    let folder = tempfile::tempdir().expect("a folder for mutt");
+    let digests = folder.path().join("digests");
+    let muttrc = folder.path().join("muttrc");
+    // Where the mail folder is missing, mutt asks a question, and the keys below would answer it.
+    let settings = format!(
+        "set folder={0} pipe_decode=no pipe_split=yes pipe_sep=\"\" wait_key=no quit=yes mark_old=no\n\
+         push \"<tag-pattern>~A<enter><tag-prefix><pipe-message>\
+         sha256sum >> {0}/digests<enter><exit>\"\n",
+        folder.path().display()
+    );
+    fs::write(&muttrc, settings).expect("our own folder");
+    let mutt = format!(
+        "mutt -n -F '{}' -R -f '{}'",
+        muttrc.display(),
+        path.display()
+    );
+    let mut command = Command::new("script");
+    command.args(["-qec", &mutt, "/dev/null"]);
+    command.env("TERM", "xterm").env("HOME", folder.path());
+    run(command);
+    sorted(&fs::read_to_string(digests).unwrap_or_default())
+}
+
+fn run(mut command: Command) -> Output {
+    let program = command.get_program().to_string_lossy().into_owned();
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    match command.stderr(Stdio::piped()).spawn() {
+        Ok(mut child) => {
+            // It stays open until the program ends: at its end `script` would press keys.
+            let input = child.stdin.take();
+            let output = child.wait_with_output().expect("our own child");
+            drop(input);
+            assert!(output.status.success(), "{program} failed: {output:?}");
+            output
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            panic!("{program} is missing: run tests/run, which installs what the tests need")
+        }
+        Err(error) => panic!("{program} cannot be started: {error}"),
+    }
+}
+
+fn sorted(lines: &str) -> Vec<String> {
+    let digest = |line: &str| line.split(' ').next().unwrap_or_default().to_owned();
+    let mut digests: Vec<String> = lines.lines().map(digest).collect();
+    digests.sort();
+    digests
+}

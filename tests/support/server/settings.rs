@@ -1,0 +1,124 @@
+//! How a server behaves.
+
+use std::collections::BTreeMap;
+
+use openssl::ssl::SslAcceptor;
+
+use super::fault::{ANY, Fault};
+use super::{PASSWORD, USER};
+use crate::support::mailbox::Mailbox;
+
+/// How the connection is protected.
+#[derive(Clone)]
+pub(super) enum Security {
+    None,
+    Stls(SslAcceptor),
+    Implicit(SslAcceptor),
+}
+
+/// The states in which CAPA can be asked, each with answers of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum State {
+    /// Before login, and before STLS where there is STLS.
+    Greeted,
+    /// After STLS, before login.
+    Secured,
+    /// After login.
+    LoggedIn,
+}
+
+/// How commands are taken that were sent before the answers to those before them came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pipelining {
+    /// Announced, and right.
+    Works,
+    /// Not announced. Sending ahead is a violation.
+    Absent,
+    /// Announced, but what was sent ahead is lost.
+    Drops,
+    /// Announced, but the connection ends when something was sent ahead.
+    Disconnects,
+    /// Announced, but the status line of the next message comes before the last one's final dot.
+    Interleaves,
+    /// Announced, but of two messages the second is sent first.
+    Swaps,
+}
+
+/// A fault and where it strikes.
+#[derive(Clone)]
+pub(super) struct Placed {
+    step: String,
+    fault: Fault,
+    left: usize,
+}
+
+/// All of it.
+#[derive(Clone)]
+pub(super) struct Settings {
+    pub(super) accounts: BTreeMap<String, (String, Mailbox)>,
+    pub(super) security: Security,
+    pub(super) stamp: Option<String>,
+    pub(super) capabilities: BTreeMap<State, Vec<String>>,
+    pub(super) pipelining: Pipelining,
+    pub(super) window: Option<usize>,
+    pub(super) expires_at_once: bool,
+    pub(super) claimed_sizes: BTreeMap<usize, u64>,
+    pub(super) faults: Vec<Placed>,
+}
+
+impl Settings {
+    pub(super) fn new(mailbox: &Mailbox) -> Self {
+        let account = (PASSWORD.to_owned(), mailbox.clone());
+        Settings {
+            accounts: BTreeMap::from([(USER.to_owned(), account)]),
+            security: Security::None,
+            stamp: None,
+            capabilities: BTreeMap::new(),
+            pipelining: Pipelining::Works,
+            window: None,
+            expires_at_once: false,
+            claimed_sizes: BTreeMap::new(),
+            faults: Vec::new(),
+        }
+    }
+
+    pub(super) fn place(&mut self, step: &str, fault: Fault, times: usize) {
+        self.faults.push(Placed {
+            step: step.to_owned(),
+            fault,
+            left: times,
+        });
+    }
+
+    /// The fault that strikes at a step that goes by these names, and counts it.
+    pub(super) fn strike(&mut self, names: &[&str]) -> Option<Fault> {
+        let fits = |placed: &&mut Placed| {
+            let step = placed.step.as_str();
+            placed.left > 0 && (step == ANY || names.contains(&step))
+        };
+        let placed = self.faults.iter_mut().find(fits)?;
+        placed.left -= 1;
+        Some(placed.fault.clone())
+    }
+
+    /// What CAPA answers in this state.
+    pub(super) fn capabilities_in(&self, state: State) -> Vec<String> {
+        if let Some(lines) = self.capabilities.get(&state) {
+            return lines.clone();
+        }
+        let mut lines = vec!["TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE"];
+        if self.pipelining != Pipelining::Absent {
+            lines.push("PIPELINING");
+        }
+        if self.expires_at_once {
+            lines.push("EXPIRE 0");
+        }
+        if state != State::LoggedIn {
+            lines.extend(["USER", "SASL PLAIN"]);
+        }
+        if state == State::Greeted && matches!(self.security, Security::Stls(_)) {
+            lines.push("STLS");
+        }
+        lines.into_iter().map(str::to_owned).collect()
+    }
+}

@@ -1,0 +1,397 @@
+//! A home for one test: folders, configuration, a clock, and the program run in it as a person would.
+
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs::{self, OpenOptions};
+use std::io::{Read, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use super::certificates::{Certificates, write_private};
+use super::server::Endpoint;
+
+/// The longest the program may run before the test fails.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Folders that belong to one test, and what the program finds in its environment.
+pub(crate) struct World {
+    folder: TempDir,
+    variables: BTreeMap<String, String>,
+    certificates: OnceCell<Certificates>,
+    patience: Duration,
+}
+
+impl World {
+    /// Empty folders, and an environment of PATH, the folders, and `LC_ALL=C`. There is no D-Bus.
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut variables = BTreeMap::new();
+        for (name, place) in [
+            ("HOME", "home"),
+            ("XDG_CONFIG_HOME", "home/.config"),
+            ("XDG_STATE_HOME", "home/.local/state"),
+            ("TMPDIR", "tmp"),
+        ] {
+            let path = folder.path().join(place);
+            fs::create_dir_all(&path).expect("our own folder");
+            variables.insert(name.to_owned(), path.display().to_string());
+        }
+        variables.insert("LC_ALL".to_owned(), "C".to_owned());
+        // Without it, some would look for a bus in /run/user, and there may be one.
+        let no_bus = format!("unix:path={}/no-bus", folder.path().display());
+        variables.insert("DBUS_SESSION_BUS_ADDRESS".to_owned(), no_bus);
+        World {
+            folder,
+            variables,
+            certificates: OnceCell::new(),
+            patience: PATIENCE,
+        }
+    }
+
+    /// From now on it is this time (RFC 3339) for the program.
+    pub(crate) fn at(&mut self, now: &str) {
+        self.variable("POPFETCH_TEST_NOW", now);
+    }
+
+    /// From now on the program finds this environment variable.
+    pub(crate) fn variable(&mut self, name: &str, value: &str) {
+        self.variables.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// From now on the program may take so long.
+    pub(crate) fn patience(&mut self, patience: Duration) {
+        self.patience = patience;
+    }
+
+    /// A path below the home folder.
+    pub(crate) fn home(&self, path: &str) -> PathBuf {
+        self.folder.path().join("home").join(path)
+    }
+
+    /// The journals' folder.
+    pub(crate) fn state(&self) -> PathBuf {
+        self.home(".local/state/popfetch")
+    }
+
+    /// The authority of this world.
+    pub(crate) fn certificates(&self) -> &Certificates {
+        self.certificates
+            .get_or_init(|| Certificates::new(&self.folder.path().join("certificates")))
+    }
+
+    /// A file below the home folder that nobody else can read.
+    pub(crate) fn private_file(&self, path: &str, content: &str) -> PathBuf {
+        let path = self.home(path);
+        fs::create_dir_all(path.parent().expect("a file has a folder")).expect("our own folder");
+        write_private(&path, content.as_bytes());
+        path
+    }
+
+    /// Writes the configuration file.
+    pub(crate) fn configure(&self, text: &str) {
+        self.private_file(".config/popfetch/config.toml", text);
+    }
+
+    /// An account for this server, to be changed and written: its mail goes to `~/Mail/NAME`.
+    pub(crate) fn account<'a>(&'a self, name: &'a str, endpoint: &Endpoint) -> Account<'a> {
+        let text = |value: &str| format!("{value:?}");
+        let password = self.private_file(&format!("{name}.password"), &endpoint.password);
+        let mut keys = BTreeMap::from([
+            ("host", text("127.0.0.1")),
+            ("port", endpoint.port.to_string()),
+            ("user", text(&endpoint.user)),
+            ("tls", text(endpoint.tls)),
+            ("password_file", text(&password.display().to_string())),
+            ("deliver", text(&format!("maildir:~/Mail/{name}"))),
+            ("timeout", text("10s")),
+        ]);
+        match &endpoint.ca_file {
+            Some(file) => keys.insert("ca_file", text(&file.display().to_string())),
+            None => keys.insert("allow_cleartext_password", "true".to_owned()),
+        };
+        let world = self;
+        Account { world, name, keys }
+    }
+
+    /// Where the mail of an account goes unless its configuration says otherwise.
+    pub(crate) fn mail(&self, account: &str) -> Maildir {
+        Maildir {
+            path: self.home("Mail").join(account),
+        }
+    }
+
+    /// Runs the program to its end.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Outcome {
+        self.start(arguments).finish()
+    }
+
+    /// Starts the program.
+    pub(crate) fn start(&self, arguments: &[&str]) -> Running {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_popfetch"));
+        command.args(arguments).env_clear().envs(&self.variables);
+        if let Some(path) = std::env::var_os("PATH") {
+            command.env("PATH", path);
+        }
+        command.current_dir(self.home("")).stdin(Stdio::null());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the program can be started");
+        Running {
+            output: child.stdout.take().map(read_in_thread),
+            errors: child.stderr.take().map(read_in_thread),
+            command: format!("popfetch {}", arguments.join(" ")),
+            deadline: Instant::now() + self.patience,
+            child,
+        }
+    }
+}
+
+/// An account on its way into the configuration file.
+pub(crate) struct Account<'a> {
+    world: &'a World,
+    name: &'a str,
+    keys: BTreeMap<&'a str, String>,
+}
+
+impl<'a> Account<'a> {
+    /// This key has this value, written as TOML.
+    pub(crate) fn set(mut self, key: &'a str, value: &str) -> Self {
+        self.keys.insert(key, value.to_owned());
+        self
+    }
+
+    /// This key is not there.
+    pub(crate) fn without(mut self, key: &str) -> Self {
+        self.keys.remove(key);
+        self
+    }
+
+    /// Puts it at the end of the configuration file.
+    pub(crate) fn write(self) {
+        let mut text = format!("[accounts.{}]\n", self.name);
+        for (key, value) in &self.keys {
+            let _ = writeln!(text, "{key} = {value}");
+        }
+        let path = self.world.home(".config/popfetch/config.toml");
+        if path.exists() {
+            let mut file = OpenOptions::new()
+                .append(true)
+                .open(path)
+                .expect("our own file");
+            file.write_all(text.as_bytes()).expect("our own file");
+        } else {
+            self.world.configure(&text);
+        }
+    }
+}
+
+/// The program at work; killed if the test forgets it.
+pub(crate) struct Running {
+    child: Child,
+    command: String,
+    deadline: Instant,
+    output: Option<JoinHandle<Vec<u8>>>,
+    errors: Option<JoinHandle<Vec<u8>>>,
+}
+
+impl Running {
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        kill_process(pid.expect("a child has an id"), signal).expect("our own child");
+    }
+
+    /// Waits for its end; the test fails if that takes too long.
+    pub(crate) fn finish(mut self) -> Outcome {
+        let status = self.wait();
+        let text = |thread: Option<JoinHandle<Vec<u8>>>| {
+            let bytes = thread.map(|thread| thread.join().expect("reading does not panic"));
+            String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned()
+        };
+        Outcome {
+            command: std::mem::take(&mut self.command),
+            status: status.code(),
+            stdout: text(self.output.take()),
+            stderr: text(self.errors.take()),
+        }
+    }
+
+    fn wait(&mut self) -> ExitStatus {
+        loop {
+            if let Some(status) = self.child.try_wait().expect("our own child") {
+                return status;
+            }
+            assert!(
+                Instant::now() < self.deadline,
+                "{} does not end",
+                self.command
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may be over.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn read_in_thread(mut pipe: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        // What came until then is what there is.
+        let _ = pipe.read_to_end(&mut bytes);
+        bytes
+    })
+}
+
+/// How a run of the program ended.
+#[derive(Debug, Clone)]
+pub(crate) struct Outcome {
+    command: String,
+    /// The exit status; none after a signal that it did not catch.
+    pub(crate) status: Option<i32>,
+    /// What it wrote.
+    pub(crate) stdout: String,
+    /// What it wrote to standard error.
+    pub(crate) stderr: String,
+}
+
+impl Outcome {
+    /// It ended with this status.
+    #[track_caller]
+    pub(crate) fn ends_with(&self, status: i32) -> &Self {
+        assert_eq!(self.status, Some(status), "{self:#?}");
+        self
+    }
+
+    /// It wrote nothing at all.
+    #[track_caller]
+    pub(crate) fn says_nothing(&self) -> &Self {
+        assert!(
+            self.stdout.is_empty() && self.stderr.is_empty(),
+            "{self:#?}"
+        );
+        self
+    }
+
+    /// Its errors contain this.
+    #[track_caller]
+    pub(crate) fn complains(&self, part: &str) -> &Self {
+        assert!(self.stderr.contains(part), "no «{part}» in {self:#?}");
+        self
+    }
+
+    /// Nothing it wrote contains this.
+    #[track_caller]
+    pub(crate) fn keeps_to_itself(&self, secret: &str) -> &Self {
+        let said = self.stdout.contains(secret) || self.stderr.contains(secret);
+        assert!(!said, "«{secret}» in {self:#?}");
+        self
+    }
+
+    /// The JSON objects of its output, one a line.
+    #[track_caller]
+    pub(crate) fn json(&self) -> Vec<serde_json::Value> {
+        let parse =
+            |line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e} in {self:#?}"));
+        self.stdout.lines().map(parse).collect()
+    }
+}
+
+/// A Maildir to look into.
+pub(crate) struct Maildir {
+    /// Where it is.
+    pub(crate) path: PathBuf,
+}
+
+impl Maildir {
+    /// The texts in `new/` and `cur/`, sorted; none where there is no Maildir.
+    pub(crate) fn texts(&self) -> Vec<Vec<u8>> {
+        let folders = ["new", "cur"]
+            .into_iter()
+            .flat_map(|folder| self.files(folder));
+        let read = |path: PathBuf| fs::read(path).expect("a stored message can be read");
+        let mut texts: Vec<Vec<u8>> = folders.map(read).collect();
+        texts.sort();
+        texts
+    }
+
+    /// Only these messages are in it, each exactly once, byte for byte.
+    #[track_caller]
+    pub(crate) fn holds<T: AsRef<[u8]>>(&self, expected: impl IntoIterator<Item = T>) {
+        assert_same_texts(self.texts(), expected);
+    }
+
+    /// It is as a Maildir must be: private, nothing left in `tmp/`, names that say the true size.
+    #[track_caller]
+    pub(crate) fn is_sound(&self) {
+        assert_eq!(mode(&self.path), 0o700, "{}", self.path.display());
+        for folder in ["tmp", "new", "cur"] {
+            assert_eq!(mode(&self.path.join(folder)), 0o700, "{folder}");
+        }
+        assert_eq!(self.files("tmp"), Vec::<PathBuf>::new(), "left in tmp/");
+        for file in self.files("new") {
+            let name = file
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
+            let length = fs::metadata(&file)
+                .expect("a stored message is there")
+                .len();
+            assert_eq!(mode(&file), 0o600, "{name}");
+            assert!(
+                name.contains(&format!(",S={length}")),
+                "{name} holds {length} bytes"
+            );
+            assert!(!name.contains([':', '/']), "{name}");
+        }
+    }
+
+    fn files(&self, folder: &str) -> Vec<PathBuf> {
+        let Ok(entries) = fs::read_dir(self.path.join(folder)) else {
+            return Vec::new();
+        };
+        entries
+            .map(|entry| entry.expect("a folder can be read").path())
+            .collect()
+    }
+}
+
+/// The permission bits of a file.
+pub(crate) fn mode(path: &Path) -> u32 {
+    let metadata = fs::metadata(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    metadata.permissions().mode() & 0o7777
+}
+
+/// The same texts, each as often, in any order. Says how they differ without showing megabytes.
+#[track_caller]
+pub(crate) fn assert_same_texts<A: AsRef<[u8]>, B: AsRef<[u8]>>(
+    actual: impl IntoIterator<Item = A>,
+    expected: impl IntoIterator<Item = B>,
+) {
+    let mut balance: BTreeMap<Vec<u8>, i64> = BTreeMap::new();
+    for text in actual {
+        *balance.entry(text.as_ref().to_owned()).or_default() += 1;
+    }
+    for text in expected {
+        *balance.entry(text.as_ref().to_owned()).or_default() -= 1;
+    }
+    let mut difference = String::new();
+    for (text, count) in balance.into_iter().filter(|(_, count)| *count != 0) {
+        let what = if count > 0 { "too much" } else { "missing" };
+        let shown = popfetch::text::Foreign(&text);
+        let _ = writeln!(difference, "{what}, {} bytes: {shown}", text.len());
+    }
+    assert!(difference.is_empty(), "{difference}");
+}
