@@ -128,6 +128,16 @@ impl Dovecot {
         count("cur") + count("new")
     }
 
+    /// Waits until its log contains this: another process writes it, a little later.
+    #[track_caller]
+    pub(crate) fn logs(&self, part: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.log().contains(part) {
+            assert!(Instant::now() < deadline, "no «{part}» in:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     /// What it wrote to its log.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()

@@ -19,9 +19,10 @@ pub(crate) mod world;
 
 /// How many of a long row of cases to take: some of them, or with `POPFETCH_TEST_ALL` set all.
 pub(crate) fn sampled(some: usize, all: usize) -> usize {
-    if std::env::var_os("POPFETCH_TEST_ALL").is_some() {
-        all
-    } else {
-        some
-    }
+    if everything() { all } else { some }
+}
+
+/// Whether long rows of cases are wanted whole.
+pub(crate) fn everything() -> bool {
+    std::env::var_os("POPFETCH_TEST_ALL").is_some()
 }

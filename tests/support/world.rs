@@ -270,7 +270,8 @@ impl Outcome {
     /// It ended with this status.
     #[track_caller]
     pub(crate) fn ends_with(&self, status: i32) -> &Self {
-        assert_eq!(self.status, Some(status), "{self:#?}");
+        let Outcome { command, .. } = self;
+        assert_eq!(self.status, Some(status), "{command}: {self:#?}");
         self
     }
 

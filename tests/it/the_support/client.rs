@@ -12,7 +12,7 @@ trait Stream: Read + Write + Send {}
 impl<T: Read + Write + Send> Stream for T {}
 
 /// A connection, with and without TLS.
-pub(super) struct Client {
+pub(crate) struct Client {
     stream: Option<Box<dyn Stream>>,
     /// The same connection below TLS.
     socket: TcpStream,
@@ -21,7 +21,7 @@ pub(super) struct Client {
 
 impl Client {
     /// Connects, secures the connection as the server wants it, and takes the greeting.
-    pub(super) fn connect(endpoint: &Endpoint) -> Self {
+    pub(crate) fn connect(endpoint: &Endpoint) -> Self {
         let mut client = Self::connect_only(endpoint);
         if endpoint.tls == "implicit" {
             client.handshake(endpoint).expect("a good certificate");
@@ -35,7 +35,7 @@ impl Client {
     }
 
     /// Connects, and says and takes nothing.
-    pub(super) fn connect_only(endpoint: &Endpoint) -> Self {
+    pub(crate) fn connect_only(endpoint: &Endpoint) -> Self {
         let address = (Ipv4Addr::LOCALHOST, endpoint.port);
         let socket = TcpStream::connect(address).expect("the server listens");
         let patience = Some(Duration::from_secs(20));
@@ -49,7 +49,7 @@ impl Client {
     }
 
     /// Connects and logs in.
-    pub(super) fn log_in(endpoint: &Endpoint) -> Self {
+    pub(crate) fn log_in(endpoint: &Endpoint) -> Self {
         let mut client = Self::connect(endpoint);
         client.ask("CAPA");
         client.lines();
@@ -60,7 +60,7 @@ impl Client {
     }
 
     /// Checks the server's certificate against the authority and the name.
-    pub(super) fn handshake(&mut self, endpoint: &Endpoint) -> Result<(), native_tls::Error> {
+    pub(crate) fn handshake(&mut self, endpoint: &Endpoint) -> Result<(), native_tls::Error> {
         let mut builder = TlsConnector::builder();
         if let Some(file) = &endpoint.ca_file {
             let pem = std::fs::read(file).expect("the authority's file");
@@ -77,24 +77,24 @@ impl Client {
         }
     }
 
-    pub(super) fn send(&mut self, bytes: impl AsRef<[u8]>) {
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
         let stream = self.stream.as_mut().expect("a connection");
         stream.write_all(bytes.as_ref()).expect("the server reads");
     }
 
     /// Sends a command and takes the first line of the answer.
-    pub(super) fn ask(&mut self, command: &str) -> String {
+    pub(crate) fn ask(&mut self, command: &str) -> String {
         self.send(format!("{command}\r\n"));
         self.line()
     }
 
     /// The next line without its line end; empty at the end.
-    pub(super) fn line(&mut self) -> String {
+    pub(crate) fn line(&mut self) -> String {
         String::from_utf8_lossy(self.raw_line().trim_ascii_end()).into_owned()
     }
 
     /// The rest of an answer of several lines, dots removed.
-    pub(super) fn message(&mut self) -> Vec<u8> {
+    pub(crate) fn message(&mut self) -> Vec<u8> {
         let mut message = Vec::new();
         loop {
             let line = self.raw_line();
@@ -108,25 +108,25 @@ impl Client {
     }
 
     /// The same as lines.
-    pub(super) fn lines(&mut self) -> Vec<String> {
+    pub(crate) fn lines(&mut self) -> Vec<String> {
         let text = String::from_utf8_lossy(&self.message()).into_owned();
         text.lines().map(str::to_owned).collect()
     }
 
     /// All that comes until the server ends the connection.
-    pub(super) fn rest(&mut self) -> Vec<u8> {
+    pub(crate) fn rest(&mut self) -> Vec<u8> {
         while self.fill() {}
         std::mem::take(&mut self.input)
     }
 
     /// The next so many bytes.
-    pub(super) fn take(&mut self, count: usize) -> Vec<u8> {
+    pub(crate) fn take(&mut self, count: usize) -> Vec<u8> {
         while self.input.len() < count && self.fill() {}
         self.input.drain(..count).collect()
     }
 
     /// Whether nothing comes for so long, and the connection stays.
-    pub(super) fn hears_nothing_for(&mut self, time: Duration) -> bool {
+    pub(crate) fn hears_nothing_for(&mut self, time: Duration) -> bool {
         assert!(self.input.is_empty());
         self.socket
             .set_read_timeout(Some(time))

@@ -1,10 +1,14 @@
 //! Dovecot runs here and gives back, byte for byte, what it was given.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use openssl::hash::{MessageDigest, hash};
+
 use super::client::Client;
 use crate::support::dovecot::{Dovecot, Port};
 use crate::support::messages::{one_of_each, realistic};
 use crate::support::sampled;
-use crate::support::server::USER;
+use crate::support::server::{PASSWORD, USER};
 use crate::support::world::World;
 
 /// What Dovecot sends of a message: a line end is added where there is none, even to no octet at all.
@@ -34,7 +38,7 @@ fn every_port_gives_every_shape_of_message() {
         }
         client.ask("QUIT");
     }
-    assert!(dovecot.log().contains(&format!("user=<{USER}>")));
+    dovecot.logs(&format!("user=<{USER}>"));
 }
 
 #[test]
@@ -59,4 +63,38 @@ fn many_messages_come_in_one_flight() {
     client.ask("DELE 1");
     client.ask("QUIT");
     assert_eq!(dovecot.messages(), count - 1);
+}
+
+#[test]
+fn every_mechanism_is_there() {
+    let world = World::new();
+    let dovecot = Dovecot::start(world.certificates());
+    let endpoint = dovecot.endpoint(Port::Plain);
+
+    let mut client = Client::connect_only(&endpoint);
+    let greeting = client.line();
+    let stamp = &greeting[greeting.find('<').expect("a stamp")..];
+    let digest = hash(
+        MessageDigest::md5(),
+        format!("{stamp}{PASSWORD}").as_bytes(),
+    );
+    let digest = digest.expect("OpenSSL knows MD5");
+    let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert!(
+        client
+            .ask(&format!("APOP {USER} {digest}"))
+            .starts_with("+OK")
+    );
+    drop(client);
+
+    let mut client = Client::connect(&endpoint);
+    client.ask("CAPA");
+    let capabilities = client.lines();
+    assert!(
+        capabilities.iter().any(|line| line == "SASL PLAIN LOGIN"),
+        "{capabilities:?}"
+    );
+    let response = BASE64_STANDARD.encode(format!("\0{USER}\0{PASSWORD}"));
+    assert_eq!(client.ask("AUTH PLAIN"), "+");
+    assert!(client.ask(&response).starts_with("+OK"));
 }

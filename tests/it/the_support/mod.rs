@@ -1,7 +1,7 @@
 //! The test support is right: whoever relies on a server to be strict must know that it is.
 
 mod certificates;
-mod client;
+pub(crate) mod client;
 mod dialogue;
 mod dovecot;
 mod faults;

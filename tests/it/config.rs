@@ -1,0 +1,129 @@
+//! The configuration file: what is wrong with it is shown where it is.
+
+use crate::support::mailbox::Mailbox;
+use crate::support::messages::small;
+use crate::support::server::Server;
+use crate::support::world::World;
+
+const GOOD: &str = "[accounts.work]\nhost = \"127.0.0.1\"\nuser = \"alice\"\n\
+                    password_env = \"SECRET\"\ndeliver = \"maildir:~/Mail\"\n";
+
+#[test]
+fn a_misspelt_key_is_shown_with_its_line_and_the_nearest_name() {
+    let world = World::new();
+    world.configure(&format!("{GOOD}leave_on_sever = \"never\"\n"));
+    let outcome = world.run(&["sync"]);
+    outcome.ends_with(78);
+    outcome.complains("config.toml").complains("leave_on_sever");
+    outcome
+        .complains("leave_on_server")
+        .complains("6")
+        .complains("^");
+}
+
+#[test]
+fn wrong_values_end_with_78() {
+    for line in [
+        "tls = \"ssl\"",
+        "port = 70000",
+        "port = \"995\"",
+        "leave_on_server = \"30 days ago\"",
+        "leave_on_server = \"-3d\"",
+        "timeout = \"soon\"",
+        "auth = \"guess\"",
+        "password = \"in clear\"",
+        "password_file = \"/tmp/second-source\"",
+        "host = \"twice\"",
+        "user = ",
+    ] {
+        let world = World::new();
+        world.configure(&format!("{GOOD}{line}\n"));
+        let outcome = world.run(&["sync"]);
+        outcome.ends_with(78);
+        outcome.complains("config.toml");
+    }
+    for (good, bad) in [
+        ("maildir:~/Mail", "nowhere:~/Mail"),
+        ("\"alice\"", "\"al\\r\\nDELE 1\""),
+        ("\"127.0.0.1\"", "\"\""),
+    ] {
+        let world = World::new();
+        world.configure(&GOOD.replace(good, bad));
+        world.run(&["sync"]).ends_with(78).complains("config.toml");
+    }
+}
+
+#[test]
+fn without_a_configuration_it_says_which_file_it_looked_for() {
+    let world = World::new();
+    world
+        .run(&["sync"])
+        .ends_with(78)
+        .complains("popfetch/config.toml");
+}
+
+#[test]
+fn two_accounts_for_one_mailbox_are_an_error() {
+    let world = World::new();
+    let server = Server::start(&Mailbox::with(small(1)));
+    world.account("one", &server.endpoint()).write();
+    world.account("two", &server.endpoint()).write();
+    world
+        .run(&["sync"])
+        .ends_with(78)
+        .complains("one")
+        .complains("two");
+    assert!(server.sessions().is_empty());
+}
+
+#[test]
+fn defaults_are_for_all_accounts_and_accounts_override_them() {
+    let world = World::new();
+    let mailboxes = [(); 2].map(|()| Mailbox::with(small(2)));
+    let servers = mailboxes.each_ref().map(Server::start);
+    world.configure("[defaults]\nleave_on_server = \"never\"\n\n");
+    world.account("one", &servers[0].endpoint()).write();
+    world
+        .account("two", &servers[1].endpoint())
+        .set("host", "\"localhost\"")
+        .set("leave_on_server", "\"always\"")
+        .write();
+    world.run(&["sync"]).ends_with(0);
+    assert!(mailboxes[0].uids().is_empty());
+    assert_eq!(mailboxes[1].uids().len(), 2);
+}
+
+#[test]
+fn another_configuration_file_can_be_named() {
+    let world = World::new();
+    let server = Server::start(&Mailbox::with(small(1)));
+    world.account("named", &server.endpoint()).write();
+    let (usual, other) = (
+        world.home(".config/popfetch/config.toml"),
+        world.home("other.toml"),
+    );
+    std::fs::rename(usual, &other).expect("our own files");
+    let other = other.display().to_string();
+    world.run(&["--config", &other, "sync"]).ends_with(0);
+    world.mail("named").holds(server_texts());
+}
+
+fn server_texts() -> Vec<Vec<u8>> {
+    Mailbox::with(small(1)).stored_forms()
+}
+
+#[test]
+fn only_the_named_accounts_are_synced_and_an_unknown_name_is_an_error() {
+    let world = World::new();
+    let servers = [(); 2].map(|()| Server::start(&Mailbox::with(small(1))));
+    world.account("work", &servers[0].endpoint()).write();
+    world
+        .account("home", &servers[1].endpoint())
+        .set("host", "\"localhost\"")
+        .write();
+    world.run(&["sync", "work"]).ends_with(0);
+    assert!(servers[1].sessions().is_empty());
+    let outcome = world.run(&["sync", "wrok"]);
+    assert_ne!(outcome.status, Some(0));
+    outcome.complains("wrok").complains("work");
+}

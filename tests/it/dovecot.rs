@@ -1,0 +1,123 @@
+//! The program against Dovecot.
+
+use crate::support::dovecot::{Dovecot, Port};
+use crate::support::messages::{one_of_each, realistic, small, stored_form};
+use crate::support::readers::{digests, mutt, python_maildir};
+use crate::support::sampled;
+use crate::support::world::World;
+use crate::the_support::client::Client;
+
+/// What is to be stored of a message that Dovecot sends: it ends each with a line end, even an empty one.
+fn stored(wire: &[u8]) -> Vec<u8> {
+    if wire.is_empty() {
+        b"\n".to_vec()
+    } else {
+        stored_form(wire)
+    }
+}
+
+#[test]
+fn thousands_of_messages_arrive_over_tls_and_none_a_second_time() {
+    let count = sampled(500, 5_000);
+    let mut world = World::new();
+    world.patience(std::time::Duration::from_secs(300));
+    let mut dovecot = Dovecot::start(world.certificates());
+    dovecot.fill(realistic(count));
+    let account = world.account("it", &dovecot.endpoint(Port::Implicit));
+    account.set("leave_on_server", "\"30d\"").write();
+    let expected = digests(realistic(count).map(|wire| stored(&wire)));
+
+    world.at("2026-03-01T12:00:00Z");
+    world.run(&["sync"]).ends_with(0).says_nothing();
+    assert_eq!(digests(world.mail("it").texts()), expected);
+    assert_eq!(python_maildir(&world.mail("it").path), expected);
+    assert_eq!(mutt(&world.mail("it").path), expected);
+    world.mail("it").is_sound();
+
+    let outcome = world.run(&["sync", "--json"]);
+    outcome.ends_with(0);
+    assert_eq!(outcome.json()[0]["stored"]["messages"], 0);
+    dovecot.logs("retr=0/0");
+
+    dovecot.fill(small(7));
+    world.at("2026-03-20T12:00:00Z");
+    world.run(&["sync"]).ends_with(0);
+    world.at("2026-03-31T12:00:01Z");
+    let dry = world.run(&["sync", "--dry-run", "--json"]);
+    let plan = dry.json()[0]["plan"].as_array().expect("a plan").clone();
+    let deletions = plan
+        .iter()
+        .filter(|line| line["action"] == "delete")
+        .count();
+    assert_eq!(deletions, count);
+    world.run(&["sync"]).ends_with(0);
+    assert_eq!(dovecot.messages(), 7);
+    assert_eq!(world.mail("it").texts().len(), count + 7);
+}
+
+#[test]
+fn every_mechanism_works_on_every_kind_of_connection() {
+    for port in [Port::Implicit, Port::StartTls, Port::Plain] {
+        let world = World::new();
+        let mut dovecot = Dovecot::start(world.certificates());
+        dovecot.fill(one_of_each());
+        for auth in ["auto", "plain", "user", "apop"] {
+            let world = World::new();
+            let account = world.account("it", &dovecot.endpoint(port));
+            account.set("auth", &format!("{auth:?}")).write();
+            world.run(&["sync"]).ends_with(0).says_nothing();
+            world
+                .mail("it")
+                .holds(one_of_each().iter().map(|wire| stored(wire)));
+        }
+        if port != Port::Plain {
+            assert!(
+                !dovecot
+                    .log()
+                    .lines()
+                    .any(|line| { line.contains("Login: user=") && !line.contains("TLS") })
+            );
+        }
+    }
+}
+
+#[test]
+fn never_empties_the_maildrop() {
+    let world = World::new();
+    let mut dovecot = Dovecot::start(world.certificates());
+    dovecot.fill(small(60));
+    let account = world.account("it", &dovecot.endpoint(Port::Implicit));
+    account.set("leave_on_server", "\"never\"").write();
+    world.run(&["sync"]).ends_with(0);
+    world
+        .mail("it")
+        .holds(small(60).iter().map(|wire| stored(wire)));
+    assert_eq!(dovecot.messages(), 0);
+}
+
+#[test]
+fn a_maildrop_in_use_ends_with_75() {
+    let world = World::new();
+    let dovecot = Dovecot::start(world.certificates());
+    let endpoint = dovecot.endpoint(Port::Implicit);
+    let holding = Client::log_in(&endpoint);
+    world
+        .account("it", &endpoint)
+        .set("timeout", "\"30s\"")
+        .write();
+    world.run(&["sync"]).ends_with(75);
+    drop(holding);
+}
+
+#[test]
+fn a_wrong_password_ends_with_77() {
+    let world = World::new();
+    let dovecot = Dovecot::start(world.certificates());
+    let mut endpoint = dovecot.endpoint(Port::Implicit);
+    "wrong".clone_into(&mut endpoint.password);
+    world.account("it", &endpoint).write();
+    world
+        .run(&["sync"])
+        .ends_with(77)
+        .keeps_to_itself("wrong\n");
+}

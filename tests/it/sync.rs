@@ -1,0 +1,442 @@
+//! The main job: what is on the server comes here, byte for byte, and only once.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::support::mailbox::Mailbox;
+use crate::support::messages::{Generator, Shape, one_of_each, small};
+use crate::support::readers::{digests, mutt, python_maildir};
+use crate::support::server::{Fault, PASSWORD, Pipelining, Server, State, USER};
+use crate::support::world::{World, mode};
+
+/// A world with one account, `it`, for this server, with some keys set.
+fn world_for(server: &Server, keys: &[(&'static str, &str)]) -> World {
+    let world = World::new();
+    let mut account = world.account("it", &server.endpoint());
+    for (key, value) in keys {
+        account = account.set(key, value);
+    }
+    account.write();
+    world
+}
+
+#[test]
+fn every_shape_of_message_arrives_byte_for_byte_and_only_once() {
+    let mailbox = Mailbox::with(one_of_each());
+    let server = Server::start(&mailbox);
+    let world = world_for(&server, &[]);
+    world.run(&["sync"]).ends_with(0).says_nothing();
+    world.mail("it").holds(mailbox.stored_forms());
+    world.mail("it").is_sound();
+    assert_eq!(
+        python_maildir(&world.mail("it").path),
+        digests(mailbox.stored_forms())
+    );
+
+    world.run(&["sync"]).ends_with(0).says_nothing();
+    mailbox.add("new", small(1).remove(0));
+    world.run(&["sync"]).ends_with(0);
+    world.mail("it").holds(mailbox.stored_forms());
+    assert!(server.retrievals().values().all(|&count| count == 1));
+    assert!(server.deletions().is_empty());
+}
+
+#[test]
+fn mutt_sees_what_was_stored() {
+    let mailbox = Mailbox::with(small(30));
+    let server = Server::start(&mailbox);
+    let world = world_for(&server, &[]);
+    world.run(&["sync"]).ends_with(0);
+    assert_eq!(
+        mutt(&world.mail("it").path),
+        digests(mailbox.stored_forms())
+    );
+}
+
+#[test]
+fn the_state_is_private_and_named_after_the_mailbox() {
+    let server = Server::start(&Mailbox::with(small(1)));
+    let world = world_for(&server, &[]);
+    world.run(&["sync"]).ends_with(0);
+    let port = server.endpoint().port;
+    let names: Vec<String> = fs::read_dir(world.state())
+        .expect("the state folder")
+        .map(|entry| entry.expect("a folder can be read"))
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .filter(|name| name.ends_with(".jsonl"))
+        .collect();
+    assert_eq!(names.len(), 1);
+    assert!(names[0].starts_with("alice@127.0.0.1") && names[0].contains(&port.to_string()));
+    assert_eq!(mode(&world.state().join(&names[0])), 0o600);
+    assert_eq!(mode(&world.state()), 0o700);
+}
+
+#[test]
+fn never_deletes_what_is_stored() {
+    let mailbox = Mailbox::with(small(5));
+    let expected = mailbox.stored_forms();
+    let server = Server::start(&mailbox);
+    let world = world_for(&server, &[("leave_on_server", "\"never\"")]);
+    world.run(&["sync"]).ends_with(0).says_nothing();
+    world.mail("it").holds(expected);
+    assert!(mailbox.uids().is_empty());
+    assert_eq!(server.commands().last().map(String::as_str), Some("QUIT"));
+}
+
+#[test]
+fn a_duration_deletes_exactly_what_is_due() {
+    let mailbox = Mailbox::with(small(3));
+    let server = Server::start(&mailbox);
+    let mut world = world_for(&server, &[("leave_on_server", "\"30d\"")]);
+    world.at("2026-03-01T12:00:00Z");
+    world.run(&["sync"]).ends_with(0);
+    mailbox.add("later", small(4).remove(3));
+    world.at("2026-03-31T11:59:59Z");
+    world.run(&["sync"]).ends_with(0);
+    assert_eq!(mailbox.uids(), ["uid-1", "uid-2", "uid-3", "later"]);
+    let expected = mailbox.stored_forms();
+    world.at("2026-03-31T12:00:01Z");
+    world.run(&["sync"]).ends_with(0);
+    assert_eq!(mailbox.uids(), ["later"]);
+    world.at("2026-04-30T12:00:00Z");
+    world.run(&["sync"]).ends_with(0);
+    assert!(mailbox.uids().is_empty());
+    world.mail("it").holds(expected);
+    assert_eq!(server.retrievals().values().sum::<usize>(), 4);
+}
+
+#[test]
+fn a_dry_run_touches_nothing_and_the_next_run_does_what_it_said() {
+    let mailbox = Mailbox::with(small(4));
+    let server = Server::start(&mailbox);
+    let mut world = world_for(&server, &[("leave_on_server", "\"30d\"")]);
+    world.at("2026-01-01T00:00:00Z");
+    world.run(&["sync", "--limit", "2"]).ends_with(0);
+    world.at("2026-02-15T00:00:00Z");
+    let before = (server.retrievals(), world.mail("it").texts());
+    let dry = world.run(&["sync", "--dry-run", "--json"]);
+    dry.ends_with(0);
+    assert_eq!((server.retrievals(), world.mail("it").texts()), before);
+    assert!(server.deletions().is_empty());
+    let planned = |action: &str| -> Vec<String> {
+        let objects = dry.json();
+        let plan = objects[0]["plan"].as_array().expect("a plan").clone();
+        let chosen = plan.iter().filter(|line| line["action"] == action);
+        chosen
+            .map(|line| line["uid"].as_str().unwrap_or_default().to_owned())
+            .collect()
+    };
+    assert_eq!(planned("retrieve"), ["uid-3", "uid-4"]);
+    assert_eq!(planned("delete"), ["uid-1", "uid-2"]);
+
+    world.run(&["sync"]).ends_with(0);
+    assert_eq!(server.deletions(), planned("delete"));
+    let last = server.sessions().pop().expect("a session");
+    assert_eq!(last.retrieved, planned("retrieve"));
+}
+
+#[test]
+fn a_first_dry_run_creates_neither_mail_nor_state() {
+    let server = Server::start(&Mailbox::with(small(2)));
+    let world = world_for(&server, &[("leave_on_server", "\"never\"")]);
+    let outcome = world.run(&["sync", "--dry-run"]);
+    outcome.ends_with(0);
+    assert!(!outcome.stdout.is_empty());
+    assert!(!world.home("Mail").exists());
+    assert!(!world.state().exists());
+    assert!(server.retrievals().is_empty() && server.deletions().is_empty());
+}
+
+#[test]
+fn all_brings_also_what_was_stored_before() {
+    let mailbox = Mailbox::with(small(3));
+    let server = Server::start(&mailbox);
+    let world = world_for(&server, &[]);
+    world.run(&["sync"]).ends_with(0);
+    fs::remove_dir_all(&world.mail("it").path).expect("our own folder");
+    world.run(&["sync"]).ends_with(0);
+    world.mail("it").holds(Vec::<Vec<u8>>::new());
+    world.run(&["sync", "--all"]).ends_with(0);
+    world.mail("it").holds(mailbox.stored_forms());
+}
+
+#[test]
+fn a_limit_takes_the_oldest_first() {
+    let mailbox = Mailbox::with(small(5));
+    let server = Server::start(&mailbox);
+    let world = world_for(&server, &[]);
+    for (run, count) in [(1, 2), (2, 4), (3, 5)] {
+        world.run(&["sync", "--limit", "2"]).ends_with(0);
+        world.mail("it").holds(&mailbox.stored_forms()[..count]);
+        assert_eq!(server.sessions().len(), run);
+    }
+}
+
+#[test]
+fn larger_messages_are_left_for_later_and_reported() {
+    let mailbox = Mailbox::with(small(2));
+    mailbox.add("large", Generator::new(9).message(Shape::Plain, 50_000));
+    let server = Server::start(&mailbox);
+    let world = world_for(&server, &[]);
+    let outcome = world.run(&["sync", "--max-size", "10K", "--json"]);
+    world.mail("it").holds(&mailbox.stored_forms()[..2]);
+    assert_eq!(outcome.json()[0]["skipped"]["messages"], 1);
+    let plain = world.run(&["sync", "--max-size", "10K"]);
+    assert!(!plain.stderr.is_empty(), "silent about what it left");
+    world.run(&["sync"]).ends_with(0);
+    world.mail("it").holds(mailbox.stored_forms());
+}
+
+#[test]
+fn every_destination_of_a_list_gets_every_message_once() {
+    let mailbox = Mailbox::with(small(3));
+    let server = Server::start(&mailbox);
+    let both = "[\"maildir:~/Mail/it\", \"maildir:~/Mail/copy\"]";
+    let world = world_for(
+        &server,
+        &[("deliver", both), ("leave_on_server", "\"never\"")],
+    );
+    let expected = mailbox.stored_forms();
+    world.run(&["sync"]).ends_with(0);
+    world.mail("it").holds(&expected);
+    world.mail("copy").holds(&expected);
+    assert!(server.retrievals().values().all(|&count| count == 1));
+}
+
+#[test]
+fn json_tells_what_was_done() {
+    let mailbox = Mailbox::with(small(3));
+    let octets: usize = small(3).iter().map(Vec::len).sum();
+    let server = Server::start(&mailbox).once("RETR 2", Fault::reply("-ERR [SYS/TEMP] no"));
+    let world = world_for(&server, &[]);
+    let outcome = world.run(&["sync", "--json"]);
+    outcome.ends_with(1);
+    let objects = outcome.json();
+    assert_eq!(objects.len(), 1);
+    let object = &objects[0];
+    assert_eq!(object["account"], "it");
+    assert_eq!(object["host"], "127.0.0.1");
+    assert_eq!(object["user"], USER);
+    assert_eq!(object["server"]["messages"], 3);
+    assert_eq!(object["server"]["octets"], octets);
+    assert_eq!(object["stored"]["messages"], 2);
+    assert_eq!(object["failed"]["messages"], 1);
+    assert_eq!(object["deleted"]["messages"], 0);
+    assert!(object["started"].is_string() && object["duration_ms"].is_u64());
+    for phase in ["resolve", "connect", "tls", "auth", "list", "transfer"] {
+        assert!(object["timing_ms"].get(phase).is_some(), "{phase}");
+    }
+}
+
+#[test]
+fn json_tells_why_an_account_failed() {
+    let server = Server::start(&Mailbox::default()).password("another");
+    let mut endpoint = server.endpoint();
+    PASSWORD.clone_into(&mut endpoint.password);
+    let world = World::new();
+    world.account("it", &endpoint).write();
+    let outcome = world.run(&["sync", "--json"]);
+    outcome.ends_with(77);
+    let error = outcome.json()[0]["error"].clone();
+    assert_eq!(error["kind"], "auth");
+    assert!(matches!(&error["message"], Value::String(text) if !text.is_empty()));
+}
+
+#[test]
+fn a_url_needs_no_configuration() {
+    let mut world = World::new();
+    let mailbox = Mailbox::with(small(2));
+    let servers = [
+        (
+            "pops",
+            Server::start(&mailbox).implicit_tls(world.certificates()),
+        ),
+        ("pop3", Server::start(&mailbox).stls(world.certificates())),
+    ];
+    world.variable("POPFETCH_PASSWORD", PASSWORD);
+    let ca_file = world.certificates().authority_file().display().to_string();
+    for (scheme, server) in &servers {
+        let url = format!("{scheme}://{USER}@127.0.0.1:{}", server.endpoint().port);
+        let to = format!("maildir:{}", world.mail(scheme).path.display());
+        world
+            .run(&["sync", "--url", &url, "--to", &to, "--ca-file", &ca_file])
+            .ends_with(0);
+        world.mail(scheme).holds(mailbox.stored_forms());
+    }
+}
+
+#[test]
+fn broken_pipelining_costs_time_but_no_message() {
+    for pipelining in [
+        Pipelining::Absent,
+        Pipelining::Drops,
+        Pipelining::Disconnects,
+        Pipelining::Interleaves,
+        Pipelining::Swaps,
+    ] {
+        let mailbox = Mailbox::default();
+        let mut generator = Generator::new(5);
+        for number in 0..40 {
+            let text = generator.message(Shape::Plain, 500 + 40 * number);
+            mailbox.add(format!("uid-{number}"), text);
+        }
+        let server = Server::start(&mailbox).pipelining(pipelining);
+        let world = world_for(&server, &[("timeout", "\"2s\"")]);
+        world.run(&["sync"]).ends_with(0);
+        world.mail("it").holds(mailbox.stored_forms());
+        world.run(&["sync"]).ends_with(0);
+        world.mail("it").holds(mailbox.stored_forms());
+    }
+}
+
+#[test]
+fn pipelining_promised_before_login_and_taken_back_is_not_used() {
+    let mailbox = Mailbox::with(small(40));
+    let server = Server::start(&mailbox)
+        .capabilities(State::Greeted, &["USER", "UIDL", "PIPELINING"])
+        .capabilities(State::LoggedIn, &["UIDL"]);
+    let world = world_for(&server, &[]);
+    world.run(&["sync"]).ends_with(0);
+    world.mail("it").holds(mailbox.stored_forms());
+}
+
+#[test]
+fn a_server_that_shows_a_window_is_emptied_run_by_run() {
+    let mailbox = Mailbox::with(small(25));
+    let server = Server::start(&mailbox).listing_window(10);
+    let world = world_for(&server, &[]);
+    for _ in 0..4 {
+        world.run(&["sync"]).ends_with(0);
+    }
+    world.mail("it").holds(mailbox.stored_forms());
+    assert!(server.retrievals().values().all(|&count| count == 1));
+}
+
+#[test]
+fn where_retrieved_mail_expires_quit_waits_until_all_of_it_is_stored() {
+    let mailbox = Mailbox::with(small(3));
+    let expected = mailbox.stored_forms();
+    let server = Server::start(&mailbox)
+        .expires_at_once()
+        .on("RETR 2", Fault::CloseWithin(100));
+    let world = world_for(&server, &[]);
+    world.run(&["sync"]);
+    assert!(
+        mailbox.uids().contains(&"uid-2".to_owned()),
+        "an unstored message was given up"
+    );
+    server.heal();
+    world.run(&["sync"]).ends_with(0);
+    world.mail("it").holds(expected);
+    assert!(!mailbox.uids().contains(&"uid-2".to_owned()));
+}
+
+#[test]
+fn a_server_that_renumbered_doubles_nothing() {
+    let mailbox = Mailbox::with(small(10));
+    let server = Server::start(&mailbox);
+    let world = world_for(&server, &[]);
+    world.run(&["sync"]).ends_with(0);
+    mailbox.renumber("moved-");
+    for _ in 0..2 {
+        world.run(&["sync"]).ends_with(0);
+        world.mail("it").holds(mailbox.stored_forms());
+    }
+}
+
+#[test]
+fn an_id_listed_twice_names_two_messages() {
+    let mailbox = Mailbox::default();
+    for text in small(4) {
+        mailbox.add("same", text);
+    }
+    let expected = mailbox.stored_forms();
+    let server = Server::start(&mailbox);
+    let world = world_for(&server, &[]);
+    for _ in 0..2 {
+        world.run(&["sync"]).ends_with(0);
+        world.mail("it").holds(&expected);
+    }
+    let world = world_for(&server, &[("leave_on_server", "\"never\"")]);
+    world.run(&["sync"]).ends_with(0);
+    world.mail("it").holds(&expected);
+    assert!(mailbox.uids().is_empty());
+}
+
+#[test]
+fn an_id_that_looks_like_a_path_or_a_colour_stays_text() {
+    let mailbox = Mailbox::default();
+    let uids = [
+        &b"../../../escaped"[..],
+        b"/etc/x",
+        b"\x1b[31mred",
+        b"\xff\xfe%00",
+    ];
+    for (uid, text) in uids.into_iter().zip(small(4)) {
+        mailbox.add(uid, text);
+    }
+    let server = Server::start(&mailbox);
+    let world = world_for(&server, &[]);
+    let dry = world.run(&["sync", "--dry-run"]);
+    dry.ends_with(0).keeps_to_itself("\x1b");
+    world.run(&["sync"]).ends_with(0);
+    world.run(&["sync"]).ends_with(0);
+    world.mail("it").holds(mailbox.stored_forms());
+    world.mail("it").is_sound();
+}
+
+#[test]
+fn wrong_sizes_are_only_hints() {
+    let mailbox = Mailbox::with(small(5));
+    let expected = mailbox.stored_forms();
+    let server = Server::start(&mailbox)
+        .claiming_size(1, 1)
+        .claiming_size(2, 4_294_967_400)
+        .claiming_size(3, 0);
+    let world = world_for(&server, &[("leave_on_server", "\"never\"")]);
+    world.run(&["sync"]).ends_with(0);
+    world.mail("it").holds(expected);
+    assert!(mailbox.uids().is_empty());
+}
+
+#[test]
+fn uidl_is_tried_even_where_it_is_not_announced() {
+    let mailbox = Mailbox::with(small(2));
+    let server = Server::start(&mailbox)
+        .capabilities(State::Greeted, &["USER"])
+        .capabilities(State::LoggedIn, &["USER"]);
+    let world = world_for(&server, &[]);
+    for _ in 0..2 {
+        world.run(&["sync"]).ends_with(0);
+    }
+    world.mail("it").holds(mailbox.stored_forms());
+    assert!(server.retrievals().values().all(|&count| count == 1));
+}
+
+#[test]
+fn one_bad_account_holds_up_no_other_and_equal_failures_have_one_status() {
+    let world = World::new();
+    let mailbox = Mailbox::with(small(2));
+    let good = Server::start(&mailbox);
+    let bad = Server::start(&Mailbox::default()).on("STAT", Fault::CloseBefore);
+    let mut refused = bad.endpoint();
+    "wrong".clone_into(&mut refused.password);
+    world.account("bad", &refused).write();
+    world
+        .account("good", &good.endpoint())
+        .set("host", "\"localhost\"")
+        .write();
+    world.run(&["sync"]).ends_with(1).complains("bad");
+    world.mail("good").holds(mailbox.stored_forms());
+
+    let mut also_refused = good.endpoint();
+    "wrong".clone_into(&mut also_refused.password);
+    let world = World::new();
+    world.account("bad", &refused).write();
+    world
+        .account("worse", &also_refused)
+        .set("host", "\"localhost\"")
+        .write();
+    world.run(&["sync"]).ends_with(77);
+}

@@ -1,0 +1,196 @@
+//! No connection that cannot be trusted, and no password before there is one.
+
+use openssl::ssl::SslVersion;
+
+use crate::support::certificates::Kind;
+use crate::support::mailbox::Mailbox;
+use crate::support::messages::{one_of_each, small};
+use crate::support::server::{
+    Dialogue, Fault, HANDSHAKE, PASSWORD, Server, SessionLog, State, Turn, USER,
+};
+use crate::support::world::World;
+
+/// No session heard anything of a login.
+#[track_caller]
+fn no_login(sessions: &[SessionLog]) {
+    let commands: Vec<String> = sessions.iter().flat_map(SessionLog::commands).collect();
+    let secret = |command: &&String| {
+        ["USER", "PASS", "AUTH", "APOP"]
+            .iter()
+            .any(|verb| command.starts_with(verb))
+    };
+    assert_eq!(commands.iter().find(secret), None);
+}
+
+#[test]
+fn every_message_comes_over_implicit_tls_and_over_stls() {
+    let world = World::new();
+    let mailbox = Mailbox::with(one_of_each());
+    let servers = [
+        Server::start(&mailbox).implicit_tls(world.certificates()),
+        Server::start(&mailbox).stls(world.certificates()),
+    ];
+    for (name, server) in ["implicit", "stls"].into_iter().zip(&servers) {
+        let account = world.account(name, &server.endpoint());
+        account
+            .set("host", "\"localhost\"")
+            .set("user", &format!("{USER:?}"))
+            .write();
+        world.run(&["sync", name]).ends_with(0).says_nothing();
+        world.mail(name).holds(mailbox.stored_forms());
+        std::fs::remove_file(world.home(".config/popfetch/config.toml")).expect("our own file");
+        std::fs::remove_dir_all(world.state()).expect("our own folder");
+    }
+    let clear = servers[1].sessions()[0].in_clear();
+    assert!(
+        clear
+            .iter()
+            .all(|command| command == "CAPA" || command == "STLS"),
+        "{clear:?}"
+    );
+}
+
+#[test]
+fn a_certificate_that_is_not_good_ends_with_76() {
+    for (kind, reason) in [
+        (Kind::WrongName, "name"),
+        (Kind::Expired, "expired"),
+        (Kind::NotYetValid, "not yet valid"),
+        (Kind::SelfSigned, "ca_file"),
+        (Kind::UnknownAuthority, "ca_file"),
+    ] {
+        let world = World::new();
+        let certificates = world.certificates();
+        let acceptor = certificates.make(kind).acceptor();
+        let server = Server::start(&Mailbox::with(small(1)));
+        let server = server.implicit_tls_with(certificates, acceptor);
+        world.account("it", &server.endpoint()).write();
+        world.run(&["sync"]).ends_with(76).complains(reason);
+        no_login(&server.sessions());
+    }
+}
+
+#[test]
+fn a_server_that_knows_only_old_tls_ends_with_76() {
+    let world = World::new();
+    let certificates = world.certificates();
+    let acceptor = certificates
+        .make(Kind::Good)
+        .acceptor_up_to(SslVersion::TLS1_1);
+    let server = Server::start(&Mailbox::default()).implicit_tls_with(certificates, acceptor);
+    world.account("it", &server.endpoint()).write();
+    world.run(&["sync"]).ends_with(76);
+}
+
+#[test]
+fn a_plain_server_on_the_tls_port_ends_with_76_and_a_hint() {
+    let world = World::new();
+    let server = Server::start(&Mailbox::default());
+    let account = world
+        .account("it", &server.endpoint())
+        .set("tls", "\"implicit\"");
+    account.write();
+    world.run(&["sync"]).ends_with(76).complains("starttls");
+    // What it hears is the beginning of a handshake, which is no command.
+    let _ = server.violations();
+    no_login(&server.sessions());
+}
+
+#[test]
+fn a_tls_server_on_the_plain_port_ends_with_76_and_a_hint() {
+    for tls in ["\"starttls\"", "\"none\""] {
+        let world = World::new();
+        let server = Server::start(&Mailbox::default()).implicit_tls(world.certificates());
+        let account = world.account("it", &server.endpoint()).set("tls", tls);
+        account
+            .set("allow_cleartext_password", "true")
+            .set("timeout", "\"2s\"")
+            .write();
+        world.run(&["sync"]).ends_with(76).complains("implicit");
+        no_login(&server.sessions());
+    }
+}
+
+#[test]
+fn stls_is_required_once_it_is_asked_for() {
+    let certificates = World::new();
+    let servers = [
+        Server::start(&Mailbox::default()),
+        Server::start(&Mailbox::default()).without_capa(),
+        Server::start(&Mailbox::default())
+            .stls(certificates.certificates())
+            .on("STLS", Fault::reply("-ERR not today")),
+        Server::start(&Mailbox::default())
+            .stls(certificates.certificates())
+            .on(HANDSHAKE, Fault::CloseBefore),
+    ];
+    for server in &servers {
+        let world = World::new();
+        world
+            .account("it", &server.endpoint())
+            .set("tls", "\"starttls\"")
+            .write();
+        world.run(&["sync"]).ends_with(76);
+        // A server without STLS may be asked for it all the same.
+        let violations = server.violations();
+        assert!(
+            violations.iter().all(|text| text.ends_with(": STLS")),
+            "{violations:?}"
+        );
+        no_login(&server.sessions());
+    }
+}
+
+#[test]
+fn whatever_comes_behind_the_answer_to_stls_is_an_attack() {
+    let world = World::new();
+    let server = Server::start(&Mailbox::with(small(1)))
+        .stls(world.certificates())
+        .on("STLS", Fault::Inject(b"+OK injected\r\n".to_vec()));
+    world.account("it", &server.endpoint()).write();
+    world.run(&["sync"]).ends_with(76);
+    let last = server.commands().pop();
+    assert_eq!(last.as_deref(), Some("STLS"));
+}
+
+#[test]
+fn capabilities_from_before_tls_are_forgotten() {
+    let world = World::new();
+    let mailbox = Mailbox::with(small(20));
+    let server = Server::start(&mailbox)
+        .stls(world.certificates())
+        .capabilities(State::Greeted, &["STLS", "PIPELINING", "SASL PLAIN"])
+        .capabilities(State::Secured, &["USER"])
+        .capabilities(State::LoggedIn, &["UIDL"]);
+    world.account("it", &server.endpoint()).write();
+    world.run(&["sync"]).ends_with(0);
+    world.mail("it").holds(mailbox.stored_forms());
+    assert!(server.commands().contains(&format!("PASS {PASSWORD}")));
+}
+
+#[test]
+fn a_handshake_that_never_ends_is_given_up() {
+    let world = World::new();
+    let server = Server::start(&Mailbox::default()).implicit_tls(world.certificates());
+    let server = server.on(HANDSHAKE, Fault::Stall);
+    world
+        .account("it", &server.endpoint())
+        .set("timeout", "\"1s\"")
+        .write();
+    world.run(&["sync"]).ends_with(75).complains("TLS");
+}
+
+#[test]
+fn a_greeting_that_is_not_pop3_ends_with_76_before_any_login() {
+    for greeting in [
+        "* OK IMAP4rev1 ready\r\n",
+        "220 mail ESMTP\r\n",
+        "HTTP/1.1 400 Bad\r\n",
+    ] {
+        let world = World::new();
+        let server = Dialogue::start(vec![Turn::send(greeting), Turn::Stall]);
+        world.account("it", &server.endpoint()).write();
+        world.run(&["sync"]).ends_with(76);
+        no_login(&server.sessions());
+    }
+}
