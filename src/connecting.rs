@@ -113,7 +113,8 @@ impl<'a> Connecting<'a> {
             running: None,
         };
         let stream = self.connect(&mut watch)?;
-        let mut server = Authorization::greet(stream, &account.host)?;
+        let mut server = Authorization::greet(stream, &account.host)
+            .map_err(|failure| self.explain_silence(failure))?;
         if let (Tls::StartTls, Some(connector)) = (account.tls, &self.connector) {
             watch.begin(Phase::Tls);
             server = server.start_tls(connector, &account.host)?;
@@ -128,14 +129,32 @@ impl<'a> Connecting<'a> {
         })
     }
 
-    fn connect(&self, watch: &mut Stopwatch<'_>) -> Result<Stream> {
+    fn endpoint(&self) -> Endpoint<'_> {
         let account = self.account;
-        let endpoint = Endpoint {
+        Endpoint {
             host: &account.host,
             port: account.port,
             server_name: &account.host,
             timeout: account.timeout,
-        };
+        }
+    }
+
+    /// A server that does not greet on a connection without TLS may be waiting for TLS to begin.
+    fn explain_silence(&self, failure: Failure) -> Failure {
+        let Account {
+            tls, host, port, ..
+        } = self.account;
+        let silent = failure.kind() == Kind::Temporary && *tls != Tls::Implicit;
+        let canceller = self.interrupt.canceller();
+        if !silent || canceller.is_cancelled() || !net::speaks_tls(&self.endpoint(), canceller) {
+            return failure;
+        }
+        Failure::new(Kind::Tls, format!("{host} did not greet us: port {port} speaks TLS from the first byte"))
+            .hint("Use tls = \"implicit\" for this port, or the port for connections without TLS (usually 110).")
+    }
+
+    fn connect(&self, watch: &mut Stopwatch<'_>) -> Result<Stream> {
+        let account = self.account;
         // For STLS the roots are loaded while the server is looked for and greets us.
         if let Some(connector) = &self.connector {
             connector.prepare();
@@ -145,7 +164,7 @@ impl<'a> Connecting<'a> {
             .as_ref()
             .filter(|_| account.tls == Tls::Implicit);
         net::open(
-            &endpoint,
+            &self.endpoint(),
             at_once,
             self.interrupt.canceller(),
             &mut |phase| watch.begin(phase),

@@ -43,6 +43,11 @@ pub enum Known {
         /// it is stored durably, and its unique-id was never listed twice.
         deletable: bool,
     },
+    /// It was stored under another id; the server has renumbered its maildrop. Only its content says so.
+    Renumbered {
+        /// When it was first stored here.
+        at: Timestamp,
+    },
     /// It was written to standard output or marked by hand. That proves nothing durable.
     Seen,
     /// It was deleted and the deletion confirmed; what is listed now may be another message.
@@ -117,6 +122,8 @@ pub enum Reason {
     Stored(Timestamp),
     /// It is stored and will be due at this time.
     DueLater(Timestamp),
+    /// It was stored at this time under another id, so that it is not certain enough to be deleted.
+    Renumbered(Timestamp),
     /// It was written to standard output or marked by hand.
     Seen,
     /// It is larger than `--max-size`.
@@ -138,6 +145,7 @@ impl fmt::Display for Reason {
             Reason::Due(at) => write!(f, "stored {}, due", day(at)),
             Reason::Stored(at) => write!(f, "stored {}", day(at)),
             Reason::DueLater(at) => write!(f, "due {}", day(at)),
+            Reason::Renumbered(at) => write!(f, "stored {} under another id", day(at)),
             Reason::Seen => f.write_str("seen"),
             Reason::TooLarge => f.write_str("too large"),
             Reason::OverLimit => f.write_str("over the limit"),
@@ -189,10 +197,10 @@ impl Plan {
 fn step(candidate: &Candidate<'_>, rules: &Rules, now: Timestamp, left: &mut u64) -> Step {
     let listed = candidate.listed;
     let (mut action, mut reason) = decide(candidate, rules, now);
-    if let Action::Retrieve { .. } = action {
-        if let Some(why) = held_back(listed.octets, rules, left) {
-            (action, reason) = (Action::Leave, why);
-        }
+    if let Action::Retrieve { .. } = action
+        && let Some(why) = held_back(listed.octets, rules, left)
+    {
+        (action, reason) = (Action::Leave, why);
     }
     Step {
         number: listed.number,
@@ -230,7 +238,10 @@ fn decide(candidate: &Candidate<'_>, rules: &Rules, now: Timestamp) -> (Action, 
         Known::New => (retrieve, Reason::New),
         Known::Lacking => (retrieve, Reason::Lacking),
         Known::Deleted => (retrieve, Reason::Returned),
-        Known::Stored { .. } | Known::Seen if rules.all => (retrieve, Reason::Again),
+        Known::Stored { .. } | Known::Renumbered { .. } | Known::Seen if rules.all => {
+            (retrieve, Reason::Again)
+        }
+        Known::Renumbered { at } => (Action::Leave, Reason::Renumbered(at)),
         Known::Seen => (Action::Leave, Reason::Seen),
         Known::Stored {
             at,

@@ -87,10 +87,12 @@ impl Authorization {
             return Err(Failure::new(Kind::Tls, message)
                 .hint("Somebody may be tampering with the connection. No password was sent."));
         }
-        // What was said before TLS is forgotten: anybody could have said it.
+        // What was said before TLS is forgotten: anybody could have said it. A forged stamp does no
+        // harm, since what answers it goes to the true server alone.
+        let wire = self.wire.secure(connector, name)?;
         Ok(Authorization {
-            wire: self.wire.secure(connector, name)?,
-            stamp: None,
+            wire,
+            stamp: self.stamp,
             capabilities: None,
         })
     }

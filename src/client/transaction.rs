@@ -52,8 +52,6 @@ pub struct Broken {
     pub failure: Failure,
     /// Which message was due, as an index of what was wanted.
     pub due: usize,
-    /// How many commands were in flight.
-    pub in_flight: usize,
 }
 
 impl Transaction {
@@ -79,6 +77,12 @@ impl Transaction {
     #[must_use]
     pub fn is_pipelining(&self) -> bool {
         self.pipelining
+    }
+
+    /// How many commands wait for their answers: after a failure, whether it may be pipelining that failed.
+    #[must_use]
+    pub fn outstanding(&self) -> usize {
+        self.wire.outstanding()
     }
 
     /// From now on every command waits for the answer to the one before.
@@ -184,11 +188,7 @@ impl Transaction {
                 }
                 Ok(false) => {}
                 Err(failure) => {
-                    return Err(Broken {
-                        failure,
-                        due,
-                        in_flight: sent - due,
-                    });
+                    return Err(Broken { failure, due });
                 }
             }
         }

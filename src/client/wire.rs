@@ -239,6 +239,11 @@ impl Wire {
         Ok(())
     }
 
+    /// How many commands wait for their answers, the one that is being answered included.
+    pub(super) fn outstanding(&self) -> usize {
+        self.receiver.outstanding()
+    }
+
     /// Whether the server said more than it was asked.
     pub(super) fn has_leftover(&self) -> bool {
         self.start < self.end

@@ -137,6 +137,15 @@ pub(super) fn write(record: &Record, into: &mut Vec<u8>) {
                 into,
             );
         }
+        Record::Same { uid, stored_as } => {
+            seal(
+                &Line {
+                    name: Some(stored_as.to_string().into()),
+                    ..of("same", uid)
+                },
+                into,
+            );
+        }
         Record::Asked { uid } => seal(&of("asked", uid), into),
         Record::Deleted { uid, at } => seal(
             &Line {
@@ -282,6 +291,10 @@ pub(super) fn read(line: &[u8]) -> Result<Record, BadLine> {
             at: line.at()?,
             owed: line.owed.unwrap_or_default(),
         },
+        "same" => Record::Same {
+            uid: line.uid()?,
+            stored_as: parse(line.name.as_deref().ok_or(BadLine::Lacks("name"))?, "name")?,
+        },
         "asked" => Record::Asked { uid: line.uid()? },
         "deleted" => Record::Deleted {
             uid: line.uid()?,
@@ -409,6 +422,7 @@ pub(super) mod tests {
                     owed: to.map(u32::from).into_iter().collect(),
                     at
                 }),
+            (any_uid(), any_uid()).prop_map(|(uid, stored_as)| Record::Same { uid, stored_as }),
             any_uid().prop_map(|uid| Record::Asked { uid }),
             (any_uid(), any_time()).prop_map(|(uid, at)| Record::Deleted { uid, at }),
             any_uid().prop_map(|uid| Record::Shared { uid }),

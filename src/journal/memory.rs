@@ -26,6 +26,7 @@ pub struct Remembered {
     first_stored: i64,
     copies: Copies,
     marked_by_hand: bool,
+    by_content: bool,
     asked: bool,
     deleted: bool,
     dropped: bool,
@@ -155,6 +156,12 @@ impl Remembered {
         self.deleted
     }
 
+    /// Whether it was stored under another id and only its content says that it is the same message.
+    #[must_use]
+    pub fn is_known_by_content(&self) -> bool {
+        self.by_content
+    }
+
     /// Whether its deletion was asked for, and never confirmed.
     #[must_use]
     pub fn is_asked(&self) -> bool {
@@ -183,6 +190,11 @@ impl Memory {
     #[must_use]
     pub fn recall(&self, uid: &[u8]) -> Option<&Remembered> {
         self.messages.get(uid)
+    }
+
+    /// Every message, in no order.
+    pub fn messages(&self) -> impl Iterator<Item = (&UniqueId, &Remembered)> {
+        self.messages.iter()
     }
 
     /// Whether this unique-id was ever listed more than once in one listing.
@@ -263,6 +275,15 @@ impl Memory {
                 owed,
                 ..
             } => self.message(uid).seen(*to, *digest, owed),
+            Record::Same { uid, stored_as } => {
+                let known = self.recall(stored_as.as_bytes()).cloned();
+                let known = known.filter(Remembered::is_stored).unwrap_or_default();
+                *self.message(uid) = Remembered {
+                    by_content: true,
+                    listed: None,
+                    ..known
+                };
+            }
             Record::Asked { uid } => self.message(uid).asked = true,
             Record::Deleted { uid, .. } => {
                 let message = self.message(uid);
@@ -303,6 +324,7 @@ impl Remembered {
         if !self.is_stored() {
             self.first_stored = at.as_second();
         }
+        self.by_content = false;
         self.digest = Some(intent.digest);
         self.listed = intent.listed;
         self.copies.stored(intent.to, &intent.owed);

@@ -164,6 +164,7 @@ impl Journal {
     pub fn prove(&self, number: Number, uid: &UniqueId, destinations: &[u32]) -> Option<Proof> {
         let remembered = self.memory.recall(uid.as_bytes())?;
         let stored = remembered.is_stored() && !remembered.lacks(destinations);
+        let stored = stored && !remembered.is_known_by_content();
         let certain = self.file.is_synced() && !self.memory.is_shared(uid.as_bytes());
         (stored && certain).then(|| Proof::new(number, uid.clone()))
     }

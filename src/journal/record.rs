@@ -43,6 +43,14 @@ pub enum Record {
         /// When.
         at: Timestamp,
     },
+    /// A message that was stored under another id: the server has renumbered its maildrop. Only its
+    /// content says so, which alone does not authorise a deletion.
+    Same {
+        /// The id it has now.
+        uid: UniqueId,
+        /// The id it was stored under.
+        stored_as: UniqueId,
+    },
     /// Its deletion will be asked for. Not a fact before QUIT is answered.
     Asked {
         /// The message.

@@ -18,6 +18,7 @@ mod connect;
 mod deadline;
 mod resolve;
 mod stream;
+mod suspicion;
 #[cfg(test)]
 mod testing;
 mod tls;
@@ -33,6 +34,7 @@ pub use connect::{ADDRESSES, connect};
 pub use deadline::{Awaited, LEAST_RATE};
 pub use resolve::resolve;
 pub use stream::Stream;
+pub use suspicion::speaks_tls;
 pub use tls::{TlsConnector, TlsPolicy};
 
 /// A server, and how long it may keep us waiting.

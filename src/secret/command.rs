@@ -83,8 +83,10 @@ fn run_at(place: Place, deadline: Instant, mut command: Command, who: &Who<'_>) 
     if !status.success() {
         return Err(unsuccessful(status, &name));
     }
-    Secret::new(&printed).map_err(|why| {
-        unusable(&name, why).hint("It must print the password and nothing else; `| head -n 1` behind it keeps the first line only.")
+    // Password stores keep notes behind the password.
+    let first = printed.split_inclusive(|byte| *byte == b'\n').next();
+    Secret::new(first.unwrap_or_default()).map_err(|why| {
+        unusable(&name, why).hint("The first line that it prints must be the password.")
     })
 }
 
@@ -215,10 +217,12 @@ mod tests {
     }
 
     #[test]
-    fn several_lines_are_an_error_that_does_not_show_them() {
-        let failure = run_in_background("echo marker; echo marker", soon()).expect_err("two lines");
+    fn only_the_first_line_counts() {
+        let secret = run_in_background("echo 'first line'; echo note", soon()).expect("a secret");
+        assert_eq!(secret.expose(), b"first line");
+        let failure = run_in_background("echo; echo marker", soon()).expect_err("an empty line");
         assert_eq!(failure.kind(), Kind::Config);
-        assert!(failure.to_string().ends_with("it has more than one line"));
+        assert!(failure.to_string().ends_with("it is empty"));
         assert!(!format!("{failure} {:?}", failure.hints()).contains("marker"));
     }
 

@@ -1,9 +1,10 @@
 //! Which messages of a listing we know: a listing and the memory become plain values for the plan.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
+use super::session::Survey;
 use crate::journal::{Memory, Remembered};
-use crate::mail::{Listed, UniqueId};
+use crate::mail::{Digest, Listed, UniqueId};
 use crate::plan::Known;
 use crate::pop3::Listing;
 
@@ -80,6 +81,17 @@ pub(super) fn identify(listing: &Listing, memory: &Memory, destinations: &[u32])
     listing.messages.iter().map(identify).collect()
 }
 
+/// The messages that are stored but not listed, by their content. A server that has renumbered its
+/// maildrop lists them under other ids.
+pub(super) fn vanished(survey: &Survey, memory: &Memory) -> HashMap<Digest, UniqueId> {
+    let listed: HashSet<&UniqueId> = survey.keys().collect();
+    let gone = memory.messages().filter(|(uid, message)| {
+        message.is_stored() && !message.is_deleted() && !listed.contains(uid)
+    });
+    gone.filter_map(|(uid, message)| Some((message.digest()?, uid.clone())))
+        .collect()
+}
+
 fn key<'a>(
     listed: &'a Listed,
     shared: impl Fn(&UniqueId) -> bool,
@@ -110,6 +122,7 @@ fn known(remembered: &Remembered, certain: bool, destinations: &[u32]) -> Known 
     }
     match remembered.first_stored() {
         _ if remembered.lacks(destinations) => Known::Lacking,
+        Some(at) if remembered.is_known_by_content() => Known::Renumbered { at },
         Some(at) => Known::Stored {
             at,
             octets: remembered.listed(),

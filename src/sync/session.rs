@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::Job;
 use super::batch::Slot;
 use super::identify::{Identity, identify};
-use super::transfer::{Cut, transfer};
+use super::transfer::transfer;
 use crate::client::Transaction;
 use crate::connecting::Connecting;
 use crate::error::{Failure, Kind, Result};
@@ -77,6 +77,12 @@ impl Survey {
         )
     }
 
+    /// The ids under which the journal knows these messages.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &UniqueId> {
+        let pairs = self.listing.messages.iter().zip(&self.identities);
+        pairs.filter_map(|(listed, identity)| identity.key(listed))
+    }
+
     /// The unique-ids that turned out to stand for several messages.
     fn shared_ids(&self, memory: &Memory) -> Vec<Record> {
         let repeated = self.listing.repeated();
@@ -96,14 +102,55 @@ impl Session<'_> {
         report: &mut Report,
     ) -> Result<(), Ended> {
         let mut transaction = self.connecting.open(&mut report.timing)?;
+        let conversed = self.converse(&mut transaction, slots, journal, report);
+        let outcome = conversed.map_err(|failure| self.ended(failure, &transaction))?;
+        match outcome {
+            Outcome::Deleted(deleted) => self.quit(transaction, deleted, journal, report)?,
+            Outcome::NotSafe => {
+                transaction.close();
+                self.job.warn("the server may drop what was fetched (EXPIRE 0), and not all of it could be stored: the session was ended without deleting anything");
+            }
+        }
+        let broken = slots.iter().find_map(|slot| slot.failure.clone());
+        broken.map_or(Ok(()), |failure| Err(failure.into()))
+    }
+
+    /// Everything between login and QUIT.
+    fn converse(
+        &self,
+        transaction: &mut Transaction,
+        slots: &mut [Slot],
+        journal: &mut Journal,
+        report: &mut Report,
+    ) -> Result<Outcome> {
         let destinations: Vec<u32> = slots.iter().map(|slot| slot.id).collect();
-        let survey = self.survey(&mut transaction, journal.memory(), &destinations, report)?;
+        let survey = self.survey(transaction, journal.memory(), &destinations, report)?;
         journal.append(&survey.shared_ids(journal.memory()))?;
         self.job.event(&Event::Phase(Phase::Transfer));
         let began = Instant::now();
         let done = self.carry_out(transaction, &survey, slots, journal, report);
         report.timing.add(Phase::Transfer, began.elapsed());
         done
+    }
+
+    /// How to go on after a failure. Commands sent ahead of their answers may be what the server
+    /// cannot take: then once more, one by one.
+    fn ended(&self, failure: Failure, transaction: &Transaction) -> Ended {
+        let ours = !matches!(
+            failure.kind(),
+            Kind::Unreachable | Kind::Temporary | Kind::Protocol | Kind::Data
+        );
+        let pipelined = transaction.outstanding() > 1;
+        let next = match (pipelined, failure.kind()) {
+            _ if ours => None,
+            (true, _) => Some(Manner {
+                pipelining: false,
+                ..self.manner
+            }),
+            (false, Kind::Unreachable) => Some(self.manner),
+            (false, _) => None,
+        };
+        Ended { failure, next }
     }
 
     /// Everything up to the plan; nothing is changed, here or there.
@@ -186,75 +233,42 @@ impl Session<'_> {
         self.job.event(&Event::Planned { messages, octets });
     }
 
-    /// Retrieves, deletes and quits.
+    /// Retrieves, stores and marks for deletion.
     fn carry_out(
         &self,
-        mut transaction: Transaction,
+        transaction: &mut Transaction,
         survey: &Survey,
         slots: &mut [Slot],
         journal: &mut Journal,
         report: &mut Report,
-    ) -> Result<(), Ended> {
-        let destinations: Vec<u32> = slots.iter().map(|slot| slot.id).collect();
-        let came = transfer(self, &mut transaction, survey, slots, journal, report);
-        if let Some(fact) = came.learnt {
-            journal.append(&[Record::Fact { fact, holds: true }])?;
-        }
-        if let Some(cut) = came.broken {
-            return Err(self.cut_off(cut, came.kept.failure, journal));
-        }
-        let all_is_safe = came.kept.settled == came.asked;
-        if transaction.expires_at_once() && !all_is_safe {
-            transaction.close();
-            self.job.warn("the server may drop what was fetched (EXPIRE 0) and not all of it could be stored: the session was ended without deleting anything");
-            return came
-                .kept
-                .failure
-                .map_or(Ok(()), |failure| Err(failure.into()));
-        }
-        let proofs = prove(survey, &came.kept.safe, journal, &destinations);
-        self.delete(transaction, survey, proofs, journal, report)?;
-        came.kept
-            .failure
-            .map_or(Ok(()), |failure| Err(failure.into()))
-    }
-
-    /// The connection broke while messages were coming.
-    fn cut_off(&self, cut: Cut, stored: Option<Failure>, journal: &mut Journal) -> Ended {
-        let Cut {
-            failure,
-            due,
-            in_flight,
-        } = cut;
+    ) -> Result<Outcome> {
+        let came = transfer(self, transaction, survey, slots, journal, report);
+        let learnt = came.learnt.map(|fact| Record::Fact { fact, holds: true });
         // A message that ends the connection must not keep the others from coming: it is asked for last.
-        let dropped = due.map(|uid| Record::Dropped { uid });
-        let noted = journal
-            .append(dropped.as_slice())
-            .and_then(|()| journal.sync());
-        if let Some(worse) = stored.or(noted.err()) {
-            return worse.into();
+        let dropped = came.cut.as_ref().and_then(|cut| cut.due.clone());
+        let dropped = dropped.map(|uid| Record::Dropped { uid });
+        journal.append(&learnt.into_iter().chain(dropped).collect::<Vec<_>>())?;
+        journal.sync()?;
+        if let Some(failure) = came.kept.failure.or(came.cut.map(|cut| cut.failure)) {
+            return Err(failure);
         }
-        let pipelined = in_flight > 1;
-        let again = pipelined || failure.kind() == Kind::Unreachable;
-        let manner = Manner {
-            pipelining: self.manner.pipelining && !pipelined,
-            ..self.manner
-        };
-        Ended {
-            failure,
-            next: again.then_some(manner),
+        if transaction.expires_at_once() && came.kept.settled < came.sent {
+            return Ok(Outcome::NotSafe);
         }
+        let destinations: Vec<u32> = slots.iter().map(|slot| slot.id).collect();
+        let proofs = prove(survey, &came.kept.safe, journal, &destinations);
+        self.delete(transaction, survey, proofs, journal, report)
     }
 
-    /// Deletes what is proven to be safe, and ends the session.
+    /// Marks what is proven to be safe as deleted.
     fn delete(
         &self,
-        mut transaction: Transaction,
+        transaction: &mut Transaction,
         survey: &Survey,
         mut proofs: Vec<Proof>,
         journal: &mut Journal,
         report: &mut Report,
-    ) -> Result<()> {
+    ) -> Result<Outcome> {
         let asked = proofs.iter().map(|proof| Record::Asked {
             uid: proof.uid().clone(),
         });
@@ -263,30 +277,50 @@ impl Session<'_> {
         for (index, failure) in refused.into_iter().rev() {
             let proof = proofs.remove(index);
             let (number, uid) = (proof.number(), Some(proof.uid().clone()));
-            report.message_failed(
-                0,
-                FailedMessage {
-                    number,
-                    uid,
-                    failure,
-                },
-            );
+            let message = FailedMessage {
+                number,
+                uid,
+                failure,
+            };
+            report.message_failed(survey.octets(number), message);
         }
         self.job.event(&Event::Deleting {
             messages: proofs.len() as u64,
         });
+        let with_size = |proof: Proof| (survey.octets(proof.number()), proof);
+        Ok(Outcome::Deleted(
+            proofs.into_iter().map(with_size).collect(),
+        ))
+    }
+
+    /// Ends the session; what was marked as deleted then is.
+    fn quit(
+        &self,
+        transaction: Transaction,
+        deleted: Vec<(u64, Proof)>,
+        journal: &mut Journal,
+        report: &mut Report,
+    ) -> Result<()> {
         transaction.quit()?;
         let at = self.job.environment.now();
-        let deleted = proofs.iter().map(|proof| Record::Deleted {
+        let record = |(_, proof): &(u64, Proof)| Record::Deleted {
             uid: proof.uid().clone(),
             at,
-        });
-        journal.commit(&deleted.collect::<Vec<_>>())?;
-        for proof in &proofs {
-            report.deleted.count(survey.octets(proof.number()));
-        }
+        };
+        journal.commit(&deleted.iter().map(record).collect::<Vec<_>>())?;
+        deleted
+            .iter()
+            .for_each(|(octets, _)| report.deleted.count(*octets));
         Ok(())
     }
+}
+
+/// What a session came to, before QUIT.
+enum Outcome {
+    /// These messages are marked as deleted, with their sizes by LIST.
+    Deleted(Vec<(u64, Proof)>),
+    /// The server may drop at QUIT what is not stored.
+    NotSafe,
 }
 
 impl Survey {

@@ -13,7 +13,7 @@ use super::queue::{Queue, Weighted};
 use crate::deliver::{Complete, Trouble};
 use crate::environment::Environment;
 use crate::error::Failure;
-use crate::journal::Journal;
+use crate::journal::{Journal, Record};
 use crate::mail::{Digest, Number, UniqueId};
 use crate::message::Peek;
 use crate::monitor::{Event, Monitor};
@@ -60,6 +60,8 @@ pub(super) struct Incoming {
     pub(super) listed: Option<u64>,
     /// Which destinations are to have it, as indices.
     pub(super) wanted_by: Vec<usize>,
+    /// Nothing is remembered under its id.
+    pub(super) new: bool,
     /// If it is the message that is remembered under its id, it is not stored again.
     pub(super) compare: bool,
 }
@@ -80,6 +82,8 @@ impl Weighted for Item {
 pub(super) struct Kept {
     /// The messages of this session that are stored for certain, and the ids the journal knows them by.
     pub(super) safe: Vec<(Number, UniqueId)>,
+    /// Those that were stored under other ids, to be recorded.
+    pub(super) renumbered: Vec<Record>,
     /// How many of those that were fetched are stored now or were stored already.
     pub(super) settled: u64,
     /// Why nothing more can be stored.
@@ -95,6 +99,8 @@ pub(super) struct Store<'a> {
     pub(super) environment: &'a Environment,
     pub(super) monitor: &'a dyn Monitor,
     pub(super) report: &'a mut Report,
+    /// What is stored but not listed: a new message with such content is an old one, renumbered.
+    pub(super) vanished: HashMap<Digest, UniqueId>,
     /// Set when nothing more can be stored.
     pub(super) full_stop: &'a AtomicBool,
     /// Says of each message that was withheld and fetched again whether it was the same.
@@ -167,7 +173,12 @@ impl Store<'_> {
 
     /// What is stored is recorded durably, or not claimed.
     fn settle_down(self, mut kept: Kept) -> Kept {
-        if let Err(failure) = self.journal.sync() {
+        let renumbered = std::mem::take(&mut kept.renumbered);
+        let recorded = self
+            .journal
+            .append(&renumbered)
+            .and_then(|()| self.journal.sync());
+        if let Err(failure) = recorded {
             kept.safe.clear();
             kept.failure.get_or_insert(failure);
         }
@@ -227,6 +238,12 @@ impl Store<'_> {
             }
             return;
         }
+        if let Some(same) = self.renumbered(&current, &key, digest) {
+            self.withdraw(&current.taken_by);
+            progress.kept.settled += 1;
+            progress.kept.renumbered.push(same);
+            return;
+        }
         let sender = current.peek.sender().map(<[u8]>::to_vec);
         let uid = current.incoming.key.clone();
         let complete = Complete {
@@ -284,6 +301,18 @@ impl Store<'_> {
         let remembered = self.journal.memory().recall(key.as_bytes());
         remembered
             .is_some_and(|remembered| remembered.is_stored() && remembered.digest() == Some(digest))
+    }
+
+    /// Whether a message that is new by its id is one that was stored under an id no longer listed.
+    fn renumbered(&mut self, current: &Current, key: &UniqueId, digest: Digest) -> Option<Record> {
+        if !current.incoming.new {
+            return None;
+        }
+        let stored_as = self.vanished.remove(&digest)?;
+        Some(Record::Same {
+            uid: key.clone(),
+            stored_as,
+        })
     }
 
     /// Nothing of a message stays in these destinations.

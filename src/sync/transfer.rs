@@ -1,10 +1,12 @@
 //! The wire side of a transfer: asks for messages and hands what comes to the store thread.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 
 use super::Job;
 use super::batch::Slot;
+use super::identify::vanished;
 use super::queue::Queue;
 use super::session::{Session, Survey};
 use super::store::{Incoming, Item, Kept, Store};
@@ -23,10 +25,10 @@ const QUEUE: usize = 4 * 1024 * 1024;
 pub(super) struct Transferred {
     /// What came of the messages in the store.
     pub(super) kept: Kept,
-    /// How many messages were asked for.
-    pub(super) asked: u64,
+    /// How many messages the server sent, each counted once.
+    pub(super) sent: u64,
     /// How it ended early.
-    pub(super) broken: Option<Cut>,
+    pub(super) cut: Option<Cut>,
     /// The server's sizes turned out to be wrong, or its pipelining to be broken.
     pub(super) learnt: Option<Fact>,
 }
@@ -37,8 +39,6 @@ pub(super) struct Cut {
     pub(super) failure: Failure,
     /// Under which id the journal knows the message that was due.
     pub(super) due: Option<UniqueId>,
-    /// How many commands were in flight.
-    pub(super) in_flight: usize,
 }
 
 /// Retrieves what the plan says and stores it.
@@ -52,6 +52,10 @@ pub(super) fn transfer(
 ) -> Transferred {
     let job = session.job;
     let messages = incoming(survey, slots, journal.memory());
+    let vanished = match messages.iter().any(|message| message.new) {
+        true => vanished(survey, journal.memory()),
+        false => HashMap::new(),
+    };
     let (queue, full_stop) = (Queue::new(QUEUE), AtomicBool::new(false));
     let (verdicts, verdict) = mpsc::channel();
     let store = Store {
@@ -62,6 +66,7 @@ pub(super) fn transfer(
         environment: job.environment,
         monitor: job.monitor,
         report: &mut *report,
+        vanished,
         full_stop: &full_stop,
         verdicts,
     };
@@ -75,7 +80,7 @@ pub(super) fn transfer(
             order: Vec::new(),
             checks_sizes: transaction.is_pipelining() && !session.manner.wrong_sizes,
             withheld: Vec::new(),
-            asked: 0,
+            sent: 0,
             refused: Vec::new(),
         };
         let mut learnt = None;
@@ -88,8 +93,8 @@ pub(super) fn transfer(
         (
             Transferred {
                 kept,
-                asked: feed.asked,
-                broken: done.err(),
+                sent: feed.sent,
+                cut: done.err(),
                 learnt,
             },
             feed.refused,
@@ -119,6 +124,7 @@ fn incoming(survey: &Survey, slots: &[Slot], memory: &Memory) -> Vec<Incoming> {
             wanted_by: (0..slots.len())
                 .filter(|&slot| lacks(&slots[slot]))
                 .collect(),
+            new: step.reason == Reason::New,
             compare: matches!(step.reason, Reason::Compare | Reason::Returned),
         }
     };
@@ -137,7 +143,7 @@ struct Feed<'a> {
     checks_sizes: bool,
     /// Messages that were, as indices.
     withheld: Vec<usize>,
-    asked: u64,
+    sent: u64,
     /// What the server refused to send, with the sizes by LIST.
     refused: Vec<(u64, FailedMessage)>,
 }
@@ -184,28 +190,17 @@ impl Feed<'_> {
             })
             .collect();
         self.order = order;
-        let asked = transaction
+        transaction
             .retrieve(&wanted, self)
-            .map_err(|broken| self.cut(broken))?;
-        self.asked += asked as u64;
-        Ok(asked)
+            .map_err(|broken| self.cut(broken))
     }
 
-    fn cut(&mut self, broken: Broken) -> Cut {
-        let Broken {
-            failure,
-            due,
-            in_flight,
-        } = broken;
-        self.asked += (due + in_flight) as u64;
-        let due = self
-            .order
-            .get(due)
-            .and_then(|&index| self.messages[index].key.clone());
+    fn cut(&self, broken: Broken) -> Cut {
+        let index = self.order.get(broken.due);
+        let due = index.and_then(|&index| self.messages[index].key.clone());
         Cut {
-            failure,
+            failure: broken.failure,
             due,
-            in_flight,
         }
     }
 
@@ -225,6 +220,7 @@ impl Watcher for Feed<'_> {
     }
 
     fn begin(&mut self, index: usize) {
+        self.sent += 1;
         self.send(Item::Begin(self.messages[self.order[index]].clone()));
     }
 
@@ -240,6 +236,8 @@ impl Watcher for Feed<'_> {
             .listed
             .is_none_or(|listed| listed == octets);
         if self.checks_sizes && !as_listed {
+            // It will be sent once more.
+            self.sent -= 1;
             self.withheld.push(message);
             self.send(Item::Withhold);
         } else {

@@ -184,11 +184,7 @@ fn a_quit_without_an_answer_leaves_deletions_in_doubt_but_no_mail() {
 
 #[test]
 fn a_signal_stops_it_and_what_was_stored_is_recorded() {
-    for (signal, status) in [
-        (Signal::INT, Some(130)),
-        (Signal::TERM, Some(143)),
-        (Signal::KILL, None),
-    ] {
+    for (signal, status) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::KILL, 137)] {
         let mailbox = Mailbox::with(small(5));
         let server = Server::start(&mailbox).on("RETR 3", Fault::StallWithin(100));
         let world = World::new();
@@ -199,7 +195,7 @@ fn a_signal_stops_it_and_what_was_stored_is_recorded() {
         let running = world.start(&["sync"]);
         server.wait_for("RETR 3");
         running.signal(signal);
-        assert_eq!(running.finish().status, status);
+        running.finish().ends_with(status);
         server.heal();
         world.run(&["sync"]).ends_with(0);
         world.mail("it").holds(mailbox.stored_forms());
@@ -298,7 +294,6 @@ fn a_listing_that_makes_no_sense_ends_with_65_or_76() {
         "+OK\r\n4294967297 large\r\n.\r\n",
         "+OK\r\n99999999999999999999 larger\r\n.\r\n",
         "+OK\r\none 1\r\n.\r\n",
-        "+OK\r\n1\r\n.\r\n",
         "maybe\r\n",
     ] {
         let server = listing(uidl);

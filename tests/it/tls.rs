@@ -55,7 +55,7 @@ fn a_certificate_that_is_not_good_ends_with_76() {
     for (kind, reason) in [
         (Kind::WrongName, "name"),
         (Kind::Expired, "expired"),
-        (Kind::NotYetValid, "not yet valid"),
+        (Kind::NotYetValid, "not valid yet"),
         (Kind::SelfSigned, "ca_file"),
         (Kind::UnknownAuthority, "ca_file"),
     ] {

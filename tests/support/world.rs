@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
 use std::io::{Read, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::JoinHandle;
@@ -216,7 +217,8 @@ impl Running {
         };
         Outcome {
             command: std::mem::take(&mut self.command),
-            status: status.code(),
+            // As a shell tells it.
+            status: status.code().or(status.signal().map(|signal| 128 + signal)),
             stdout: text(self.output.take()),
             stderr: text(self.errors.take()),
         }

@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use openssl::ssl::{SslAcceptor, SslStream};
 
+/// How a TLS handshake begins.
+const TLS_HANDSHAKE: &[u8] = b"\x16\x03";
+
 /// The longest line that is read before the client is cut off.
 const LONGEST_LINE: usize = 64 * 1024;
 
@@ -51,6 +54,10 @@ impl Wire {
     /// The next line with its line end; `None` at the end, even where a part of a line came before it.
     pub(super) fn line(&mut self) -> io::Result<Option<Vec<u8>>> {
         loop {
+            // A client may find out that way whether a silent server waits for TLS to begin.
+            if !self.is_encrypted() && self.input.starts_with(TLS_HANDSHAKE) {
+                return Ok(None);
+            }
             if let Some(at) = memchr::memchr(b'\n', &self.input) {
                 return Ok(Some(self.input.drain(..=at).collect()));
             }
