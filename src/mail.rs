@@ -165,7 +165,7 @@ pub enum Place {
         length: u64,
         /// SHA-256 of exactly those bytes.
         digest: Digest,
-        /// CRC-32 of the first 16, 32, 64 … of those bytes, as far as there are so many: after a crash a part of
+        /// CRC-32 of the first 16, 32, 48 … 256, 512, 1024 … of those bytes, as far as there are so many: after a crash a part of
         /// them is known again by these, and only what is known for ours is ever cut back.
         marks: Vec<u32>,
     },

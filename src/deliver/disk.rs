@@ -2,12 +2,12 @@
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use crate::error::{Failure, Kind, Result};
@@ -131,6 +131,56 @@ pub(super) fn sync_entries(folder: impl AsFd) -> Result<(), Errno> {
     }
 }
 
+/// Moves a file to another name, never over one that is there ([`Errno::EXIST`]).
+pub(super) fn move_without_replacing(
+    from_folder: BorrowedFd<'_>,
+    from: &Path,
+    to_folder: BorrowedFd<'_>,
+    to: &Path,
+) -> Result<(), Errno> {
+    let flags = RenameFlags::NOREPLACE;
+    match rustix::fs::renameat_with(from_folder, from, to_folder, to, flags) {
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
+            move_by_link(from_folder, from, to_folder, to)
+        }
+        other => other,
+    }
+}
+
+/// The classic way, for file systems that cannot rename without replacing. Cut off between its two steps,
+/// the file has both names.
+fn move_by_link(
+    from_folder: BorrowedFd<'_>,
+    from: &Path,
+    to_folder: BorrowedFd<'_>,
+    to: &Path,
+) -> Result<(), Errno> {
+    match rustix::fs::linkat(from_folder, from, to_folder, to, AtFlags::empty()) {
+        Ok(()) => {
+            let _ = rustix::fs::unlinkat(from_folder, from, AtFlags::empty());
+            Ok(())
+        }
+        Err(Errno::PERM | Errno::NOSYS | Errno::NOTSUP | Errno::MLINK) => {
+            move_by_rename(from_folder, from, to_folder, to)
+        }
+        Err(errno) => Err(errno),
+    }
+}
+
+/// For file systems without hard links. Our names are unique, so that looking first is good enough.
+fn move_by_rename(
+    from_folder: BorrowedFd<'_>,
+    from: &Path,
+    to_folder: BorrowedFd<'_>,
+    to: &Path,
+) -> Result<(), Errno> {
+    match rustix::fs::statat(to_folder, to, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(_) => Err(Errno::EXIST),
+        Err(Errno::NOENT) => rustix::fs::renameat(from_folder, from, to_folder, to),
+        Err(errno) => Err(errno),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -160,6 +210,26 @@ mod tests {
             failure.message(),
             format!("{} is not a folder", shown(&file))
         );
+    }
+
+    #[test]
+    fn no_way_of_moving_a_file_replaces_another() {
+        let root = tempfile::tempdir().expect("tempdir");
+        let folder = open_folder(root.path()).expect("opened");
+        for way in [move_without_replacing, move_by_link, move_by_rename] {
+            let path = |name: &str| root.path().join(name);
+            let [first, second, to] = ["first", "second", "to"].map(Path::new);
+            fs::write(path("first"), "first").expect("written");
+            fs::write(path("second"), "second").expect("written");
+            way(folder.as_fd(), first, folder.as_fd(), to).expect("moved");
+            assert!(!path("first").exists());
+            assert_eq!(
+                way(folder.as_fd(), second, folder.as_fd(), to),
+                Err(Errno::EXIST)
+            );
+            assert_eq!(fs::read(path("to")).expect("there"), b"first");
+            fs::remove_file(path("to")).expect("removed");
+        }
     }
 
     #[test]

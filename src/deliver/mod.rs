@@ -14,7 +14,13 @@
 
 mod disk;
 mod maildir;
+mod mbox;
+mod mboxrd;
+mod pipe;
+mod quoted;
 mod spec;
+mod spool;
+mod stdout;
 
 use std::num::NonZeroUsize;
 
@@ -23,7 +29,10 @@ use crate::error::{Failure, Result};
 use crate::mail::{Digest, Place, UniqueId};
 
 pub use maildir::Maildir;
+pub use mbox::Mbox;
+pub use pipe::Pipe;
 pub use spec::{NotADestination, Spec, absolute};
+pub use stdout::Stdout;
 
 /// What is known of a message once it came in whole.
 #[derive(Debug, Clone, Copy)]
@@ -138,13 +147,14 @@ pub struct Settings<'a> {
 #[must_use]
 pub fn open(
     spec: &Spec,
-    _settings: &Settings<'_>,
+    settings: &Settings<'_>,
     environment: &Environment,
 ) -> Box<dyn Destination> {
     match spec {
         Spec::Maildir(path) => Box::new(Maildir::new(path.clone(), environment)),
-        #[expect(clippy::todo, reason = "the next commit brings them")]
-        Spec::Mbox(_) | Spec::Stdout | Spec::Pipe(_) => todo!(),
+        Spec::Mbox(path) => Box::new(Mbox::new(path.clone(), environment)),
+        Spec::Stdout => Box::new(Stdout::new(environment)),
+        Spec::Pipe(command) => Box::new(Pipe::new(command.clone(), settings, environment)),
     }
 }
 

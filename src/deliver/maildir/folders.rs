@@ -2,10 +2,10 @@
 //! begun in one Maildir is never finished in another.
 
 use std::fs::File;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, OFlags};
 use rustix::io::Errno;
 
 use crate::deliver::disk;
@@ -66,35 +66,8 @@ impl Folders {
 
     /// Moves a file from `tmp/` into `new/`, never over one that is there.
     pub(super) fn publish(&self, unique: &str, name: &str) -> Result<(), Errno> {
-        match rustix::fs::renameat_with(&self.tmp, unique, &self.new, name, RenameFlags::NOREPLACE)
-        {
-            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => self.publish_by_link(unique, name),
-            other => other,
-        }
-    }
-
-    /// The classic way, for file systems that cannot rename without replacing. Cut off between its two steps,
-    /// the file stands in both folders; recovery knows that.
-    fn publish_by_link(&self, unique: &str, name: &str) -> Result<(), Errno> {
-        match rustix::fs::linkat(&self.tmp, unique, &self.new, name, AtFlags::empty()) {
-            Ok(()) => {
-                self.remove(unique);
-                Ok(())
-            }
-            Err(Errno::PERM | Errno::NOSYS | Errno::NOTSUP | Errno::MLINK) => {
-                self.publish_by_rename(unique, name)
-            }
-            Err(errno) => Err(errno),
-        }
-    }
-
-    /// For file systems without hard links. The name is unique, so that looking first is good enough.
-    fn publish_by_rename(&self, unique: &str, name: &str) -> Result<(), Errno> {
-        match rustix::fs::statat(&self.new, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(_) => Err(Errno::EXIST),
-            Err(Errno::NOENT) => rustix::fs::renameat(&self.tmp, unique, &self.new, name),
-            Err(errno) => Err(errno),
-        }
+        let (from, to) = (self.tmp.as_fd(), self.new.as_fd());
+        disk::move_without_replacing(from, Path::new(unique), to, Path::new(name))
     }
 
     /// Makes durable what was made in `tmp/`.
@@ -116,35 +89,5 @@ impl Folders {
     /// A failure to do something in one of the three folders.
     pub(super) fn failure(&self, doing: &str, folder: &str, errno: Errno) -> Failure {
         disk::failure(doing, &self.path.join(folder), errno)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::fs;
-
-    #[test]
-    fn no_way_of_moving_a_file_replaces_another() {
-        let root = tempfile::tempdir().expect("tempdir");
-        let folders = Folders::open(root.path()).expect("opened");
-        let ways = [
-            Folders::publish,
-            Folders::publish_by_link,
-            Folders::publish_by_rename,
-        ];
-        for (turn, publish) in ways.iter().enumerate() {
-            let name = format!("final{turn}");
-            folders.create("first").expect("created");
-            publish(&folders, "first", &name).expect("moved");
-            assert!(!root.path().join("tmp/first").exists());
-            assert!(root.path().join("new").join(&name).exists());
-
-            fs::write(root.path().join("tmp/second"), "other").expect("written");
-            assert_eq!(publish(&folders, "second", &name), Err(Errno::EXIST));
-            let kept = fs::read(root.path().join("new").join(&name)).expect("still there");
-            assert_eq!(kept, b"", "the file that was there is untouched");
-            folders.remove("second");
-        }
     }
 }

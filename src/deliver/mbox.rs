@@ -1,0 +1,331 @@
+//! mbox: one file with one message behind the other, in mboxrd form.
+//!
+//! Messages wait in a spool until the batch is complete. Only then is the mbox locked, and only for
+//! as long as it takes to write down where the messages will be, to append them and to make
+//! them durable: nobody who reads mail waits for our network.
+
+mod contents;
+mod dot_lock;
+mod file;
+mod lock;
+mod marks;
+mod recovery;
+mod search;
+mod turns;
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::io::Errno;
+use sha2::{Digest as _, Sha256};
+
+use self::contents::Contents;
+use self::lock::{Locked, Patience};
+use self::marks::Marker;
+use self::turns::Turn;
+use super::quoted::{Quoted, QuotedBatch};
+use super::{Complete, Destination, Trouble, Unsettled, disk};
+use crate::environment::Environment;
+use crate::error::{Failure, Kind, Result};
+use crate::mail::{Digest, Place};
+
+/// The longest wait for whoever has the mbox locked.
+const LOCK_WAIT: Duration = Duration::from_secs(30);
+
+/// Text is appended in pieces of this size, in bytes.
+const BUFFER: usize = 128 * 1024;
+
+/// An mbox that takes messages.
+pub struct Mbox {
+    path: PathBuf,
+    environment: Environment,
+    batch: QuotedBatch,
+    lock_wait: Duration,
+    /// Whether we looked that an mbox can be there, and made sure that its entry is durable.
+    checked: bool,
+    /// From [`Destination::prepare`] on: the mbox, locked.
+    append: Option<Append>,
+}
+
+/// A locked mbox, about to be appended to.
+struct Append {
+    locked: Locked,
+    /// Its length before.
+    end: u64,
+    /// Whether its last line lacks its end, which comes before our first message then.
+    unfinished: bool,
+}
+
+impl Mbox {
+    /// The mbox at this path. Nothing is made there before a message comes.
+    #[must_use]
+    pub fn new(path: PathBuf, environment: &Environment) -> Self {
+        Mbox {
+            path,
+            environment: environment.clone(),
+            batch: QuotedBatch::new(environment.state_dir.clone()),
+            lock_wait: LOCK_WAIT,
+            checked: false,
+            append: None,
+        }
+    }
+
+    fn patience(&self) -> Patience {
+        Patience {
+            limit: self.lock_wait,
+            now: self.environment.now(),
+        }
+    }
+
+    /// Locks the mbox and says where each message of the batch will be.
+    fn intend(&self) -> Result<(Append, Vec<Place>)> {
+        let locked = Locked::create(&self.path, self.patience())?;
+        let look = || {
+            let contents = Contents::of(&locked.file)?;
+            Ok((contents.length, contents.is_unfinished()?))
+        };
+        let (end, unfinished) =
+            look().map_err(|error: io::Error| disk::failure("read", &locked.path, error))?;
+        let mut offset = end;
+        let mut missing_newline = if unfinished { &b"\n"[..] } else { b"" };
+        let mut places = Vec::new();
+        for message in self.batch.messages() {
+            let place =
+                self.place_of(message, std::mem::take(&mut missing_newline), &mut offset)?;
+            places.push(place);
+        }
+        let append = Append {
+            locked,
+            end,
+            unfinished,
+        };
+        Ok((append, places))
+    }
+
+    /// The place at the offset of a message with these bytes before it; moves the offset behind it.
+    fn place_of(&self, message: &Quoted, before: &[u8], offset: &mut u64) -> Result<Place> {
+        let mut hash = Sha256::new();
+        let mut marker = Marker::new();
+        let mut update = |bytes: &[u8]| {
+            hash.update(bytes);
+            marker.update(bytes);
+            Ok::<_, Failure>(())
+        };
+        update(before)?;
+        self.batch.copy(message, update)?;
+        let place = Place::Mbox {
+            offset: *offset,
+            length: before.len() as u64 + message.length(),
+            digest: Digest(hash.finalize().into()),
+            marks: marker.finish(),
+        };
+        *offset += before.len() as u64 + message.length();
+        Ok(place)
+    }
+
+    /// What settling would lead to. Nothing is changed, not even a lock is made.
+    fn look(&self, unsettled: &[Unsettled<'_>]) -> Result<Vec<bool>> {
+        let path = file::resolved(&self.path)?;
+        let _turn = Turn::wait(&path, self.lock_wait);
+        let Some(file) = file::open_to_read(&path)? else {
+            return Ok(vec![false; unsettled.len()]);
+        };
+        let settled = recovery::look(&file, unsettled);
+        settled
+            .map(|settled| settled.stored)
+            .map_err(|error| disk::failure("read", &path, error))
+    }
+
+    /// Appends the batch, durably. Whatever fails, no part of a message stays.
+    fn append(&self, append: &Append) -> Vec<Result<(), Trouble>> {
+        let path = &append.locked.path;
+        if Contents::of(&append.locked.file).map(|now| now.length).ok() != Some(append.end) {
+            let grown = || Err(Trouble::Message(changed(path)));
+            return self.batch.messages().iter().map(|_| grown()).collect();
+        }
+        let mut writer = Appender::new(append);
+        let messages = self.batch.messages().iter();
+        let mut results: Vec<_> = messages
+            .map(|message| writer.append(&self.batch, message))
+            .collect();
+        if let Err(errno) = writer.sync() {
+            let stored = results.iter_mut().filter(|result| result.is_ok());
+            stored.for_each(|result| {
+                let failure = disk::failure("make durable what was appended to", path, errno);
+                *result = Err(Trouble::Destination(failure));
+            });
+        }
+        results
+    }
+}
+
+fn changed(path: &Path) -> Failure {
+    let what = format!("{} changed although it was locked", disk::shown(path));
+    Failure::new(Kind::Temporary, what)
+        .hint("Some program writes to it without locking it. Run popfetch again when that is done.")
+}
+
+/// Appends message by message.
+struct Appender<'a> {
+    file: &'a File,
+    path: &'a Path,
+    /// Where the last message that is whole ends; at first, where the file ended.
+    whole: u64,
+    start: u64,
+    missing_newline: bool,
+    /// After a message could not be written, none is; why, in a word.
+    broken: Option<Kind>,
+}
+
+impl<'a> Appender<'a> {
+    fn new(append: &'a Append) -> Self {
+        Appender {
+            file: &append.locked.file,
+            path: &append.locked.path,
+            whole: append.end,
+            start: append.end,
+            missing_newline: append.unfinished,
+            broken: None,
+        }
+    }
+
+    fn append(&mut self, batch: &QuotedBatch, message: &Quoted) -> Result<(), Trouble> {
+        if let Some(kind) = self.broken {
+            let what = format!(
+                "{} took no more messages after that",
+                disk::shown(self.path)
+            );
+            return Err(Trouble::Destination(Failure::new(kind, what)));
+        }
+        match self.write(batch, message) {
+            Ok(length) => {
+                self.whole += length;
+                self.missing_newline = false;
+                Ok(())
+            }
+            Err(failure) => {
+                self.broken = Some(failure.kind());
+                Err(Trouble::Destination(self.cut_back(failure)))
+            }
+        }
+    }
+
+    /// Writes one message, and says how many bytes that were.
+    fn write(&mut self, batch: &QuotedBatch, message: &Quoted) -> Result<u64> {
+        let mut writer = BufWriter::with_capacity(BUFFER, self.file);
+        let before: &[u8] = if self.missing_newline { b"\n" } else { b"" };
+        let cannot = |error: io::Error| disk::failure("append to", self.path, error);
+        let written = writer
+            .write_all(before)
+            .map_err(cannot)
+            .and_then(|()| batch.copy(message, |piece| writer.write_all(piece).map_err(cannot)))
+            .and_then(|()| writer.flush().map_err(cannot));
+        // Taken apart, so that what is left in the buffer isn't written after all.
+        drop(writer.into_parts());
+        written.map(|()| before.len() as u64 + message.length())
+    }
+
+    /// Takes back what was written of a message that isn't whole.
+    fn cut_back(&self, failure: Failure) -> Failure {
+        match self.file.set_len(self.whole) {
+            Ok(()) => failure,
+            Err(_) => failure.hint(
+                "A part of a message is left at the end of the mbox; the next run takes it away.",
+            ),
+        }
+    }
+
+    fn sync(self) -> Result<(), Errno> {
+        rustix::fs::fdatasync(self.file).inspect_err(|_| {
+            // What is not known to be durable comes again, and should not be there twice.
+            let _ = self.file.set_len(self.start);
+        })
+    }
+}
+
+impl Destination for Mbox {
+    fn is_durable(&self) -> bool {
+        true
+    }
+
+    fn begin(&mut self) -> Result<(), Trouble> {
+        if !self.checked {
+            file::check(&self.path).map_err(Trouble::Destination)?;
+        }
+        self.batch.begin();
+        Ok(())
+    }
+
+    fn write(&mut self, text: &[u8]) -> Result<(), Trouble> {
+        self.batch.write(text)
+    }
+
+    fn end(&mut self, message: &Complete<'_>) -> Result<(), Trouble> {
+        self.batch.end(message, self.environment.now())
+    }
+
+    fn abandon(&mut self) {
+        self.batch.abandon();
+    }
+
+    fn prepare(&mut self) -> Result<Vec<Place>> {
+        self.batch.abandon();
+        if self.batch.messages().is_empty() {
+            return Ok(Vec::new());
+        }
+        let (append, places) = self.intend()?;
+        if !self.checked {
+            file::sync_entry(&append.locked.path)?;
+            self.checked = true;
+        }
+        self.append = Some(append);
+        Ok(places)
+    }
+
+    fn place(&mut self) -> Vec<Result<(), Trouble>> {
+        let Some(append) = self.append.take() else {
+            return Vec::new(); // Nothing was prepared.
+        };
+        let results = self.append(&append);
+        self.batch.clear();
+        results
+    }
+
+    fn discard(&mut self) {
+        self.append = None;
+        self.batch.clear();
+    }
+
+    fn settle(&mut self, unsettled: &[Unsettled<'_>], act: bool) -> Result<Vec<bool>> {
+        if unsettled.is_empty() {
+            return Ok(Vec::new());
+        }
+        if !act {
+            return self.look(unsettled);
+        }
+        match Locked::existing(&self.path, self.patience())? {
+            Some(locked) => settle(&locked, unsettled),
+            None => Ok(vec![false; unsettled.len()]),
+        }
+    }
+}
+
+/// Settles intents for good.
+fn settle(locked: &Locked, unsettled: &[Unsettled<'_>]) -> Result<Vec<bool>> {
+    let cannot = |doing| move |error: io::Error| disk::failure(doing, &locked.path, error);
+    let settled = recovery::look(&locked.file, unsettled).map_err(cannot("read"))?;
+    if let Some(length) = settled.cut {
+        let cut = locked.file.set_len(length);
+        cut.map_err(cannot("cut a part of a message off the end of"))?;
+    }
+    // Whoever wrote what was found, the record that it is stored must not outlive it.
+    let synced = rustix::fs::fdatasync(&locked.file);
+    synced.map_err(|errno| disk::failure("make durable", &locked.path, errno))?;
+    file::sync_entry(&locked.path)?;
+    Ok(settled.stored)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,262 @@
+//! The dot-lock: as long as `PATH.lock` exists, the mbox at `PATH` belongs to whoever made it.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::io::Errno;
+use rustix::process::Pid;
+
+use super::file;
+use crate::deliver::disk;
+use crate::error::Result;
+
+/// A dot-lock is not taken for a remainder before it has this age, in seconds. Other programs wait as long.
+const STALE: i64 = 5 * 60;
+
+/// The second line of our dot-locks; the first is the process, as other programs write it.
+const OURS: &str = "popfetch";
+
+/// Others may read who holds the lock.
+const MODE: Mode = Mode::RUSR
+    .union(Mode::WUSR)
+    .union(Mode::RGRP)
+    .union(Mode::ROTH);
+
+/// A dot-lock that we made; it goes away with this.
+pub(super) struct DotLock {
+    path: PathBuf,
+    /// Kept open, so that no other file can get the same inode: should somebody have taken our lock
+    /// for a remainder, theirs stays.
+    file: File,
+}
+
+/// What came of trying.
+pub(super) enum Attempt {
+    /// We have it.
+    Made(DotLock),
+    /// Somebody else has it.
+    Busy,
+    /// No lock can be made in this folder.
+    Forbidden,
+}
+
+/// The path of the dot-lock of an mbox.
+pub(super) fn path_of(mbox: &Path) -> PathBuf {
+    with_suffix(mbox, ".lock")
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut whole = path.as_os_str().to_owned();
+    whole.push(OsStr::new(suffix));
+    whole.into()
+}
+
+/// Tries to make the dot-lock of an mbox, without waiting. `alone` says that we hold the other lock of the mbox, so
+/// that no other popfetch can be at work on it: a dot-lock of popfetch is then what a killed run left.
+///
+/// # Errors
+///
+/// The lock could not be written, for want of space for instance.
+pub(super) fn try_make(mbox: &Path, alone: bool, now: Timestamp) -> Result<Attempt> {
+    let lock = path_of(mbox);
+    if rustix::fs::lstat(&lock).is_ok() {
+        if !is_stale(&lock, alone, now) {
+            return Ok(Attempt::Busy);
+        }
+        remove(&lock);
+    }
+    // Made under another name first, so that no lock is ever seen without its content. The name is
+    // always the same: what a killed run left of it goes away here.
+    let draft = with_suffix(mbox, ".lock.popfetch");
+    let cannot = |errno| disk::failure("write the lock file", &draft, errno);
+    let made = match write(&draft) {
+        Ok(made) => made,
+        Err(Errno::ACCESS | Errno::PERM | Errno::ROFS | Errno::NAMETOOLONG) => {
+            return Ok(Attempt::Forbidden);
+        }
+        Err(Errno::EXIST) => return Ok(Attempt::Busy),
+        Err(errno) => return Err(cannot(errno)),
+    };
+    match disk::move_without_replacing(CWD, &draft, CWD, &lock) {
+        Ok(()) => Ok(Attempt::Made(DotLock {
+            path: lock,
+            file: made,
+        })),
+        Err(Errno::EXIST | Errno::NOENT) => {
+            remove(&draft);
+            Ok(Attempt::Busy)
+        }
+        Err(errno) => {
+            remove(&draft);
+            Err(cannot(errno))
+        }
+    }
+}
+
+/// Writes a lock file under a name of our own.
+fn write(draft: &Path) -> Result<File, Errno> {
+    remove(draft);
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    let mut file = File::from(rustix::fs::open(draft, flags, MODE)?);
+    match write!(file, "{}\n{OURS}\n", std::process::id()) {
+        Ok(()) => Ok(file),
+        Err(error) => {
+            remove(draft);
+            Err(Errno::from_io_error(&error).unwrap_or(Errno::IO))
+        }
+    }
+}
+
+/// What cannot be removed stays, and the next attempt says so.
+fn remove(path: &Path) {
+    let _ = rustix::fs::unlink(path);
+}
+
+/// Whether nobody can be behind a lock any more.
+fn is_stale(lock: &Path, alone: bool, now: Timestamp) -> bool {
+    let Ok((content, written)) = read(lock) else {
+        return false;
+    };
+    let mut lines = content.split(|byte| *byte == b'\n');
+    let process = lines.next().and_then(|line| str::from_utf8(line).ok());
+    if alone && lines.next() == Some(OURS.as_bytes()) {
+        return true;
+    }
+    now.as_second() - written > STALE && !process.is_some_and(is_alive)
+}
+
+/// The beginning of a lock file, and when it was written, in seconds since 1970.
+fn read(lock: &Path) -> Result<(Vec<u8>, i64), Errno> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(lock, flags, Mode::empty())?);
+    let written = rustix::fs::fstat(file.as_fd())?.st_mtime;
+    let mut content = Vec::new();
+    let read = file.take(100).read_to_end(&mut content);
+    read.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+    Ok((content, written))
+}
+
+/// Whether a process of this number, if it is one, runs on this machine.
+fn is_alive(process: &str) -> bool {
+    let process = process.trim().parse().ok().and_then(Pid::from_raw);
+    process.is_some_and(|process| {
+        !matches!(
+            rustix::process::test_kill_process(process),
+            Err(Errno::SRCH)
+        )
+    })
+}
+
+impl Drop for DotLock {
+    fn drop(&mut self) {
+        if file::is_at(&self.path, &self.file) {
+            remove(&self.path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::process::Command;
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+
+    fn attempt(mbox: &Path, alone: bool) -> Attempt {
+        try_make(mbox, alone, Timestamp::now()).expect("tried")
+    }
+
+    fn is_made(mbox: &Path, alone: bool) -> bool {
+        matches!(attempt(mbox, alone), Attempt::Made(_))
+    }
+
+    /// A lock file with this content, so many seconds old.
+    fn leave(mbox: &Path, content: &str, age: u64) {
+        fs::write(path_of(mbox), content).expect("written");
+        let file = File::options()
+            .write(true)
+            .open(path_of(mbox))
+            .expect("there");
+        let written = SystemTime::now() - Duration::from_secs(age);
+        file.set_modified(written).expect("dated");
+    }
+
+    /// The number of a process that has ended.
+    fn dead_process() -> u32 {
+        let mut child = Command::new("true").spawn().expect("run");
+        child.wait().expect("ended");
+        child.id()
+    }
+
+    #[test]
+    fn one_has_it_and_then_another() {
+        let root = tempfile::tempdir().expect("tempdir");
+        let mbox = root.path().join("inbox");
+        let Attempt::Made(held) = attempt(&mbox, false) else {
+            panic!("not made in an empty folder");
+        };
+        let content = fs::read_to_string(root.path().join("inbox.lock")).expect("there");
+        assert_eq!(
+            content.lines().next(),
+            Some(&*std::process::id().to_string())
+        );
+        assert!(matches!(attempt(&mbox, false), Attempt::Busy));
+        drop(held);
+        assert_eq!(fs::read_dir(root.path()).expect("readable").count(), 0);
+        assert!(is_made(&mbox, false));
+    }
+
+    #[test]
+    fn what_a_killed_run_left_is_no_obstacle_to_whoever_holds_the_other_lock() {
+        let root = tempfile::tempdir().expect("tempdir");
+        let mbox = root.path().join("inbox");
+        // This process lives: after a restart of the machine the number may belong to anyone.
+        leave(&mbox, &format!("{}\npopfetch\n", std::process::id()), 0);
+        fs::write(with_suffix(&mbox, ".lock.popfetch"), "12").expect("a draft, cut off");
+        assert!(!is_made(&mbox, false));
+        assert!(is_made(&mbox, true));
+        assert_eq!(fs::read_dir(root.path()).expect("readable").count(), 0);
+    }
+
+    #[test]
+    fn a_lock_of_another_program_counts_as_left_behind_when_it_is_old_and_its_process_is_gone() {
+        let root = tempfile::tempdir().expect("tempdir");
+        let mbox = root.path().join("inbox");
+        let (dead, alive) = (dead_process().to_string(), std::process::id().to_string());
+        for (content, age, stale) in [
+            (&*dead, 400, true),
+            (&*dead, 100, false),
+            (&*alive, 400, false),
+            ("", 400, true),
+            ("", 100, false),
+            ("0", 400, true),
+        ] {
+            leave(&mbox, content, age);
+            assert_eq!(is_made(&mbox, true), stale, "«{content}», {age} s old");
+        }
+    }
+
+    #[test]
+    fn a_name_too_long_for_a_lock_forbids_it() {
+        let root = tempfile::tempdir().expect("tempdir");
+        let mbox = root.path().join("m".repeat(255));
+        assert!(matches!(attempt(&mbox, true), Attempt::Forbidden));
+    }
+
+    #[test]
+    fn the_lock_of_somebody_who_took_ours_stays() {
+        let root = tempfile::tempdir().expect("tempdir");
+        let mbox = root.path().join("inbox");
+        let ours = attempt(&mbox, true);
+        fs::remove_file(path_of(&mbox)).expect("taken for a remainder");
+        fs::write(path_of(&mbox), "1\n").expect("theirs");
+        drop(ours);
+        assert!(path_of(&mbox).exists());
+    }
+}

@@ -1,0 +1,157 @@
+//! The file an mbox is.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access, Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::deliver::disk;
+use crate::error::{Failure, Kind, Result};
+
+/// Whether an mbox can be at this path, as far as can be seen without opening it: closing it again
+/// would give up the lock that another thread may hold. Folders that are missing are made.
+///
+/// # Errors
+///
+/// Something else is there, or it cannot be written.
+pub(super) fn check(path: &Path) -> Result<()> {
+    match fs::metadata(path) {
+        Ok(found) if !found.is_file() => Err(unusable(path)),
+        Ok(_) => rustix::fs::access(path, Access::READ_OK | Access::WRITE_OK)
+            .map_err(|errno| disk::failure("write", path, errno)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let parent = parent(path);
+            disk::create_folder(parent)?;
+            rustix::fs::access(parent, Access::WRITE_OK | Access::EXEC_OK)
+                .map_err(|errno| disk::failure("create", path, errno))
+        }
+        Err(error) => Err(disk::failure("look at", path, error)),
+    }
+}
+
+fn unusable(path: &Path) -> Failure {
+    let what = if path.is_dir() {
+        "a folder"
+    } else {
+        "no regular file"
+    };
+    Failure::new(
+        Kind::Destination,
+        format!("{} is {what}, and cannot be an mbox", disk::shown(path)),
+    )
+    .hint("Write maildir:PATH for a Maildir, mbox:PATH for a file, mbox:- for standard output.")
+}
+
+/// The folder a file is in.
+pub(super) fn parent(path: &Path) -> &Path {
+    path.parent().unwrap_or(path)
+}
+
+/// The file behind symbolic links: it is what is locked.
+pub(super) fn resolved(path: &Path) -> Result<PathBuf> {
+    match fs::canonicalize(path) {
+        Ok(resolved) => Ok(resolved),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(path.to_owned()),
+        Err(error) => Err(disk::failure("look at", path, error)),
+    }
+}
+
+/// Opens the mbox for reading and appending; none where there is none.
+///
+/// # Errors
+///
+/// It cannot be opened, or is no regular file.
+pub(super) fn open(path: &Path) -> Result<Option<File>> {
+    open_with(path, OFlags::RDWR | OFlags::APPEND)
+}
+
+/// Opens the mbox for reading only; none where there is none.
+///
+/// # Errors
+///
+/// It cannot be opened, or is no regular file.
+pub(super) fn open_to_read(path: &Path) -> Result<Option<File>> {
+    open_with(path, OFlags::RDONLY)
+}
+
+fn open_with(path: &Path, flags: OFlags) -> Result<Option<File>> {
+    let flags = flags | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = match rustix::fs::open(path, flags, Mode::empty()) {
+        Ok(file) => File::from(file),
+        Err(Errno::NOENT) => return Ok(None),
+        Err(Errno::ISDIR | Errno::NXIO) => return Err(unusable(path)),
+        Err(errno) => return Err(disk::failure("open", path, errno)),
+    };
+    match file.metadata() {
+        Ok(found) if found.is_file() => Ok(Some(file)),
+        Ok(_) => Err(unusable(path)),
+        Err(error) => Err(disk::failure("look at", path, error)),
+    }
+}
+
+/// Opens the mbox for reading and appending; where there is none, an empty one is made, 0600, and its entry made durable.
+///
+/// # Errors
+///
+/// It cannot be opened or made, or is no regular file.
+pub(super) fn open_or_create(path: &Path) -> Result<Option<File>> {
+    if let Some(file) = open(path)? {
+        return Ok(Some(file));
+    }
+    let parent = parent(path);
+    disk::create_folder(parent)?;
+    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::APPEND | OFlags::CLOEXEC;
+    match rustix::fs::open(path, flags, disk::FILE_MODE) {
+        Ok(file) => {
+            rustix::fs::fchmod(&file, disk::FILE_MODE)
+                .map_err(|errno| disk::failure("set the permissions of", path, errno))?;
+            disk::sync_folder(disk::open_folder(parent)?, parent)?;
+            Ok(Some(file.into()))
+        }
+        // Somebody else was faster.
+        Err(Errno::EXIST) => match open(path)? {
+            Some(file) => Ok(Some(file)),
+            None => Err(disk::failure("create", path, Errno::EXIST)),
+        },
+        Err(errno) => Err(disk::failure("create", path, errno)),
+    }
+}
+
+/// Makes the entry of an mbox that stood already durable: it may be what a run left that was cut off.
+/// Where the folder isn't ours to read, somebody else made the mbox.
+pub(super) fn sync_entry(path: &Path) -> Result<()> {
+    let parent = parent(path);
+    if rustix::fs::access(parent, Access::READ_OK).is_err() {
+        return Ok(());
+    }
+    disk::sync_folder(disk::open_folder(parent)?, parent)
+}
+
+/// Whether the path still leads to this open file.
+pub(super) fn is_at(path: &Path, file: &File) -> bool {
+    let same = || {
+        let (open, there) = (rustix::fs::fstat(file)?, rustix::fs::stat(path)?);
+        Ok::<_, Errno>((open.st_dev, open.st_ino) == (there.st_dev, there.st_ino))
+    };
+    same().unwrap_or(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_replaced_is_not_at_its_path_any_more() {
+        let root = tempfile::tempdir().expect("tempdir");
+        let path = root.path().join("inbox");
+        let file = open_or_create(&path).expect("made").expect("there");
+        assert!(is_at(&path, &file));
+        fs::write(root.path().join("rewritten"), "").expect("written");
+        fs::rename(root.path().join("rewritten"), &path).expect("replaced");
+        assert!(!is_at(&path, &file));
+        fs::remove_file(&path).expect("removed");
+        assert!(!is_at(&path, &file));
+    }
+}

@@ -1,0 +1,145 @@
+//! The locks of an mbox, as Debian's policy (section 11.6) has them: fcntl first, then the dot-lock;
+//! who gets only one of them gives it back and begins anew. In a folder where no dot-lock can be
+//! made, as `/var/mail` is for most, fcntl alone has to do.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use rustix::fs::FlockOperation;
+use rustix::io::Errno;
+
+use super::dot_lock::{self, DotLock};
+use super::file;
+use super::turns::Turn;
+use crate::deliver::disk;
+use crate::error::{Failure, Kind, Result};
+
+/// How long to wait before the next attempt.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// An open mbox that nobody else touches. The order of the fields is the order they are given back.
+pub(super) struct Locked {
+    _dot_lock: Option<DotLock>,
+    /// Open for reading and appending; closing it gives the fcntl lock back.
+    pub(super) file: File,
+    /// Where it really is.
+    pub(super) path: PathBuf,
+    _turn: Turn,
+}
+
+/// Who keeps us waiting.
+enum Busy {
+    Thread,
+    Fcntl,
+    DotLock,
+}
+
+/// How long to wait, and what time it is to judge the age of a lock by.
+#[derive(Clone, Copy)]
+pub(super) struct Patience {
+    /// The longest wait for all locks together.
+    pub(super) limit: Duration,
+    /// What time it is.
+    pub(super) now: Timestamp,
+}
+
+impl Locked {
+    /// Locks the mbox at this path; where there is none, an empty one is made.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Temporary`] when somebody else has it all the time; else it cannot be opened, made or locked.
+    pub(super) fn create(path: &Path, patience: Patience) -> Result<Self> {
+        let locked = acquire(path, patience, file::open_or_create)?;
+        locked.ok_or_else(|| disk::failure("create", path, Errno::NOENT))
+    }
+
+    /// Locks the mbox at this path; none where there is none.
+    ///
+    /// # Errors
+    ///
+    /// As [`Locked::create`].
+    pub(super) fn existing(path: &Path, patience: Patience) -> Result<Option<Self>> {
+        acquire(path, patience, file::open)
+    }
+}
+
+fn acquire(
+    path: &Path,
+    patience: Patience,
+    open: fn(&Path) -> Result<Option<File>>,
+) -> Result<Option<Locked>> {
+    let end = Instant::now() + patience.limit;
+    let path = file::resolved(path)?;
+    let Some(turn) = Turn::wait(&path, patience.limit) else {
+        return Err(locked(&path, &Busy::Thread, patience.limit));
+    };
+    loop {
+        let Some(file) = open(&path)? else {
+            return Ok(None);
+        };
+        let busy = match attempt(&path, &file, patience.now)? {
+            // A file that was replaced meanwhile is nobody's mbox any more.
+            Ok(dot_lock) if file::is_at(&path, &file) => {
+                return Ok(Some(Locked {
+                    _dot_lock: dot_lock,
+                    file,
+                    path,
+                    _turn: turn,
+                }));
+            }
+            Ok(_) => Busy::Fcntl,
+            Err(busy) => busy,
+        };
+        drop(file);
+        if Instant::now() >= end {
+            return Err(locked(&path, &busy, patience.limit));
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
+/// Tries to get both locks, without waiting.
+fn attempt(path: &Path, file: &File, now: Timestamp) -> Result<Result<Option<DotLock>, Busy>> {
+    let fcntl = match rustix::fs::fcntl_lock(file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => true,
+        Err(Errno::AGAIN | Errno::ACCESS) => return Ok(Err(Busy::Fcntl)),
+        // Some network file systems have no locks.
+        Err(Errno::NOLCK | Errno::NOSYS | Errno::NOTSUP | Errno::INVAL) => false,
+        Err(errno) => return Err(disk::failure("lock", path, errno)),
+    };
+    match dot_lock::try_make(path, fcntl, now)? {
+        dot_lock::Attempt::Made(dot_lock) => Ok(Ok(Some(dot_lock))),
+        dot_lock::Attempt::Busy => Ok(Err(Busy::DotLock)),
+        dot_lock::Attempt::Forbidden if fcntl => Ok(Ok(None)),
+        dot_lock::Attempt::Forbidden => Err(disk::failure("lock", path, Errno::NOLCK)
+            .hint("Its file system has no locks and its folder allows no lock file: choose another place.")),
+    }
+}
+
+fn locked(path: &Path, busy: &Busy, limit: Duration) -> Failure {
+    let (who, hint) = match busy {
+        Busy::Thread => (
+            "another account that stores into it".to_owned(),
+            "Run popfetch again later.".to_owned(),
+        ),
+        Busy::Fcntl => (
+            "another program".to_owned(),
+            "Run popfetch again when the program that has the mbox open is done; «fuser» names it."
+                .to_owned(),
+        ),
+        Busy::DotLock => {
+            let lock = disk::shown(&dot_lock::path_of(path));
+            let hint = format!("If no program uses the mbox any more, remove {lock}.");
+            (format!("another program ({lock})"), hint)
+        }
+    };
+    let seconds = limit.as_secs();
+    let what = format!(
+        "{} is locked by {who}, {seconds} seconds on",
+        disk::shown(path)
+    );
+    Failure::new(Kind::Temporary, what).hint(hint)
+}

@@ -1,0 +1,240 @@
+//! What became of messages that were being appended when a run was cut off.
+//!
+//! Each is where it was to be; or a part of it, or nothing, is at the end of the file; or somebody
+//! rewrote the file meanwhile and it may be anywhere. Only bytes that are known to be a part of ours are
+//! ever cut away: another program may have appended a message where ours was to begin.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+
+use memchr::memmem;
+
+use super::contents::Contents;
+use super::marks;
+use super::search::{self, Wanted};
+use crate::deliver::Unsettled;
+use crate::deliver::mboxrd;
+use crate::mail::{Digest, Place};
+
+/// How much of a line is looked at to see whether it is a From_ line, in bytes.
+const FROM_LINE: usize = 512;
+
+/// An intent, taken apart.
+#[derive(Clone, Copy)]
+struct Intent<'a> {
+    /// Which of the unsettled it is.
+    index: usize,
+    offset: u64,
+    length: u64,
+    bytes: &'a Digest,
+    marks: &'a [u32],
+    text: &'a Digest,
+}
+
+impl<'a> Intent<'a> {
+    fn of((index, unsettled): (usize, &Unsettled<'a>)) -> Option<Self> {
+        match unsettled.place {
+            Place::Mbox {
+                offset,
+                length,
+                digest,
+                marks,
+            } => Some(Intent {
+                index,
+                offset: *offset,
+                length: *length,
+                bytes: digest,
+                marks,
+                text: unsettled.digest,
+            }),
+            _ => None,
+        }
+    }
+
+    /// The range it was to have. A journal that was tampered with may say anything.
+    fn range(self) -> Range<u64> {
+        self.offset..self.offset.saturating_add(self.length)
+    }
+
+    /// Whether a range begins where this was to begin: before its From_ line there may be the end of a line.
+    fn begins_at(self, start: u64) -> bool {
+        start == self.offset || start == self.offset.saturating_add(1)
+    }
+}
+
+/// What became of the messages.
+pub(super) struct Settled {
+    /// For each of the unsettled, whether it is stored.
+    pub(super) stored: Vec<bool>,
+    /// Where a part of ours begins that has to be cut away.
+    pub(super) cut: Option<u64>,
+}
+
+/// Looks what became of the messages; changes nothing.
+///
+/// # Errors
+///
+/// The file could not be read.
+pub(super) fn look(file: &File, unsettled: &[Unsettled<'_>]) -> io::Result<Settled> {
+    let contents = Contents::of(file)?;
+    let mut intents: Vec<_> = unsettled
+        .iter()
+        .enumerate()
+        .filter_map(Intent::of)
+        .collect();
+    intents.sort_by_key(|intent| intent.offset);
+    let mut stored = vec![false; unsettled.len()];
+    let mut kept = in_place(contents, &intents)?;
+    mark_stored(&mut stored, &kept);
+    intents.retain(|intent| !stored[intent.index]);
+    let elsewhere = elsewhere(contents, &intents, &kept)?;
+    mark_stored(&mut stored, &elsewhere);
+    intents.retain(|intent| !stored[intent.index]);
+    kept.extend(elsewhere);
+    let cut = part_of_ours(contents, &intents, &kept)?;
+    Ok(Settled { stored, cut })
+}
+
+fn mark_stored(stored: &mut [bool], found: &[(usize, Range<u64>)]) {
+    found.iter().for_each(|(index, _)| stored[*index] = true);
+}
+
+/// Those that are exactly where they were to be.
+fn in_place(
+    contents: Contents<'_>,
+    intents: &[Intent<'_>],
+) -> io::Result<Vec<(usize, Range<u64>)>> {
+    let mut found = Vec::new();
+    for intent in intents {
+        let range = intent.range();
+        if range.end <= contents.length && contents.digest(range.clone())? == *intent.bytes {
+            found.push((intent.index, range));
+        }
+    }
+    Ok(found)
+}
+
+/// Those that are somewhere else, in a file that was rewritten.
+fn elsewhere(
+    contents: Contents<'_>,
+    intents: &[Intent<'_>],
+    taken: &[(usize, Range<u64>)],
+) -> io::Result<Vec<(usize, Range<u64>)>> {
+    if intents.is_empty() {
+        return Ok(Vec::new());
+    }
+    let wanted: Vec<_> = intents
+        .iter()
+        .map(|intent| Wanted {
+            length: intent.length,
+            text: intent.text,
+        })
+        .collect();
+    let counts = |range: &Range<u64>| {
+        let is_taken = taken.iter().any(|(_, taken)| taken.contains(&range.start));
+        // A part of one of ours at the end of the file may look like a whole message: the text of another one,
+        // or its own without the empty line behind it.
+        let is_part = |intent: &Intent<'_>| {
+            intent.begins_at(range.start) && contents.length < intent.range().end
+        };
+        !is_taken && !intents.iter().any(is_part)
+    };
+    let found = search::search(contents, &wanted, counts)?
+        .into_iter()
+        .zip(intents);
+    Ok(found
+        .filter_map(|(range, intent)| Some((intent.index, range?)))
+        .collect())
+}
+
+/// Where at the end of the file a part of what was to be appended begins, if nothing else is behind it.
+fn part_of_ours(
+    contents: Contents<'_>,
+    missing: &[Intent<'_>],
+    kept: &[(usize, Range<u64>)],
+) -> io::Result<Option<u64>> {
+    let end = contents.end_of_text()?;
+    for (n, first) in missing.iter().enumerate() {
+        let is_behind_all = kept.iter().all(|(_, kept)| kept.end <= first.offset);
+        if first.offset < contents.length
+            && is_behind_all
+            && is_explained(contents, end, &missing[n..])?
+        {
+            return Ok(Some(first.offset));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether everything from the first of these to the end of the file is them, one behind the other,
+/// up to where the writing was cut off.
+fn is_explained(contents: Contents<'_>, end: u64, missing: &[Intent<'_>]) -> io::Result<bool> {
+    let mut at = missing.first().map_or(end, |first| first.offset);
+    for intent in missing {
+        let range = intent.range();
+        if at >= end {
+            break;
+        }
+        let written = range.start..range.end.min(end);
+        if intent.offset != at || !is_part(contents, intent, written)? {
+            return Ok(false);
+        }
+        at = range.end;
+    }
+    // Behind the text there may be NULs, but no more of them than there was to be text.
+    let planned = missing.last().map_or(0, |last| last.range().end);
+    Ok(at >= end && contents.length <= planned)
+}
+
+/// Whether a range holds the beginning of this message, and of no other one.
+fn is_part(contents: Contents<'_>, intent: &Intent<'_>, range: Range<u64>) -> io::Result<bool> {
+    let length = range.end - range.start;
+    let found = contents.marks(range.clone())?;
+    if !intent.marks.starts_with(&found) {
+        return Ok(false);
+    }
+    if length < marks::FIRST {
+        return is_beginning_of_from_line(contents, range);
+    }
+    Ok(!holds_another_from_line(contents, range)?)
+}
+
+/// Whether a range shorter than any From_ line can be the beginning of ours.
+fn is_beginning_of_from_line(contents: Contents<'_>, range: Range<u64>) -> io::Result<bool> {
+    let mut bytes = Vec::new();
+    contents.each(range, |piece| bytes.extend_from_slice(piece))?;
+    let line = bytes.strip_prefix(b"\n").unwrap_or(&bytes);
+    let alike = line
+        .iter()
+        .zip(b"From ")
+        .all(|(found, expected)| found == expected);
+    Ok(alike && !line.contains(&b'\n'))
+}
+
+/// Whether behind its first line a range holds a From_ line, be it in the middle of a line: that is
+/// where another program appends to ours when ours was cut off.
+fn holds_another_from_line(contents: Contents<'_>, range: Range<u64>) -> io::Result<bool> {
+    // The first byte may be the end of the line before; then our own From_ line begins at the second.
+    let start = range.start + 1;
+    // Always begins with a byte that was looked at already: whether it is a `>` matters.
+    let mut window = Vec::new();
+    let mut found = false;
+    contents.each(start..range.end.max(start), |piece| {
+        window.extend_from_slice(piece);
+        let complete = window.len().saturating_sub(FROM_LINE);
+        found |= from_lines(&window).any(|at| at < complete);
+        window.drain(..complete.saturating_sub(1));
+    })?;
+    Ok(found || from_lines(&window).next().is_some())
+}
+
+/// Where in a window From_ lines begin that are not quoted, but for its first byte.
+fn from_lines(window: &[u8]) -> impl Iterator<Item = usize> {
+    memmem::find_iter(window, b"From ").filter(|at| {
+        let before = at.checked_sub(1).and_then(|before| window.get(before));
+        let line = &window[*at..window.len().min(at + FROM_LINE)];
+        let line = line.split(|byte| *byte == b'\n').next().unwrap_or(line);
+        before.is_some_and(|before| *before != b'>') && mboxrd::looks_like_from_line(line)
+    })
+}

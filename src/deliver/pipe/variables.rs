@@ -1,0 +1,117 @@
+//! What a command is told in its environment. What comes from a message or a server goes nowhere else:
+//! not into the command line, where a shell would obey it.
+
+use std::process::Command;
+
+use crate::deliver::Complete;
+
+/// The variable that may hold a password for `--url`.
+const PASSWORD: &str = "POPFETCH_PASSWORD";
+
+/// A value has at most so many characters.
+const VALUE: usize = 1024;
+
+/// What a command is told about one message.
+pub(super) struct Variables {
+    uid: String,
+    sender: String,
+    size: u64,
+}
+
+impl Variables {
+    /// About this message.
+    pub(super) fn of(message: &Complete<'_>) -> Self {
+        Variables {
+            uid: message
+                .uid
+                .map(|uid| percent(uid.as_bytes()))
+                .unwrap_or_default(),
+            sender: word(message.sender.unwrap_or_default()),
+            size: message.length,
+        }
+    }
+
+    /// Tells the command, and hides from it what it must not know. A value that is not known is empty,
+    /// so that none comes from outside.
+    pub(super) fn tell(&self, command: &mut Command, account: &str, secrets: &[String]) {
+        for secret in secrets {
+            command.env_remove(secret);
+        }
+        command
+            .env_remove(PASSWORD)
+            .env("POPFETCH_ACCOUNT", word(account.as_bytes()))
+            .env("POPFETCH_UID", &self.uid)
+            .env("POPFETCH_SENDER", &self.sender)
+            .env("POPFETCH_SIZE", self.size.to_string());
+    }
+}
+
+/// Whether a character means nothing to a shell, within quotes of any kind and without.
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"@._+-=/:,".contains(&byte)
+}
+
+/// One word that is no option: whatever else there is becomes `_`.
+fn word(text: &[u8]) -> String {
+    let plain = |byte: &u8| {
+        if is_plain(*byte) {
+            char::from(*byte)
+        } else {
+            '_'
+        }
+    };
+    let mut word: String = text.iter().take(VALUE).map(plain).collect();
+    if word.starts_with('-') {
+        word.replace_range(..1, "_");
+    }
+    word
+}
+
+/// The unique-id as the journal has it, and what else a shell would take for its own as `%XX`: still the same unique-id.
+fn percent(uid: &[u8]) -> String {
+    let mut text = String::new();
+    for (at, byte) in uid.iter().enumerate() {
+        if text.len() >= VALUE {
+            break;
+        }
+        match *byte {
+            b'-' if at == 0 => text.push_str("%2D"),
+            byte if is_plain(byte) => text.push(char::from(byte)),
+            byte => text.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::mail::UniqueId;
+
+    proptest! {
+        #[test]
+        fn no_value_means_anything_to_a_shell(bytes in prop::collection::vec(any::<u8>(), 1..40)) {
+            for value in [word(&bytes), percent(&bytes)] {
+                let plain = |c: char| c.is_ascii_alphanumeric() || "@._+-=/:,%".contains(c);
+                prop_assert!(value.chars().all(plain) && !value.starts_with('-'), "{}", value);
+            }
+        }
+
+        #[test]
+        fn the_value_of_a_unique_id_reads_as_that_id(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
+            let uid = UniqueId::new(&bytes);
+            prop_assert_eq!(percent(&bytes).parse::<UniqueId>().expect("own form"), uid);
+        }
+    }
+
+    #[test]
+    fn an_address_stays_one() {
+        assert_eq!(
+            word(b"alice+tag@mail.example.org"),
+            "alice+tag@mail.example.org"
+        );
+        assert_eq!(word(b"-f'\n$(x)@y"), "_f____x_@y");
+    }
+}

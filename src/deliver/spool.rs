@@ -1,0 +1,249 @@
+//! A private place for the messages of a batch until they can be handed on: an anonymous file that is
+//! gone when we are. It proves nothing durable, and needs not: what is in it is still on the server.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+
+use super::disk;
+use crate::error::{Failure, Result};
+
+/// Text is written and read in pieces of this size, in bytes.
+const PIECE: usize = 64 * 1024;
+
+/// Messages one behind the other.
+pub(super) struct Spool {
+    folder: PathBuf,
+    /// Made when the first piece is full.
+    file: Option<File>,
+    /// How many bytes are in the file.
+    filed: u64,
+    /// What comes behind those.
+    buffer: Vec<u8>,
+}
+
+impl Spool {
+    /// An empty spool in this folder. Nothing is made there before something has to be written.
+    pub(super) fn new(folder: PathBuf) -> Self {
+        Spool {
+            folder,
+            file: None,
+            filed: 0,
+            buffer: Vec::new(),
+        }
+    }
+
+    /// How many bytes are in it.
+    pub(super) fn length(&self) -> u64 {
+        self.filed + self.buffer.len() as u64
+    }
+
+    /// Adds bytes at the end.
+    ///
+    /// # Errors
+    ///
+    /// They could not be written. What was added before is untouched.
+    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        if self.buffer.len() + bytes.len() > PIECE {
+            self.flush()?;
+        }
+        if bytes.len() > PIECE {
+            return self.file(bytes);
+        }
+        self.buffer.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let filed = self.file(&buffer);
+        if filed.is_ok() {
+            buffer.clear();
+        }
+        self.buffer = buffer;
+        filed
+    }
+
+    /// Writes behind what is in the file.
+    fn file(&mut self, bytes: &[u8]) -> Result<()> {
+        let file = match self.file.take() {
+            Some(file) => file,
+            None => anonymous(&self.folder)?,
+        };
+        let written = self.file.insert(file).write_all_at(bytes, self.filed);
+        written.map_err(|error| self.failure("write", error))?;
+        self.filed += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Forgets everything from here on.
+    pub(super) fn cut(&mut self, length: u64) {
+        match length.checked_sub(self.filed) {
+            Some(kept) => self
+                .buffer
+                .truncate(usize::try_from(kept).unwrap_or(usize::MAX)),
+            None => {
+                self.buffer.clear();
+                self.filed = length;
+                if let Some(file) = &self.file {
+                    // Only to give the space back: what is behind the length is never read.
+                    let _ = file.set_len(length);
+                }
+            }
+        }
+    }
+
+    /// Reads bytes from `at` on; how many, at least one unless nothing is there. What [`Spool::cut`] away isn't there.
+    ///
+    /// # Errors
+    ///
+    /// They could not be read.
+    pub(super) fn read(&self, at: u64, buffer: &mut [u8]) -> Result<usize> {
+        if let Some(behind) = at.checked_sub(self.filed) {
+            let behind = usize::try_from(behind).unwrap_or(usize::MAX);
+            let rest = self.buffer.get(behind..).unwrap_or_default();
+            let n = rest.len().min(buffer.len());
+            buffer[..n].copy_from_slice(&rest[..n]);
+            return Ok(n);
+        }
+        let Some(file) = &self.file else {
+            return Ok(0);
+        };
+        let most = usize::try_from(self.filed - at)
+            .unwrap_or(usize::MAX)
+            .min(buffer.len());
+        let read = file.read_at(&mut buffer[..most], at);
+        read.map_err(|error| self.failure("read", error))
+    }
+
+    /// Passes a range on, piece by piece.
+    ///
+    /// # Errors
+    ///
+    /// It could not be read, or the first thing that went wrong while it was passed on.
+    pub(super) fn copy<E: From<Failure>>(
+        &self,
+        range: Range<u64>,
+        mut pass: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut piece = vec![0; PIECE];
+        let mut at = range.start;
+        while at < range.end {
+            let most = usize::try_from(range.end - at).unwrap_or(PIECE).min(PIECE);
+            match self.read(at, &mut piece[..most])? {
+                0 => {
+                    return Err(self
+                        .failure("read", io::ErrorKind::UnexpectedEof.into())
+                        .into());
+                }
+                n => {
+                    pass(&piece[..n])?;
+                    at += n as u64;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn failure(&self, doing: &str, error: io::Error) -> Failure {
+        disk::failure(&format!("{doing} a temporary file in"), &self.folder, error)
+    }
+}
+
+/// A file without a name, for reading and writing.
+fn anonymous(folder: &Path) -> Result<File> {
+    disk::create_folder(folder)?;
+    let flags = OFlags::TMPFILE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC;
+    match rustix::fs::open(folder, flags, disk::FILE_MODE) {
+        Ok(file) => Ok(file.into()),
+        Err(Errno::NOTSUP | Errno::ISDIR | Errno::INVAL | Errno::NOENT) => nameless(folder),
+        Err(errno) => Err(disk::failure("create a temporary file in", folder, errno)),
+    }
+}
+
+/// For file systems that know no anonymous files: one whose name is removed at once.
+fn nameless(folder: &Path) -> Result<File> {
+    let mut count = 0_u32;
+    loop {
+        let path = folder.join(format!("spool.{}.{count}", std::process::id()));
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC;
+        match rustix::fs::open(&path, flags, disk::FILE_MODE) {
+            Ok(file) => {
+                let removed = rustix::fs::unlink(&path);
+                removed.map_err(|errno| disk::failure("remove", &path, errno))?;
+                return Ok(file.into());
+            }
+            Err(Errno::EXIST) if count < 1000 => count += 1,
+            Err(errno) => return Err(disk::failure("create", &path, errno)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn content(spool: &Spool, range: Range<u64>) -> Vec<u8> {
+        let mut content = Vec::new();
+        let copied = spool.copy(range, |piece| {
+            content.extend_from_slice(piece);
+            Ok::<_, Failure>(())
+        });
+        copied.expect("read");
+        content
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        #[test]
+        fn a_spool_is_a_growing_string_of_bytes(
+            steps in prop::collection::vec((0..3 * PIECE, any::<u8>(), any::<prop::sample::Index>()), 1..12),
+        ) {
+            let root = tempfile::tempdir().expect("tempdir");
+            let mut spool = Spool::new(root.path().join("state"));
+            let mut model = Vec::new();
+            for (size, byte, index) in steps {
+                spool.write(&vec![byte; size]).expect("written");
+                model.extend(vec![byte; size]);
+                if byte < 64 {
+                    let length = index.index(model.len() + 1);
+                    spool.cut(length as u64);
+                    model.truncate(length);
+                }
+                let from = index.index(model.len() + 1);
+                prop_assert_eq!(spool.length(), model.len() as u64);
+                prop_assert!(content(&spool, from as u64..model.len() as u64) == model[from..]);
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_seen_of_it_in_its_folder() {
+        let root = tempfile::tempdir().expect("tempdir");
+        let mut spool = Spool::new(root.path().join("state"));
+        spool.write(b"small").expect("written");
+        assert!(!root.path().join("state").exists());
+        spool.write(&[0; 2 * PIECE]).expect("written");
+        assert_eq!(
+            fs::read_dir(root.path().join("state"))
+                .expect("made")
+                .count(),
+            0
+        );
+        nameless(root.path())
+            .expect("the other way")
+            .write_all_at(b"x", 0)
+            .expect("written");
+        assert_eq!(fs::read_dir(root.path()).expect("readable").count(), 1);
+    }
+}

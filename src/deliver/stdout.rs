@@ -1,0 +1,193 @@
+//! `mbox:-`: messages as a stream in mboxrd form on standard output, for `formail -s`, `zstd` or `ssh`.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+
+use super::quoted::QuotedBatch;
+use super::{Complete, Destination, Trouble, Unsettled};
+use crate::environment::Environment;
+use crate::error::{Failure, Kind, OrFail, Result};
+use crate::mail::Place;
+
+/// A stream that takes messages. Nobody can say what becomes of them, so that it proves nothing durable.
+pub struct Stdout {
+    environment: Environment,
+    batch: QuotedBatch,
+    stream: Option<Box<dyn Write + Send>>,
+}
+
+impl Stdout {
+    /// Standard output.
+    #[must_use]
+    pub fn new(environment: &Environment) -> Self {
+        Stdout {
+            environment: environment.clone(),
+            batch: QuotedBatch::new(environment.state_dir.clone()),
+            stream: None,
+        }
+    }
+
+    /// Any other stream.
+    #[cfg(test)]
+    fn to(stream: impl Write + Send + 'static, environment: &Environment) -> Self {
+        Stdout {
+            stream: Some(Box::new(stream)),
+            ..Stdout::new(environment)
+        }
+    }
+}
+
+/// Standard output without the library's buffer, which would hide when a write fails.
+fn standard_output() -> Result<Box<dyn Write + Send>> {
+    let stream = io::stdout().as_fd().try_clone_to_owned();
+    let stream = stream.or_fail(Kind::Io, || "cannot use standard output")?;
+    Ok(Box::new(File::from(stream)))
+}
+
+fn cannot_write(error: io::Error) -> Failure {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe => Failure::new(
+            Kind::Io,
+            "whoever reads our standard output stopped reading",
+        )
+        .hint("What was not read whole is still on the server, and comes again with the next run."),
+        _ => Failure::new(Kind::Io, "cannot write to standard output").because(error),
+    }
+}
+
+impl Destination for Stdout {
+    fn is_durable(&self) -> bool {
+        false
+    }
+
+    fn begin(&mut self) -> Result<(), Trouble> {
+        self.batch.begin();
+        Ok(())
+    }
+
+    fn write(&mut self, text: &[u8]) -> Result<(), Trouble> {
+        self.batch.write(text)
+    }
+
+    fn end(&mut self, message: &Complete<'_>) -> Result<(), Trouble> {
+        self.batch.end(message, self.environment.now())
+    }
+
+    fn abandon(&mut self) {
+        self.batch.abandon();
+    }
+
+    fn prepare(&mut self) -> Result<Vec<Place>> {
+        self.batch.abandon();
+        if self.stream.is_none() {
+            self.stream = Some(standard_output()?);
+        }
+        Ok(vec![Place::Handed; self.batch.messages().len()])
+    }
+
+    fn place(&mut self) -> Vec<Result<(), Trouble>> {
+        let Some(stream) = &mut self.stream else {
+            return Vec::new(); // Nothing was prepared.
+        };
+        // After a piece of a message is lost, what comes behind it would be taken for the rest of it.
+        let mut broken = false;
+        let mut place = |message| {
+            if broken {
+                return Err(Trouble::Destination(cannot_write(
+                    io::ErrorKind::BrokenPipe.into(),
+                )));
+            }
+            let passed = self.batch.copy(message, |piece| {
+                stream.write_all(piece).map_err(cannot_write)
+            });
+            let flushed = passed.and_then(|()| stream.flush().map_err(cannot_write));
+            broken = flushed.is_err();
+            flushed.map_err(Trouble::Destination)
+        };
+        let results = self.batch.messages().iter().map(&mut place).collect();
+        self.batch.clear();
+        results
+    }
+
+    fn discard(&mut self) {
+        self.batch.clear();
+    }
+
+    /// Whether somebody read what was cut off, nobody can say: it comes again.
+    fn settle(&mut self, unsettled: &[Unsettled<'_>], _act: bool) -> Result<Vec<bool>> {
+        Ok(vec![false; unsettled.len()])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+    use crate::deliver::testing::{add, add_from, environment, store};
+
+    #[test]
+    fn the_stream_is_an_mbox() {
+        let root = tempfile::tempdir().expect("tempdir");
+        let time = "2026-08-03T04:05:06Z".parse().expect("a time");
+        let environment = environment(root.path()).with_clock(move || time);
+        let (mut reader, writer) = io::pipe().expect("pipe");
+        let mut stdout = Stdout::to(writer, &environment);
+        add_from(&mut stdout, b"A: 1\n\nFrom here\n", Some(b"a@b"));
+        store(&mut stdout, &[b"no end"]);
+        store(&mut stdout, &[b""]);
+        drop(stdout);
+        let mut read = String::new();
+        reader.read_to_string(&mut read).expect("read");
+        assert_eq!(
+            read,
+            "From a@b Mon Aug  3 04:05:06 2026\nA: 1\n\n>From here\n\n\
+             From MAILER-DAEMON Mon Aug  3 04:05:06 2026\nno end\n\n\
+             From MAILER-DAEMON Mon Aug  3 04:05:06 2026\n\n"
+        );
+    }
+
+    #[test]
+    fn a_closed_pipe_ends_the_destination_for_this_and_all_later_messages() {
+        let root = tempfile::tempdir().expect("tempdir");
+        let (reader, writer) = io::pipe().expect("pipe");
+        let mut stdout = Stdout::to(writer, &environment(root.path()));
+        drop(reader);
+        add(&mut stdout, b"one");
+        add(&mut stdout, b"two");
+        assert_eq!(stdout.prepare().expect("prepared").len(), 2);
+        let results = stdout.place();
+        assert_eq!(results.len(), 2);
+        for result in results {
+            match result {
+                Err(Trouble::Destination(failure)) => assert_eq!(failure.kind(), Kind::Io),
+                other => panic!("{other:?} from a closed pipe"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_given_up_is_not_in_the_stream() {
+        let root = tempfile::tempdir().expect("tempdir");
+        let (mut reader, writer) = io::pipe().expect("pipe");
+        let mut stdout = Stdout::to(writer, &environment(root.path()));
+        add(&mut stdout, b"discarded");
+        stdout.discard();
+        stdout.begin().expect("begun");
+        stdout.write(b"abandoned").expect("written");
+        stdout.abandon();
+        store(&mut stdout, &[b"kept"]);
+        drop(stdout);
+        let mut read = String::new();
+        reader.read_to_string(&mut read).expect("read");
+        assert!(
+            read.starts_with("From ") && read.ends_with("\nkept\n\n"),
+            "{read}"
+        );
+        assert!(
+            !read.contains("discarded") && !read.contains("abandoned"),
+            "{read}"
+        );
+    }
+}
