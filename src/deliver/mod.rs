@@ -138,8 +138,6 @@ pub struct Settings<'a> {
     pub account: &'a str,
     /// How many commands of a `pipe:` run at the same time.
     pub pipe_jobs: NonZeroUsize,
-    /// Environment variables that hold passwords: no command gets to see them.
-    pub secret_variables: &'a [String],
 }
 
 /// The destination that this specification names, ready to take messages. Nothing is created before

@@ -36,7 +36,7 @@ const TEMPFAIL: i32 = 75;
 pub struct Pipe {
     command: String,
     account: String,
-    secrets: Vec<String>,
+    environment: Environment,
     jobs: NonZeroUsize,
     patience: Duration,
     spool: Spool,
@@ -80,7 +80,7 @@ impl Pipe {
         Pipe {
             command,
             account: settings.account.to_owned(),
-            secrets: settings.secret_variables.to_vec(),
+            environment: environment.clone(),
             jobs: settings.pipe_jobs,
             patience: PATIENCE,
             spool: Spool::new(environment.state_dir.clone()),
@@ -99,9 +99,8 @@ impl Pipe {
     fn hand(&self, message: &Waiting) -> Result<Outcome> {
         let mut shell = Command::new("/bin/sh");
         shell.arg("-c").arg(&self.command);
-        message
-            .variables
-            .tell(&mut shell, &self.account, &self.secrets);
+        self.environment.withhold_passwords(&mut shell);
+        message.variables.tell(&mut shell, &self.account);
         run::run(&mut shell, &self.spool, message.text.clone(), self.patience)
     }
 

@@ -163,7 +163,6 @@ fn open(job: &Job<'_>, spec: &Spec) -> Box<dyn Destination> {
     let settings = deliver::Settings {
         account: &job.account.name,
         pipe_jobs: std::num::NonZeroUsize::MIN,
-        secret_variables: &[],
     };
     deliver::open(spec, &settings, job.environment)
 }

@@ -22,10 +22,10 @@ fn with_jobs(root: &Path, command: &str, jobs: usize) -> Pipe {
     let settings = Settings {
         account: "work",
         pipe_jobs: NonZeroUsize::new(jobs).expect("some"),
-        secret_variables: &["HOME".into()],
     };
     let command = format!("D='{}'; {command}", root.display());
-    Pipe::new(command, &settings, &environment(root))
+    let environment = environment(root).with_password_variables(["HOME".to_owned()]);
+    Pipe::new(command, &settings, &environment)
 }
 
 fn place(pipe: &mut Pipe, texts: &[&[u8]]) -> Vec<Result<(), Trouble>> {

@@ -5,9 +5,6 @@ use std::process::Command;
 
 use crate::deliver::Complete;
 
-/// The variable that may hold a password for `--url`.
-const PASSWORD: &str = "POPFETCH_PASSWORD";
-
 /// A value has at most so many characters.
 const VALUE: usize = 1024;
 
@@ -31,14 +28,9 @@ impl Variables {
         }
     }
 
-    /// Tells the command, and hides from it what it must not know. A value that is not known is empty,
-    /// so that none comes from outside.
-    pub(super) fn tell(&self, command: &mut Command, account: &str, secrets: &[String]) {
-        for secret in secrets {
-            command.env_remove(secret);
-        }
+    /// Tells the command. A value that is not known is empty, so that none comes from outside.
+    pub(super) fn tell(&self, command: &mut Command, account: &str) {
         command
-            .env_remove(PASSWORD)
             .env("POPFETCH_ACCOUNT", word(account.as_bytes()))
             .env("POPFETCH_UID", &self.uid)
             .env("POPFETCH_SENDER", &self.sender)
