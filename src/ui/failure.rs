@@ -49,17 +49,10 @@ fn name(message: &FailedMessage) -> String {
     }
 }
 
-/// What happened and where. Where it takes several lines, as a place in the configuration does, all
-/// but the first are indented, so that none of them passes for a line of its own.
+/// What happened and where.
 fn statement(place: &str, what: &str, palette: Palette) -> String {
-    let mut lines = what.lines();
-    let first = lines.next().unwrap_or_default();
     let prefix = palette.paint(Role::Error, "popfetch:");
-    let mut text = format!("{prefix} {}{}\n", Escaped(place), Escaped(first));
-    for line in lines {
-        text += &format!("  {}\n", Escaped(line));
-    }
-    text
+    format!("{prefix} {}{}", Escaped(place), indented(what))
 }
 
 /// The hints of these failures, each once.
@@ -70,10 +63,17 @@ fn hints<'a>(failures: impl Iterator<Item = &'a Failure>, palette: Palette) -> S
         if !given.contains(&hint.as_str()) {
             given.push(hint);
             let label = palette.paint(Role::Hint, "hint:");
-            text += &format!("{label} {}\n", Escaped(hint));
+            text += &format!("{label} {}", indented(hint));
         }
     }
     text
+}
+
+/// A text, escaped. Where it takes several lines, as a place in the configuration does, all but the
+/// first are indented, so that none of them passes for a line of its own.
+fn indented(text: &str) -> String {
+    let lines: Vec<_> = text.lines().map(|line| Escaped(line).to_string()).collect();
+    lines.join("\n  ") + "\n"
 }
 
 #[cfg(test)]
@@ -97,6 +97,15 @@ mod tests {
             failure: Failure::new(Kind::Protocol, "the server has no such message")
                 .hint("Try again."),
         }
+    }
+
+    #[test]
+    fn a_hint_of_several_lines_keeps_them_and_none_passes_for_a_line_of_its_own() {
+        let failure =
+            Failure::new(Kind::Config, "nothing there").hint("Write it:\n[a]\n\x1b[31mhost");
+        let shown = of(&failure, plain());
+        let expected = "popfetch: nothing there\nhint: Write it:\n  [a]\n  \\x1b[31mhost\n";
+        assert_eq!(shown, expected);
     }
 
     #[test]
