@@ -180,6 +180,15 @@ impl Report {
         }
     }
 
+    /// A session begins, the first of the run or another: what is counted of the maildrop as a whole,
+    /// and what failed, is counted anew. What was stored and deleted stays.
+    pub fn begin_session(&mut self) {
+        self.server = Tally::default();
+        self.skipped = Tally::default();
+        self.failed = Tally::default();
+        self.failed_messages.clear();
+    }
+
     /// One more message, of this size by LIST, could not be retrieved or stored.
     pub fn message_failed(&mut self, octets: u64, message: FailedMessage) {
         self.failed.count(octets);

@@ -16,6 +16,8 @@ pub struct Transaction {
     capabilities: Option<Capabilities>,
     expires: bool,
     pipelining: bool,
+    /// Messages that came whole while other commands were in flight.
+    in_step: usize,
 }
 
 /// A message to retrieve.
@@ -64,6 +66,7 @@ impl Transaction {
             capabilities,
             expires,
             pipelining: false,
+            in_step: 0,
         }
     }
 
@@ -83,6 +86,13 @@ impl Transaction {
     #[must_use]
     pub fn outstanding(&self) -> usize {
         self.wire.outstanding()
+    }
+
+    /// Whether the server has answered enough commands that were sent ahead, all in step, to show
+    /// that it can.
+    #[must_use]
+    pub fn has_kept_in_step(&self) -> bool {
+        self.in_step >= ENOUGH
     }
 
     /// From now on every command waits for the answer to the one before.
@@ -183,6 +193,7 @@ impl Transaction {
             match step {
                 Ok(_) if due == sent => return Ok(sent),
                 Ok(true) => {
+                    self.in_step += usize::from(window.in_flight() > 1);
                     window.answered();
                     due += 1;
                 }
@@ -326,6 +337,9 @@ impl Transaction {
         self.wire.close();
     }
 }
+
+/// Messages that came in step, after which a server is trusted to take commands ahead.
+const ENOUGH: usize = 32;
 
 /// The longest RETR or DELE there is, in bytes: `RETR 1000000` and CRLF.
 const RETR: usize = 14;

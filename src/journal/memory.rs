@@ -174,14 +174,19 @@ impl Remembered {
         self.dropped
     }
 
+    /// Whether this destination has it.
+    #[must_use]
+    pub fn is_in(&self, destination: u32) -> bool {
+        self.copies.durable().contains(&destination) || self.copies.seen().contains(&destination)
+    }
+
     /// Whether one of these destinations was to have it, when it was first stored, and does not.
     #[must_use]
     pub fn lacks(&self, destinations: &[u32]) -> bool {
-        let has = |to: &u32| self.copies.durable().contains(to) || self.copies.seen().contains(to);
         self.copies
             .owed()
             .iter()
-            .any(|to| destinations.contains(to) && !has(to))
+            .any(|&to| destinations.contains(&to) && !self.is_in(to))
     }
 }
 
@@ -275,6 +280,10 @@ impl Memory {
                 owed,
                 ..
             } => self.message(uid).seen(*to, *digest, owed),
+            // It was deleted, and is back unchanged.
+            Record::Same { uid, stored_as } if uid == stored_as => {
+                self.message(uid).deleted = false
+            }
             Record::Same { uid, stored_as } => {
                 let known = self.recall(stored_as.as_bytes()).cloned();
                 let known = known.filter(Remembered::is_stored).unwrap_or_default();

@@ -44,7 +44,8 @@ pub enum Record {
         at: Timestamp,
     },
     /// A message that was stored under another id: the server has renumbered its maildrop. Only its
-    /// content says so, which alone does not authorise a deletion.
+    /// content says so, which alone does not authorise a deletion. With the same id twice: it was
+    /// deleted, and is listed again unchanged.
     Same {
         /// The id it has now.
         uid: UniqueId,

@@ -203,6 +203,8 @@ pub struct Listing {
     pub messages: Vec<Listed>,
     /// Where the server contradicts itself.
     pub disagreement: Option<Disagreement>,
+    /// The size of all messages by STAT.
+    pub octets: Option<u64>,
     told: Disagreement,
 }
 
@@ -300,6 +302,7 @@ pub fn merge(stat: Option<Stat>, uids: Option<Uids>, sizes: Option<Sizes>) -> Li
     let mut listing = Listing {
         messages,
         disagreement,
+        octets: stat.and_then(|stat| stat.octets),
         told,
     };
     if let Some(sizes) = more {

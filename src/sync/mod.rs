@@ -35,7 +35,7 @@ mod transfer;
 use std::time::Instant;
 
 use batch::Slot;
-use session::{Ended, Manner, Session};
+use session::{Manner, Session};
 
 use crate::config::Account;
 use crate::connecting::{Connecting, check_protection};
@@ -43,7 +43,7 @@ use crate::deliver::{self, Destination, Spec};
 use crate::environment::Environment;
 use crate::error::Result;
 use crate::interrupt::Interrupt;
-use crate::journal::{Journal, Mailbox};
+use crate::journal::{Journal, Mailbox, Record};
 use crate::monitor::{Event, Monitor};
 use crate::plan::Rules;
 use crate::report::Report;
@@ -96,25 +96,25 @@ fn carry_out(job: &Job<'_>, report: &mut Report) -> Result<()> {
         .iter()
         .for_each(|damage| job.warn(&damage.to_string()));
     let mut slots = open_all(job, &mut journal)?;
-    recovery::settle(&mut slots, &mut journal, job.environment.now())?;
     let connecting = Connecting::new(job.account, &secret, job.monitor, job.interrupt)?;
     let mut session = Session {
         job,
         connecting: &connecting,
         manner: Manner::new(journal.memory()),
     };
-    let ended = match session.run(&mut slots, &mut journal, report) {
-        Err(Ended {
-            failure,
-            next: Some(manner),
-        }) if job.interrupt.requested().is_none() => {
-            job.warn(&format!("{failure}; trying once more"));
-            session.manner = manner;
-            session.run(&mut slots, &mut journal, report)
-        }
-        ended => ended,
+    let Err(ended) = session.run(&mut slots, &mut journal, report) else {
+        return job.interrupt.failure().map_or(Ok(()), Err);
     };
-    ended.map_err(|ended| ended.failure)?;
+    let Some(manner) = ended.next.filter(|_| job.interrupt.requested().is_none()) else {
+        return Err(ended.failure);
+    };
+    job.warn(&format!("{}; trying once more", ended.failure));
+    session.manner = manner;
+    session
+        .run(&mut slots, &mut journal, report)
+        .map_err(|ended| ended.failure)?;
+    let lesson = ended.lesson.map(|fact| Record::Fact { fact, holds: true });
+    journal.commit(lesson.as_slice())?;
     job.interrupt.failure().map_or(Ok(()), Err)
 }
 

@@ -1,16 +1,18 @@
 //! One session with the server: connect, list, plan, transfer, delete, quit.
 
+use std::collections::HashMap;
 use std::time::Instant;
 
-use super::Job;
 use super::batch::Slot;
 use super::identify::{Identity, identify};
+use super::store::Safe;
 use super::transfer::transfer;
+use super::{Job, recovery};
 use crate::client::Transaction;
 use crate::connecting::Connecting;
 use crate::error::{Failure, Kind, Result};
 use crate::journal::{Fact, Journal, Memory, Proof, Record};
-use crate::mail::{Listed, Number, UniqueId};
+use crate::mail::{Listed, Number, Retention, UniqueId};
 use crate::monitor::{Event, Phase};
 use crate::plan::{Action, Candidate, Plan, Reason, Step};
 use crate::pop3::Listing;
@@ -41,6 +43,8 @@ pub(super) struct Ended {
     pub(super) failure: Failure,
     /// How to try once more, if that may help.
     pub(super) next: Option<Manner>,
+    /// What is learnt if that does help.
+    pub(super) lesson: Option<Fact>,
 }
 
 impl From<Failure> for Ended {
@@ -48,6 +52,7 @@ impl From<Failure> for Ended {
         Ended {
             failure,
             next: None,
+            lesson: None,
         }
     }
 }
@@ -101,6 +106,8 @@ impl Session<'_> {
         journal: &mut Journal,
         report: &mut Report,
     ) -> Result<(), Ended> {
+        // What an earlier run, or the session before, has left half done.
+        recovery::settle(slots, journal, self.job.environment.now())?;
         let mut transaction = self.connecting.open(&mut report.timing)?;
         let conversed = self.converse(&mut transaction, slots, journal, report);
         let outcome = conversed.map_err(|failure| self.ended(failure, &transaction))?;
@@ -136,13 +143,13 @@ impl Session<'_> {
     /// How to go on after a failure. Commands sent ahead of their answers may be what the server
     /// cannot take: then once more, one by one.
     fn ended(&self, failure: Failure, transaction: &Transaction) -> Ended {
-        let ours = !matches!(
+        let theirs = matches!(
             failure.kind(),
             Kind::Unreachable | Kind::Temporary | Kind::Protocol | Kind::Data
         );
         let pipelined = transaction.outstanding() > 1;
         let next = match (pipelined, failure.kind()) {
-            _ if ours => None,
+            _ if !theirs => None,
             (true, _) => Some(Manner {
                 pipelining: false,
                 ..self.manner
@@ -150,7 +157,14 @@ impl Session<'_> {
             (false, Kind::Unreachable) => Some(self.manner),
             (false, _) => None,
         };
-        Ended { failure, next }
+        // A line may always break; a server that has kept in step for a while can pipeline.
+        let lesson =
+            (pipelined && !transaction.has_kept_in_step()).then_some(Fact::PipeliningBroken);
+        Ended {
+            failure,
+            next,
+            lesson,
+        }
     }
 
     /// Everything up to the plan; nothing is changed, here or there.
@@ -216,8 +230,8 @@ impl Session<'_> {
         {
             self.job.warn("the server gives no unique-ids: every message is fetched to be known by its content; none is stored twice, and only what this run stores is deleted");
         }
-        report.server = Default::default();
-        report.skipped = Default::default();
+        // A second session of the run sees the whole maildrop once more.
+        report.begin_session();
         let (mut messages, mut octets) = (0, 0_u64);
         for step in &survey.plan.steps {
             let size = step.octets.unwrap_or(0);
@@ -229,6 +243,10 @@ impl Session<'_> {
                 messages += 1;
                 octets = octets.saturating_add(size);
             }
+        }
+        if report.server.octets == 0 {
+            // LIST was not asked for.
+            report.server.octets = survey.listing.octets.unwrap_or(0);
         }
         self.job.event(&Event::Planned { messages, octets });
     }
@@ -245,7 +263,12 @@ impl Session<'_> {
         let came = transfer(self, transaction, survey, slots, journal, report);
         let learnt = came.learnt.map(|fact| Record::Fact { fact, holds: true });
         // A message that ends the connection must not keep the others from coming: it is asked for last.
-        let dropped = came.cut.as_ref().and_then(|cut| cut.due.clone());
+        let innocent = self.job.interrupt.requested().is_some();
+        let dropped = came
+            .cut
+            .as_ref()
+            .and_then(|cut| cut.due.clone())
+            .filter(|_| !innocent);
         let dropped = dropped.map(|uid| Record::Dropped { uid });
         journal.append(&learnt.into_iter().chain(dropped).collect::<Vec<_>>())?;
         journal.sync()?;
@@ -256,8 +279,34 @@ impl Session<'_> {
             return Ok(Outcome::NotSafe);
         }
         let destinations: Vec<u32> = slots.iter().map(|slot| slot.id).collect();
-        let proofs = prove(survey, &came.kept.safe, journal, &destinations);
+        let proofs = self.prove(survey, came.kept.safe, journal, &destinations);
         self.delete(transaction, survey, proofs, journal, report)
+    }
+
+    /// Proofs for what the plan deletes: what this session stored, and what an earlier one did.
+    fn prove(
+        &self,
+        survey: &Survey,
+        safe: Vec<Safe>,
+        journal: &Journal,
+        destinations: &[u32],
+    ) -> Vec<Proof> {
+        let safe: HashMap<_, _> = safe.into_iter().map(|safe| (safe.number, safe)).collect();
+        let prove = |index| {
+            let (listed, identity, step) = survey.message(index);
+            let key = match step.action {
+                Action::Delete => identity.key(listed)?,
+                Action::Retrieve { .. } => {
+                    let safe = safe.get(&listed.number)?;
+                    // What turned out to be another message than the one that is due is not due itself.
+                    let due = !safe.now || self.job.rules.retention == Retention::Never;
+                    due.then_some(&safe.key)?
+                }
+                Action::Leave => return None,
+            };
+            journal.prove(listed.number, key, destinations)
+        };
+        survey.plan.deletions().filter_map(prove).collect()
     }
 
     /// Marks what is proven to be safe as deleted.
@@ -334,25 +383,4 @@ impl Survey {
             .and_then(|index| messages[index].octets)
             .unwrap_or(0)
     }
-}
-
-/// Proofs for what the plan deletes: what this session stored, and what an earlier one did.
-fn prove(
-    survey: &Survey,
-    safe: &[(Number, UniqueId)],
-    journal: &Journal,
-    destinations: &[u32],
-) -> Vec<Proof> {
-    let safe: std::collections::HashMap<_, _> =
-        safe.iter().map(|(number, uid)| (*number, uid)).collect();
-    let prove = |index| {
-        let (listed, identity, step) = survey.message(index);
-        let uid = match step.action {
-            Action::Delete => identity.key(listed)?,
-            Action::Retrieve { .. } => safe.get(&listed.number)?,
-            Action::Leave => return None,
-        };
-        journal.prove(listed.number, uid, destinations)
-    };
-    survey.plan.deletions().filter_map(prove).collect()
 }

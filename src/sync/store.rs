@@ -58,12 +58,21 @@ pub(super) struct Incoming {
     pub(super) certain: bool,
     /// Its size by LIST.
     pub(super) listed: Option<u64>,
-    /// Which destinations are to have it, as indices.
-    pub(super) wanted_by: Vec<usize>,
-    /// Nothing is remembered under its id.
-    pub(super) new: bool,
-    /// If it is the message that is remembered under its id, it is not stored again.
-    pub(super) compare: bool,
+    /// What it is fetched for.
+    pub(super) purpose: Purpose,
+}
+
+/// What a message is fetched for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Nothing is remembered under its id: to be stored, unless it was stored under another.
+    Store,
+    /// To be stored, whatever is remembered.
+    StoreAgain,
+    /// To be stored where it is missing.
+    FillGaps,
+    /// To be stored only if it is another message than the one that is remembered under its id.
+    Compare,
 }
 
 /// An item's own size counts too, so that a flood of tiny messages is bounded as well.
@@ -80,14 +89,24 @@ impl Weighted for Item {
 /// What came of the messages.
 #[derive(Default)]
 pub(super) struct Kept {
-    /// The messages of this session that are stored for certain, and the ids the journal knows them by.
-    pub(super) safe: Vec<(Number, UniqueId)>,
-    /// Those that were stored under other ids, to be recorded.
-    pub(super) renumbered: Vec<Record>,
+    /// The messages of this session that are stored for certain.
+    pub(super) safe: Vec<Safe>,
+    /// What was learnt about those that were not stored again, to be recorded.
+    learnt: Vec<Record>,
     /// How many of those that were fetched are stored now or were stored already.
     pub(super) settled: u64,
     /// Why nothing more can be stored.
     pub(super) failure: Option<Failure>,
+}
+
+/// A message that is stored for certain.
+pub(super) struct Safe {
+    /// Its number in this session.
+    pub(super) number: Number,
+    /// The id the journal knows it by.
+    pub(super) key: UniqueId,
+    /// It was stored in this session; else it was the same as the one that was stored earlier.
+    pub(super) now: bool,
 }
 
 /// What the store thread works with.
@@ -126,6 +145,12 @@ struct Progress {
     kept: Kept,
 }
 
+impl Progress {
+    fn is_overdue(&self) -> bool {
+        self.closes.is_some_and(|closes| closes <= Instant::now())
+    }
+}
+
 impl Store<'_> {
     /// Stores what comes through the queue, until it ends.
     pub(super) fn run(mut self) -> Kept {
@@ -138,12 +163,19 @@ impl Store<'_> {
         };
         let mut current = None;
         loop {
-            let Some(item) = self.queue.receive(progress.closes) else {
+            // A batch closes between two messages.
+            let until = progress.closes.filter(|_| current.is_none());
+            let Some(item) = self.queue.receive(until) else {
                 self.commit(&mut progress);
                 continue;
             };
             match item {
-                Item::Begin(incoming) => current = Some(self.begin(incoming)),
+                Item::Begin(incoming) => {
+                    if progress.is_overdue() {
+                        self.commit(&mut progress);
+                    }
+                    current = Some(self.begin(incoming));
+                }
                 Item::Text(text) => current
                     .iter_mut()
                     .for_each(|message| self.write(message, &text)),
@@ -173,11 +205,8 @@ impl Store<'_> {
 
     /// What is stored is recorded durably, or not claimed.
     fn settle_down(self, mut kept: Kept) -> Kept {
-        let renumbered = std::mem::take(&mut kept.renumbered);
-        let recorded = self
-            .journal
-            .append(&renumbered)
-            .and_then(|()| self.journal.sync());
+        let appended = self.journal.append(&kept.learnt);
+        let recorded = appended.and_then(|()| self.journal.sync());
         if let Err(failure) = recorded {
             kept.safe.clear();
             kept.failure.get_or_insert(failure);
@@ -190,14 +219,14 @@ impl Store<'_> {
 
     fn begin(&mut self, incoming: Incoming) -> Current {
         let mut current = Current {
-            taken_by: Vec::with_capacity(incoming.wanted_by.len()),
+            taken_by: Vec::with_capacity(self.slots.len()),
             incoming,
             hasher: Sha256::new(),
             length: 0,
             peek: Peek::default(),
             lack: None,
         };
-        for slot in current.incoming.wanted_by.clone() {
+        for slot in 0..self.slots.len() {
             if self.slots[slot].works() {
                 let begun = self.slots[slot].destination.begin();
                 self.note(slot, begun, &mut current);
@@ -229,21 +258,13 @@ impl Store<'_> {
             .key
             .clone()
             .unwrap_or_else(|| key_of(digest));
-        if self.is_stored_already(&current, &key, digest) {
+        if let Some(learnt) = self.is_stored_already(&current, &key, digest, progress) {
             self.withdraw(&current.taken_by);
             progress.kept.settled += 1;
-            // Where only the digest says so, the stored copy may be another message's.
-            if current.incoming.certain {
-                progress.kept.safe.push((current.incoming.number, key));
-            }
+            progress.kept.learnt.extend(learnt);
             return;
         }
-        if let Some(same) = self.renumbered(&current, &key, digest) {
-            self.withdraw(&current.taken_by);
-            progress.kept.settled += 1;
-            progress.kept.renumbered.push(same);
-            return;
-        }
+        self.leave_gaps(&mut current, &key, digest);
         let sender = current.peek.sender().map(<[u8]>::to_vec);
         let uid = current.incoming.key.clone();
         let complete = Complete {
@@ -262,12 +283,7 @@ impl Store<'_> {
             digest,
             octets,
             listed: current.incoming.listed,
-            owed: current
-                .incoming
-                .wanted_by
-                .iter()
-                .map(|&slot| self.slots[slot].id)
-                .collect(),
+            owed: self.slots.iter().map(|slot| slot.id).collect(),
             lack: current.lack,
         };
         progress
@@ -292,27 +308,65 @@ impl Store<'_> {
         }
     }
 
-    /// Whether this very message is stored already, in every destination that wants it.
-    fn is_stored_already(&self, current: &Current, key: &UniqueId, digest: Digest) -> bool {
-        let by_digest_alone = current.incoming.key.is_none();
-        if !current.incoming.compare && !by_digest_alone {
-            return false;
-        }
+    /// If this very message is stored already: what the journal must learn of that.
+    fn is_stored_already(
+        &mut self,
+        current: &Current,
+        key: &UniqueId,
+        digest: Digest,
+        progress: &mut Progress,
+    ) -> Option<Option<Record>> {
+        let incoming = &current.incoming;
         let remembered = self.journal.memory().recall(key.as_bytes());
-        remembered
-            .is_some_and(|remembered| remembered.is_stored() && remembered.digest() == Some(digest))
+        let same = remembered
+            .filter(|remembered| remembered.is_stored() && remembered.digest() == Some(digest));
+        match (incoming.purpose, same) {
+            (Purpose::Compare, Some(same)) => {
+                // Where only its size and order tell it from others, the stored copy may be another's.
+                if incoming.certain {
+                    let (number, key) = (incoming.number, key.clone());
+                    progress.kept.safe.push(Safe {
+                        number,
+                        key,
+                        now: false,
+                    });
+                }
+                let back = Record::Same {
+                    uid: key.clone(),
+                    stored_as: key.clone(),
+                };
+                Some(same.is_deleted().then_some(back))
+            }
+            _ if incoming.key.is_none() => {
+                let in_batch = progress
+                    .batch
+                    .messages
+                    .iter()
+                    .any(|message| message.key == *key);
+                (same.is_some() || in_batch).then_some(None)
+            }
+            (Purpose::Store, _) => {
+                let stored_as = self.vanished.remove(&digest)?;
+                Some(Some(Record::Same {
+                    uid: key.clone(),
+                    stored_as,
+                }))
+            }
+            _ => None,
+        }
     }
 
-    /// Whether a message that is new by its id is one that was stored under an id no longer listed.
-    fn renumbered(&mut self, current: &Current, key: &UniqueId, digest: Digest) -> Option<Record> {
-        if !current.incoming.new {
-            return None;
-        }
-        let stored_as = self.vanished.remove(&digest)?;
-        Some(Record::Same {
-            uid: key.clone(),
-            stored_as,
-        })
+    /// A message that only some destinations lack is not stored twice in the others, if it is the same.
+    fn leave_gaps(&mut self, current: &mut Current, key: &UniqueId, digest: Digest) {
+        let remembered = self.journal.memory().recall(key.as_bytes());
+        let same = remembered.filter(|remembered| remembered.digest() == Some(digest));
+        let (Purpose::FillGaps, Some(same)) = (current.incoming.purpose, same) else {
+            return;
+        };
+        let has = |slot: &usize| same.is_in(self.slots[*slot].id);
+        let (filled, gaps): (Vec<_>, Vec<_>) = current.taken_by.iter().partition(|slot| has(slot));
+        current.taken_by = gaps;
+        self.withdraw(&filled);
     }
 
     /// Nothing of a message stays in these destinations.
@@ -394,7 +448,11 @@ impl Store<'_> {
                 self.report.stored.count(octets);
                 self.monitor
                     .event(self.account, &Event::Stored { uid: &uid, octets });
-                kept.safe.push((number, uid));
+                kept.safe.push(Safe {
+                    number,
+                    key: uid,
+                    now: true,
+                });
             }
             Some(Lack::Broken) => self.report.failed.count(octets),
             Some(Lack::Refused(failure)) => {

@@ -9,10 +9,10 @@ use super::batch::Slot;
 use super::identify::vanished;
 use super::queue::Queue;
 use super::session::{Session, Survey};
-use super::store::{Incoming, Item, Kept, Store};
+use super::store::{Incoming, Item, Kept, Purpose, Store};
 use crate::client::{Broken, Transaction, Wanted, Watcher};
 use crate::error::Failure;
-use crate::journal::{Fact, Journal, Memory};
+use crate::journal::{Fact, Journal};
 use crate::mail::UniqueId;
 use crate::monitor::Event;
 use crate::plan::Reason;
@@ -51,8 +51,11 @@ pub(super) fn transfer(
     report: &mut Report,
 ) -> Transferred {
     let job = session.job;
-    let messages = incoming(survey, slots, journal.memory());
-    let vanished = match messages.iter().any(|message| message.new) {
+    let messages = incoming(survey);
+    let vanished = match messages
+        .iter()
+        .any(|message| message.purpose == Purpose::Store)
+    {
         true => vanished(survey, journal.memory()),
         false => HashMap::new(),
     };
@@ -106,26 +109,21 @@ pub(super) fn transfer(
     transferred
 }
 
-/// The messages to retrieve, in the order to ask for them, each with the destinations that lack it.
-fn incoming(survey: &Survey, slots: &[Slot], memory: &Memory) -> Vec<Incoming> {
+/// The messages to retrieve, in the order to ask for them.
+fn incoming(survey: &Survey) -> Vec<Incoming> {
     let incoming = |index: usize| {
         let (listed, identity, step) = survey.message(index);
-        let key = identity.key(listed);
-        let remembered = key.and_then(|key| memory.recall(key.as_bytes()));
-        let lacks = |slot: &Slot| match (step.reason, remembered) {
-            (Reason::Lacking, Some(remembered)) => remembered.lacks(&[slot.id]),
-            _ => true,
-        };
         Incoming {
             number: listed.number,
-            key: key.cloned(),
+            key: identity.key(listed).cloned(),
             certain: identity.is_certain(),
             listed: listed.octets,
-            wanted_by: (0..slots.len())
-                .filter(|&slot| lacks(&slots[slot]))
-                .collect(),
-            new: step.reason == Reason::New,
-            compare: matches!(step.reason, Reason::Compare | Reason::Returned),
+            purpose: match step.reason {
+                Reason::Lacking => Purpose::FillGaps,
+                Reason::Compare | Reason::Returned => Purpose::Compare,
+                Reason::Again => Purpose::StoreAgain,
+                _ => Purpose::Store,
+            },
         }
     };
     survey.plan.retrievals().into_iter().map(incoming).collect()
@@ -168,7 +166,10 @@ impl Feed<'_> {
             let mut withheld = std::mem::take(&mut self.withheld);
             self.checks_sizes = false;
             let refused = self.refused.len();
-            self.fetch(transaction, vec![withheld.remove(0)])?;
+            if self.fetch(transaction, vec![withheld.remove(0)])? == 0 {
+                // Somebody asked us to stop.
+                return Ok(());
+            }
             let was_right = self.refused.len() == refused && verdict.recv().unwrap_or(false);
             if was_right {
                 *learnt = Some(Fact::SizesWrong);
