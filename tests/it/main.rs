@@ -9,6 +9,7 @@ mod cli;
 mod config;
 mod dovecot;
 mod faults;
+mod identity;
 mod login;
 mod sync;
 mod tls;

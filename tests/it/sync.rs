@@ -11,7 +11,7 @@ use crate::support::server::{Fault, PASSWORD, Pipelining, Server, State, USER};
 use crate::support::world::{World, mode};
 
 /// A world with one account, `it`, for this server, with some keys set.
-fn world_for(server: &Server, keys: &[(&'static str, &str)]) -> World {
+pub(crate) fn world_for(server: &Server, keys: &[(&'static str, &str)]) -> World {
     let world = World::new();
     let mut account = world.account("it", &server.endpoint());
     for (key, value) in keys {

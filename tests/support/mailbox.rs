@@ -99,6 +99,13 @@ impl Mailbox {
         self.lock().push(Mail::new(uid, data));
     }
 
+    /// Another message takes the place of the one with this unique-id, and its id.
+    pub(crate) fn replace(&self, uid: &str, data: impl Into<Arc<[u8]>>) {
+        let mut messages = self.lock();
+        let old = messages.iter_mut().find(|mail| mail.uid == uid.as_bytes());
+        *old.expect("a message with this id") = Mail::new(uid, data);
+    }
+
     /// The server gives every message a new unique-id, as after a move to other software.
     pub(crate) fn renumber(&self, prefix: &str) {
         for (index, mail) in self.lock().iter_mut().enumerate() {

@@ -1,0 +1,134 @@
+//! What a unique-id is worth: servers give it to other messages, take it away, bring it back.
+
+use std::fs;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::support::mailbox::Mailbox;
+use crate::support::messages::{Generator, Shape, small, stored_form};
+use crate::support::server::{Fault, Server};
+use crate::support::world::{Maildir, World};
+use crate::sync::world_for;
+
+#[test]
+fn what_is_due_is_compared_and_another_message_under_its_id_is_kept() {
+    let mailbox = Mailbox::with(small(2));
+    let server = Server::start(&mailbox);
+    let mut world = world_for(&server, &[("leave_on_server", "\"30d\"")]);
+    world.at("2026-03-01T12:00:00Z");
+    world.run(&["sync"]).ends_with(0);
+    let mut expected = mailbox.stored_forms();
+    mailbox.replace("uid-1", Generator::new(9).message(Shape::Plain, 3000));
+    expected.push(mailbox.stored_forms().swap_remove(0));
+    world.at("2026-04-01T12:00:00Z");
+    world.run(&["sync"]).ends_with(0);
+    world.mail("it").holds(&expected);
+    assert_eq!(
+        mailbox.uids(),
+        ["uid-1"],
+        "it came just now, and is not due"
+    );
+    world.at("2026-05-02T12:00:00Z");
+    world.run(&["sync"]).ends_with(0);
+    assert!(mailbox.uids().is_empty());
+    world.mail("it").holds(&expected);
+}
+
+#[test]
+fn a_message_that_comes_back_after_its_deletion_is_deleted_again_and_not_stored_again() {
+    let mailbox = Mailbox::with(small(1));
+    let texts = small(1);
+    let expected = mailbox.stored_forms();
+    let server = Server::start(&mailbox);
+    let world = world_for(&server, &[("leave_on_server", "\"never\"")]);
+    world.run(&["sync"]).ends_with(0);
+    mailbox.add("uid-1", texts[0].clone());
+    world.run(&["sync"]).ends_with(0);
+    assert!(mailbox.uids().is_empty());
+    world.mail("it").holds(&expected);
+}
+
+#[test]
+fn a_message_that_came_back_is_fetched_once_to_be_compared_and_never_again() {
+    let mailbox = Mailbox::with(small(1));
+    let expected = mailbox.stored_forms();
+    let server = Server::start(&mailbox);
+    let world = world_for(&server, &[]);
+    world
+        .run(&["sync", "--leave-on-server", "never"])
+        .ends_with(0);
+    mailbox.add("uid-1", small(1).remove(0));
+    for _ in 0..3 {
+        world.run(&["sync"]).ends_with(0);
+    }
+    assert_eq!(server.retrievals()["uid-1"], 2);
+    world.mail("it").holds(&expected);
+    assert_eq!(mailbox.uids(), ["uid-1"]);
+}
+
+#[test]
+fn a_gap_is_filled_by_the_message_that_is_missing_and_by_no_other() {
+    let mailbox = Mailbox::with(small(3));
+    let server = Server::start(&mailbox);
+    let world = World::new();
+    let (one, two) = (world.home("one"), world.home("two"));
+    let deliver = format!(
+        "[\"maildir:{}\", \"maildir:{}\"]",
+        one.display(),
+        two.display()
+    );
+    let account = world.account("it", &server.endpoint());
+    account
+        .set("deliver", &deliver)
+        .set("leave_on_server", "\"never\"")
+        .write();
+    fs::write(&two, "a file where the Maildir should be").expect("a file");
+    world.run(&["sync"]).ends_with(73).complains("two");
+    let mut expected = mailbox.stored_forms();
+    assert_eq!(
+        mailbox.uids().len(),
+        3,
+        "nothing is deleted that a destination lacks"
+    );
+
+    fs::remove_file(&two).expect("our file");
+    mailbox.replace("uid-2", Generator::new(4).message(Shape::Plain, 2000));
+    world.run(&["sync"]).ends_with(0);
+    assert!(mailbox.uids().is_empty());
+    let other = Generator::new(4).message(Shape::Plain, 2000);
+    let other = stored_form(&other);
+    let first = Maildir { path: one };
+    let second = Maildir { path: two };
+    let mut in_second = expected.clone();
+    in_second[1] = other.clone();
+    expected.push(other);
+    first.holds(&expected);
+    second.holds(&in_second);
+}
+
+#[test]
+fn a_batch_that_waits_for_a_slow_message_is_closed_behind_it() {
+    let mailbox = Mailbox::with(small(4));
+    let server = Server::start(&mailbox).on("RETR 2", Fault::Drip(Duration::from_millis(4)));
+    let world = world_for(&server, &[]);
+    world.run(&["sync"]).ends_with(0);
+    world.mail("it").holds(mailbox.stored_forms());
+    world.mail("it").is_sound();
+}
+
+#[test]
+fn a_stop_while_sizes_are_in_doubt_is_a_stop() {
+    let mailbox = Mailbox::with(small(3));
+    let server = Server::start(&mailbox)
+        .claiming_size(1, 1)
+        .on("RETR 3", Fault::StallWithin(100));
+    let world = world_for(&server, &[("timeout", "\"60s\"")]);
+    let running = world.start(&["sync"]);
+    server.wait_for("RETR 3");
+    running.signal(Signal::INT);
+    running.finish().ends_with(130);
+    server.heal();
+    world.run(&["sync"]).ends_with(0);
+    world.mail("it").holds(mailbox.stored_forms());
+}
