@@ -150,9 +150,9 @@ pub struct Sync {
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url, conflicts_with = "accounts")]
     pub url: Option<String>,
 
-    /// With --url: read the password from the first line of this file
+    /// With --url: read the password from this file
     ///
-    /// The file must be closed to others: chmod 600. The password may also stand in POPFETCH_PASSWORD
+    /// The file contains nothing else, and must be closed to others: chmod 600. The password may also stand in POPFETCH_PASSWORD
     /// in the environment.
     #[arg(
         long,

@@ -11,5 +11,6 @@ mod dovecot;
 mod faults;
 mod identity;
 mod login;
+mod readme;
 mod sync;
 mod tls;

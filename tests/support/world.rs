@@ -135,18 +135,48 @@ impl World {
 
     /// Starts the program.
     pub(crate) fn start(&self, arguments: &[&str]) -> Running {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_popfetch"));
-        command.args(arguments).env_clear().envs(&self.variables);
-        if let Some(path) = std::env::var_os("PATH") {
-            command.env("PATH", path);
-        }
-        command.current_dir(self.home("")).stdin(Stdio::null());
+        let mut line = vec!["popfetch"];
+        line.extend(arguments);
+        self.launch(&line)
+    }
+
+    /// Runs a line of shell to its end.
+    pub(crate) fn shell(&self, line: &str) -> Outcome {
+        self.launch(&["sh", "-c", line]).finish()
+    }
+
+    /// Starts any program; this one is called `popfetch`.
+    pub(crate) fn launch(&self, line: &[&str]) -> Running {
+        let mut command = self.command(line);
+        command.stdin(Stdio::null());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        self.watch(&mut command, &line.join(" "))
+    }
+
+    /// A command in this world. It has no terminal to ask at, though the tests may have one:
+    /// `setsid`, whose options may stand in front, takes it away.
+    pub(crate) fn command(&self, line: &[&str]) -> Command {
+        let mut command = Command::new("setsid");
+        command.args(line).env_clear().envs(&self.variables);
+        let program = Path::new(env!("CARGO_BIN_EXE_popfetch"));
+        let folder = program.parent().expect("a program has a folder").to_owned();
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let folders = std::iter::once(folder).chain(std::env::split_paths(&path));
+        command.env(
+            "PATH",
+            std::env::join_paths(folders).expect("usable folders"),
+        );
+        command.current_dir(self.home(""));
+        command
+    }
+
+    /// Starts a command, and reads its output where that is piped.
+    pub(crate) fn watch(&self, command: &mut Command, name: &str) -> Running {
         let mut child = command.spawn().expect("the program can be started");
         Running {
             output: child.stdout.take().map(read_in_thread),
             errors: child.stderr.take().map(read_in_thread),
-            command: format!("popfetch {}", arguments.join(" ")),
+            command: name.to_owned(),
             deadline: Instant::now() + self.patience,
             child,
         }

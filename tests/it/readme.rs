@@ -1,0 +1,150 @@
+//! What README.md shows is run, as it stands there, but for the servers' names: those of the README
+//! stand for a scripted server on this machine.
+
+use crate::support::mailbox::Mailbox;
+use crate::support::messages::small;
+use crate::support::server::{PASSWORD, Server};
+use crate::support::world::World;
+
+const README: &str = include_str!("../../README.md");
+
+/// The commands that are not run here, and what runs them instead.
+const ELSEWHERE: [(&str, &str); 6] = [
+    ("tests/run", "this is part of it"),
+    ("tests/demo", "tests/run"),
+    ("cargo install --locked --path .", "tests/run"),
+    (
+        "sudo apt-get install gcc libc6-dev libssl-dev pkg-config",
+        "tests/run, by the list in tests/support/install.sh",
+    ),
+    ("popfetch login work", "tests/it/keyring.rs"),
+    ("popfetch logout work", "tests/it/keyring.rs"),
+];
+
+/// The lines of all fenced blocks of this kind.
+fn fenced(kind: &str) -> Vec<&'static str> {
+    let mut lines = Vec::new();
+    let mut inside = None;
+    for line in README.lines() {
+        match (line.strip_prefix("```"), inside) {
+            (Some(kind), None) => inside = Some(kind),
+            (Some(_), Some(_)) => inside = None,
+            (None, Some(of)) if of == kind => lines.push(line),
+            (None, _) => {}
+        }
+    }
+    lines
+}
+
+/// A world as the README leads to it, up to its `chmod`, and a server with mail.
+fn set_up(mailbox: &Mailbox) -> (World, Server) {
+    let mut world = World::new();
+    let server = Server::start(mailbox).implicit_tls(world.certificates());
+    let authority = world.certificates().authority_file();
+    world.variable("SSL_CERT_FILE", &authority.display().to_string());
+    world.configure(&here(&fenced("toml").join("\n"), &server));
+    let password = world.private_file(".config/popfetch/work.password", PASSWORD);
+    let everybody = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    std::fs::set_permissions(password, everybody).expect("our own file");
+    (world, server)
+}
+
+/// The same text with this server in place of the README's.
+fn here(text: &str, server: &Server) -> String {
+    let port = server.address().port();
+    text.replace(
+        "host = \"pop.example.com\"",
+        &format!("host = \"localhost\"\nport = {port}"),
+    )
+    .replace("@pop.example.net", &format!("@127.0.0.1:{port}"))
+}
+
+/// The commands of the README that are run here.
+fn commands() -> impl Iterator<Item = &'static str> {
+    let elsewhere = |line: &&str| ELSEWHERE.iter().any(|(command, _)| command == line);
+    fenced("sh")
+        .into_iter()
+        .filter(move |line| !elsewhere(line))
+}
+
+#[test]
+fn every_command_works_in_the_order_of_the_readme() {
+    let mailbox = Mailbox::with(small(3));
+    let (world, server) = set_up(&mailbox);
+    for command in commands() {
+        let outcome = world.shell(&here(command, &server));
+        outcome.ends_with(0).keeps_to_itself(PASSWORD);
+    }
+    for account in ["work", "alice"] {
+        world.mail(account).holds(mailbox.stored_forms());
+    }
+    assert_eq!(mailbox.uids().len(), 3, "only dry runs were to delete");
+}
+
+#[test]
+fn the_cron_line_fetches_and_says_nothing() {
+    let mailbox = Mailbox::with(small(3));
+    let (world, _server) = set_up(&mailbox);
+    let installed = world.home(".cargo/bin");
+    std::fs::create_dir_all(&installed).expect("our own folder");
+    let program = env!("CARGO_BIN_EXE_popfetch");
+    std::os::unix::fs::symlink(program, installed.join("popfetch")).expect("our own folder");
+    world
+        .shell("chmod 600 .config/popfetch/work.password")
+        .ends_with(0);
+    for line in fenced("cron") {
+        let fields: Vec<&str> = line.splitn(6, ' ').collect();
+        let [.., command] = fields.as_slice() else {
+            panic!("{line} is no line of a crontab")
+        };
+        world.shell(command).ends_with(0).says_nothing();
+    }
+    world.mail("work").holds(mailbox.stored_forms());
+}
+
+#[test]
+fn nothing_in_a_block_escapes_these_tests() {
+    for line in README.lines() {
+        if let Some(kind) = line.trim_start().strip_prefix("```") {
+            assert!(["", "sh", "toml", "cron"].contains(&kind), "{line}");
+            assert!(line.starts_with('`'), "{line}");
+        }
+    }
+    for (command, by) in ELSEWHERE {
+        assert!(fenced("sh").contains(&command), "{command} ({by})");
+    }
+    assert!(!fenced("cron").is_empty());
+}
+
+#[test]
+fn the_packages_to_install_are_those_that_the_scripts_install() {
+    let scripts = include_str!("../support/install.sh");
+    let list = scripts.split_once("for_building=(").expect("a list").1;
+    let list = list.split_once(')').expect("its end").0;
+    let install = ELSEWHERE[3].0;
+    for package in list.split_whitespace() {
+        assert!(install.contains(&format!(" {package}")), "{package}");
+    }
+}
+
+#[test]
+fn the_exit_statuses_are_those_of_the_help() {
+    let help = World::new().run(&["--help"]).stdout;
+    let help = help.split_once("Exit status:").expect("a section").1;
+    let in_help: Vec<&str> = help.lines().filter_map(|line| status(line, "  ")).collect();
+    let in_readme = README.split_once("## Exit status").expect("a section").1;
+    let in_readme: Vec<&str> = in_readme
+        .lines()
+        .filter_map(|line| status(line.trim_start_matches("| "), " | "))
+        .collect();
+    assert_eq!(in_readme, in_help);
+    assert!(in_help.contains(&"77"));
+}
+
+/// What stands in front of the gap, where that begins with a digit.
+fn status<'a>(line: &'a str, gap: &str) -> Option<&'a str> {
+    let (status, _) = line.trim_start().split_once(gap)?;
+    status
+        .starts_with(|c: char| c.is_ascii_digit())
+        .then_some(status)
+}
