@@ -9,6 +9,7 @@ mod cli;
 mod config;
 mod dovecot;
 mod faults;
+mod house;
 mod identity;
 mod login;
 mod readme;

@@ -1,0 +1,153 @@
+//! Who may know whom: the arrows between the rooms of the house, that is, the modules of the crate.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Each room, and the rooms it knows. All of them are below it, so that nothing goes in circles.
+const HOUSE: &[(&str, &str)] = &[
+    // the wiring: only these know a command line, and who watches
+    ("main", "commands cli ui environment error"),
+    (
+        "commands",
+        "cli ui sync connecting secret config report deliver plan interrupt environment error",
+    ),
+    ("cli", "size"),
+    ("ui", "report monitor size error text"),
+    // carrying a plan out
+    (
+        "sync",
+        "connecting client secret config report deliver journal plan pop3 interrupt monitor \
+         environment message error mail",
+    ),
+    (
+        "connecting",
+        "client secret config report pop3 interrupt net monitor error",
+    ),
+    // the server: DELE takes the journal's proof
+    ("client", "secret journal pop3 net error mail text"),
+    // what a person wrote
+    ("secret", "config environment error text"),
+    ("config", "deliver environment error mail text"),
+    ("report", "plan monitor error mail"),
+    // three that do not know each other
+    ("deliver", "environment error mail text"),
+    ("journal", "error mail"),
+    ("plan", "mail"),
+    // the protocol without a socket, and sockets without the protocol
+    ("pop3", "mail text"),
+    ("interrupt", "net error"),
+    ("net", "monitor error text"),
+    // plain values
+    ("monitor", "error mail"),
+    ("environment", "error"),
+    ("message", ""),
+    ("size", ""),
+    ("error", ""),
+    ("mail", "text"),
+    ("text", ""),
+];
+
+fn known_to(room: &str) -> Option<BTreeSet<String>> {
+    let (_, rooms) = HOUSE.iter().find(|(name, _)| *name == room)?;
+    Some(rooms.split_whitespace().map(str::to_owned).collect())
+}
+
+/// Every room, and the rooms that its source names, tests left out.
+fn source() -> BTreeMap<String, BTreeSet<String>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut rooms: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for file in rust_files(&root) {
+        let path = file.strip_prefix(&root).expect("a file below src/");
+        let module = path.with_extension("");
+        let names: Vec<&str> = module.iter().filter_map(|name| name.to_str()).collect();
+        // lib.rs only lists the rooms.
+        if matches!(names.as_slice(), ["lib"] | [.., "tests" | "testing"]) {
+            continue;
+        }
+        let from_the_top = match names.as_slice() {
+            ["main"] => "popfetch::".to_owned(),
+            _ => "super::".repeat(names.iter().filter(|name| **name != "mod").count()),
+        };
+        let text = fs::read_to_string(&file).expect("source can be read");
+        let room = rooms.entry(names[0].to_owned()).or_default();
+        room.extend(
+            named_rooms(&text, &from_the_top)
+                .into_iter()
+                .filter(|name| name != names[0]),
+        );
+    }
+    rooms
+}
+
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).expect("src/ can be read");
+    let paths = entries.map(|entry| entry.expect("src/ can be read").path());
+    paths
+        .flat_map(|path| match path.is_dir() {
+            true => rust_files(&path),
+            false => vec![path],
+        })
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+        .collect()
+}
+
+/// The rooms that a module names, by either way.
+fn named_rooms(text: &str, from_the_top: &str) -> BTreeSet<String> {
+    let mut rooms = BTreeSet::new();
+    let for_tests = |line: &&str| matches!(*line, "mod tests {" | "mod testing {");
+    for line in text.lines().take_while(|line| !for_tests(line)) {
+        if line.trim_start().starts_with("//") {
+            continue;
+        }
+        for way in ["crate::", from_the_top] {
+            for behind in line.split(way).skip(1) {
+                let end = behind.find(|c: char| !c.is_alphanumeric() && c != '_');
+                let room = &behind[..end.unwrap_or(behind.len())];
+                assert!(!room.is_empty(), "one room a line, please: {line}");
+                rooms.insert(room.to_owned());
+            }
+        }
+    }
+    rooms
+}
+
+#[test]
+fn every_room_knows_only_whom_it_may() {
+    for (room, named) in source() {
+        let allowed = known_to(&room).unwrap_or_else(|| panic!("{room} has no place in HOUSE"));
+        let forbidden: Vec<_> = named.difference(&allowed).collect();
+        assert!(forbidden.is_empty(), "{room} must not know {forbidden:?}");
+        let unused: Vec<_> = allowed.difference(&named).collect();
+        assert!(unused.is_empty(), "{room} does not use {unused:?} any more");
+    }
+}
+
+#[test]
+fn every_arrow_points_down() {
+    for (place, (room, _)) in HOUSE.iter().enumerate() {
+        for known in known_to(room).expect("it is in HOUSE") {
+            let below = HOUSE[place + 1..].iter().any(|(name, _)| *name == known);
+            assert!(below, "{room} → {known}");
+        }
+    }
+}
+
+#[test]
+fn only_the_wiring_knows_the_terminal() {
+    let knowing = |wanted: &str| -> Vec<String> {
+        let rooms = source().into_iter();
+        let knowing = rooms.filter(|(_, named)| named.contains(wanted));
+        knowing.map(|(room, _)| room).collect()
+    };
+    assert_eq!(knowing("ui"), ["commands", "main"]);
+    assert_eq!(knowing("commands"), ["main"]);
+}
+
+#[test]
+fn every_way_of_naming_a_room_is_seen() {
+    let text = "use crate::ui::Ui;\n// crate::mail\nfn f(x: &super::super::net::Stream) {}\n\
+                use super::wire;\n#[cfg(test)]\nmod tests {\n    use crate::plan;\n}\n";
+    let rooms: Vec<String> = named_rooms(text, "super::super::").into_iter().collect();
+    assert_eq!(rooms, ["net", "ui"]);
+}
