@@ -11,6 +11,7 @@ mod dovecot;
 mod faults;
 mod house;
 mod identity;
+mod keyring;
 mod login;
 mod readme;
 mod sync;

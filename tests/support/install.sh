@@ -5,7 +5,7 @@
 # shellcheck disable=SC2034
 for_building=(libssl-dev pkg-config)
 # shellcheck disable=SC2034
-for_testing=(dovecot-pop3d mutt python3 bsdutils)
+for_testing=(dovecot-pop3d mutt python3 bsdutils gnome-keyring dbus-daemon dbus-bin)
 
 # Whether what a package is needed for works.
 works() {
@@ -17,6 +17,9 @@ works() {
         mutt) command -v mutt ;;
         python3) python3 -c 'import hashlib, mailbox' ;;
         bsdutils) command -v script ;;
+        gnome-keyring) command -v gnome-keyring-daemon ;;
+        dbus-daemon) command -v dbus-daemon ;;
+        dbus-bin) command -v dbus-send ;;
     esac >/dev/null 2>&1
 }
 

@@ -7,14 +7,18 @@
 //! - [`certificates`]: a throw-away authority, and certificates good and bad
 //! - [`dovecot`]: the real thing
 //! - [`world`]: a home for one test, in which the program runs
+//! - [`terminal`]: a pseudo-terminal, with a person at the other end
+//! - [`keyring`]: a desktop's bus and key ring
 //! - [`readers`]: Python and mutt look at what was stored
 
 pub(crate) mod certificates;
 pub(crate) mod dovecot;
+pub(crate) mod keyring;
 pub(crate) mod mailbox;
 pub(crate) mod messages;
 pub(crate) mod readers;
 pub(crate) mod server;
+pub(crate) mod terminal;
 pub(crate) mod world;
 
 /// How many of a long row of cases to take: some of them, or with `POPFETCH_TEST_ALL` set all.

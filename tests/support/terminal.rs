@@ -1,0 +1,131 @@
+//! A pseudo-terminal: what a program does where a person sits in front of it.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
+
+use super::world::{Outcome, Running, World};
+
+/// The longest a test waits for something to appear.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A program at work on a terminal of its own, of 80 columns, with a person at the other end.
+pub(crate) struct Terminal {
+    person: File,
+    seen: Arc<Mutex<Vec<u8>>>,
+    eyes: JoinHandle<()>,
+    running: Running,
+}
+
+impl Terminal {
+    /// Starts it, in this world.
+    pub(crate) fn start(world: &World, line: &[&str]) -> Self {
+        let (person, terminal) = pair();
+        let mut command = world.command(&[&["--ctty"], line].concat());
+        let end = || terminal.try_clone().expect("another handle of a terminal");
+        command.env("TERM", "xterm");
+        command.stdin(end()).stdout(end()).stderr(end());
+        let running = world.watch(&mut command, &line.join(" "));
+        let seen = Arc::default();
+        Terminal {
+            eyes: watch(person.try_clone().expect("another handle"), &seen),
+            person,
+            seen,
+            running,
+        }
+    }
+
+    /// Waits until this was shown.
+    #[track_caller]
+    pub(crate) fn shows(&self, part: &str) -> &Self {
+        self.wait_until(part, || self.text().contains(part));
+        self
+    }
+
+    /// Types a line as soon as what is typed is not shown, as at a question for a password.
+    #[track_caller]
+    pub(crate) fn type_unseen(&self, line: &str) -> &Self {
+        self.wait_until("a terminal that hides what is typed", || {
+            let attributes = tcgetattr(&self.person).expect("a terminal");
+            !attributes.local_modes.contains(LocalModes::ECHO)
+        });
+        self.types(&format!("{line}\n"))
+    }
+
+    /// Presses these keys now.
+    pub(crate) fn types(&self, keys: &str) -> &Self {
+        let typed = (&self.person).write_all(keys.as_bytes());
+        typed.expect("a terminal takes keys");
+        self
+    }
+
+    /// Waits for the program's end. Everything that was shown is its output.
+    pub(crate) fn finish(self) -> Outcome {
+        let mut outcome = self.running.finish();
+        self.eyes.join().expect("watching does not panic");
+        outcome.stdout = String::from_utf8_lossy(&lock(&self.seen)).into_owned();
+        outcome
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&lock(&self.seen)).into_owned()
+    }
+
+    #[track_caller]
+    fn wait_until(&self, what: &str, happened: impl Fn() -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !happened() {
+            assert!(
+                Instant::now() < deadline,
+                "no «{what}» in {:?}",
+                self.text()
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+/// Both ends of a new terminal: the person's, and the program's.
+fn pair() -> (File, OwnedFd) {
+    let person = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC);
+    let person = person.expect("a pseudo-terminal");
+    grantpt(&person).expect("our own terminal");
+    unlockpt(&person).expect("our own terminal");
+    let name = ptsname(&person, Vec::new()).expect("a terminal has a name");
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let terminal = rustix::fs::open(name, flags, Mode::empty()).expect("our own terminal");
+    let size = Winsize {
+        ws_row: 24,
+        ws_col: 80,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    tcsetwinsize(&terminal, size).expect("a terminal has a size");
+    (File::from(person), terminal)
+}
+
+fn watch(mut person: File, seen: &Arc<Mutex<Vec<u8>>>) -> JoinHandle<()> {
+    let seen = Arc::clone(seen);
+    std::thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        loop {
+            match person.read(&mut buffer) {
+                Ok(read) if read > 0 => lock(&seen).extend(&buffer[..read]),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                // EIO says that nobody has the other end any more.
+                _ => return,
+            }
+        }
+    })
+}
+
+fn lock(seen: &Mutex<Vec<u8>>) -> std::sync::MutexGuard<'_, Vec<u8>> {
+    seen.lock().unwrap_or_else(PoisonError::into_inner)
+}
