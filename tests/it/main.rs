@@ -15,4 +15,5 @@ mod keyring;
 mod login;
 mod readme;
 mod sync;
+mod terminal;
 mod tls;

@@ -92,6 +92,29 @@ impl Terminal {
     }
 }
 
+/// What is left of this on a screen, line by line: what was wiped is gone. It knows wiping and colors,
+/// which is what one bar takes, and refuses everything else.
+#[track_caller]
+pub(crate) fn left_on_screen(shown: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    for line in shown.split("\r\n") {
+        let (_, left) = line.rsplit_once("\r\x1b[2K").unwrap_or(("", line));
+        let mut pieces = left.split("\x1b[");
+        let mut text = pieces.next().unwrap_or_default().to_owned();
+        for piece in pieces {
+            let colored = piece.split_once('m').filter(|(code, _)| {
+                code.bytes()
+                    .all(|byte| byte == b';' || byte.is_ascii_digit())
+            });
+            text += colored.unwrap_or_else(|| panic!("no color: {piece:?}")).1;
+        }
+        assert!(!text.contains(['\r', '\n', '\x1b']), "{text:?}");
+        lines.push(text.trim_end().to_owned());
+    }
+    lines.retain(|line| !line.is_empty());
+    lines
+}
+
 /// Both ends of a new terminal: the person's, and the program's.
 fn pair() -> (File, OwnedFd) {
     let person = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC);
