@@ -24,6 +24,7 @@ pub mod client;
 pub mod commands;
 pub mod config;
 pub mod connecting;
+mod crash;
 pub mod deliver;
 pub mod environment;
 pub mod error;

@@ -3,6 +3,7 @@
 use super::authorization::receive_capabilities;
 use super::refusal::When;
 use super::wire::{Heard, Wire};
+use crate::crash;
 use crate::error::{Failure, Result};
 use crate::journal::Proof;
 use crate::mail::Number;
@@ -320,6 +321,7 @@ impl Transaction {
     /// The server did not confirm it: what was marked may be deleted or not, wholly or in part.
     pub fn quit(mut self) -> Result<()> {
         self.wire.send(&Command::Quit)?;
+        crash::point("QUIT: sent, not answered");
         let answer = self
             .wire
             .reply(Awaited::named("the answer to QUIT"), |said| {

@@ -10,6 +10,7 @@ use std::path::Path;
 use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
+use crate::crash;
 use crate::error::{Failure, Kind, Result};
 use crate::text::Foreign;
 
@@ -97,6 +98,7 @@ pub(super) fn create_folder(path: &Path) -> Result<()> {
         Err(_) if path.is_dir() => {}
         Err(error) => return Err(failure("create", path, error)),
     }
+    crash::point("folder: made, not synced");
     sync_folder(&open_folder(parent)?, parent)
 }
 
@@ -157,6 +159,7 @@ fn move_by_link(
 ) -> Result<(), Errno> {
     match rustix::fs::linkat(from_folder, from, to_folder, to, AtFlags::empty()) {
         Ok(()) => {
+            crash::point("file linked, still under its first name");
             let _ = rustix::fs::unlinkat(from_folder, from, AtFlags::empty());
             Ok(())
         }

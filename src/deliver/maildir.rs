@@ -17,6 +17,7 @@ use rustix::io::Errno;
 use self::folders::Folders;
 use self::name::Names;
 use super::{Complete, Destination, Trouble, Unsettled, disk};
+use crate::crash;
 use crate::environment::Environment;
 use crate::error::{Failure, Result};
 use crate::mail::Place;
@@ -112,6 +113,7 @@ impl Maildir {
     /// Makes the data of all files that are still open durable, and closes them. A failure is
     /// remembered, because asking again would prove nothing: the kernel reports a lost write once.
     fn sync_files(&mut self) {
+        crash::point("maildir: data not synced");
         let messages = self.batch.iter_mut();
         let files: Vec<_> = messages.filter_map(|message| message.file.take()).collect();
         // This begins the writing of all of them, so that they share the disk's flushes; it makes the whole
@@ -128,6 +130,7 @@ impl Maildir {
 
 /// Moves a whole message where readers see it.
 fn publish(folders: &Folders, message: &Grown) -> Result<(), Trouble> {
+    crash::point("maildir: message not placed");
     folders
         .publish(&message.unique, &message.name())
         .map_err(|errno| {
@@ -166,6 +169,7 @@ impl Destination for Maildir {
     fn begin(&mut self) -> Result<(), Trouble> {
         self.abandon();
         self.growing = Some(self.create().map_err(Trouble::Destination)?);
+        crash::point("maildir: message begun");
         Ok(())
     }
 
@@ -213,6 +217,7 @@ impl Destination for Maildir {
         if let Some(failure) = self.broken.take() {
             return Err(failure);
         }
+        crash::point("maildir: data synced, tmp/ not");
         if let Some(folders) = &self.folders {
             let synced = folders.sync_tmp();
             synced.map_err(|errno| folders.failure("make durable what is in", "tmp", errno))?;
@@ -232,6 +237,7 @@ impl Destination for Maildir {
             .drain(..)
             .map(|message| publish(folders, &message))
             .collect();
+        crash::point("maildir: messages placed, new/ not synced");
         if let Err(errno) = folders.sync_new() {
             for result in results.iter_mut().filter(|result| result.is_ok()) {
                 let failure = folders.failure("make durable what is in", "new", errno);

@@ -27,6 +27,7 @@ use self::marks::Marker;
 use self::turns::Turn;
 use super::quoted::{Quoted, QuotedBatch};
 use super::{Complete, Destination, Trouble, Unsettled, disk};
+use crate::crash;
 use crate::environment::Environment;
 use crate::error::{Failure, Kind, Result};
 use crate::mail::{Digest, Place};
@@ -217,11 +218,14 @@ impl<'a> Appender<'a> {
         let mut writer = BufWriter::with_capacity(BUFFER, self.file);
         let before: &[u8] = if self.missing_newline { b"\n" } else { b"" };
         let cannot = |error: io::Error| disk::failure("append to", self.path, error);
+        crash::point("mbox: message not appended");
         let written = writer
             .write_all(before)
             .map_err(cannot)
-            .and_then(|()| batch.copy(message, |piece| writer.write_all(piece).map_err(cannot)))
-            .and_then(|()| writer.flush().map_err(cannot));
+            .and_then(|()| batch.copy(message, |piece| writer.write_all(piece).map_err(cannot)));
+        // What is longer than the buffer is there in part.
+        crash::point("mbox: message appended in part");
+        let written = written.and_then(|()| writer.flush().map_err(cannot));
         // Taken apart, so that what is left in the buffer isn't written after all.
         drop(writer.into_parts());
         written.map(|()| before.len() as u64 + message.length())
@@ -238,6 +242,7 @@ impl<'a> Appender<'a> {
     }
 
     fn sync(self) -> Result<(), Errno> {
+        crash::point("mbox: messages appended, not synced");
         rustix::fs::fdatasync(self.file).inspect_err(|_| {
             // What is not known to be durable comes again, and should not be there twice.
             let _ = self.file.set_len(self.start);
@@ -275,7 +280,9 @@ impl Destination for Mbox {
         if self.batch.messages().is_empty() {
             return Ok(Vec::new());
         }
+        crash::point("mbox: not locked");
         let (append, places) = self.intend()?;
+        crash::point("mbox: locked, entry not synced");
         if !self.checked {
             file::sync_entry(&append.locked.path)?;
             self.checked = true;
@@ -289,6 +296,7 @@ impl Destination for Mbox {
             return Vec::new(); // Nothing was prepared.
         };
         let results = self.append(&append);
+        crash::point("mbox: messages placed, still locked");
         self.batch.clear();
         results
     }
@@ -317,9 +325,11 @@ fn settle(locked: &Locked, unsettled: &[Unsettled<'_>]) -> Result<Vec<bool>> {
     let cannot = |doing| move |error: io::Error| disk::failure(doing, &locked.path, error);
     let settled = recovery::look(&locked.file, unsettled).map_err(cannot("read"))?;
     if let Some(length) = settled.cut {
+        crash::point("mbox: part of a message to be cut off");
         let cut = locked.file.set_len(length);
         cut.map_err(cannot("cut a part of a message off the end of"))?;
     }
+    crash::point("mbox: recovered, not synced");
     // Whoever wrote what was found, the record that it is stored must not outlive it.
     let synced = rustix::fs::fdatasync(&locked.file);
     synced.map_err(|errno| disk::failure("make durable", &locked.path, errno))?;

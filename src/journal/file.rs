@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
+use crate::crash;
 use crate::error::{Failure, Kind, OrFail, Result};
 
 /// An open journal file. What was appended is there for other programs at once, and after a power
@@ -72,6 +73,7 @@ impl Appender {
             return Err(self.no_longer());
         }
         self.unsynced = true;
+        crash::point("journal: before an append");
         if let Err(error) = self.file.write_all(lines) {
             self.broken = self.file.set_len(self.length).is_err();
             return Err(Failure::new(Kind::Io, self.cannot("write")).because(error));
@@ -87,11 +89,13 @@ impl Appender {
             return Err(self.no_longer());
         }
         if self.unsynced {
+            crash::point("journal: appended, not synced");
             self.broken = true;
             self.file
                 .sync_data()
                 .or_fail(Kind::Io, || self.cannot("sync"))?;
             (self.broken, self.unsynced) = (false, false);
+            crash::point("journal: synced");
         }
         Ok(())
     }
@@ -170,8 +174,10 @@ pub(super) fn sync_folder(folder: &Path) -> Result<()> {
 
 /// Puts one file in the place of another, durably.
 pub(super) fn replace(new: &Path, old: &Path) -> Result<()> {
+    crash::point("journal: rewritten, not in its place");
     fs::rename(new, old).or_fail(Kind::Io, || {
         format!("cannot rename {} to {}", new.display(), old.display())
     })?;
+    crash::point("journal: in its place, not synced");
     old.parent().map_or(Ok(()), sync_folder)
 }

@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 use file::Appender;
 use lock::Lock;
 
+use crate::crash;
 use crate::error::Result;
 use crate::mail::{Number, UniqueId};
 
@@ -52,6 +53,7 @@ impl Journal {
         let lock = Lock::take(&path.with_added_extension("lock"))?;
         let loaded = loading::load(&path, mailbox)?;
         let mut file = Appender::open(&path)?;
+        crash::point("journal: opened");
         if loaded.torn {
             file.cut(loaded.read)?;
         }

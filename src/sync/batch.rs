@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use crate::crash;
 use crate::deliver::{Destination, Trouble};
 use crate::error::{Failure, Result};
 use crate::journal::{Intent, Journal, Record};
@@ -101,14 +102,20 @@ impl Batch {
         journal: &mut Journal,
         now: Timestamp,
     ) -> Result<()> {
+        crash::point("batch: before sync");
         let placed = prepare(slots, &mut self.messages);
+        crash::point("batch: synced, not intended");
         journal
             .commit(&intents(&placed, slots, &self.messages))
             .inspect_err(|_| {
                 slots.iter_mut().for_each(|slot| slot.destination.discard());
             })?;
+        crash::point("batch: intended, not placed");
         let stored = place(placed, slots, &mut self.messages);
-        journal.append(&records(&stored, slots, &self.messages, now))
+        crash::point("batch: placed, not recorded");
+        journal.append(&records(&stored, slots, &self.messages, now))?;
+        crash::point("batch: recorded");
+        Ok(())
     }
 }
 

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::batch::Slot;
 use super::{Job, open};
+use crate::crash;
 use crate::deliver::{Destination, Unsettled};
 use crate::error::Result;
 use crate::journal::{Intent, Journal, Memory, Record};
@@ -17,8 +18,11 @@ use crate::journal::{Intent, Journal, Memory, Record};
 pub(super) fn settle(slots: &mut [Slot], journal: &mut Journal, now: Timestamp) -> Result<()> {
     for slot in slots {
         let intents = of(journal.memory(), slot.id);
+        crash::point("recovery: not begun");
         let records = ask(slot.destination.as_mut(), intents, true, now)?;
+        crash::point("recovery: settled, not recorded");
         journal.commit(&records)?;
+        crash::point("recovery: recorded");
     }
     Ok(())
 }

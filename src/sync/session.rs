@@ -10,6 +10,7 @@ use super::transfer::transfer;
 use super::{Job, recovery};
 use crate::client::Transaction;
 use crate::connecting::Connecting;
+use crate::crash;
 use crate::error::{Failure, Kind, Result};
 use crate::journal::{Fact, Journal, Memory, Proof, Record};
 use crate::mail::{Listed, Number, Retention, UniqueId};
@@ -321,8 +322,11 @@ impl Session<'_> {
         let asked = proofs.iter().map(|proof| Record::Asked {
             uid: proof.uid().clone(),
         });
+        crash::point("deletion: not asked");
         journal.commit(&asked.collect::<Vec<_>>())?;
+        crash::point("deletion: asked in the journal, not of the server");
         let refused = transaction.delete(&proofs)?;
+        crash::point("deletion: asked of the server, before QUIT");
         for (index, failure) in refused.into_iter().rev() {
             let proof = proofs.remove(index);
             let (number, uid) = (proof.number(), Some(proof.uid().clone()));
@@ -351,12 +355,14 @@ impl Session<'_> {
         report: &mut Report,
     ) -> Result<()> {
         transaction.quit()?;
+        crash::point("deletion: confirmed, not recorded");
         let at = self.job.environment.now();
         let record = |(_, proof): &(u64, Proof)| Record::Deleted {
             uid: proof.uid().clone(),
             at,
         };
         journal.commit(&deleted.iter().map(record).collect::<Vec<_>>())?;
+        crash::point("deletion: recorded");
         deleted
             .iter()
             .for_each(|(octets, _)| report.deleted.count(*octets));

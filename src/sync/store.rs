@@ -402,7 +402,7 @@ impl Store<'_> {
     /// How many messages a batch may have: some destinations want fewer.
     fn batch_messages(&self) -> usize {
         let limits = self.slots.iter().map(|slot| slot.destination.batch_limit());
-        limits.fold(BATCH_MESSAGES, usize::min)
+        limits.fold(most_messages(self.environment), usize::min)
     }
 
     fn check_destinations(&self) {
@@ -473,6 +473,19 @@ impl Store<'_> {
             }
         }
     }
+}
+
+#[cfg(not(feature = "test-hooks"))]
+fn most_messages(_: &Environment) -> usize {
+    BATCH_MESSAGES
+}
+
+/// With the test hooks, `POPFETCH_TEST_BATCH` says when a batch closes.
+#[cfg(feature = "test-hooks")]
+fn most_messages(environment: &Environment) -> usize {
+    let wanted = environment.variable("POPFETCH_TEST_BATCH");
+    let wanted = wanted.and_then(|text| text.to_str()?.parse().ok());
+    wanted.unwrap_or(BATCH_MESSAGES)
 }
 
 fn digest(hasher: Sha256) -> Digest {

@@ -7,6 +7,7 @@ mod the_support;
 
 mod cli;
 mod config;
+mod crash;
 mod dovecot;
 mod faults;
 mod house;

@@ -23,13 +23,16 @@ impl KeyRing {
         world.variable("DBUS_SESSION_BUS_ADDRESS", &address);
         let file = world.private_file("run/bus.conf", &configuration(&address));
         let option = format!("--config-file={}", file.display());
-        let bus = world.launch(&["dbus-daemon", "--nofork", "--nosyslog", &option]);
+        let bus = world.launch(&["dbus-daemon", "--nofork", "--nosyslog", &option], &[]);
         world.private_file("run/unlock", "the key ring's own password");
-        let service = world.launch(&[
-            "sh",
-            "-c",
-            "exec gnome-keyring-daemon --foreground --unlock --components=secrets <run/unlock",
-        ]);
+        let service = world.launch(
+            &[
+                "sh",
+                "-c",
+                "exec gnome-keyring-daemon --foreground --unlock --components=secrets <run/unlock",
+            ],
+            &[],
+        );
         wait_until_it_is_there(world);
         KeyRing {
             _service: service,

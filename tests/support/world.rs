@@ -123,8 +123,13 @@ impl World {
 
     /// Where the mail of an account goes unless its configuration says otherwise.
     pub(crate) fn mail(&self, account: &str) -> Maildir {
+        self.maildir(&format!("Mail/{account}"))
+    }
+
+    /// A Maildir below the home folder.
+    pub(crate) fn maildir(&self, path: &str) -> Maildir {
         Maildir {
-            path: self.home("Mail").join(account),
+            path: self.home(path),
         }
     }
 
@@ -135,20 +140,29 @@ impl World {
 
     /// Starts the program.
     pub(crate) fn start(&self, arguments: &[&str]) -> Running {
-        let mut line = vec!["popfetch"];
-        line.extend(arguments);
-        self.launch(&line)
+        self.start_with(&[], arguments, &[])
+    }
+
+    /// Starts the program under another one (`strace -f`, or none), with these environment variables
+    /// besides the world's.
+    pub(crate) fn start_with(
+        &self,
+        under: &[&str],
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Running {
+        self.launch(&[under, &["popfetch"], arguments].concat(), variables)
     }
 
     /// Runs a line of shell to its end.
     pub(crate) fn shell(&self, line: &str) -> Outcome {
-        self.launch(&["sh", "-c", line]).finish()
+        self.launch(&["sh", "-c", line], &[]).finish()
     }
 
     /// Starts any program; this one is called `popfetch`.
-    pub(crate) fn launch(&self, line: &[&str]) -> Running {
+    pub(crate) fn launch(&self, line: &[&str], variables: &[(&str, &str)]) -> Running {
         let mut command = self.command(line);
-        command.stdin(Stdio::null());
+        command.envs(variables.iter().copied()).stdin(Stdio::null());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         self.watch(&mut command, &line.join(" "))
     }

@@ -12,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::folders::Folders;
 use super::name;
+use crate::crash;
 use crate::deliver::{Unsettled, disk};
 use crate::error::Result;
 use crate::mail::{Digest, Place};
@@ -40,6 +41,7 @@ pub(super) fn settle(maildir: &Path, unsettled: &[Unsettled<'_>], act: bool) -> 
     };
     let settled = unsettled.iter().map(|one| remains.settle(one));
     let settled = settled.collect::<Result<Vec<_>>>()?;
+    crash::point("maildir: recovered, not synced");
     if let Some(folders) = &remains.folders {
         make_durable(folders)?;
     }
@@ -148,6 +150,7 @@ impl Remains {
 }
 
 fn publish(folders: &Folders, file: &File, unique: &str, name: &str) -> Result<()> {
+    crash::point("maildir: message to be recovered");
     rustix::fs::fdatasync(file)
         .map_err(|errno| folders.failure("make durable a file in", "tmp", errno))?;
     folders

@@ -1,0 +1,77 @@
+//! Killed before and after each of its own steps.
+
+use std::fs;
+
+use super::stage::{Before, Scenario, Stage};
+use crate::support::{everything, sampled};
+
+/// The names of the points that a run passes from here.
+fn points(stage: &Stage) -> Vec<String> {
+    let file = stage.world.home("points");
+    let shown = file.display().to_string();
+    stage
+        .sync(&[], &[("POPFETCH_CRASH_COUNT", &shown)])
+        .ends_with(0);
+    let names = fs::read_to_string(&file).expect("the program has crash points");
+    names.lines().map(str::to_owned).collect()
+}
+
+/// Kills a run at this point, counted from 0; whether it came so far.
+fn crash(stage: &Stage, point: usize, context: &str) -> bool {
+    let number = (point + 1).to_string();
+    let outcome = stage.sync(&[], &[("POPFETCH_CRASH_AT", &number)]);
+    assert!(
+        matches!(outcome.status, Some(0 | 137)),
+        "{context}: {outcome:#?}"
+    );
+    stage.has_lost_nothing(context);
+    outcome.status == Some(137)
+}
+
+#[test]
+fn killed_at_any_step_it_resumes_where_it_was() {
+    let mut killed = 0;
+    for (index, scenario) in Scenario::all().into_iter().enumerate() {
+        let points = points(&scenario.stage());
+        assert!(
+            points.len() > 10,
+            "{scenario:?} passes few points: {points:?}"
+        );
+        // Another offset for each scenario, so that a sample meets every point somewhere.
+        let every = if everything() { 1 } else { 5 };
+        for point in (index % every..points.len()).step_by(every) {
+            let stage = scenario.stage();
+            let context = format!("{scenario:?}, killed at {point}: «{}»", points[point]);
+            assert!(crash(&stage, point, &context), "{context}: it was not");
+            stage.completes(&context);
+            killed += 1;
+        }
+    }
+    println!("killed and resumed {killed} times");
+}
+
+#[test]
+fn killed_again_while_it_resumes_it_still_loses_and_doubles_nothing() {
+    let mut killed = 0;
+    for (index, scenario) in Scenario::all().into_iter().enumerate() {
+        if scenario.before == Before::Stored {
+            continue;
+        }
+        let first = points(&scenario.stage()).len();
+        let every = if everything() { 3 } else { 29 };
+        for point in (index % every..first).step_by(every) {
+            for second in (index % 3..).step_by(sampled(11, 4)) {
+                let stage = scenario.stage();
+                let context = format!("{scenario:?}, killed at {point}, then at {second}");
+                crash(&stage, point, &context);
+                let again = crash(&stage, second, &context);
+                stage.completes(&context);
+                if !again {
+                    break;
+                }
+                killed += 1;
+            }
+        }
+    }
+    println!("killed twice and resumed {killed} times");
+}

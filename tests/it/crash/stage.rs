@@ -1,0 +1,220 @@
+//! A maildrop, a server and a world in which a run is killed; and what must be true afterwards.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::support::mailbox::Mailbox;
+use crate::support::messages::{Generator, Shape, small};
+use crate::support::server::Server;
+use crate::support::world::{Outcome, World, assert_same_texts};
+
+/// What is to be done when the run is killed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scenario {
+    /// Where the messages go.
+    pub(super) destinations: &'static [&'static str],
+    /// How many messages a batch has.
+    pub(super) batch: usize,
+    /// The rule for the server.
+    pub(super) retention: &'static str,
+    /// What an earlier run has done, undisturbed.
+    pub(super) before: Before,
+}
+
+/// What an earlier run has done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Before {
+    /// There was none.
+    Nothing,
+    /// It has stored everything, and deleted nothing.
+    Stored,
+}
+
+/// More than any test has messages.
+pub(super) const MANY: usize = 100;
+
+const MAILDIR: &[&str] = &["maildir:~/Mail/it"];
+const MBOX: &[&str] = &["mbox:~/Mail/it.mbox"];
+const BOTH: &[&str] = &["maildir:~/Mail/it", "mbox:~/Mail/it.mbox"];
+
+impl Scenario {
+    /// Every combination that takes other steps than the rest.
+    pub(super) fn all() -> Vec<Scenario> {
+        let mut all = Vec::new();
+        for destinations in [MAILDIR, MBOX, BOTH] {
+            for batch in [1, MANY] {
+                for retention in ["always", "never"] {
+                    all.push(Scenario {
+                        destinations,
+                        batch,
+                        retention,
+                        before: Before::Nothing,
+                    });
+                }
+            }
+            all.push(Scenario {
+                destinations,
+                batch: MANY,
+                retention: "never",
+                before: Before::Stored,
+            });
+        }
+        all
+    }
+
+    /// Everything up to the run that will be killed.
+    pub(super) fn stage(self) -> Stage {
+        self.stage_in(World::new(), MESSAGES)
+    }
+
+    /// The same in this world, with so many messages.
+    pub(super) fn stage_in(self, world: World, messages: usize) -> Stage {
+        let mailbox = Mailbox::with(small(messages - 1));
+        // Larger than any buffer on its way.
+        let large = Generator::new(7).message(Shape::Plain, 200_000);
+        mailbox.add("large", large);
+        let stage = Stage {
+            server: Server::start(&mailbox),
+            expected: mailbox.stored_forms(),
+            uids: mailbox.uids(),
+            mailbox,
+            world,
+            scenario: self,
+        };
+        if self.before == Before::Stored {
+            stage.configure("always");
+            stage.sync(&[], &[]).ends_with(0);
+        }
+        stage.configure(self.retention);
+        stage
+    }
+}
+
+/// So many messages suffice for a first, a last and one between them.
+const MESSAGES: usize = 3;
+
+/// A maildrop, a server, a world.
+pub(super) struct Stage {
+    pub(super) scenario: Scenario,
+    pub(super) world: World,
+    pub(super) mailbox: Mailbox,
+    pub(super) server: Server,
+    uids: Vec<String>,
+    expected: Vec<Vec<u8>>,
+}
+
+impl Stage {
+    fn configure(&self, retention: &str) {
+        let endpoint = self.server.endpoint();
+        // An account is added to the file, and there is to be one.
+        self.world.configure("");
+        let deliver = format!("{:?}", self.scenario.destinations);
+        let account = self.world.account("it", &endpoint);
+        account
+            .set("deliver", &deliver)
+            .set("leave_on_server", &format!("{retention:?}"))
+            .write();
+    }
+
+    /// Runs `sync`, under this program, with these variables, until its end and that of its session.
+    pub(super) fn sync(&self, under: &[&str], variables: &[(&str, &str)]) -> Outcome {
+        let batch = self.scenario.batch.to_string();
+        let all = [&[("POPFETCH_TEST_BATCH", batch.as_str())], variables].concat();
+        let outcome = self.world.start_with(under, &["sync"], &all).finish();
+        self.server.sessions();
+        outcome
+    }
+
+    /// What may be gone on the server by now is stored, wherever it is to be.
+    #[track_caller]
+    pub(super) fn has_lost_nothing(&self, context: &str) {
+        let left = self.mailbox.uids();
+        for destination in self.scenario.destinations {
+            let stored = stored_at(&self.world, destination);
+            for (uid, text) in self.uids.iter().zip(&self.expected) {
+                let safe = left.contains(uid) || stored.contains(text);
+                assert!(safe, "{context}: {uid} is lost in {destination}");
+            }
+        }
+    }
+
+    /// The next run completes what was begun, and the one behind it finds nothing to do.
+    #[track_caller]
+    pub(super) fn completes(&self, context: &str) {
+        let outcome = self.sync(&[], &[]);
+        assert_eq!(outcome.status, Some(0), "{context}: {outcome:#?}");
+        self.is_complete(context);
+        let before = self.traces();
+        let outcome = self.sync(&[], &[]);
+        assert_eq!(outcome.status, Some(0), "{context}: {outcome:#?}");
+        assert_eq!(before, self.traces(), "{context}: the second run did work");
+    }
+
+    /// All is as after a run that nobody disturbed.
+    #[track_caller]
+    pub(super) fn is_complete(&self, context: &str) {
+        for destination in self.scenario.destinations {
+            println!("{context}: {destination}");
+            assert_same_texts(stored_at(&self.world, destination), &self.expected);
+        }
+        let left = self.mailbox.uids();
+        match self.scenario.retention {
+            "never" => assert!(left.is_empty(), "{context}: {left:?} left on the server"),
+            _ => assert_eq!(left, self.uids, "{context}: on the server"),
+        }
+    }
+
+    /// Everything that a run which does something changes: files, journal, what the server was asked.
+    fn traces(&self) -> impl PartialEq + std::fmt::Debug + use<> {
+        let mut files = BTreeMap::new();
+        collect(&self.world.home("Mail"), &mut files);
+        collect(&self.world.state(), &mut files);
+        (files, self.server.retrievals(), self.server.deletions())
+    }
+}
+
+/// The files below a folder: when they were changed, and how long they are.
+fn collect(folder: &Path, into: &mut BTreeMap<PathBuf, (i64, i64, u64)>) {
+    for entry in fs::read_dir(folder).into_iter().flatten() {
+        let path = entry.expect("a folder can be read").path();
+        let metadata = fs::metadata(&path).expect("a file that nobody removes");
+        if metadata.is_dir() {
+            collect(&path, into);
+        } else {
+            let trace = (metadata.mtime(), metadata.mtime_nsec(), metadata.len());
+            into.insert(path, trace);
+        }
+    }
+}
+
+/// The texts in this destination, as they were before they were quoted.
+pub(super) fn stored_at(world: &World, destination: &str) -> Vec<Vec<u8>> {
+    let (kind, path) = destination.split_once(":~/").expect("KIND:~/PATH");
+    match kind {
+        "maildir" => world.maildir(path).texts(),
+        "mbox" => mbox_texts(&fs::read(world.home(path)).unwrap_or_default()),
+        _ => panic!("no reader for {destination}"),
+    }
+}
+
+/// The messages of an mbox, without their From_ lines, the empty lines behind them, and one `>` of
+/// each quoted line (mboxrd).
+fn mbox_texts(mbox: &[u8]) -> Vec<Vec<u8>> {
+    let mut texts: Vec<Vec<u8>> = Vec::new();
+    for line in mbox.split_inclusive(|&byte| byte == b'\n') {
+        let quoted = line.iter().skip_while(|&&byte| byte == b'>').copied();
+        let is_quoted = line.starts_with(b">") && quoted.take(5).eq(*b"From ");
+        match texts.last_mut() {
+            _ if line.starts_with(b"From ") => texts.push(Vec::new()),
+            Some(text) => text.extend_from_slice(&line[usize::from(is_quoted)..]),
+            None => texts.push(line.to_owned()),
+        }
+    }
+    for text in &mut texts {
+        assert!(text.ends_with(b"\n"), "a message without an end");
+        text.pop();
+    }
+    texts
+}
