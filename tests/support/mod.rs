@@ -26,6 +26,12 @@ pub(crate) fn sampled(some: usize, all: usize) -> usize {
     if everything() { all } else { some }
 }
 
+/// Tells whoever runs the tests with `--nocapture` how many cases a row had.
+#[expect(clippy::print_stdout, reason = "shown only where it is asked for")]
+pub(crate) fn figure(text: &str) {
+    println!("figure: {text}");
+}
+
 /// Whether long rows of cases are wanted whole.
 pub(crate) fn everything() -> bool {
     std::env::var_os("POPFETCH_TEST_ALL").is_some()

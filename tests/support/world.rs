@@ -427,6 +427,15 @@ pub(crate) fn assert_same_texts<A: AsRef<[u8]>, B: AsRef<[u8]>>(
     actual: impl IntoIterator<Item = A>,
     expected: impl IntoIterator<Item = B>,
 ) {
+    let difference = difference(actual, expected);
+    assert!(difference.is_empty(), "{difference}");
+}
+
+/// How these texts differ from the expected ones, in any order: nothing, or one line for each.
+pub(crate) fn difference<A: AsRef<[u8]>, B: AsRef<[u8]>>(
+    actual: impl IntoIterator<Item = A>,
+    expected: impl IntoIterator<Item = B>,
+) -> String {
     let mut balance: BTreeMap<Vec<u8>, i64> = BTreeMap::new();
     for text in actual {
         *balance.entry(text.as_ref().to_owned()).or_default() += 1;
@@ -440,5 +449,5 @@ pub(crate) fn assert_same_texts<A: AsRef<[u8]>, B: AsRef<[u8]>>(
         let shown = popfetch::text::Foreign(&text);
         let _ = writeln!(difference, "{what}, {} bytes: {shown}", text.len());
     }
-    assert!(difference.is_empty(), "{difference}");
+    difference
 }

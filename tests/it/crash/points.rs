@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::stage::{Before, Scenario, Stage};
-use crate::support::{everything, sampled};
+use crate::support::{everything, figure, sampled};
 
 /// The names of the points that a run passes from here.
 fn points(stage: &Stage) -> Vec<String> {
@@ -47,7 +47,7 @@ fn killed_at_any_step_it_resumes_where_it_was() {
             killed += 1;
         }
     }
-    println!("killed and resumed {killed} times");
+    figure(&format!("killed and resumed {killed} times"));
 }
 
 #[test]
@@ -73,5 +73,5 @@ fn killed_again_while_it_resumes_it_still_loses_and_doubles_nothing() {
             }
         }
     }
-    println!("killed twice and resumed {killed} times");
+    figure(&format!("killed twice and resumed {killed} times"));
 }

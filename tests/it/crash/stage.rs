@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::support::mailbox::Mailbox;
 use crate::support::messages::{Generator, Shape, small};
 use crate::support::server::Server;
-use crate::support::world::{Outcome, World, assert_same_texts};
+use crate::support::world::{Outcome, World, difference};
 
 /// What is to be done when the run is killed.
 #[derive(Debug, Clone, Copy)]
@@ -156,8 +156,11 @@ impl Stage {
     #[track_caller]
     pub(super) fn is_complete(&self, context: &str) {
         for destination in self.scenario.destinations {
-            println!("{context}: {destination}");
-            assert_same_texts(stored_at(&self.world, destination), &self.expected);
+            let difference = difference(stored_at(&self.world, destination), &self.expected);
+            assert!(
+                difference.is_empty(),
+                "{context}: {destination}: {difference}"
+            );
         }
         let left = self.mailbox.uids();
         match self.scenario.retention {
