@@ -38,7 +38,7 @@ fn killed_at_any_step_it_resumes_where_it_was() {
             "{scenario:?} passes few points: {points:?}"
         );
         // Another offset for each scenario, so that a sample meets every point somewhere.
-        let every = if everything() { 1 } else { 5 };
+        let every = if everything() { 1 } else { 9 };
         for point in (index % every..points.len()).step_by(every) {
             let stage = scenario.stage();
             let context = format!("{scenario:?}, killed at {point}: «{}»", points[point]);

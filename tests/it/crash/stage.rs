@@ -215,8 +215,8 @@ fn mbox_texts(mbox: &[u8]) -> Vec<Vec<u8>> {
             None => texts.push(line.to_owned()),
         }
     }
+    // The last one may be there in part, after a crash.
     for text in &mut texts {
-        assert!(text.ends_with(b"\n"), "a message without an end");
         text.pop();
     }
     texts
