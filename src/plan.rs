@@ -39,9 +39,9 @@ pub enum Known {
         at: Timestamp,
         /// Its size by LIST in the session that stored it.
         octets: Option<u64>,
-        /// Whether its identity is sure enough to delete it without having fetched it in this session:
-        /// it is stored durably, and its unique-id was never listed twice.
-        deletable: bool,
+        /// Whether its unique-id says, all by itself, which message it is. One that was ever listed
+        /// twice does not: such a message is deleted only in the session that stored it.
+        certain: bool,
     },
     /// It was stored under another id; the server has renumbered its maildrop. Only its content says so.
     Renumbered {
@@ -114,8 +114,10 @@ pub enum Reason {
     Again,
     /// It was deleted once and is listed again.
     Returned,
-    /// It is due for deletion, but must be compared with what was stored first: its size or identity is not certain.
+    /// It is due for deletion, but its size is another one or not known: it is compared with what was stored first.
     Compare,
+    /// It was stored at this time and is due, but several messages have its unique-id.
+    Shared(Timestamp),
     /// It was stored at this time, and the rule deletes it now.
     Due(Timestamp),
     /// It was stored at this time, and the rule says that it stays.
@@ -142,6 +144,7 @@ impl fmt::Display for Reason {
             Reason::Again => f.write_str("asked for again"),
             Reason::Returned => f.write_str("was deleted, is listed again"),
             Reason::Compare => f.write_str("due, to be compared with the stored copy"),
+            Reason::Shared(at) => write!(f, "stored {}, its id is not its own", day(at)),
             Reason::Due(at) => write!(f, "stored {}, due", day(at)),
             Reason::Stored(at) => write!(f, "stored {}", day(at)),
             Reason::DueLater(at) => write!(f, "due {}", day(at)),
@@ -230,37 +233,30 @@ fn held_back(octets: Option<u64>, rules: &Rules, left: &mut u64) -> Option<Reaso
 }
 
 fn decide(candidate: &Candidate<'_>, rules: &Rules, now: Timestamp) -> (Action, Reason) {
-    let retrieve = Action::Retrieve {
-        then_delete: rules.retention == Retention::Never,
-        last: candidate.troublesome,
-    };
+    let last = candidate.troublesome;
+    let retrieve = |then_delete| Action::Retrieve { then_delete, last };
+    let as_new = retrieve(rules.retention == Retention::Never);
+    let due = |at: Timestamp| due(at.min(now), rules.retention, now);
     match candidate.known {
-        Known::New => (retrieve, Reason::New),
-        Known::Lacking => (retrieve, Reason::Lacking),
-        Known::Deleted => (retrieve, Reason::Returned),
-        Known::Stored { .. } | Known::Renumbered { .. } | Known::Seen if rules.all => {
-            (retrieve, Reason::Again)
-        }
+        Known::New => (as_new, Reason::New),
+        Known::Lacking => (as_new, Reason::Lacking),
+        Known::Deleted => (as_new, Reason::Returned),
+        Known::Stored { at, .. } if rules.all => (retrieve(due(at).is_ok()), Reason::Again),
+        Known::Renumbered { .. } | Known::Seen if rules.all => (as_new, Reason::Again),
         Known::Renumbered { at } => (Action::Leave, Reason::Renumbered(at)),
         Known::Seen => (Action::Leave, Reason::Seen),
         Known::Stored {
             at,
             octets,
-            deletable,
-        } => {
-            let at = at.min(now);
-            match due(at, rules.retention, now) {
-                Err(reason) => (Action::Leave, reason),
-                Ok(()) if deletable && same_size(octets, candidate.listed.octets) => {
-                    (Action::Delete, Reason::Due(at))
-                }
-                Ok(()) => {
-                    let then_delete = true;
-                    let last = candidate.troublesome;
-                    (Action::Retrieve { then_delete, last }, Reason::Compare)
-                }
+            certain,
+        } => match due(at) {
+            Err(reason) => (Action::Leave, reason),
+            Ok(()) if !certain => (Action::Leave, Reason::Shared(at)),
+            Ok(()) if same_size(octets, candidate.listed.octets) => {
+                (Action::Delete, Reason::Due(at))
             }
-        }
+            Ok(()) => (retrieve(true), Reason::Compare),
+        },
     }
 }
 
@@ -318,7 +314,7 @@ mod tests {
         Known::Stored {
             at: now() - DAY * days_ago,
             octets: Some(100),
-            deletable: true,
+            certain: true,
         }
     }
 
@@ -395,9 +391,25 @@ mod tests {
         let shared = Known::Stored {
             at: now(),
             octets: Some(100),
-            deletable: false,
+            certain: false,
         };
-        assert_eq!(plan_one(shared, Some(100), &never), (MOVE, Reason::Compare));
+        assert_eq!(
+            plan_one(shared, Some(100), &never),
+            (Action::Leave, Reason::Shared(now()))
+        );
+    }
+
+    #[test]
+    fn asking_again_suspends_no_rule() {
+        let all = Rules {
+            all: true,
+            ..rules(Retention::For(DAY * 30))
+        };
+        assert_eq!(
+            plan_one(stored(29), Some(100), &all),
+            (RETRIEVE, Reason::Again)
+        );
+        assert_eq!(plan_one(stored(31), Some(100), &all), (MOVE, Reason::Again));
     }
 
     #[test]
@@ -470,11 +482,11 @@ mod tests {
             Just(Known::Seen),
             Just(Known::Deleted),
             (-900..900i32, any::<Option<u8>>(), any::<bool>()).prop_map(
-                |(days, octets, deletable)| {
+                |(days, octets, certain)| {
                     Known::Stored {
                         at: now() - DAY * days,
                         octets: octets.map(u64::from),
-                        deletable,
+                        certain,
                     }
                 }
             ),
@@ -508,10 +520,10 @@ mod tests {
         ) {
             let (action, _) = plan_one(known, octets.map(u64::from), &rules);
             if action == Action::Delete {
-                let Known::Stored { octets: recorded, deletable, .. } = known else {
+                let Known::Stored { octets: recorded, certain, .. } = known else {
                     panic!("{known:?} is deleted");
                 };
-                prop_assert!(deletable && recorded.is_some() && recorded == octets.map(u64::from));
+                prop_assert!(certain && recorded.is_some() && recorded == octets.map(u64::from));
                 prop_assert_ne!(rules.retention, Retention::Always);
             }
         }

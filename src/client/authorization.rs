@@ -5,7 +5,7 @@ use log::debug;
 use super::censor::Censor;
 use super::refusal::When;
 use super::transaction::Transaction;
-use super::wire::{Said, Wire};
+use super::wire::{Listed, Said, Wire};
 use crate::error::{Failure, Kind, OrFail, Result};
 use crate::net::{Awaited, Stream, TlsConnector};
 use crate::pop3::login::{Method, Offer, Protection, Rule, methods};
@@ -254,8 +254,9 @@ fn no_stls(said: &Said<'_>) -> Failure {
 /// The answer to CAPA; none where the server does not know the command.
 pub(super) fn receive_capabilities(wire: &mut Wire) -> Result<Option<Capabilities>> {
     let mut capabilities = Capabilities::default();
-    let known = wire.listing(Awaited::named("the answer to CAPA"), |entry| {
-        capabilities.add(entry)
-    })?;
-    Ok(known.then_some(capabilities))
+    let awaited = Awaited::named("the answer to CAPA");
+    match wire.listing(awaited, |entry| capabilities.add(entry))? {
+        Listed::Whole => Ok(Some(capabilities)),
+        Listed::Refused(_) => Ok(None),
+    }
 }

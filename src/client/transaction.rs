@@ -2,9 +2,9 @@
 
 use super::authorization::receive_capabilities;
 use super::refusal::When;
-use super::wire::{Heard, Wire};
+use super::wire::{Heard, Listed, Wire};
 use crate::crash;
-use crate::error::{Failure, Result};
+use crate::error::{Failure, Kind, Result};
 use crate::journal::Proof;
 use crate::mail::Number;
 use crate::net::Awaited;
@@ -133,8 +133,15 @@ impl Transaction {
         send(&mut self.wire, &commands[2])?;
         let mut uids = Uids::new();
         let awaited = Awaited::named("the answer to UIDL");
-        if self.wire.listing(awaited, |entry| uids.add(entry))? {
-            return Ok(merge(Some(stat), Some(uids), None));
+        match self.wire.listing(awaited, |entry| uids.add(entry))? {
+            Listed::Whole => return Ok(merge(Some(stat), Some(uids), None)),
+            // A server that has UIDL and cannot answer just now must not pass for one without: its
+            // messages would be taken for unknown.
+            Listed::Refused(failure) if announced.is_some_and(|announced| announced.uidl) => {
+                return Err(failure);
+            }
+            Listed::Refused(failure) if failure.kind() != Kind::Protocol => return Err(failure),
+            Listed::Refused(_) => {}
         }
         let sizes = self.receive_sizes()?;
         Ok(merge(Some(stat), None, sizes))
@@ -168,12 +175,11 @@ impl Transaction {
     fn receive_sizes(&mut self) -> Result<Option<Sizes>> {
         self.wire.send(&Command::List)?;
         let mut sizes = Sizes::new();
-        let listed = self
-            .wire
-            .listing(Awaited::named("the answer to LIST"), |entry| {
-                sizes.add(entry)
-            })?;
-        Ok(listed.then_some(sizes))
+        let awaited = Awaited::named("the answer to LIST");
+        match self.wire.listing(awaited, |entry| sizes.add(entry))? {
+            Listed::Whole => Ok(Some(sizes)),
+            Listed::Refused(_) => Ok(None),
+        }
     }
 
     /// Retrieves these messages in this order, as many in flight as the window allows, until no more

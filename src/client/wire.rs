@@ -6,6 +6,7 @@ use log::trace;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::censor::Censor;
+use super::refusal::When;
 use crate::error::{Failure, Kind, Result};
 use crate::net::{Awaited, Stream, TlsConnector};
 use crate::pop3::{Command, Dialect, Event, Receiver, Reply, Shape, Unsendable, Violation, limits};
@@ -25,6 +26,14 @@ pub(super) enum Heard<'a> {
     Text(&'a mut Vec<u8>),
     /// The message is complete, having taken so many octets.
     EndOfMessage { octets: u64 },
+}
+
+/// What came of asking for a listing.
+pub(super) enum Listed {
+    /// All of it came.
+    Whole,
+    /// The server refused it.
+    Refused(Failure),
 }
 
 /// A status line, and what it takes to show it.
@@ -148,7 +157,10 @@ impl Wire {
                     trace!("{} < {said}", self.host);
                     Heard::Said(said)
                 }
-                Event::Entry(entry) => Heard::Entry(entry),
+                Event::Entry(entry) => {
+                    trace!("{} < {}", self.host, self.censor.show(entry));
+                    Heard::Entry(entry)
+                }
                 Event::EndOfListing => Heard::EndOfListing,
                 Event::Text => Heard::Text(&mut self.text),
                 Event::EndOfMessage { octets } => Heard::EndOfMessage { octets },
@@ -174,7 +186,7 @@ impl Wire {
         heard.ok_or_else(|| self.out_of_step())
     }
 
-    /// Waits for a listing; false where the server refuses it. A listing that makes
+    /// Waits for a listing. A listing that makes
     /// no sense ends the session: nothing on this connection can be relied on then.
     ///
     /// # Errors
@@ -184,9 +196,14 @@ impl Wire {
         &mut self,
         awaited: Awaited,
         mut entry: impl FnMut(&[u8]) -> Result<(), E>,
-    ) -> Result<bool> {
-        if !self.reply(awaited, |said| said.reply.is_ok())? {
-            return Ok(false);
+    ) -> Result<Listed> {
+        let what = awaited.to_string();
+        let refused = self.reply(awaited, |said| {
+            (!said.reply.is_ok())
+                .then(|| said.failure(what.trim_start_matches("the answer to "), When::Command))
+        })?;
+        if let Some(failure) = refused {
+            return Ok(Listed::Refused(failure));
         }
         let mut nonsense = None;
         loop {
@@ -203,7 +220,7 @@ impl Wire {
             match (ended, nonsense.take()) {
                 (None, _) => return Err(self.out_of_step()),
                 (_, Some(nonsense)) => return Err(self.nonsense(&nonsense)),
-                (Some(true), None) => return Ok(true),
+                (Some(true), None) => return Ok(Listed::Whole),
                 (Some(false), None) => {}
             }
         }

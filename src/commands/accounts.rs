@@ -48,10 +48,14 @@ pub(super) fn of_sync(context: &Context<'_>, options: &cli::Sync) -> Result<Chos
 /// The account with this name.
 pub(super) fn named(context: &Context<'_>, name: &str) -> Result<Account> {
     // Where its mail goes does not matter to a command that stores none.
+    let overrides = Overrides {
+        deliver: Some(Spec::Stdout),
+        ..Overrides::default()
+    };
     let config = config::load(
         context.cli.config.as_deref(),
         context.environment,
-        &Overrides::default(),
+        &overrides,
     )?;
     let mut selected = config.select(&[name.to_owned()])?;
     Ok(selected.remove(0))

@@ -26,9 +26,11 @@ pub(super) fn run(context: &Context<'_>, options: &cli::Sync) -> Result<u8> {
     let interrupt = Arc::new(Interrupt::default());
     signals::watch(&interrupt)?;
     let mut reports = Vec::new();
+    let mut shown = Ok(());
     for account in &accounts {
         let report = one(context, options, account, &interrupt);
-        context.ui.report(&report)?;
+        // What cannot be shown is no reason to leave the other accounts undone.
+        shown = shown.and(context.ui.report(&report));
         reports.push(report);
         if interrupt.requested().is_some() {
             break;
@@ -37,7 +39,7 @@ pub(super) fn run(context: &Context<'_>, options: &cli::Sync) -> Result<u8> {
     if let Some(signal) = interrupt.requested() {
         signals::end_by(signal);
     }
-    Ok(report::merge(&reports))
+    shown.map(|()| report::merge(&reports))
 }
 
 fn one(

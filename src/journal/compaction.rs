@@ -76,7 +76,10 @@ fn keep(path: &Path) -> Result<()> {
         }
         _ => {}
     }
-    fs::hard_link(path, &damaged).or_fail(Kind::Io, cannot)
+    // Not every file system has hard links.
+    fs::hard_link(path, &damaged)
+        .or_else(|_| fs::copy(path, &damaged).map(drop))
+        .or_fail(Kind::Io, cannot)
 }
 
 fn beside(path: &Path, ending: &str) -> PathBuf {

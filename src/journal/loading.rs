@@ -43,7 +43,7 @@ pub(super) struct Loaded {
     pub(super) damage: Vec<Damage>,
     /// How many bytes, from the start, end with the last whole line.
     pub(super) read: u64,
-    /// How many bytes, from the start, end with the last good line.
+    /// How many lines could be used.
     good: u64,
     /// Whether there is something behind the last whole line.
     pub(super) torn: bool,
@@ -64,25 +64,32 @@ pub(super) struct Loaded {
 /// - [`Kind::Io`]: the file cannot be read.
 pub(super) fn load(path: &Path, mailbox: &Mailbox) -> Result<Loaded> {
     let mut loaded = Loaded::default();
-    let mut number = 0;
-    each_line(path, |line| {
-        number += 1;
-        let end = loaded.good_end(line);
-        let Some(content) = line.strip_suffix(b"\n") else {
-            loaded.torn = true;
+    let (mut number, mut offset) = (0, 0);
+    let mut overlong = false;
+    each_piece(path, |piece| {
+        offset += piece.len() as u64;
+        let Some(line) = piece.strip_suffix(b"\n") else {
+            // The end of the file, or the beginning of a line that is too long to be ours.
+            overlong = true;
             return Ok(());
         };
-        match loaded.take(content, number, mailbox, path)? {
-            Ok(()) => loaded.good = end,
+        number += 1;
+        loaded.read = offset;
+        let taken = match std::mem::take(&mut overlong) {
+            true => Err("it is too long".to_owned()),
+            false => loaded.take(line, number, mailbox, path)?,
+        };
+        match taken {
+            Ok(()) => loaded.good += 1,
             Err(what) => loaded.damage.push(Damage {
                 path: path.to_owned(),
                 line: number,
                 what,
             }),
         }
-        loaded.read = end;
         Ok(())
     })?;
+    loaded.torn = overlong;
     if number > 0 && loaded.good == 0 {
         return Err(Failure::new(Kind::Data, format!("nothing in the journal {} can be read", path.display()))
             .hint("Move it away to begin a new one: messages that are still on the server will then be stored once more, and none will be lost."));
@@ -91,10 +98,6 @@ pub(super) fn load(path: &Path, mailbox: &Mailbox) -> Result<Loaded> {
 }
 
 impl Loaded {
-    fn good_end(&self, line: &[u8]) -> u64 {
-        self.read + line.len() as u64
-    }
-
     /// Takes a whole line in; says what is wrong with it if it is damaged.
     fn take(
         &mut self,
@@ -161,8 +164,20 @@ fn is_passing(record: &Record) -> bool {
     )
 }
 
-/// Calls for each line of a file, line end included where it has one.
+/// Calls for each line of a file, line end included. What is no whole line of ours is left out.
 pub(super) fn each_line(path: &Path, mut take: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    let mut overlong = false;
+    each_piece(path, |piece| {
+        let whole = piece.ends_with(b"\n");
+        let is_line = whole && !overlong;
+        overlong = !whole;
+        if is_line { take(piece) } else { Ok(()) }
+    })
+}
+
+/// Calls for each line of a file, line end included; for a line that is too long to be ours, for each
+/// piece of it.
+fn each_piece(path: &Path, mut take: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
     let opened = OpenOptions::new()
         .read(true)
         .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
@@ -176,7 +191,6 @@ pub(super) fn each_line(path: &Path, mut take: impl FnMut(&[u8]) -> Result<()>) 
     let mut line = Vec::new();
     loop {
         line.clear();
-        // Lines are as long as what we wrote; a foreign file of one endless line is not worth more.
         let length = reader
             .by_ref()
             .take(LINE)

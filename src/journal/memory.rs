@@ -174,9 +174,14 @@ impl Remembered {
         self.dropped
     }
 
-    /// Whether this destination has it.
+    /// The destinations that were to have it when it was first stored.
     #[must_use]
-    pub fn is_in(&self, destination: u32) -> bool {
+    pub fn owed(&self) -> &[u32] {
+        self.copies.owed()
+    }
+
+    /// Whether this destination has it.
+    fn is_in(&self, destination: u32) -> bool {
         self.copies.durable().contains(&destination) || self.copies.seen().contains(&destination)
     }
 
@@ -285,12 +290,16 @@ impl Memory {
                 self.message(uid).deleted = false
             }
             Record::Same { uid, stored_as } => {
-                let known = self.recall(stored_as.as_bytes()).cloned();
-                let known = known.filter(Remembered::is_stored).unwrap_or_default();
+                let known = self
+                    .recall(stored_as.as_bytes())
+                    .filter(|known| known.is_stored());
+                let known = known.cloned().unwrap_or_default();
                 *self.message(uid) = Remembered {
+                    digest: known.digest,
+                    first_stored: known.first_stored,
+                    copies: known.copies,
                     by_content: true,
-                    listed: None,
-                    ..known
+                    ..Remembered::default()
                 };
             }
             Record::Asked { uid } => self.message(uid).asked = true,

@@ -57,12 +57,13 @@ impl Journal {
         if loaded.torn {
             file.cut(loaded.read)?;
         }
+        // An earlier run may have been cut off before its journal's name was durable.
+        file::sync_folder(folder)?;
         if file.is_empty() {
             let mut header = Vec::new();
             format::write_header(mailbox, &mut header);
             file.append(&header)?;
             file.sync()?;
-            file::sync_folder(folder)?;
         } else if compaction::is_due(&loaded) || !loaded.has_header {
             compaction::rewrite(&path, mailbox, &loaded)?;
             file = Appender::open(&path)?;

@@ -397,3 +397,49 @@ proptest! {
         prop_assert!(*journal.memory() == memory);
     }
 }
+
+#[test]
+fn a_torn_first_line_is_begun_anew() {
+    let folder = folder();
+    drop(open(&folder));
+    let whole = fs::read(file(folder.path())).expect("the file");
+    for cut in 1..whole.len() {
+        fs::write(file(folder.path()), &whole[..cut]).expect("a torn file");
+        let journal = open(&folder);
+        assert!(journal.memory().is_empty() && journal.damage().is_empty());
+        drop(journal);
+        assert_eq!(fs::read(file(folder.path())).expect("the file"), whole);
+    }
+}
+
+#[test]
+fn a_block_of_zeros_costs_no_line_but_the_one_behind_it() {
+    let folder = folder();
+    let mut journal = open(&folder);
+    journal.commit(&[stored("a")]).expect("committed");
+    drop(journal);
+    let mut bytes = fs::read(file(folder.path())).expect("the file");
+    bytes.extend([0; 200_000]);
+    fs::write(file(folder.path()), &bytes).expect("a damaged file");
+    let mut journal = open(&folder);
+    assert!(
+        is_stored(journal.memory(), "a") && journal.damage().is_empty(),
+        "a torn end"
+    );
+    journal
+        .commit(&[stored("b"), stored("c")])
+        .expect("committed");
+    drop(journal);
+    let mut bytes = fs::read(file(folder.path())).expect("the file");
+    let behind_a = bytes
+        .iter()
+        .enumerate()
+        .filter(|(_, byte)| **byte == b'\n')
+        .nth(1);
+    let at = behind_a.expect("two lines").0 + 1;
+    bytes.splice(at..at, [0; 200_000]);
+    fs::write(file(folder.path()), &bytes).expect("a damaged file");
+    let journal = open(&folder);
+    assert_eq!(journal.damage().len(), 1);
+    assert!(is_stored(journal.memory(), "a") && is_stored(journal.memory(), "c"));
+}

@@ -1,5 +1,8 @@
 //! A server that stays silent may be waiting for TLS to begin.
 
+use std::net::TcpStream;
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use super::cancel::Canceller;
@@ -13,21 +16,32 @@ const LIMIT: Duration = Duration::from_secs(5);
 #[must_use]
 pub fn speaks_tls(endpoint: &Endpoint<'_>, canceller: &Canceller) -> bool {
     let limit = LIMIT.min(endpoint.timeout);
-    let tried = || -> Option<()> {
-        let addresses = resolve(endpoint.host, endpoint.port, limit, canceller).ok()?;
-        let connection = connect(endpoint.host, &addresses, limit, canceller).ok()?;
-        connection.set_read_timeout(Some(limit)).ok()?;
-        connection.set_write_timeout(Some(limit)).ok()?;
-        // Whom we would talk to does not matter: nothing is said.
-        let connector = native_tls::TlsConnector::builder()
-            .danger_accept_invalid_certs(true)
-            .danger_accept_invalid_hostnames(true)
-            .build()
-            .ok()?;
-        connector
-            .connect(endpoint.server_name, connection)
-            .ok()
-            .map(drop)
+    let connected = resolve(endpoint.host, endpoint.port, limit, canceller)
+        .and_then(|addresses| connect(endpoint.host, &addresses, limit, canceller));
+    let Ok(connection) = connected else {
+        return false;
     };
-    tried().is_some()
+    let name = endpoint.server_name.to_owned();
+    let (report, news) = mpsc::channel();
+    // A server that drips byte after byte could hold the handshake for ever: it has a thread of its own.
+    let ask = move || report.send(shakes_hands(connection, &name, limit));
+    let asked = thread::Builder::new()
+        .name("tls question".into())
+        .spawn(ask);
+    asked.is_ok() && canceller.receive(&news, limit).unwrap_or(false)
+}
+
+/// Whom we would talk to does not matter: nothing is said.
+fn shakes_hands(connection: TcpStream, name: &str, limit: Duration) -> bool {
+    let limited = connection
+        .set_read_timeout(Some(limit))
+        .and_then(|()| connection.set_write_timeout(Some(limit)));
+    let connector = native_tls::TlsConnector::builder()
+        .danger_accept_invalid_certs(true)
+        .danger_accept_invalid_hostnames(true)
+        .build();
+    let (Ok(()), Ok(connector)) = (limited, connector) else {
+        return false;
+    };
+    connector.connect(name, connection).is_ok()
 }

@@ -82,13 +82,19 @@ pub(super) fn identify(listing: &Listing, memory: &Memory, destinations: &[u32])
 }
 
 /// The messages that are stored but not listed, by their content. A server that has renumbered its
-/// maildrop lists them under other ids.
+/// maildrop lists them under other ids. One that was found again under another id is not here.
 pub(super) fn vanished(survey: &Survey, memory: &Memory) -> HashMap<Digest, UniqueId> {
     let listed: HashSet<&UniqueId> = survey.keys().collect();
+    let found = memory
+        .messages()
+        .filter(|(_, message)| message.is_known_by_content());
+    let found: HashSet<Digest> = found.filter_map(|(_, message)| message.digest()).collect();
     let gone = memory.messages().filter(|(uid, message)| {
         message.is_stored() && !message.is_deleted() && !listed.contains(uid)
     });
-    gone.filter_map(|(uid, message)| Some((message.digest()?, uid.clone())))
+    let by_content = gone.filter_map(|(uid, message)| Some((message.digest()?, uid.clone())));
+    by_content
+        .filter(|(digest, _)| !found.contains(digest))
         .collect()
 }
 
@@ -126,7 +132,7 @@ fn known(remembered: &Remembered, certain: bool, destinations: &[u32]) -> Known 
         Some(at) => Known::Stored {
             at,
             octets: remembered.listed(),
-            deletable: certain,
+            certain,
         },
         None if remembered.is_seen() => Known::Seen,
         None => Known::New,

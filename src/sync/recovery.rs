@@ -9,40 +9,59 @@ use crate::deliver::{Destination, Unsettled};
 use crate::error::Result;
 use crate::journal::{Intent, Journal, Memory, Record};
 
-/// Finishes what can be finished and records what came of it.
+/// Finishes what can be finished and records what came of it. A destination that cannot be looked into
+/// is broken for this run: what was begun there is neither known to be there nor known not to be.
 ///
 /// # Errors
 ///
-/// A destination could not be looked into, or the journal not be written: what was begun in it is
-/// neither known to be there nor known not to be, so nothing new may be stored.
+/// No destination is left, or the journal cannot be written.
 pub(super) fn settle(slots: &mut [Slot], journal: &mut Journal, now: Timestamp) -> Result<()> {
-    for slot in slots {
+    for slot in slots.iter_mut().filter(|slot| slot.works()) {
         let intents = of(journal.memory(), slot.id);
         crash::point("recovery: not begun");
-        let records = ask(slot.destination.as_mut(), intents, true, now)?;
-        crash::point("recovery: settled, not recorded");
-        journal.commit(&records)?;
-        crash::point("recovery: recorded");
+        match ask(slot.destination.as_mut(), intents, true, now) {
+            Ok(records) => {
+                crash::point("recovery: settled, not recorded");
+                journal.commit(&records)?;
+                crash::point("recovery: recorded");
+            }
+            Err(failure) => slot.fail(failure),
+        }
     }
-    Ok(())
+    match slots.iter().all(|slot| !slot.works()) {
+        true => slots
+            .iter()
+            .find_map(|slot| slot.failure.clone())
+            .map_or(Ok(()), Err),
+        false => Ok(()),
+    }
 }
 
 /// What [`settle`] would record, as if it had: nothing is changed but the memory.
+///
+/// # Errors
+///
+/// No destination can be looked into.
 pub(super) fn foresee(job: &Job<'_>, memory: &mut Memory) -> Result<()> {
+    let mut seen = Err(None);
     for spec in &job.account.deliver {
-        let Some(id) = memory.destination(&spec.to_string()) else {
-            continue;
-        };
-        let intents = of(memory, id);
-        let records = ask(
+        let intents = memory
+            .destination(&spec.to_string())
+            .map_or(Vec::new(), |id| of(memory, id));
+        match ask(
             open(job, spec).as_mut(),
             intents,
             false,
             job.environment.now(),
-        )?;
-        records.iter().for_each(|record| memory.apply(record));
+        ) {
+            Ok(records) => {
+                records.iter().for_each(|record| memory.apply(record));
+                seen = Ok(());
+            }
+            Err(failure) => seen = seen.map_err(|_| Some(failure)),
+        }
     }
-    Ok(())
+    seen.or_else(|failure| failure.map_or(Ok(()), Err))
 }
 
 fn of(memory: &Memory, to: u32) -> Vec<Intent> {

@@ -233,6 +233,7 @@ impl Session<'_> {
         }
         // A second session of the run sees the whole maildrop once more.
         report.begin_session();
+        self.admit_uncertainty(survey);
         let (mut messages, mut octets) = (0, 0_u64);
         for step in &survey.plan.steps {
             let size = step.octets.unwrap_or(0);
@@ -245,11 +246,21 @@ impl Session<'_> {
                 octets = octets.saturating_add(size);
             }
         }
-        if report.server.octets == 0 {
-            // LIST was not asked for.
+        let without_sizes = survey.plan.steps.iter().all(|step| step.octets.is_none());
+        if without_sizes {
             report.server.octets = survey.listing.octets.unwrap_or(0);
         }
         self.job.event(&Event::Planned { messages, octets });
+    }
+
+    /// Says what the rule would delete, but for its identity.
+    fn admit_uncertainty(&self, survey: &Survey) {
+        let uncertain =
+            |step: &&Step| matches!(step.reason, Reason::Renumbered(_) | Reason::Shared(_));
+        let count = survey.plan.steps.iter().filter(uncertain).count();
+        if count > 0 && self.job.rules.retention != Retention::Always {
+            self.job.warn(&format!("{count} stored messages stay on the server: their unique-ids do not say for certain which messages they are"));
+        }
     }
 
     /// Retrieves, stores and marks for deletion.
@@ -300,7 +311,8 @@ impl Session<'_> {
                 Action::Retrieve { .. } => {
                     let safe = safe.get(&listed.number)?;
                     // What turned out to be another message than the one that is due is not due itself.
-                    let due = !safe.now || self.job.rules.retention == Retention::Never;
+                    let another = safe.now && step.reason == Reason::Compare;
+                    let due = !another || self.job.rules.retention == Retention::Never;
                     due.then_some(&safe.key)?
                 }
                 Action::Leave => return None,

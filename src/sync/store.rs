@@ -95,8 +95,37 @@ pub(super) struct Kept {
     learnt: Vec<Record>,
     /// How many of those that were fetched are stored now or were stored already.
     pub(super) settled: u64,
-    /// Why nothing more can be stored.
+    /// Why what was stored could not be recorded.
     pub(super) failure: Option<Failure>,
+}
+
+/// How much can no longer be stored in this run.
+#[derive(Default)]
+pub(super) struct Halt {
+    partial: AtomicBool,
+    entire: AtomicBool,
+}
+
+impl Halt {
+    /// A destination is broken.
+    fn partly(&self) {
+        self.partial.store(true, Ordering::Relaxed);
+    }
+
+    /// Nothing can be stored any more.
+    pub(super) fn entirely(&self) {
+        self.entire.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a destination is broken.
+    pub(super) fn is_partial(&self) -> bool {
+        self.partial.load(Ordering::Relaxed)
+    }
+
+    /// Whether nothing can be stored any more.
+    pub(super) fn is_entire(&self) -> bool {
+        self.entire.load(Ordering::Relaxed)
+    }
 }
 
 /// A message that is stored for certain.
@@ -120,8 +149,8 @@ pub(super) struct Store<'a> {
     pub(super) report: &'a mut Report,
     /// What is stored but not listed: a new message with such content is an old one, renumbered.
     pub(super) vanished: HashMap<Digest, UniqueId>,
-    /// Set when nothing more can be stored.
-    pub(super) full_stop: &'a AtomicBool,
+    /// Says how much can no longer be stored.
+    pub(super) halt: &'a Halt,
     /// Says of each message that was withheld and fetched again whether it was the same.
     pub(super) verdicts: Sender<bool>,
 }
@@ -143,6 +172,14 @@ struct Progress {
     closes: Option<Instant>,
     withheld: HashMap<Number, Digest>,
     kept: Kept,
+}
+
+/// Whether a message need not be stored.
+enum Recognised {
+    /// It must be.
+    No,
+    /// It is stored already; this is what the journal must learn of it.
+    Stored(Option<Record>),
 }
 
 impl Progress {
@@ -211,9 +248,6 @@ impl Store<'_> {
             kept.safe.clear();
             kept.failure.get_or_insert(failure);
         }
-        if kept.failure.is_none() {
-            kept.failure = self.slots.iter().find_map(|slot| slot.failure.clone());
-        }
         kept
     }
 
@@ -230,8 +264,6 @@ impl Store<'_> {
             if self.slots[slot].works() {
                 let begun = self.slots[slot].destination.begin();
                 self.note(slot, begun, &mut current);
-            } else {
-                current.lack = Some(Lack::Broken);
             }
         }
         current
@@ -258,13 +290,24 @@ impl Store<'_> {
             .key
             .clone()
             .unwrap_or_else(|| key_of(digest));
-        if let Some(learnt) = self.is_stored_already(&current, &key, digest, progress) {
+        if let Recognised::Stored(learnt) =
+            self.recognise(&current.incoming, &key, digest, &progress.batch)
+        {
             self.withdraw(&current.taken_by);
             progress.kept.settled += 1;
             progress.kept.learnt.extend(learnt);
+            // Where only its size and order tell it from others, the stored copy may be another's.
+            if current.incoming.certain && current.incoming.purpose == Purpose::Compare {
+                let number = current.incoming.number;
+                progress.kept.safe.push(Safe {
+                    number,
+                    key,
+                    now: false,
+                });
+            }
             return;
         }
-        self.leave_gaps(&mut current, &key, digest);
+        let owed = self.owed(&mut current, &key, digest);
         let sender = current.peek.sender().map(<[u8]>::to_vec);
         let uid = current.incoming.key.clone();
         let complete = Complete {
@@ -283,7 +326,7 @@ impl Store<'_> {
             digest,
             octets,
             listed: current.incoming.listed,
-            owed: self.slots.iter().map(|slot| slot.id).collect(),
+            owed,
             lack: current.lack,
         };
         progress
@@ -308,65 +351,66 @@ impl Store<'_> {
         }
     }
 
-    /// If this very message is stored already: what the journal must learn of that.
-    fn is_stored_already(
+    /// Whether this message need not be stored, since it is already.
+    fn recognise(
         &mut self,
-        current: &Current,
+        incoming: &Incoming,
         key: &UniqueId,
         digest: Digest,
-        progress: &mut Progress,
-    ) -> Option<Option<Record>> {
-        let incoming = &current.incoming;
+        batch: &Batch,
+    ) -> Recognised {
         let remembered = self.journal.memory().recall(key.as_bytes());
         let same = remembered
             .filter(|remembered| remembered.is_stored() && remembered.digest() == Some(digest));
         match (incoming.purpose, same) {
             (Purpose::Compare, Some(same)) => {
-                // Where only its size and order tell it from others, the stored copy may be another's.
-                if incoming.certain {
-                    let (number, key) = (incoming.number, key.clone());
-                    progress.kept.safe.push(Safe {
-                        number,
-                        key,
-                        now: false,
-                    });
-                }
                 let back = Record::Same {
                     uid: key.clone(),
                     stored_as: key.clone(),
                 };
-                Some(same.is_deleted().then_some(back))
+                return Recognised::Stored(same.is_deleted().then_some(back));
             }
-            _ if incoming.key.is_none() => {
-                let in_batch = progress
-                    .batch
-                    .messages
-                    .iter()
-                    .any(|message| message.key == *key);
-                (same.is_some() || in_batch).then_some(None)
-            }
-            (Purpose::Store, _) => {
-                let stored_as = self.vanished.remove(&digest)?;
-                Some(Some(Record::Same {
-                    uid: key.clone(),
-                    stored_as,
-                }))
-            }
-            _ => None,
+            (Purpose::Store, Some(_)) if incoming.key.is_none() => return Recognised::Stored(None),
+            (Purpose::Store, _) => {}
+            _ => return Recognised::No,
+        }
+        if incoming.key.is_none() && batch.messages.iter().any(|message| message.key == *key) {
+            return Recognised::Stored(None);
+        }
+        match self.vanished.remove(&digest) {
+            Some(stored_as) => Recognised::Stored(Some(Record::Same {
+                uid: key.clone(),
+                stored_as,
+            })),
+            None => Recognised::No,
         }
     }
 
-    /// A message that only some destinations lack is not stored twice in the others, if it is the same.
-    fn leave_gaps(&mut self, current: &mut Current, key: &UniqueId, digest: Digest) {
+    /// The destinations that are to have this message, by the journal's names. One that only some
+    /// lack is withdrawn from the others, if it is the same.
+    fn owed(&mut self, current: &mut Current, key: &UniqueId, digest: Digest) -> Vec<u32> {
         let remembered = self.journal.memory().recall(key.as_bytes());
         let same = remembered.filter(|remembered| remembered.digest() == Some(digest));
-        let (Purpose::FillGaps, Some(same)) = (current.incoming.purpose, same) else {
-            return;
+        let fills_gaps = current.incoming.purpose == Purpose::FillGaps;
+        let (owed, wanting): (Vec<u32>, Vec<bool>) = match same.filter(|_| fills_gaps) {
+            Some(same) => {
+                let lacks = |slot: &Slot| same.lacks(&[slot.id]);
+                (same.owed().to_vec(), self.slots.iter().map(lacks).collect())
+            }
+            None => (
+                self.slots.iter().map(|slot| slot.id).collect(),
+                vec![true; self.slots.len()],
+            ),
         };
-        let has = |slot: &usize| same.is_in(self.slots[*slot].id);
-        let (filled, gaps): (Vec<_>, Vec<_>) = current.taken_by.iter().partition(|slot| has(slot));
-        current.taken_by = gaps;
-        self.withdraw(&filled);
+        let (wanted, unwanted): (Vec<_>, Vec<_>) =
+            current.taken_by.iter().partition(|slot| wanting[**slot]);
+        current.taken_by = wanted;
+        self.withdraw(&unwanted);
+        let broken = |slot: usize| wanting[slot] && !self.slots[slot].works();
+        if current.lack.is_none() && (0..self.slots.len()).any(broken) {
+            current.lack = Some(Lack::Broken);
+        }
+        owed
     }
 
     /// Nothing of a message stays in these destinations.
@@ -406,8 +450,11 @@ impl Store<'_> {
     }
 
     fn check_destinations(&self) {
+        if self.slots.iter().any(|slot| !slot.works()) {
+            self.halt.partly();
+        }
         if !self.slots.iter().any(Slot::works) {
-            self.full_stop.store(true, Ordering::Relaxed);
+            self.halt.entirely();
         }
     }
 
@@ -422,7 +469,7 @@ impl Store<'_> {
         self.pass_on_notices();
         self.check_destinations();
         if committed.is_err() {
-            self.full_stop.store(true, Ordering::Relaxed);
+            self.halt.entirely();
         }
         for mut message in batch.messages {
             if committed.is_err() {

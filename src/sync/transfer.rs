@@ -1,7 +1,6 @@
 //! The wire side of a transfer: asks for messages and hands what comes to the store thread.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::{HashMap, HashSet};
 use std::sync::mpsc;
 
 use super::Job;
@@ -9,7 +8,7 @@ use super::batch::Slot;
 use super::identify::vanished;
 use super::queue::Queue;
 use super::session::{Session, Survey};
-use super::store::{Incoming, Item, Kept, Purpose, Store};
+use super::store::{Halt, Incoming, Item, Kept, Purpose, Store};
 use crate::client::{Broken, Transaction, Wanted, Watcher};
 use crate::error::Failure;
 use crate::journal::{Fact, Journal};
@@ -59,7 +58,7 @@ pub(super) fn transfer(
         true => vanished(survey, journal.memory()),
         false => HashMap::new(),
     };
-    let (queue, full_stop) = (Queue::new(QUEUE), AtomicBool::new(false));
+    let (queue, halt) = (Queue::new(QUEUE), Halt::default());
     let (verdicts, verdict) = mpsc::channel();
     let store = Store {
         account: &job.account.name,
@@ -70,7 +69,7 @@ pub(super) fn transfer(
         monitor: job.monitor,
         report: &mut *report,
         vanished,
-        full_stop: &full_stop,
+        halt: &halt,
         verdicts,
     };
     let (transferred, refused) = std::thread::scope(|scope| {
@@ -78,26 +77,31 @@ pub(super) fn transfer(
         let mut feed = Feed {
             job,
             queue: &queue,
-            full_stop: &full_stop,
+            halt: &halt,
             messages: &messages,
             order: Vec::new(),
+            fills_gaps: false,
             checks_sizes: transaction.is_pipelining() && !session.manner.wrong_sizes,
             withheld: Vec::new(),
-            sent: 0,
+            begun: HashSet::new(),
             refused: Vec::new(),
         };
-        let mut learnt = None;
-        let done = feed.fetch_all(transaction, &verdict, &mut learnt);
-        feed.send(Item::Abandon);
-        feed.send(Item::Finish);
+        let ended = EndOfMessages(&queue);
+        let done = feed.fetch_all(transaction, &verdict);
+        drop(ended);
         let kept = store
             .join()
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let (learnt, cut) = match done {
+            Ok(learnt) => (learnt, None),
+            Err(cut) => (None, Some(cut)),
+        };
+        let sent = feed.begun.len() as u64;
         (
             Transferred {
                 kept,
-                sent: feed.sent,
-                cut: done.err(),
+                sent,
+                cut,
                 learnt,
             },
             feed.refused,
@@ -107,6 +111,18 @@ pub(super) fn transfer(
         report.message_failed(octets, message);
     }
     transferred
+}
+
+/// Tells the store thread that nothing more comes, also where the wire side panicked.
+struct EndOfMessages<'a>(&'a Queue<Item>);
+
+impl Drop for EndOfMessages<'_> {
+    fn drop(&mut self) {
+        // A message that was cut off is not whole, whatever came of it. Where nobody receives any
+        // more, there is nobody to tell.
+        let _ = self.0.send(Item::Abandon);
+        let _ = self.0.send(Item::Finish);
+    }
 }
 
 /// The messages to retrieve, in the order to ask for them.
@@ -133,48 +149,65 @@ fn incoming(survey: &Survey) -> Vec<Incoming> {
 struct Feed<'a> {
     job: &'a Job<'a>,
     queue: &'a Queue<Item>,
-    full_stop: &'a AtomicBool,
+    halt: &'a Halt,
     messages: &'a [Incoming],
     /// What is being fetched, as indices of the messages.
     order: Vec<usize>,
+    /// What is being fetched only fills gaps: of no use once a destination is broken.
+    fills_gaps: bool,
     /// A message whose size is not what LIST said is withheld.
     checks_sizes: bool,
     /// Messages that were, as indices.
     withheld: Vec<usize>,
-    sent: u64,
+    /// Which messages the server began to send, as indices: it may count them as retrieved.
+    begun: HashSet<usize>,
     /// What the server refused to send, with the sizes by LIST.
     refused: Vec<(u64, FailedMessage)>,
 }
 
 impl Feed<'_> {
-    /// Fetches all messages. One whose size is not what LIST said may have got mixed up with its
-    /// neighbours, where several were in flight: it is fetched once more, alone, and if it is the
-    /// same then, this server's sizes are wrong; if it is not, its pipelining is broken.
+    /// Fetches all messages, those that only fill gaps after the others.
     fn fetch_all(
         &mut self,
         transaction: &mut Transaction,
         verdict: &mpsc::Receiver<bool>,
-        learnt: &mut Option<Fact>,
-    ) -> Result<(), Cut> {
-        let mut left: Vec<usize> = (0..self.messages.len()).collect();
+    ) -> Result<Option<Fact>, Cut> {
+        let gaps = |index: &usize| self.messages[*index].purpose == Purpose::FillGaps;
+        let (filling, storing): (Vec<_>, Vec<_>) = (0..self.messages.len()).partition(gaps);
+        let learnt = self.fetch_each(transaction, verdict, storing)?;
+        self.fills_gaps = true;
+        Ok(self.fetch_each(transaction, verdict, filling)?.or(learnt))
+    }
+
+    /// Fetches these messages. One whose size is not what LIST said may have got mixed up with its
+    /// neighbours, where several were in flight: it is fetched once more, alone, and if it is the
+    /// same then, this server's sizes are wrong; if it is not, its pipelining is broken.
+    fn fetch_each(
+        &mut self,
+        transaction: &mut Transaction,
+        verdict: &mpsc::Receiver<bool>,
+        mut left: Vec<usize>,
+    ) -> Result<Option<Fact>, Cut> {
+        let mut learnt = None;
         loop {
             let asked = self.fetch(transaction, left.clone())?;
             left.drain(..asked);
             if self.withheld.is_empty() {
-                return Ok(());
+                return Ok(learnt);
             }
             let mut withheld = std::mem::take(&mut self.withheld);
             self.checks_sizes = false;
             let refused = self.refused.len();
             if self.fetch(transaction, vec![withheld.remove(0)])? == 0 {
                 // Somebody asked us to stop.
-                return Ok(());
+                return Ok(learnt);
             }
-            let was_right = self.refused.len() == refused && verdict.recv().unwrap_or(false);
-            if was_right {
-                *learnt = Some(Fact::SizesWrong);
-            } else {
-                *learnt = Some(Fact::PipeliningBroken);
+            learnt = match self.refused.len() > refused {
+                true => learnt,
+                false if verdict.recv().unwrap_or(false) => Some(Fact::SizesWrong),
+                false => Some(Fact::PipeliningBroken),
+            };
+            if learnt != Some(Fact::SizesWrong) {
                 transaction.stop_pipelining();
             }
             left.splice(..0, withheld);
@@ -208,25 +241,28 @@ impl Feed<'_> {
     /// Where the store thread is gone, its panic is what counts.
     fn send(&self, item: Item) {
         if self.queue.send(item).is_err() {
-            self.full_stop.store(true, Ordering::Relaxed);
+            self.halt.entirely();
         }
     }
 }
 
 impl Watcher for Feed<'_> {
     fn wants_more(&self) -> bool {
-        let stopped =
-            self.full_stop.load(Ordering::Relaxed) || self.job.interrupt.requested().is_some();
+        let stopped = self.halt.is_entire()
+            || self.fills_gaps && self.halt.is_partial()
+            || self.job.interrupt.requested().is_some();
         !stopped && self.withheld.is_empty()
     }
 
     fn begin(&mut self, index: usize) {
-        self.sent += 1;
+        self.begun.insert(self.order[index]);
         self.send(Item::Begin(self.messages[self.order[index]].clone()));
     }
 
     fn text(&mut self, text: &mut Vec<u8>) {
-        let octets = text.len() as u64;
+        // On the wire, line ends are longer by one.
+        let line_ends = memchr::memchr_iter(b'\n', text).count();
+        let octets = (text.len() + line_ends) as u64;
         self.send(Item::Text(std::mem::take(text)));
         self.job.event(&Event::Received { octets });
     }
@@ -237,8 +273,6 @@ impl Watcher for Feed<'_> {
             .listed
             .is_none_or(|listed| listed == octets);
         if self.checks_sizes && !as_listed {
-            // It will be sent once more.
-            self.sent -= 1;
             self.withheld.push(message);
             self.send(Item::Withhold);
         } else {

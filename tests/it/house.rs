@@ -18,21 +18,21 @@ const HOUSE: &[(&str, &str)] = &[
     (
         "sync",
         "connecting client secret config report deliver journal plan pop3 interrupt monitor \
-         environment message error mail",
+         environment message error mail crash",
     ),
     (
         "connecting",
         "client secret config report pop3 interrupt net monitor error",
     ),
     // the server: DELE takes the journal's proof
-    ("client", "secret journal pop3 net error mail text"),
+    ("client", "secret journal pop3 net error mail text crash"),
     // what a person wrote
     ("secret", "config environment error text"),
     ("config", "deliver environment error mail text"),
     ("report", "plan monitor error mail"),
     // three that do not know each other
-    ("deliver", "environment error mail text"),
-    ("journal", "error mail"),
+    ("deliver", "environment error mail text crash"),
+    ("journal", "error mail crash"),
     ("plan", "mail"),
     // the protocol without a socket, and sockets without the protocol
     ("pop3", "mail text"),
@@ -46,6 +46,8 @@ const HOUSE: &[(&str, &str)] = &[
     ("error", ""),
     ("mail", "text"),
     ("text", ""),
+    // where tests kill the program
+    ("crash", ""),
 ];
 
 fn known_to(room: &str) -> Option<BTreeSet<String>> {

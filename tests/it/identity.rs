@@ -7,7 +7,7 @@ use rustix::process::Signal;
 
 use crate::support::mailbox::Mailbox;
 use crate::support::messages::{Generator, Shape, small, stored_form};
-use crate::support::server::{Fault, Server};
+use crate::support::server::{Fault, Server, State};
 use crate::support::world::{Maildir, World};
 use crate::sync::world_for;
 
@@ -131,4 +131,101 @@ fn a_stop_while_sizes_are_in_doubt_is_a_stop() {
     server.heal();
     world.run(&["sync"]).ends_with(0);
     world.mail("it").holds(mailbox.stored_forms());
+}
+
+#[test]
+fn a_server_that_cannot_answer_uidl_just_now_does_not_pass_for_one_without() {
+    let mailbox = Mailbox::with(small(3));
+    let server = Server::start(&mailbox).once("UIDL", Fault::reply("-ERR [SYS/TEMP] try later"));
+    let world = world_for(&server, &[("leave_on_server", "\"never\"")]);
+    world.run(&["sync"]).ends_with(75);
+    assert!(server.retrievals().is_empty());
+    assert_eq!(mailbox.uids().len(), 3);
+}
+
+#[test]
+fn a_server_that_no_longer_has_unique_ids_doubles_nothing() {
+    let mailbox = Mailbox::with(small(3));
+    let server = Server::start(&mailbox);
+    let world = world_for(&server, &[]);
+    world.run(&["sync"]).ends_with(0);
+    let server = server.on("UIDL", Fault::reply("-ERR unknown command"));
+    let server = server.capabilities(State::Greeted, &["USER", "TOP"]);
+    let server = server.capabilities(State::LoggedIn, &["USER", "TOP"]);
+    for _ in 0..2 {
+        world
+            .run(&["sync", "--leave-on-server", "never"])
+            .ends_with(0);
+    }
+    world.mail("it").holds(mailbox.stored_forms());
+    assert_eq!(
+        mailbox.uids().len(),
+        3,
+        "only what a session stores does it delete there"
+    );
+    drop(server);
+}
+
+#[test]
+fn messages_that_share_an_id_are_not_fetched_again_and_hold_up_no_other() {
+    let mailbox = Mailbox::default();
+    let mut generator = Generator::new(3);
+    for size in [1000, 2000, 3000] {
+        mailbox.add("same", generator.message(Shape::Plain, size));
+    }
+    let server = Server::start(&mailbox);
+    let world = world_for(&server, &[]);
+    world.run(&["sync"]).ends_with(0);
+    mailbox.add("other", generator.message(Shape::Plain, 500));
+    let expected = mailbox.stored_forms();
+    let limited = ["sync", "--leave-on-server", "never", "--limit", "2"];
+    world
+        .run(&limited)
+        .ends_with(0)
+        .complains("3 stored messages stay on the server");
+    world.mail("it").holds(expected);
+    assert_eq!(mailbox.uids(), ["same", "same", "same"]);
+    assert_eq!(server.retrievals()["same"], 3);
+}
+
+#[test]
+fn what_a_server_may_drop_is_not_confirmed_before_it_is_stored() {
+    let mailbox = Mailbox::with(small(3));
+    let server = Server::start(&mailbox)
+        .expires_at_once()
+        .claiming_size(1, 1);
+    // The message whose size is in doubt is asked for once more, and refused.
+    let server = server
+        .once("RETR 1", Fault::Delay(Duration::ZERO))
+        .on("RETR 1", Fault::reply("-ERR gone"));
+    let expected = mailbox.stored_forms();
+    let world = world_for(&server, &[]);
+    world.run(&["sync"]).ends_with(1).complains("EXPIRE 0");
+    assert!(!server.commands().contains(&"QUIT".to_owned()));
+    server.heal();
+    world.run(&["sync"]).ends_with(0);
+    world.mail("it").holds(expected);
+}
+
+#[test]
+fn a_broken_destination_holds_up_no_other() {
+    let mailbox = Mailbox::with(small(4));
+    let server = Server::start(&mailbox);
+    let world = World::new();
+    let (one, two) = (world.home("one"), world.home("two"));
+    let deliver = format!(
+        "[\"maildir:{}\", \"maildir:{}\"]",
+        one.display(),
+        two.display()
+    );
+    let account = world.account("it", &server.endpoint());
+    account.set("deliver", &deliver).write();
+    fs::write(&two, "a file where the Maildir should be").expect("a file");
+    world.run(&["sync"]).ends_with(73);
+    mailbox.add("new", Generator::new(8).message(Shape::Plain, 900));
+    world.run(&["sync"]).ends_with(73);
+    Maildir { path: one }.holds(mailbox.stored_forms());
+    fs::remove_file(&two).expect("our file");
+    world.run(&["sync"]).ends_with(0);
+    Maildir { path: two }.holds(mailbox.stored_forms());
 }
