@@ -12,7 +12,7 @@ const README: &str = include_str!("../../README.md");
 const ELSEWHERE: [(&str, &str); 6] = [
     ("tests/run", "this is part of it"),
     ("tests/demo", "tests/run"),
-    ("cargo install --locked --path .", "tests/run"),
+    ("cargo install --locked --path .", "tests/run, with --debug"),
     (
         "sudo apt-get install gcc libc6-dev libssl-dev pkg-config",
         "tests/run, by the list in tests/support/install.sh",
