@@ -31,7 +31,7 @@ missing() {
 
 # need PACKAGE...: installs those that are missing, or says what to install and ends.
 need() {
-    local wanted as_root=()
+    local wanted said as_root=()
     mapfile -t wanted < <(missing "$@")
     [ "${#wanted[@]}" -gt 0 ] || return 0
     if [ "$(id -u)" -ne 0 ]; then
@@ -44,9 +44,10 @@ need() {
         echo "installing: ${wanted[*]}"
         as_root+=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0)
         # The package lists may be missing, or too old.
-        "${as_root[@]}" install -y --no-install-recommends "${wanted[@]}" >/dev/null 2>&1 ||
-            { "${as_root[@]}" update >/dev/null &&
-                "${as_root[@]}" install -y --no-install-recommends "${wanted[@]}" >/dev/null; } || true
+        said=$("${as_root[@]}" install -y --no-install-recommends "${wanted[@]}" 2>&1 ||
+            { "${as_root[@]}" update &&
+                "${as_root[@]}" install -y --no-install-recommends "${wanted[@]}"; } 2>&1) ||
+            printf '%s\n' "$said" >&2
     fi
     mapfile -t wanted < <(missing "$@")
     [ "${#wanted[@]}" -eq 0 ] || give_up "please install: ${wanted[*]} (these are Debian's names)"
