@@ -1,6 +1,6 @@
 //! What we remember of a maildrop: an append-only file of records, and what they say together.
 //!
-//! The file is JSON Lines ([`format`] shows some), one for each maildrop, with a lock beside it.
+//! The file is JSON Lines (`format.rs` shows some), one for each maildrop, with a lock beside it.
 //! A record is appended before or after the thing it tells of, as [`crate::sync`] says, and durable
 //! after [`Journal::sync`]. Losing a journal costs doubles, never mail.
 

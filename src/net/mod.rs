@@ -58,7 +58,7 @@ pub struct Endpoint<'a> {
 ///
 /// # Errors
 ///
-/// As [`resolve`], [`connect`] and [`Stream::secure`].
+/// As [`resolve()`], [`connect()`] and [`Stream::secure`].
 pub fn open(
     endpoint: &Endpoint<'_>,
     connector: Option<&TlsConnector>,
