@@ -27,7 +27,9 @@ Examples:
   popfetch sync                  every account of the configuration
   popfetch sync --dry-run work   what a run for the account \"work\" would do
   popfetch sync --url pops://alice@pop.example.com --to maildir:~/Mail/alice
-                                 an account that is not in the configuration";
+                                 an account that is not in the configuration
+  popfetch sync --to mbox:- work | zstd > work.mbox.zst
+                                 new mail of \"work\" as a stream in mbox form";
 
 /// The heading of the options that every verb takes.
 const GLOBAL: &str = "Global options";
@@ -129,9 +131,11 @@ pub struct Sync {
     #[arg(short = 'n', long)]
     pub dry_run: bool,
 
-    /// Store messages there: maildir:PATH
+    /// Store messages there: maildir:PATH, mbox:PATH, mbox:- (standard output) or pipe:COMMAND
     ///
     /// Takes the place of the account's deliver setting for this run, for example maildir:~/Mail/work.
+    /// What only went to standard output is never deleted on the server. A command gets each message
+    /// on its standard input and says with exit status 0 that it is stored.
     #[arg(long, value_name = "DEST")]
     pub to: Option<String>,
 

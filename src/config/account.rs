@@ -1,5 +1,6 @@
 //! Accounts as the rest of the program sees them: complete, checked, typed.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,6 +11,9 @@ use crate::mail::Retention;
 
 /// The longest silence of a server where nothing else is said.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The largest number of commands of a `pipe:` at the same time.
+pub const MOST_PIPE_JOBS: usize = 64;
 
 /// One account: a maildrop, how to reach it, and what to do with its mail.
 #[derive(Debug, Clone)]
@@ -38,6 +42,12 @@ pub struct Account {
     pub leave_on_server: Retention,
     /// The longest silence of the server: from a second to an hour.
     pub timeout: Duration,
+    /// How many commands of a `pipe:` run at the same time, at most [`MOST_PIPE_JOBS`].
+    pub pipe_jobs: NonZeroUsize,
+    /// So long a server may be away before anything is said of it; none where everything is said at once.
+    pub quiet_temporary: Option<Duration>,
+    /// A command for `/bin/sh -c`, to be run once after a run that stored something.
+    pub after_new: Option<String>,
 }
 
 /// How a connection is protected.

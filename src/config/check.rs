@@ -2,13 +2,14 @@
 //! stands, then `[defaults]` fill what an account leaves open, then nothing may be missing.
 
 use std::collections::HashMap;
+use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use toml::Spanned;
 
-use super::account::{Account, Auth, DEFAULT_TIMEOUT, SecretSource, Tls};
+use super::account::{Account, Auth, DEFAULT_TIMEOUT, MOST_PIPE_JOBS, SecretSource, Tls};
 use super::diagnose::Complaint;
 use super::raw::{self, Destinations};
 use super::{Overrides, values};
@@ -73,6 +74,17 @@ struct Settings {
     deliver: Option<Vec<Spec>>,
     leave_on_server: Option<Retention>,
     timeout: Option<Duration>,
+    pipe_jobs: Option<NonZeroUsize>,
+    quiet_temporary: Option<Quiet>,
+    after_new: Option<String>,
+}
+
+/// How long a server that is away is not spoken of; in a type of its own, so that an account can say
+/// `off` where the defaults say otherwise.
+#[derive(Debug, Clone, Copy)]
+enum Quiet {
+    Off,
+    For(Duration),
 }
 
 impl Settings {
@@ -99,6 +111,13 @@ impl Settings {
                 values::retention(text)
             })?,
             timeout: checked("timeout", raw.timeout.as_ref(), |text| timeout(text))?,
+            pipe_jobs: checked("pipe_jobs", raw.pipe_jobs.as_ref(), |&number| {
+                pipe_jobs(number)
+            })?,
+            quiet_temporary: checked("quiet_temporary", raw.quiet_temporary.as_ref(), |text| {
+                quiet(text)
+            })?,
+            after_new: checked("after_new", raw.after_new.as_ref(), |text| command(text))?,
         })
     }
 
@@ -120,6 +139,9 @@ impl Settings {
             deliver: self.deliver.or(defaults.deliver),
             leave_on_server: self.leave_on_server.or(defaults.leave_on_server),
             timeout: self.timeout.or(defaults.timeout),
+            pipe_jobs: self.pipe_jobs.or(defaults.pipe_jobs),
+            quiet_temporary: self.quiet_temporary.or(defaults.quiet_temporary),
+            after_new: self.after_new.or(defaults.after_new),
         }
     }
 
@@ -154,6 +176,12 @@ impl Settings {
                 .or(self.leave_on_server)
                 .unwrap_or(Retention::Always),
             timeout: self.timeout.unwrap_or(DEFAULT_TIMEOUT),
+            pipe_jobs: self.pipe_jobs.unwrap_or(NonZeroUsize::MIN),
+            quiet_temporary: match self.quiet_temporary {
+                Some(Quiet::For(duration)) => Some(duration),
+                Some(Quiet::Off) | None => None,
+            },
+            after_new: self.after_new,
         })
     }
 }
@@ -190,19 +218,42 @@ fn timeout(text: &str) -> std::result::Result<Duration, String> {
     }
 }
 
+fn pipe_jobs(number: i64) -> std::result::Result<NonZeroUsize, String> {
+    let jobs = usize::try_from(number).ok().and_then(NonZeroUsize::new);
+    jobs.filter(|jobs| jobs.get() <= MOST_PIPE_JOBS)
+        .ok_or_else(|| format!("this is a number from 1 to {MOST_PIPE_JOBS}"))
+}
+
+fn quiet(text: &str) -> std::result::Result<Quiet, String> {
+    match text {
+        "off" => Ok(Quiet::Off),
+        _ => match values::duration(text) {
+            Ok(duration) => Ok(Quiet::For(duration)),
+            Err(values::NotADuration::Unreadable) => Err("write off or a time such as 6h".into()),
+            Err(error) => Err(error.to_string()),
+        },
+    }
+}
+
+/// A command line for the shell.
+fn command(text: &str) -> std::result::Result<String, &'static str> {
+    if text.trim().is_empty() {
+        return Err("the command is empty");
+    }
+    if text.contains('\0') {
+        return Err("a command cannot contain a NUL character");
+    }
+    Ok(text.to_owned())
+}
+
 /// Where the password comes from; at most one of three keys says so.
 fn secret(raw: &raw::Settings, folders: Folders<'_>) -> Result<Option<SecretSource>> {
     let file = checked("password_file", raw.password_file.as_ref(), |text| {
         folders.path(text).map(SecretSource::File)
     })?;
-    let command = checked(
-        "password_command",
-        raw.password_command.as_ref(),
-        |text| match text.trim() {
-            "" => Err("the command is empty"),
-            _ => Ok(SecretSource::Command(text.clone())),
-        },
-    )?;
+    let command = checked("password_command", raw.password_command.as_ref(), |text| {
+        command(text).map(SecretSource::Command)
+    })?;
     let variable = checked("password_env", raw.password_env.as_ref(), |text| {
         if text.is_empty() || text.contains(['=', '\0']) {
             return Err("this is not the name of an environment variable");

@@ -40,6 +40,9 @@ pub(super) struct Settings {
     pub(super) deliver: Option<Spanned<Destinations>>,
     pub(super) leave_on_server: Option<Spanned<String>>,
     pub(super) timeout: Option<Spanned<String>>,
+    pub(super) pipe_jobs: Option<Spanned<i64>>,
+    pub(super) quiet_temporary: Option<Spanned<String>>,
+    pub(super) after_new: Option<Spanned<String>>,
 }
 
 /// The accounts by name, in the order of the file.

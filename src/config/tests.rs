@@ -54,6 +54,9 @@ fn described(account: &Account) -> String {
         ("cleartext", account.allow_cleartext_password.to_string()),
         ("leave", format!("{:?}", account.leave_on_server)),
         ("timeout", format!("{:?}", account.timeout)),
+        ("pipe_jobs", account.pipe_jobs.to_string()),
+        ("quiet_temporary", format!("{:?}", account.quiet_temporary)),
+        ("after_new", format!("{:?}", account.after_new)),
     ] {
         writeln!(text, "  {what}: {value}").expect("a string takes it");
     }

@@ -2,6 +2,8 @@
 //!
 //! People put passwords into URLs, and put them into the wrong place; so no error repeats any part of one.
 
+use std::num::NonZeroUsize;
+
 use super::account::{Account, Auth, DEFAULT_TIMEOUT, SecretSource, Tls};
 use super::{Overrides, values};
 use crate::error::{Failure, Kind, OrFail, Result};
@@ -42,6 +44,9 @@ pub fn one_off(url: &str, secret: SecretSource, overrides: &Overrides) -> Result
         deliver: vec![deliver],
         leave_on_server: overrides.leave_on_server.unwrap_or(Retention::Always),
         timeout: DEFAULT_TIMEOUT,
+        pipe_jobs: NonZeroUsize::MIN,
+        quiet_temporary: None,
+        after_new: None,
     })
 }
 

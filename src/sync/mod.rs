@@ -147,10 +147,13 @@ fn mailbox(account: &Account) -> Mailbox {
     Mailbox::new(&account.user, &account.host, account.port)
 }
 
-/// The account's destinations, each with its number in the journal.
+/// The account's destinations, each with its number in the journal. Commands come last: what they did
+/// cannot be looked up after a crash, so the less can fail behind them the better.
 fn open_all(job: &Job<'_>, journal: &mut Journal) -> Result<Vec<Slot>> {
+    let mut specs: Vec<&Spec> = job.account.deliver.iter().collect();
+    specs.sort_by_key(|spec| matches!(spec, Spec::Pipe(_)));
     let mut slots = Vec::new();
-    for spec in &job.account.deliver {
+    for spec in specs {
         slots.push(Slot::new(
             journal.destination(&spec.to_string())?,
             open(job, spec),
@@ -162,7 +165,7 @@ fn open_all(job: &Job<'_>, journal: &mut Journal) -> Result<Vec<Slot>> {
 fn open(job: &Job<'_>, spec: &Spec) -> Box<dyn Destination> {
     let settings = deliver::Settings {
         account: &job.account.name,
-        pipe_jobs: std::num::NonZeroUsize::MIN,
+        pipe_jobs: job.account.pipe_jobs,
     };
     deliver::open(spec, &settings, job.environment)
 }
