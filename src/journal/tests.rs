@@ -347,6 +347,25 @@ fn a_long_history_is_rewritten_short_and_a_short_one_is_not() {
 }
 
 #[test]
+fn a_rewrite_keeps_what_was_renumbered_while_its_deletion_was_in_doubt() {
+    let folder = folder();
+    let uid = |name: &str| UniqueId::new(name.as_bytes());
+    let mut journal = open(&folder);
+    let renumbered = Record::Same {
+        uid: uid("new"),
+        stored_as: uid("old"),
+    };
+    let asked = Record::Asked { uid: uid("old") };
+    let records = [stored("old"), asked, renumbered, deleted("old")];
+    journal.commit(&records).expect("committed");
+    let path = journal.path().to_owned();
+    drop(journal);
+    let loaded = loading::load(&path, &mailbox()).expect("loaded");
+    compaction::rewrite(&path, &mailbox(), &loaded).expect("rewritten");
+    assert!(is_stored(&loaded.memory, "new"));
+}
+
+#[test]
 fn the_first_format_stays_readable() {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/journal/v1.jsonl");
     let folder = folder();
