@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 
 use directories::{BaseDirs, ProjectDirs};
 use jiff::Timestamp;
@@ -69,6 +70,18 @@ impl Environment {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         (self.clock)()
+    }
+
+    /// How long to wait for something: so long, always. With the test hooks, as long as the variable
+    /// of this name says, in milliseconds.
+    #[must_use]
+    pub fn wait(&self, test_variable: &str, usual: Duration) -> Duration {
+        if cfg!(feature = "test-hooks") {
+            let given = self.variable(test_variable);
+            let given = given.and_then(|text| text.to_str()?.parse().ok());
+            return given.map_or(usual, Duration::from_millis);
+        }
+        usual
     }
 
     /// An environment variable, if it is set.

@@ -58,6 +58,15 @@ impl Kind {
         }
     }
 
+    /// Whether it may be over by itself soon: the server is away, or something is in use.
+    #[must_use]
+    pub fn may_pass(self) -> bool {
+        matches!(
+            self,
+            Kind::HostUnknown | Kind::Unreachable | Kind::Temporary
+        )
+    }
+
     /// The kind's name in `--json`.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -19,6 +19,7 @@
 //! Everything flows one way: `--dry-run` stops after [`plan`] and prints it, `sync` carries it out.
 //! There is no second place that decides what to fetch or delete.
 
+mod child;
 pub mod cli;
 pub mod client;
 pub mod commands;

@@ -61,6 +61,9 @@ pub enum Event<'a> {
     },
     /// Something is odd but work goes on: one sentence, safe to show.
     Warning(&'a str),
+    /// Something went wrong that is not worth telling unless asked: it is tried again, and told as a
+    /// failure if that does not help.
+    Remark(&'a str),
 }
 
 /// Somebody who watches. Called from several threads, and with the work waiting: an implementation is quick.

@@ -147,6 +147,8 @@ pub struct Report {
     pub timing: Timings,
     /// What ended the run early.
     pub failure: Option<Failure>,
+    /// That failure is for those who watch, or asked for more: the server is away, but not for long yet.
+    pub hushed: bool,
     /// With `--dry-run`: what a real run would do with each message, in the maildrop's order.
     pub plan: Option<Vec<PlanLine>>,
 }
@@ -176,6 +178,7 @@ impl Report {
             failed_messages: Vec::new(),
             timing: Timings::default(),
             failure: None,
+            hushed: false,
             plan: None,
         }
     }

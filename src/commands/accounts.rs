@@ -7,7 +7,8 @@ use crate::cli;
 use crate::config::{self, Account, Overrides, SecretSource, values};
 use crate::deliver::Spec;
 use crate::environment::{Environment, PASSWORD_VARIABLE};
-use crate::error::{Kind, OrFail, Result};
+use crate::error::{Failure, Kind, OrFail, Result};
+use crate::text::Foreign;
 
 /// The accounts a run is about, and its surroundings: they know which variables hold passwords.
 pub(super) struct Chosen {
@@ -20,9 +21,14 @@ pub(super) fn of_sync(context: &Context<'_>, options: &cli::Sync) -> Result<Chos
     let overrides = overrides(context, options)?;
     let environment = context.environment.clone();
     if let Some(url) = &options.url {
-        let account = config::one_off(url, secret_of_url(context, options), &overrides)?;
+        let accounts = vec![config::one_off(
+            url,
+            secret_of_url(context, options),
+            &overrides,
+        )?];
+        one_thing_on_standard_output(&accounts, options)?;
         return Ok(Chosen {
-            accounts: vec![account],
+            accounts,
             environment,
         });
     }
@@ -39,10 +45,25 @@ pub(super) fn of_sync(context: &Context<'_>, options: &cli::Sync) -> Result<Chos
         [] => config.accounts,
         names => config.select(names)?,
     };
+    one_thing_on_standard_output(&accounts, options)?;
     Ok(Chosen {
         accounts,
         environment,
     })
+}
+
+/// Mail and reports would be one mess on standard output.
+fn one_thing_on_standard_output(accounts: &[Account], options: &cli::Sync) -> Result<()> {
+    let to_stdout = |account: &&Account| account.deliver.contains(&Spec::Stdout);
+    match accounts.iter().find(to_stdout) {
+        Some(account) if options.json && !options.dry_run => {
+            let name = Foreign(account.name.as_bytes());
+            let what = format!("--json and the mail of {name} would both go to standard output");
+            Err(Failure::new(Kind::Usage, what)
+                .hint("Leave one of them away, or store the mail elsewhere with --to."))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The account with this name.

@@ -1,7 +1,9 @@
 //! One file for each verb: what the command line says becomes work for the library, and what came of
 //! it an exit status.
 
+mod absence;
 mod accounts;
+mod after_new;
 mod login;
 mod logout;
 mod signals;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::accounts::{self, Chosen};
-use super::{Context, signals};
+use super::{Context, absence, after_new, signals};
 use crate::cli;
 use crate::config::Account;
 use crate::error::Result;
@@ -28,13 +28,19 @@ pub(super) fn run(context: &Context<'_>, options: &cli::Sync) -> Result<u8> {
     let mut reports = Vec::new();
     let mut shown = Ok(());
     for account in &accounts {
-        let report = one(context, options, account, &interrupt);
+        let mut report = one(context, options, account, &interrupt);
+        if !options.dry_run {
+            absence::judge(account, context.environment, &mut report);
+        }
         // What cannot be shown is no reason to leave the other accounts undone.
         shown = shown.and(context.ui.report(&report));
         reports.push(report);
         if interrupt.requested().is_some() {
             break;
         }
+    }
+    if interrupt.requested().is_none() {
+        after_new::run(context, accounts.iter().zip(&reports), &interrupt);
     }
     if let Some(signal) = interrupt.requested() {
         signals::end_by(signal);

@@ -67,7 +67,7 @@ impl Mbox {
             path,
             environment: environment.clone(),
             batch: QuotedBatch::new(environment.state_dir.clone()),
-            lock_wait: LOCK_WAIT,
+            lock_wait: environment.wait("POPFETCH_TEST_LOCK_WAIT", LOCK_WAIT),
             checked: false,
             append: None,
         }

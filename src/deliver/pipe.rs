@@ -4,24 +4,22 @@
 //! Nobody can look up later what became of a message, so that one whose run was cut off is handed over
 //! again: at least once, not exactly once.
 
-mod run;
 mod variables;
 
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::ops::Range;
-use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use self::run::{Ending, Outcome};
 use self::variables::Variables;
 use super::spool::Spool;
 use super::{Complete, Destination, Settings, Trouble, Unsettled};
+use crate::child::{self, Ending, Outcome, Terms};
 use crate::environment::Environment;
 use crate::error::{Failure, Kind, Result};
 use crate::mail::Place;
-use crate::text::{Foreign, SHOWN_CHARACTERS};
+use crate::text::Foreign;
 
 /// How long a command may neither read nor end.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -82,7 +80,7 @@ impl Pipe {
             account: settings.account.to_owned(),
             environment: environment.clone(),
             jobs: settings.pipe_jobs,
-            patience: PATIENCE,
+            patience: environment.wait("POPFETCH_TEST_PIPE_WAIT", PATIENCE),
             spool: Spool::new(environment.state_dir.clone()),
             start: None,
             batch: Vec::new(),
@@ -97,11 +95,18 @@ impl Pipe {
 
     /// Hands one message over.
     fn hand(&self, message: &Waiting) -> Result<Outcome> {
-        let mut shell = Command::new("/bin/sh");
-        shell.arg("-c").arg(&self.command);
-        self.environment.withhold_passwords(&mut shell);
+        let mut shell = child::shell(&self.command, &self.environment);
         message.variables.tell(&mut shell, &self.account);
-        run::run(&mut shell, &self.spool, message.text.clone(), self.patience)
+        let mut rest = message.text.clone();
+        let mut input = |buffer: &mut [u8]| self.spool.read_within(&mut rest, buffer);
+        child::run(
+            &mut shell,
+            Terms {
+                input: &mut input,
+                patience: self.patience,
+                stop: &|| false,
+            },
+        )
     }
 
     /// Takes messages from the queue and hands them over, one after the other, until it is empty.
@@ -163,7 +168,7 @@ impl Pipe {
                 Some(TEMPFAIL) => ("cannot take a message now".into(), Kind::Temporary, false),
                 _ => ("did not take a message".into(), Kind::Destination, false),
             },
-            Ending::Stuck => {
+            Ending::Killed => {
                 let seconds = self.patience.as_secs();
                 let what = format!("neither read nor ended for {seconds} seconds and was killed");
                 (what, Kind::Temporary, true)
@@ -171,19 +176,16 @@ impl Pipe {
         };
         let what = match ending {
             Ending::Exited(status) => format!("{what} ({status})"),
-            Ending::Stuck => what,
+            Ending::Killed => what,
         };
         Some(Fault { what, kind, lasts })
     }
 
     /// Remembers what the command said, to be shown.
     fn note(&mut self, said: &[u8]) {
-        let lines = said.split(|byte| matches!(byte, b'\n' | b'\r'));
-        for line in lines.filter(|line| !line.is_empty()) {
-            for piece in pieces(line) {
-                let note = format!("«{}» says: {}", self.shown(), Foreign(piece));
-                self.notices.push(note);
-            }
+        for line in child::lines(said) {
+            let note = format!("«{}» says: {line}", self.shown());
+            self.notices.push(note);
         }
     }
 }
@@ -198,20 +200,6 @@ struct Queue<'a> {
 /// What somebody did who panicked is still true.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A long line in pieces that can each be shown whole, cut between characters.
-fn pieces(mut line: &[u8]) -> impl Iterator<Item = &[u8]> {
-    std::iter::from_fn(move || {
-        let mut at = line.len().min(SHOWN_CHARACTERS);
-        let continues = |byte: Option<&u8>| byte.is_some_and(|byte| byte & 0xc0 == 0x80);
-        while at > SHOWN_CHARACTERS - 4 && continues(line.get(at)) {
-            at -= 1;
-        }
-        let (piece, rest) = line.split_at(at);
-        line = rest;
-        (!piece.is_empty()).then_some(piece)
-    })
 }
 
 impl Destination for Pipe {

@@ -121,6 +121,23 @@ impl Spool {
         read.map_err(|error| self.failure("read", error))
     }
 
+    /// Reads from the beginning of the range and takes what was read off it; none when it is empty.
+    ///
+    /// # Errors
+    ///
+    /// It could not be read, or there is less in the spool than the range says.
+    pub(super) fn read_within(&self, range: &mut Range<u64>, buffer: &mut [u8]) -> Result<usize> {
+        let left = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
+        let most = left.min(buffer.len());
+        match self.read(range.start, &mut buffer[..most])? {
+            0 if most > 0 => Err(self.failure("read", io::ErrorKind::UnexpectedEof.into())),
+            n => {
+                range.start += n as u64;
+                Ok(n)
+            }
+        }
+    }
+
     /// Passes a range on, piece by piece.
     ///
     /// # Errors
@@ -128,24 +145,13 @@ impl Spool {
     /// It could not be read, or the first thing that went wrong while it was passed on.
     pub(super) fn copy<E: From<Failure>>(
         &self,
-        range: Range<u64>,
+        mut range: Range<u64>,
         mut pass: impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut piece = vec![0; PIECE];
-        let mut at = range.start;
-        while at < range.end {
-            let most = usize::try_from(range.end - at).unwrap_or(PIECE).min(PIECE);
-            match self.read(at, &mut piece[..most])? {
-                0 => {
-                    return Err(self
-                        .failure("read", io::ErrorKind::UnexpectedEof.into())
-                        .into());
-                }
-                n => {
-                    pass(&piece[..n])?;
-                    at += n as u64;
-                }
-            }
+        while !range.is_empty() {
+            let n = self.read_within(&mut range, &mut piece)?;
+            pass(&piece[..n])?;
         }
         Ok(())
     }

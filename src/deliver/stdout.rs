@@ -1,7 +1,7 @@
 //! `mbox:-`: messages as a stream in mboxrd form on standard output, for `formail -s`, `zstd` or `ssh`.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 
 use super::quoted::QuotedBatch;
@@ -40,6 +40,12 @@ impl Stdout {
 
 /// Standard output without the library's buffer, which would hide when a write fails.
 fn standard_output() -> Result<Box<dyn Write + Send>> {
+    if io::stdout().is_terminal() {
+        let what = "standard output is a terminal, where mail could do anything";
+        return Err(Failure::new(Kind::Destination, what).hint(
+            "Send it on to a program or into a file: popfetch sync --to mbox:- | formail -s …",
+        ));
+    }
     let stream = io::stdout().as_fd().try_clone_to_owned();
     let stream = stream.or_fail(Kind::Io, || "cannot use standard output")?;
     Ok(Box::new(File::from(stream)))
@@ -62,6 +68,9 @@ impl Destination for Stdout {
     }
 
     fn begin(&mut self) -> Result<(), Trouble> {
+        if self.stream.is_none() {
+            self.stream = Some(standard_output().map_err(Trouble::Destination)?);
+        }
         self.batch.begin();
         Ok(())
     }
@@ -80,9 +89,6 @@ impl Destination for Stdout {
 
     fn prepare(&mut self) -> Result<Vec<Place>> {
         self.batch.abandon();
-        if self.stream.is_none() {
-            self.stream = Some(standard_output()?);
-        }
         Ok(vec![Place::Handed; self.batch.messages().len()])
     }
 

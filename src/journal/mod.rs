@@ -4,6 +4,7 @@
 //! A record is appended before or after the thing it tells of, as [`crate::sync`] says, and durable
 //! after [`Journal::sync`]. Losing a journal costs doubles, never mail.
 
+mod absence;
 mod compaction;
 mod file;
 mod format;
@@ -25,6 +26,7 @@ use crate::crash;
 use crate::error::Result;
 use crate::mail::{Number, UniqueId};
 
+pub use absence::Absence;
 pub use loading::Damage;
 pub use mailbox::Mailbox;
 pub use memory::{Memory, Remembered};

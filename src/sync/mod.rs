@@ -108,7 +108,8 @@ fn carry_out(job: &Job<'_>, report: &mut Report) -> Result<()> {
     let Some(manner) = ended.next.filter(|_| job.interrupt.requested().is_none()) else {
         return Err(ended.failure);
     };
-    job.warn(&format!("{}; trying once more", ended.failure));
+    let again = format!("{}; trying once more", ended.failure);
+    job.event(&Event::Remark(&again));
     session.manner = manner;
     session
         .run(&mut slots, &mut journal, report)
@@ -143,7 +144,9 @@ impl Job<'_> {
     }
 }
 
-fn mailbox(account: &Account) -> Mailbox {
+/// The maildrop that the account's journal is about.
+#[must_use]
+pub fn mailbox(account: &Account) -> Mailbox {
     Mailbox::new(&account.user, &account.host, account.port)
 }
 

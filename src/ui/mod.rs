@@ -140,7 +140,9 @@ impl Ui {
         {
             self.console.say(&line);
         }
-        if let Some(text) = failure::of_report(report, self.console.palette()) {
+        if let Some(text) = failure::of_report(report, self.console.palette())
+            && !self.is_hushed(report)
+        {
             self.console.say(&text);
         }
         if self.options.json {
@@ -180,6 +182,12 @@ impl Ui {
         }
     }
 
+    /// A message that failed is always worth a line.
+    fn is_hushed(&self, report: &Report) -> bool {
+        let nobody_asked = !self.attended && self.options.verbosity < Verbosity::Verbose;
+        report.hushed && report.failed_messages.is_empty() && nobody_asked
+    }
+
     /// What is left for later is never left in silence, unless silence was asked for. The table of a
     /// dry run has its own last line.
     fn summary_is_due(&self, report: &Report) -> bool {
@@ -200,6 +208,7 @@ mod tests {
     use super::testing::{Buffer, Glass, NOBODY, TERMINAL, report, ui};
     use super::*;
     use crate::monitor::{Event, Phase};
+    use crate::report::FailedMessage;
 
     const OPTIONS: Options = Options {
         verbosity: Verbosity::Normal,
@@ -260,6 +269,33 @@ mod tests {
                 ["popfetch: work: refused", "hint: Log in again."]
             );
         }
+    }
+
+    #[test]
+    fn a_short_absence_is_told_to_those_who_watch_or_ask() {
+        let hushed = || Report {
+            hushed: true,
+            ..failed()
+        };
+        for verbosity in [Verbosity::Normal, Verbosity::Quiet] {
+            assert_eq!(said(&NOBODY, with(verbosity), &hushed()), [""; 0]);
+        }
+        for (terminal, verbosity) in [
+            (&TERMINAL, Verbosity::Normal),
+            (&NOBODY, Verbosity::Verbose),
+        ] {
+            assert!(said(terminal, with(verbosity), &hushed()).len() >= 2);
+        }
+        let mut with_message = hushed();
+        with_message.message_failed(
+            10,
+            FailedMessage {
+                number: 1,
+                uid: None,
+                failure: Failure::new(Kind::Protocol, "no such message"),
+            },
+        );
+        assert!(said(&NOBODY, OPTIONS, &with_message).len() >= 2);
     }
 
     #[test]

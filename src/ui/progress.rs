@@ -85,6 +85,7 @@ impl Progress {
     fn tell(&self, account: &str, event: &Event<'_>) {
         let (level, needed, text) = match event {
             Event::Warning(text) => (Level::Warn, Verbosity::Normal, (*text).to_owned()),
+            Event::Remark(text) => (Level::Info, Verbosity::Verbose, (*text).to_owned()),
             Event::Phase(phase) => (Level::Info, Verbosity::Verbose, doing(*phase).to_owned()),
             Event::Planned { messages, octets } => (
                 Level::Info,
@@ -175,7 +176,7 @@ impl Track {
             Event::Stored { .. } => counts.stored.add(1),
             Event::MessageFailed { .. } => counts.failed.add(1),
             Event::Deleting { messages } => counts.deleted.add(*messages),
-            Event::Warning(_) => (),
+            Event::Warning(_) | Event::Remark(_) => (),
         }
     }
 

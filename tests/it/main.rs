@@ -8,6 +8,7 @@ mod the_support;
 mod cli;
 mod config;
 mod crash;
+mod cron;
 mod dovecot;
 mod faults;
 mod house;

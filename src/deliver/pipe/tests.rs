@@ -312,15 +312,3 @@ fn several_run_at_once_and_the_results_keep_their_order() {
         );
     }
 }
-
-#[test]
-fn long_lines_are_cut_between_characters() {
-    let line = format!(
-        "{}{}",
-        "x".repeat(SHOWN_CHARACTERS - 1),
-        "é".repeat(SHOWN_CHARACTERS)
-    );
-    let cut = pieces(line.as_bytes()).map(|piece| str::from_utf8(piece).expect("whole"));
-    assert_eq!(cut.collect::<String>(), line);
-    assert!(pieces(&[0x80; 1000]).all(|piece| piece.len() <= SHOWN_CHARACTERS));
-}

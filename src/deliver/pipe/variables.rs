@@ -3,10 +3,8 @@
 
 use std::process::Command;
 
+use crate::child::{VALUE, is_plain, word};
 use crate::deliver::Complete;
-
-/// A value has at most so many characters.
-const VALUE: usize = 1024;
 
 /// What a command is told about one message.
 pub(super) struct Variables {
@@ -36,27 +34,6 @@ impl Variables {
             .env("POPFETCH_SENDER", &self.sender)
             .env("POPFETCH_SIZE", self.size.to_string());
     }
-}
-
-/// Whether a character means nothing to a shell, within quotes of any kind and without.
-fn is_plain(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"@._+-=/:,".contains(&byte)
-}
-
-/// One word that is no option: whatever else there is becomes `_`.
-fn word(text: &[u8]) -> String {
-    let plain = |byte: &u8| {
-        if is_plain(*byte) {
-            char::from(*byte)
-        } else {
-            '_'
-        }
-    };
-    let mut word: String = text.iter().take(VALUE).map(plain).collect();
-    if word.starts_with('-') {
-        word.replace_range(..1, "_");
-    }
-    word
 }
 
 /// The unique-id as the journal has it, and what else a shell would take for its own as `%XX`: still the same unique-id.

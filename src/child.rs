@@ -1,7 +1,7 @@
-//! Running a command that takes one message from its standard input.
+//! Running a command that the person configured, in the background: fed, listened to, and never waited
+//! for without a limit.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::ops::Range;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStderr, ChildStdin, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -12,11 +12,15 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal};
 
-use crate::deliver::spool::Spool;
-use crate::error::{Failure, Kind, OrFail, Result};
+use crate::environment::Environment;
+use crate::error::{Kind, OrFail, Result};
+use crate::text::{Foreign, SHOWN_CHARACTERS};
 
 /// So much of what a command says on standard error is kept, in bytes.
 const SAID: usize = 4096;
+
+/// What a command is told in a variable has at most so many characters.
+pub(crate) const VALUE: usize = 1024;
 
 /// The command is fed, and listened to, in pieces of this size, in bytes.
 const PIECE: usize = 64 * 1024;
@@ -24,36 +28,51 @@ const PIECE: usize = 64 * 1024;
 /// Where the kernel doesn't tell us when a process ends, we look so often.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// We look so often whether somebody asked us to stop.
+const LISTEN: Duration = Duration::from_millis(200);
+
 /// How a command ended.
 #[derive(Debug)]
-pub(super) enum Ending {
+pub(crate) enum Ending {
     /// By itself, or by somebody's signal.
     Exited(ExitStatus),
-    /// By us, with its whole process group: it neither read nor ended for too long.
-    Stuck,
+    /// By us, with its whole process group: it neither read nor ended for too long, or we were asked to stop.
+    Killed,
 }
 
 /// What came of a command.
 #[derive(Debug)]
-pub(super) struct Outcome {
-    pub(super) ending: Ending,
+pub(crate) struct Outcome {
+    pub(crate) ending: Ending,
     /// The beginning of what it said on standard error.
-    pub(super) said: Vec<u8>,
+    pub(crate) said: Vec<u8>,
 }
 
-/// Runs the command in a process group of its own, with a range of the spool as its input. It may end
-/// without reading all of it; what it leaves running doesn't hold us. After `patience` without a byte being
-/// read, it is killed.
+/// What a command waits for, and how long it is waited for.
+pub(crate) struct Terms<'a> {
+    /// Fills the buffer with more of the command's input and says how many bytes that were; none at its end.
+    pub(crate) input: &'a mut dyn FnMut(&mut [u8]) -> Result<usize>,
+    /// How long it may neither read nor end.
+    pub(crate) patience: Duration,
+    /// Whether it is to be ended now.
+    pub(crate) stop: &'a dyn Fn() -> bool,
+}
+
+/// This command line, for `/bin/sh`, without any password in its environment.
+pub(crate) fn shell(line: &str, environment: &Environment) -> Command {
+    let mut command = Command::new("/bin/sh");
+    command.arg("-c").arg(line);
+    environment.withhold_passwords(&mut command);
+    command
+}
+
+/// Runs the command in a process group of its own. It may end without reading all of its input; what it
+/// leaves running doesn't hold us. What it prints goes nowhere.
 ///
 /// # Errors
 ///
-/// It could not be started, or the spool not be read.
-pub(super) fn run(
-    command: &mut Command,
-    spool: &Spool,
-    input: Range<u64>,
-    patience: Duration,
-) -> Result<Outcome> {
+/// It could not be started, or its input not be read.
+pub(crate) fn run(command: &mut Command, terms: Terms<'_>) -> Result<Outcome> {
     let mut child = command
         .process_group(0)
         .stdin(Stdio::piped())
@@ -61,7 +80,7 @@ pub(super) fn run(
         .stderr(Stdio::piped())
         .spawn()
         .or_fail(Kind::Io, || "cannot start /bin/sh")?;
-    let watched = watch(&mut child, spool, input, patience);
+    let watched = watch(&mut child, terms);
     if !matches!(watched, Ok((Ending::Exited(_), _))) {
         kill(&child);
         child
@@ -79,14 +98,14 @@ fn kill(child: &Child) {
     }
 }
 
-fn watch(
-    child: &mut Child,
-    spool: &Spool,
-    input: Range<u64>,
-    patience: Duration,
-) -> Result<(Ending, Vec<u8>)> {
+fn watch(child: &mut Child, terms: Terms<'_>) -> Result<(Ending, Vec<u8>)> {
+    let Terms {
+        input,
+        patience,
+        stop,
+    } = terms;
     let cannot = || "cannot talk to a command";
-    let mut feed = Feed::new(child.stdin.take(), spool, input).or_fail(Kind::Io, cannot)?;
+    let mut feed = Feed::new(child.stdin.take(), input).or_fail(Kind::Io, cannot)?;
     let mut voice = Voice::new(child.stderr.take()).or_fail(Kind::Io, cannot)?;
     let end = end_of(child);
     let mut deadline = Instant::now() + patience;
@@ -95,8 +114,11 @@ fn watch(
             voice.listen();
             return Ok((Ending::Exited(status), voice.said));
         }
+        if stop() {
+            return Ok((Ending::Killed, voice.said));
+        }
         let Some(left) = deadline.checked_duration_since(Instant::now()) else {
-            return Ok((Ending::Stuck, voice.said));
+            return Ok((Ending::Killed, voice.said));
         };
         wait(&feed, &voice, end.as_ref(), left).or_fail(Kind::Io, cannot)?;
         voice.listen();
@@ -127,7 +149,7 @@ fn wait(feed: &Feed<'_>, voice: &Voice, end: Option<&OwnedFd>, left: Duration) -
             .map(|pipe| PollFd::new(pipe, PollFlags::IN)),
     );
     wanted.extend(end.map(|end| PollFd::new(end, PollFlags::IN)));
-    let left = if end.is_some() { left } else { left.min(LOOK) };
+    let left = left.min(if end.is_some() { LISTEN } else { LOOK });
     let left = Timespec::try_from(left).unwrap_or(Timespec {
         tv_sec: 1,
         tv_nsec: 0,
@@ -143,24 +165,25 @@ fn unblock(pipe: impl rustix::fd::AsFd) -> io::Result<()> {
     Ok(rustix::fs::fcntl_setfl(&pipe, flags | OFlags::NONBLOCK)?)
 }
 
-/// The message on its way into the command.
+/// The input on its way into the command.
 struct Feed<'a> {
     /// Closed when all is written, or nobody reads any more.
     pipe: Option<ChildStdin>,
-    spool: &'a Spool,
-    rest: Range<u64>,
-    /// What was read from the spool and not yet written.
+    input: &'a mut dyn FnMut(&mut [u8]) -> Result<usize>,
+    /// What was read from the input and not yet written.
     piece: Vec<u8>,
     written: usize,
 }
 
 impl<'a> Feed<'a> {
-    fn new(pipe: Option<ChildStdin>, spool: &'a Spool, input: Range<u64>) -> io::Result<Self> {
+    fn new(
+        pipe: Option<ChildStdin>,
+        input: &'a mut dyn FnMut(&mut [u8]) -> Result<usize>,
+    ) -> io::Result<Self> {
         pipe.as_ref().map(unblock).transpose()?;
         Ok(Feed {
             pipe,
-            spool,
-            rest: input,
+            input,
             piece: Vec::new(),
             written: 0,
         })
@@ -192,16 +215,9 @@ impl<'a> Feed<'a> {
     }
 
     fn refill(&mut self) -> Result<()> {
-        let most = usize::try_from(self.rest.end - self.rest.start)
-            .unwrap_or(PIECE)
-            .min(PIECE);
-        self.piece.resize(most, 0);
-        let n = self.spool.read(self.rest.start, &mut self.piece)?;
-        if n == 0 && most > 0 {
-            return Err(Failure::new(Kind::Io, "a temporary file ended too early"));
-        }
+        self.piece.resize(PIECE, 0);
+        let n = (self.input)(&mut self.piece)?;
         self.piece.truncate(n);
-        self.rest.start += n as u64;
         self.written = 0;
         Ok(())
     }
@@ -241,5 +257,64 @@ impl Voice {
                 _ => self.pipe = None,
             },
         }
+    }
+}
+
+/// What a command said, line by line, each safe to show and not too long.
+pub(crate) fn lines(said: &[u8]) -> impl Iterator<Item = String> {
+    said.split(|byte| matches!(byte, b'\n' | b'\r'))
+        .flat_map(pieces)
+        .map(|piece| Foreign(piece).to_string())
+}
+
+/// A long line in pieces that can each be shown whole, cut between characters.
+fn pieces(mut line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let mut at = line.len().min(SHOWN_CHARACTERS);
+        let continues = |byte: Option<&u8>| byte.is_some_and(|byte| byte & 0xc0 == 0x80);
+        while at > SHOWN_CHARACTERS - 4 && continues(line.get(at)) {
+            at -= 1;
+        }
+        let (piece, rest) = line.split_at(at);
+        line = rest;
+        (!piece.is_empty()).then_some(piece)
+    })
+}
+
+/// Whether a character means nothing to a shell, within quotes of any kind and without.
+pub(crate) fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"@._+-=/:,".contains(&byte)
+}
+
+/// One word that is no option: whatever else there is becomes `_`.
+pub(crate) fn word(text: &[u8]) -> String {
+    let plain = |byte: &u8| {
+        if is_plain(*byte) {
+            char::from(*byte)
+        } else {
+            '_'
+        }
+    };
+    let mut word: String = text.iter().take(VALUE).map(plain).collect();
+    if word.starts_with('-') {
+        word.replace_range(..1, "_");
+    }
+    word
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_lines_are_cut_between_characters() {
+        let line = format!(
+            "{}{}",
+            "x".repeat(SHOWN_CHARACTERS - 1),
+            "é".repeat(SHOWN_CHARACTERS)
+        );
+        let cut = pieces(line.as_bytes()).map(|piece| str::from_utf8(piece).expect("whole"));
+        assert_eq!(cut.collect::<String>(), line);
+        assert!(pieces(&[0x80; 1000]).all(|piece| piece.len() <= SHOWN_CHARACTERS));
     }
 }

@@ -1,0 +1,90 @@
+//! `after_new`: what a person wants done once new mail is stored, such as indexing it.
+
+use std::time::Duration;
+
+use super::Context;
+use crate::child::{self, Ending, Terms};
+use crate::config::Account;
+use crate::error::{Failure, Kind, Result};
+use crate::interrupt::Interrupt;
+use crate::report::Report;
+use crate::text::Foreign;
+
+/// How long a command may take: indexing a mail store for the first time takes its time.
+const PATIENCE: Duration = Duration::from_secs(60 * 60);
+
+/// A command, and what was stored in the accounts that name it.
+struct Due<'a> {
+    command: &'a str,
+    messages: u64,
+    accounts: Vec<String>,
+}
+
+/// Runs each command once, however many accounts name it, if something was stored in any of them. What
+/// goes wrong is shown and changes nothing else.
+pub(super) fn run<'a>(
+    context: &Context<'_>,
+    done: impl Iterator<Item = (&'a Account, &'a Report)>,
+    interrupt: &Interrupt,
+) {
+    for due in due(done) {
+        if let Err(failure) = one(context, &due, interrupt) {
+            context.ui.failure(&failure);
+        }
+    }
+}
+
+fn due<'a>(done: impl Iterator<Item = (&'a Account, &'a Report)>) -> Vec<Due<'a>> {
+    let mut list: Vec<Due<'a>> = Vec::new();
+    for (account, report) in done.filter(|(_, report)| report.stored.messages > 0) {
+        let Some(command) = account.after_new.as_deref() else {
+            continue;
+        };
+        let name = child::word(account.name.as_bytes());
+        match list.iter_mut().find(|due| due.command == command) {
+            Some(due) => {
+                due.messages += report.stored.messages;
+                due.accounts.push(name);
+            }
+            None => list.push(Due {
+                command,
+                messages: report.stored.messages,
+                accounts: vec![name],
+            }),
+        }
+    }
+    list
+}
+
+fn one(context: &Context<'_>, due: &Due<'_>, interrupt: &Interrupt) -> Result<()> {
+    let patience = context
+        .environment
+        .wait("POPFETCH_TEST_AFTER_NEW_WAIT", PATIENCE);
+    let mut shell = child::shell(due.command, context.environment);
+    shell
+        .env("POPFETCH_STORED", due.messages.to_string())
+        .env("POPFETCH_ACCOUNTS", due.accounts.join(" "));
+    let terms = Terms {
+        input: &mut |_| Ok(0),
+        patience,
+        stop: &|| interrupt.requested().is_some(),
+    };
+    let outcome = child::run(&mut shell, terms)?;
+    let shown = Foreign(due.command.as_bytes());
+    for line in child::lines(&outcome.said) {
+        log::warn!("«{shown}» says: {line}");
+    }
+    let what = match outcome.ending {
+        Ending::Exited(status) if status.success() => return Ok(()),
+        Ending::Exited(status) => format!("failed ({status})"),
+        Ending::Killed if interrupt.requested().is_some() => "was ended".to_owned(),
+        Ending::Killed => format!(
+            "did not end within {} minutes and was killed",
+            patience.as_secs() / 60
+        ),
+    };
+    Err(
+        Failure::new(Kind::Io, format!("after_new: «{shown}» {what}"))
+            .hint("The mail is stored. The command runs again when the next new mail is."),
+    )
+}
