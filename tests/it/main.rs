@@ -15,6 +15,7 @@ mod house;
 mod identity;
 mod keyring;
 mod login;
+mod mbox;
 mod readme;
 mod sync;
 mod terminal;

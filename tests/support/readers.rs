@@ -1,4 +1,4 @@
-//! Other programs look at what was stored: Python's `mailbox` and mutt.
+//! Other programs look at what was stored: Python's `mailbox`, git and mutt.
 //!
 //! Each reader gives SHA-256 digests of the messages it sees, sorted, for comparison with [`digests`].
 
@@ -30,6 +30,47 @@ pub(crate) fn python_mbox(path: &Path) -> Vec<String> {
     python("mbox", path)
 }
 
+/// What an mbox in mboxrd form holds of a text: each line that could begin a message, or was quoted
+/// before, has one `>` more.
+pub(crate) fn quoted(text: &[u8]) -> Vec<u8> {
+    let mut quoted = Vec::with_capacity(text.len());
+    for line in text.split_inclusive(|byte| *byte == b'\n') {
+        let signs = line.iter().take_while(|byte| **byte == b'>').count();
+        if line[signs..].starts_with(b"From ") {
+            quoted.push(b'>');
+        }
+        quoted.extend_from_slice(line);
+    }
+    quoted
+}
+
+/// What `git mailsplit --mboxrd` reads, in the order of the mbox: it undoes the quoting. Each message
+/// comes with its From_ line and the empty line behind it, which are taken off.
+pub(crate) fn git_mailsplit(path: &Path) -> Vec<Vec<u8>> {
+    let folder = tempfile::tempdir().expect("a folder for git");
+    let mut command = Command::new("git");
+    command
+        .args(["mailsplit", "--mboxrd", "--keep-cr", "-d6"])
+        .arg(format!("-o{}", folder.path().display()))
+        .arg(path);
+    run(command);
+    let entries = fs::read_dir(folder.path()).expect("our own folder");
+    let mut files: Vec<_> = entries
+        .map(|entry| entry.expect("readable").path())
+        .collect();
+    files.sort();
+    files.iter().map(|file| without_envelope(file)).collect()
+}
+
+fn without_envelope(file: &Path) -> Vec<u8> {
+    let whole = fs::read(file).expect("git wrote it");
+    assert!(whole.starts_with(b"From "), "{}", file.display());
+    let line = whole.split_inclusive(|byte| *byte == b'\n').next();
+    let behind = &whole[line.unwrap_or_default().len()..];
+    let text = behind.strip_suffix(b"\n");
+    text.expect("an empty line ends each message").to_vec()
+}
+
 fn python(class: &str, path: &Path) -> Vec<String> {
     const SCRIPT: &str = "
 import hashlib, mailbox, sys
@@ -44,9 +85,19 @@ for key in box.iterkeys():
     sorted(&text)
 }
 
-/// What mutt reads. It wants a terminal, which `script` gives it, and is told by key strokes to
-/// pipe each message, undecoded, into `sha256sum`.
+/// What mutt reads in a Maildir.
 pub(crate) fn mutt(path: &Path) -> Vec<String> {
+    mutt_through("sha256sum", path)
+}
+
+/// What mutt reads in an mbox. It does not undo `>From ` quoting, and shows the From_ line too.
+pub(crate) fn mutt_mbox(path: &Path) -> Vec<String> {
+    mutt_through("sed 1d | sha256sum", path)
+}
+
+/// mutt wants a terminal, which `script` gives it, and is told by key strokes to pipe each message,
+/// undecoded, into this command.
+fn mutt_through(command: &str, path: &Path) -> Vec<String> {
     let folder = tempfile::tempdir().expect("a folder for mutt");
     let digests = folder.path().join("digests");
     let muttrc = folder.path().join("muttrc");
@@ -54,7 +105,7 @@ pub(crate) fn mutt(path: &Path) -> Vec<String> {
     let settings = format!(
         "set folder={0} pipe_decode=no pipe_split=yes pipe_sep=\"\" wait_key=no quit=yes mark_old=no\n\
          push \"<tag-pattern>~A<enter><tag-prefix><pipe-message>\
-         sha256sum >> {0}/digests<enter><exit>\"\n",
+         {command} >> {0}/digests<enter><exit>\"\n",
         folder.path().display()
     );
     fs::write(&muttrc, settings).expect("our own folder");

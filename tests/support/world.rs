@@ -18,6 +18,9 @@ use tempfile::TempDir;
 use super::certificates::{Certificates, write_private};
 use super::server::Endpoint;
 
+/// The program.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_popfetch");
+
 /// The longest the program may run before the test fails.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -156,7 +159,7 @@ impl World {
 
     /// Runs a line of shell to its end.
     pub(crate) fn shell(&self, line: &str) -> Outcome {
-        self.launch(&["sh", "-c", line], &[]).finish()
+        self.launch(&["bash", "-c", line], &[]).finish()
     }
 
     /// Starts any program; this one is called `popfetch`.
@@ -172,7 +175,7 @@ impl World {
     pub(crate) fn command(&self, line: &[&str]) -> Command {
         let mut command = Command::new("setsid");
         command.args(line).env_clear().envs(&self.variables);
-        let program = Path::new(env!("CARGO_BIN_EXE_popfetch"));
+        let program = Path::new(PROGRAM);
         let folder = program.parent().expect("a program has a folder").to_owned();
         let path = std::env::var_os("PATH").unwrap_or_default();
         let folders = std::iter::once(folder).chain(std::env::split_paths(&path));
