@@ -57,7 +57,7 @@ fn cannot_write(error: io::Error) -> Failure {
             Kind::Io,
             "whoever reads our standard output stopped reading",
         )
-        .hint("What was not read whole is still on the server, and comes again with the next run."),
+        .hint("Nothing was deleted on the server. The next run goes on where this one could no longer write, and with --all begins anew."),
         _ => Failure::new(Kind::Io, "cannot write to standard output").because(error),
     }
 }

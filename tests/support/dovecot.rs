@@ -119,6 +119,24 @@ impl Dovecot {
         }
     }
 
+    /// A command line that gives the message on its standard input to Dovecot's own delivery agent.
+    pub(crate) fn delivery_agent(&self) -> String {
+        let configuration = self.folder.path().join("dovecot.conf");
+        format!(
+            "/usr/lib/dovecot/dovecot-lda -c '{}' -d {USER} -f \"$POPFETCH_SENDER\"",
+            configuration.display()
+        )
+    }
+
+    /// The texts that were delivered to its user.
+    pub(crate) fn delivered(&self) -> Vec<Vec<u8>> {
+        let entries =
+            fs::read_dir(self.maildrop().join("new")).expect("Dovecot's Maildir is there");
+        entries
+            .map(|entry| fs::read(entry.expect("readable").path()).expect("a message"))
+            .collect()
+    }
+
     /// How many messages are in its Maildir.
     pub(crate) fn messages(&self) -> usize {
         let count = |folder: &str| {
