@@ -18,6 +18,7 @@ mod login;
 mod mbox;
 mod pipe;
 mod readme;
+mod status;
 mod stdout;
 mod sync;
 mod terminal;
