@@ -102,7 +102,8 @@ fn name(byte: u8) -> &'static str {
     match byte {
         b'\r' => "carriage return",
         b'\n' => "line feed",
-        _ => "NUL byte",
+        b'\0' => "NUL byte",
+        _ => "control character",
     }
 }
 

@@ -16,6 +16,10 @@ pub const CAPABILITIES: usize = 500;
 /// SASL challenges in one exchange.
 pub const CHALLENGES: usize = 8;
 
+/// How often SCRAM hashes a password. Less would make it cheap to find out by a server that isn't the
+/// true one (RFC 7677 section 4), more would keep us busy: this many take half a second.
+pub const SCRAM_ITERATIONS: std::ops::RangeInclusive<u32> = 4_096..=600_000;
+
 /// A command line, CRLF included (RFC 2449 section 4). SASL responses may be longer.
 pub const COMMAND: usize = 255;
 

@@ -98,6 +98,19 @@ impl Exchange {
         }
     }
 
+    /// Whether anything of the mechanism's was sent. A server that refuses before knows nothing of
+    /// the credentials.
+    #[must_use]
+    pub fn has_answered(&self) -> bool {
+        matches!(self.stage, Stage::Answered)
+    }
+
+    /// Why the server refuses, where it has said so in a challenge.
+    #[must_use]
+    pub fn complaint(&self) -> Option<&Excerpt> {
+        self.mechanism.complaint()
+    }
+
     fn challenged(&mut self, base64: &[u8]) -> Next<'_> {
         match self.response_to(base64) {
             Ok(response) => {

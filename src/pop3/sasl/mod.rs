@@ -4,8 +4,15 @@
 //! carries it through AUTH: base64, the initial response and the form without it, cancelling, and
 //! what servers do differently.
 
+mod cram_md5;
 mod exchange;
+mod external;
+mod login;
+mod oauthbearer;
 mod plain;
+mod prepare;
+mod scram;
+mod xoauth2;
 
 use std::borrow::Cow;
 
@@ -14,8 +21,14 @@ use zeroize::Zeroizing;
 use super::Excerpt;
 use super::limits;
 
+pub use cram_md5::CramMd5;
 pub use exchange::{Exchange, Next};
+pub use external::External;
+pub use login::Login;
+pub use oauthbearer::OauthBearer;
 pub use plain::Plain;
+pub use scram::{Binding, Hash, Scram, nonce};
+pub use xoauth2::Xoauth2;
 
 /// One run of a SASL mechanism with one set of credentials.
 pub trait Mechanism {
@@ -41,6 +54,11 @@ pub trait Mechanism {
     ///
     /// The server did not prove what it had to; it must not be trusted.
     fn accept(&self) -> Result<(), Refused>;
+
+    /// Why the server will refuse, where it has said so in a challenge: its words, to be shown escaped.
+    fn complaint(&self) -> Option<&Excerpt> {
+        None
+    }
 }
 
 /// Why the client broke an exchange off.
@@ -63,6 +81,12 @@ pub enum Refused {
     /// `+OK` to the line that cancels the exchange.
     #[error("the server answered +OK to the cancelled login")]
     NotCancelled,
+    /// `+OK` before the credentials were sent: whoever that is, it did not look at them.
+    #[error("the server answered +OK before {mechanism} was complete")]
+    TooEarly {
+        /// The mechanism's name.
+        mechanism: &'static str,
+    },
     /// What a mechanism says about it: a clause; the server's words in it are escaped.
     #[error("{0}")]
     Mechanism(Cow<'static, str>),

@@ -1,0 +1,153 @@
+//! OAUTHBEARER (RFC 7628): an access token. Only for connections that nobody reads.
+
+use zeroize::Zeroizing;
+
+use super::prepare::escaped_name;
+use super::{Mechanism, Refused};
+use crate::pop3::Excerpt;
+use crate::pop3::command::{Unsendable, check};
+
+/// The mechanism OAUTHBEARER.
+pub struct OauthBearer {
+    message: Zeroizing<Vec<u8>>,
+    complaint: Option<Excerpt>,
+}
+
+impl OauthBearer {
+    /// The mechanism's name.
+    pub const NAME: &'static str = "OAUTHBEARER";
+
+    /// OAUTHBEARER as this user, with this access token, for the server at this host and port: a server
+    /// that is somebody else cannot use the token elsewhere without saying so.
+    ///
+    /// # Errors
+    ///
+    /// Something is empty, contains CR, LF or NUL, or the byte 0x01 that separates the parts.
+    pub fn new(user: &[u8], token: &[u8], host: &str, port: u16) -> Result<Self, Unsendable> {
+        for part in [user, token, host.as_bytes()] {
+            check("AUTH OAUTHBEARER", part)?;
+            no_separator("AUTH OAUTHBEARER", part)?;
+        }
+        let port = port.to_string();
+        let name = escaped_name(user);
+        let parts: [&[u8]; 9] = [
+            b"n,a=",
+            &name,
+            b",\x01host=",
+            host.as_bytes(),
+            b"\x01port=",
+            port.as_bytes(),
+            b"\x01auth=Bearer ",
+            token,
+            b"\x01\x01",
+        ];
+        Ok(OauthBearer {
+            message: joined(&parts),
+            complaint: None,
+        })
+    }
+}
+
+/// The byte that separates the parts of a message must not be in one.
+pub(super) fn no_separator(command: &'static str, part: &[u8]) -> Result<(), Unsendable> {
+    match part.contains(&1) {
+        true => Err(Unsendable::Forbidden { command, byte: 1 }),
+        false => Ok(()),
+    }
+}
+
+/// All of it, in a buffer that does not grow: a growing one leaves copies of the token behind.
+pub(super) fn joined(parts: &[&[u8]]) -> Zeroizing<Vec<u8>> {
+    let length = parts.iter().map(|part| part.len()).sum();
+    let mut message = Zeroizing::new(Vec::with_capacity(length));
+    parts
+        .iter()
+        .for_each(|part| message.extend_from_slice(part));
+    message
+}
+
+impl Mechanism for OauthBearer {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn initial(&mut self) -> Option<Zeroizing<Vec<u8>>> {
+        Some(self.message.clone())
+    }
+
+    /// The only challenge says why the token was refused; a lone 0x01 makes the server say so in its
+    /// answer to AUTH as well (RFC 7628 section 3.2.3).
+    fn respond(&mut self, challenge: &[u8]) -> Result<Zeroizing<Vec<u8>>, Refused> {
+        if self.complaint.is_some() {
+            return Err(Refused::Unexpected {
+                mechanism: Self::NAME,
+                challenge: Excerpt::of(challenge),
+            });
+        }
+        self.complaint = Some(Excerpt::of(challenge));
+        Ok(Zeroizing::new(vec![1]))
+    }
+
+    fn accept(&self) -> Result<(), Refused> {
+        match self.complaint {
+            None => Ok(()),
+            Some(_) => Err(refused_before()),
+        }
+    }
+
+    fn complaint(&self) -> Option<&Excerpt> {
+        self.complaint.as_ref()
+    }
+}
+
+/// A server that refuses the token and then welcomes us.
+pub(super) fn refused_before() -> Refused {
+    Refused::Mechanism("the server answered +OK though it had refused the token".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bearer() -> OauthBearer {
+        let token = b"vF9dft4qmTc2Nvb3RlckBhbHRhdmlzdGEuY29tCg==";
+        OauthBearer::new(b"user@example.com", token, "server.example.com", 143)
+            .expect("credentials")
+    }
+
+    #[test]
+    fn the_message_is_the_one_of_the_rfc() {
+        let message = bearer().initial().expect("the client speaks first");
+        assert_eq!(
+            message.escape_ascii().to_string(),
+            "n,a=user@example.com,\\x01host=server.example.com\\x01port=143\\x01\
+             auth=Bearer vF9dft4qmTc2Nvb3RlckBhbHRhdmlzdGEuY29tCg==\\x01\\x01"
+        );
+    }
+
+    #[test]
+    fn a_name_with_a_comma_is_escaped() {
+        let mut bearer = OauthBearer::new(b"a,b=c", b"t", "h", 1).expect("credentials");
+        let message = bearer.initial().expect("the client speaks first");
+        assert!(message.starts_with(b"n,a=a=2Cb=3Dc,\x01"));
+    }
+
+    #[test]
+    fn the_servers_complaint_is_acknowledged_kept_and_never_followed_by_success() {
+        let mut bearer = bearer();
+        assert_eq!(bearer.accept(), Ok(()));
+        let response = bearer.respond(br#"{"status":"invalid_token"}"#);
+        assert_eq!(response.expect("an acknowledgement").as_slice(), b"\x01");
+        let complaint = bearer.complaint().expect("it complained").to_string();
+        assert_eq!(complaint, r#"{"status":"invalid_token"}"#);
+        assert!(bearer.accept().is_err());
+        assert!(bearer.respond(b"again").is_err());
+    }
+
+    #[test]
+    fn nothing_can_add_parts_to_the_message() {
+        assert!(OauthBearer::new(b"u\x01auth=", b"t", "h", 1).is_err());
+        assert!(OauthBearer::new(b"u", b"t\x01", "h", 1).is_err());
+        assert!(OauthBearer::new(b"u", b"t\r\n", "h", 1).is_err());
+    }
+}

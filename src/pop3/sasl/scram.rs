@@ -1,0 +1,540 @@
+//! SCRAM (RFC 5802, RFC 7677): both sides prove that they know the password, and neither learns it.
+//!
+//! ```text
+//! client   n,,n=user,r=NONCE
+//! server   r=NONCE+MORE,s=SALT,i=ITERATIONS
+//! client   c=biws,r=NONCE+MORE,p=PROOF
+//! server   v=SIGNATURE                      nobody is believed without it
+//! ```
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha1::Sha1;
+use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
+
+use super::prepare::{escaped_name, prepared};
+use super::{Mechanism, Refused};
+use crate::pop3::command::{Unsendable, check};
+use crate::pop3::{Excerpt, limits};
+
+/// Which hash a SCRAM is made with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hash {
+    /// SCRAM-SHA-1 (RFC 5802).
+    Sha1,
+    /// SCRAM-SHA-256 (RFC 7677).
+    Sha256,
+}
+
+/// What ties the login to the TLS connection it happens on (RFC 5802 section 6).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Binding {
+    /// Nothing can, or is meant to.
+    None,
+    /// We could, but the server does not announce it. If it does, somebody took that away, and the
+    /// server will see it.
+    NotOffered,
+    /// The hash of the server's certificate (`tls-server-end-point`, RFC 5929 section 4): a -PLUS mechanism.
+    EndPoint(Vec<u8>),
+}
+
+/// A SCRAM mechanism.
+pub struct Scram {
+    hash: Hash,
+    binding: Binding,
+    password: Zeroizing<Vec<u8>>,
+    /// The client's first message without its GS2 header.
+    first: Vec<u8>,
+    nonce: String,
+    state: State,
+}
+
+enum State {
+    /// Our first message is on its way.
+    Begun,
+    /// Our proof is on its way; the server has to sign with this.
+    Proven { signature: Zeroizing<Vec<u8>> },
+    /// The server has shown that it knows the password.
+    Verified,
+    /// It has not, and will not.
+    Broken,
+}
+
+/// A nonce for one login: 24 octets of these random bytes, as text.
+#[must_use]
+pub fn nonce(random: [u8; 18]) -> String {
+    BASE64_STANDARD.encode(random)
+}
+
+impl Scram {
+    /// SCRAM with these credentials. The nonce is never used twice: see [`nonce`].
+    ///
+    /// # Errors
+    ///
+    /// One is empty or contains CR, LF or NUL.
+    pub fn new(
+        hash: Hash,
+        binding: Binding,
+        user: &[u8],
+        password: &[u8],
+        nonce: String,
+    ) -> Result<Self, Unsendable> {
+        check("AUTH SCRAM", user)?;
+        check("AUTH SCRAM", password)?;
+        let mut first = b"n=".to_vec();
+        first.extend(escaped_name(&prepared(user)));
+        first.extend_from_slice(format!(",r={nonce}").as_bytes());
+        Ok(Scram {
+            hash,
+            binding,
+            password: prepared(password),
+            first,
+            nonce,
+            state: State::Begun,
+        })
+    }
+
+    /// The header that says which binding there is (RFC 5801 section 4).
+    fn header(&self) -> &'static [u8] {
+        match self.binding {
+            Binding::None => b"n,,",
+            Binding::NotOffered => b"y,,",
+            Binding::EndPoint(_) => b"p=tls-server-end-point,,",
+        }
+    }
+
+    /// The answer to the server's first message.
+    fn prove(&self, challenge: &[u8]) -> Result<Proof, Refused> {
+        let Salting {
+            nonce,
+            salt,
+            iterations,
+        } = Salting::read(challenge, &self.nonce)?;
+        let hash = self.hash;
+        let salted = hash.stretch(&self.password, &salt, iterations);
+        let client_key = hash.keyed(&salted, b"Client Key");
+        let mut bound = self.header().to_vec();
+        if let Binding::EndPoint(hash) = &self.binding {
+            bound.extend_from_slice(hash);
+        }
+        let without_proof = format!("c={},r={nonce}", BASE64_STANDARD.encode(bound));
+        let dialogue = [&self.first, challenge, without_proof.as_bytes()].join(&b',');
+        let client_signature = hash.keyed(&hash.of(&client_key), &dialogue);
+        let pairs = client_key.iter().zip(client_signature.iter());
+        let proof: Zeroizing<Vec<u8>> =
+            Zeroizing::new(pairs.map(|(key, sign)| key ^ sign).collect());
+        let proof = Zeroizing::new(BASE64_STANDARD.encode(&*proof));
+        let server_key = hash.keyed(&salted, b"Server Key");
+        let response = [without_proof.as_bytes(), b",p=", proof.as_bytes()].concat();
+        Ok(Proof {
+            response: Zeroizing::new(response),
+            signature: hash.keyed(&server_key, &dialogue),
+        })
+    }
+}
+
+/// That we know the password; and what the server has to say to show that it does.
+struct Proof {
+    response: Zeroizing<Vec<u8>>,
+    signature: Zeroizing<Vec<u8>>,
+}
+
+/// What the server's first message says.
+struct Salting<'a> {
+    nonce: &'a str,
+    salt: Vec<u8>,
+    iterations: u32,
+}
+
+impl<'a> Salting<'a> {
+    /// Reads `r=…,s=…,i=…`; extensions behind them mean nothing to us (RFC 5802 section 5.1).
+    fn read(message: &'a [u8], ours: &str) -> Result<Self, Refused> {
+        let message = str::from_utf8(message).map_err(|_| nonsense(message))?;
+        if let Some(error) = message.strip_prefix("e=") {
+            return Err(failed(error));
+        }
+        if message.starts_with("m=") {
+            return Err(refused(
+                "the server demands an extension of SCRAM that popfetch does not know",
+            ));
+        }
+        let mut parts = message.split(',');
+        let mut part = |name: &str| {
+            let found = parts.next().and_then(|part| part.strip_prefix(name));
+            found.ok_or_else(|| nonsense(message.as_bytes()))
+        };
+        let (nonce, salt, iterations) = (part("r=")?, part("s=")?, part("i=")?);
+        let graphic = nonce.bytes().all(|byte| byte.is_ascii_graphic());
+        if !graphic || nonce.strip_prefix(ours).is_none_or(str::is_empty) {
+            return Err(refused("the server's nonce does not continue ours"));
+        }
+        let salt = BASE64_STANDARD.decode(salt).ok();
+        let salt = salt.filter(|salt| !salt.is_empty());
+        Ok(Salting {
+            nonce,
+            salt: salt.ok_or_else(|| refused("the server's salt cannot be decoded"))?,
+            iterations: iterations_in(iterations)?,
+        })
+    }
+}
+
+fn iterations_in(text: &str) -> Result<u32, Refused> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = text.parse().ok().filter(|_| digits);
+    number
+        .filter(|number| limits::SCRAM_ITERATIONS.contains(number))
+        .ok_or_else(|| {
+            let shown = Excerpt::of(text.as_bytes());
+            let (least, most) = (limits::SCRAM_ITERATIONS.start(), limits::SCRAM_ITERATIONS.end());
+            let message = format!(
+                "the server wants the password hashed «{shown}» times; popfetch does so {least} to {most} times"
+            );
+            Refused::Mechanism(message.into())
+        })
+}
+
+fn refused(message: &'static str) -> Refused {
+    Refused::Mechanism(Cow::Borrowed(message))
+}
+
+fn nonsense(message: &[u8]) -> Refused {
+    let shown = Excerpt::of(message);
+    Refused::Mechanism(format!("the server does not speak SCRAM: «{shown}»").into())
+}
+
+fn failed(error: &str) -> Refused {
+    let shown = Excerpt::of(error.as_bytes());
+    Refused::Mechanism(format!("the server broke SCRAM off: «{shown}»").into())
+}
+
+impl Hash {
+    fn of(self, bytes: &[u8]) -> Zeroizing<Vec<u8>> {
+        Zeroizing::new(match self {
+            Hash::Sha1 => Sha1::digest(bytes).to_vec(),
+            Hash::Sha256 => Sha256::digest(bytes).to_vec(),
+        })
+    }
+
+    /// HMAC.
+    fn keyed(self, key: &[u8], bytes: &[u8]) -> Zeroizing<Vec<u8>> {
+        const ANY: &str = "HMAC takes any key";
+        Zeroizing::new(match self {
+            Hash::Sha1 => {
+                let mac = Hmac::<Sha1>::new_from_slice(key).expect(ANY);
+                mac.chain_update(bytes).finalize().into_bytes().to_vec()
+            }
+            Hash::Sha256 => {
+                let mac = Hmac::<Sha256>::new_from_slice(key).expect(ANY);
+                mac.chain_update(bytes).finalize().into_bytes().to_vec()
+            }
+        })
+    }
+
+    /// PBKDF2, which RFC 5802 calls Hi.
+    fn stretch(self, password: &[u8], salt: &[u8], iterations: u32) -> Zeroizing<Vec<u8>> {
+        let mut salted = Zeroizing::new(vec![0; self.octets()]);
+        match self {
+            Hash::Sha1 => pbkdf2::pbkdf2_hmac::<Sha1>(password, salt, iterations, &mut salted),
+            Hash::Sha256 => pbkdf2::pbkdf2_hmac::<Sha256>(password, salt, iterations, &mut salted),
+        }
+        salted
+    }
+
+    fn octets(self) -> usize {
+        match self {
+            Hash::Sha1 => 20,
+            Hash::Sha256 => 32,
+        }
+    }
+}
+
+/// The same in constant time, so that nobody learns from our haste how much of a guess was right.
+fn same(one: &[u8], other: &[u8]) -> bool {
+    let difference = one.iter().zip(other).fold(0, |sum, (a, b)| sum | (a ^ b));
+    one.len() == other.len() && difference == 0
+}
+
+impl Mechanism for Scram {
+    fn name(&self) -> &'static str {
+        let bound = matches!(self.binding, Binding::EndPoint(_));
+        match (self.hash, bound) {
+            (Hash::Sha1, false) => "SCRAM-SHA-1",
+            (Hash::Sha1, true) => "SCRAM-SHA-1-PLUS",
+            (Hash::Sha256, false) => "SCRAM-SHA-256",
+            (Hash::Sha256, true) => "SCRAM-SHA-256-PLUS",
+        }
+    }
+
+    fn initial(&mut self) -> Option<Zeroizing<Vec<u8>>> {
+        Some(Zeroizing::new([self.header(), &self.first].concat()))
+    }
+
+    fn respond(&mut self, challenge: &[u8]) -> Result<Zeroizing<Vec<u8>>, Refused> {
+        match std::mem::replace(&mut self.state, State::Broken) {
+            State::Begun => {
+                let proof = self.prove(challenge)?;
+                self.state = State::Proven {
+                    signature: proof.signature,
+                };
+                Ok(proof.response)
+            }
+            State::Proven { signature } => {
+                verify(challenge, &signature)?;
+                self.state = State::Verified;
+                Ok(Zeroizing::default())
+            }
+            State::Verified | State::Broken => Err(nonsense(challenge)),
+        }
+    }
+
+    fn accept(&self) -> Result<(), Refused> {
+        match self.state {
+            State::Verified => Ok(()),
+            _ => Err(refused(
+                "the server did not prove that it knows the password",
+            )),
+        }
+    }
+}
+
+/// Looks at the server's final message: `v=…`, and extensions that mean nothing to us.
+fn verify(message: &[u8], signature: &[u8]) -> Result<(), Refused> {
+    let text = str::from_utf8(message).map_err(|_| nonsense(message))?;
+    if let Some(error) = text.strip_prefix("e=") {
+        return Err(failed(error));
+    }
+    let first = text.split(',').next().unwrap_or_default();
+    let claimed = first.strip_prefix("v=").ok_or_else(|| nonsense(message))?;
+    match BASE64_STANDARD.decode(claimed) {
+        Ok(claimed) if same(&claimed, signature) => Ok(()),
+        _ => Err(refused(
+            "the server does not know the password: its signature is wrong",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    struct Vector {
+        hash: Hash,
+        nonce: &'static str,
+        server_first: &'static str,
+        client_final: &'static str,
+        server_final: &'static str,
+    }
+
+    /// RFC 5802 section 5.
+    const SHA_1: Vector = Vector {
+        hash: Hash::Sha1,
+        nonce: "fyko+d2lbbFgONRv9qkxdawL",
+        server_first: "r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,s=QSXCR+Q6sek8bf92,i=4096",
+        client_final: "c=biws,r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,p=v0X8v3Bz2T0CJGbJQyF0X+HI4Ts=",
+        server_final: "v=rmF9pqV8S7suAoZWja4dJRkFsKQ=",
+    };
+
+    /// RFC 7677 section 3.
+    const SHA_256: Vector = Vector {
+        hash: Hash::Sha256,
+        nonce: "rOprNGfwEbeRWgbNEkqO",
+        server_first: "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096",
+        client_final: "c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=",
+        server_final: "v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=",
+    };
+
+    impl Vector {
+        fn scram(&self) -> Scram {
+            self.bound(Binding::None)
+        }
+
+        fn bound(&self, binding: Binding) -> Scram {
+            Scram::new(
+                self.hash,
+                binding,
+                b"user",
+                b"pencil",
+                self.nonce.to_owned(),
+            )
+            .expect("credentials")
+        }
+
+        /// The client has sent its proof.
+        fn proven(&self) -> Scram {
+            let mut scram = self.scram();
+            scram
+                .respond(self.server_first.as_bytes())
+                .expect("a proof");
+            scram
+        }
+    }
+
+    #[test]
+    fn the_dialogues_are_those_of_the_rfcs() {
+        for vector in [SHA_1, SHA_256] {
+            let mut scram = vector.scram();
+            let first = scram.initial().expect("the client speaks first");
+            let expected = format!("n,,n=user,r={}", vector.nonce);
+            assert_eq!(first.as_slice(), expected.as_bytes());
+            let proof = scram.respond(vector.server_first.as_bytes());
+            let proof = proof.expect("a proof");
+            assert_eq!(str::from_utf8(&proof), Ok(vector.client_final));
+            assert!(scram.accept().is_err(), "the server has proven nothing yet");
+            let last = scram.respond(vector.server_final.as_bytes());
+            assert_eq!(last.expect("the server is true").as_slice(), b"");
+            assert_eq!(scram.accept(), Ok(()));
+        }
+    }
+
+    #[test]
+    fn what_binds_the_login_to_the_connection_goes_into_the_proof() {
+        let hash = vec![7; 32];
+        for (binding, header, name) in [
+            (Binding::NotOffered, "y,,", "SCRAM-SHA-256"),
+            (
+                Binding::EndPoint(hash.clone()),
+                "p=tls-server-end-point,,",
+                "SCRAM-SHA-256-PLUS",
+            ),
+        ] {
+            let mut scram = SHA_256.bound(binding.clone());
+            assert_eq!(scram.name(), name);
+            let first = scram.initial().expect("the client speaks first");
+            assert!(first.starts_with(header.as_bytes()));
+            let proof = scram.respond(SHA_256.server_first.as_bytes());
+            let proof = String::from_utf8(proof.expect("a proof").to_vec()).expect("ASCII");
+            let mut bound = header.as_bytes().to_vec();
+            if let Binding::EndPoint(hash) = binding {
+                bound.extend(hash);
+            }
+            let expected = format!("c={},r=", BASE64_STANDARD.encode(bound));
+            assert!(proof.starts_with(&expected), "{proof}");
+            assert!(
+                !SHA_256
+                    .client_final
+                    .ends_with(proof.split(",p=").last().expect("a proof"))
+            );
+        }
+    }
+
+    /// What becomes of a server's first message.
+    fn answer_to(first: &str) -> Result<Zeroizing<Vec<u8>>, Refused> {
+        SHA_1.scram().respond(first.as_bytes())
+    }
+
+    #[test]
+    fn too_few_and_too_many_iterations_are_refused() {
+        for iterations in [
+            "0",
+            "1",
+            "4095",
+            "600001",
+            "2147483648",
+            "1000000000000",
+            "-1",
+            "+4096",
+            "abc",
+            "",
+            "4096 ",
+        ] {
+            let first = format!("r={}x,s=QSXCR+Q6sek8bf92,i={iterations}", SHA_1.nonce);
+            let refused = answer_to(&first).expect_err("out of bounds");
+            assert!(refused.to_string().contains("600000"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_first_message_that_breaks_the_rules_is_refused() {
+        let nonce = SHA_1.nonce;
+        for first in [
+            String::new(),
+            "e=unknown-user".to_owned(),
+            format!("m=ext,r={nonce}x,s=QSXCR+Q6sek8bf92,i=4096"),
+            format!("r={nonce},s=QSXCR+Q6sek8bf92,i=4096"),
+            "r=another,s=QSXCR+Q6sek8bf92,i=4096".to_owned(),
+            format!("r=x{nonce},s=QSXCR+Q6sek8bf92,i=4096"),
+            format!("r={nonce}x\x07,s=QSXCR+Q6sek8bf92,i=4096"),
+            format!("r={nonce}x,i=4096"),
+            format!("r={nonce}x,s=QSXCR+Q6sek8bf92"),
+            format!("r={nonce}x,s=,i=4096"),
+            format!("r={nonce}x,s=QSXCR+Q6sek8bf9,i=4096"),
+            format!("r={nonce}x,s=!!!!,i=4096"),
+            format!("s=QSXCR+Q6sek8bf92,r={nonce}x,i=4096"),
+        ] {
+            assert!(answer_to(&first).is_err(), "{first}");
+        }
+        let extended = format!("{},x=more", SHA_1.server_first);
+        assert!(answer_to(&extended).is_ok(), "extensions are allowed");
+    }
+
+    #[test]
+    fn a_server_that_does_not_know_the_password_is_not_believed() {
+        for last in [
+            "v=",
+            "v=rmF9pqV8S7suAoZWja4dJRkFsKR=",
+            "v=rmF9pqV8S7suAoZWja4dJRkFsA==",
+            "e=other-error",
+            "r=more",
+            "",
+            "x=y,v=rmF9pqV8S7suAoZWja4dJRkFsKQ=",
+        ] {
+            let mut scram = SHA_1.proven();
+            assert!(scram.respond(last.as_bytes()).is_err(), "{last}");
+            assert!(scram.accept().is_err(), "{last}");
+            let late = scram.respond(SHA_1.server_final.as_bytes());
+            assert!(late.is_err(), "there is no second try");
+        }
+    }
+
+    #[test]
+    fn success_without_the_signature_is_not_believed() {
+        assert!(SHA_1.scram().accept().is_err());
+        assert!(SHA_1.proven().accept().is_err());
+    }
+
+    #[test]
+    fn the_servers_words_are_escaped_and_cut() {
+        let refused = answer_to("e=\x1b[2J").expect_err("an error");
+        assert_eq!(
+            refused.to_string(),
+            "the server broke SCRAM off: «\\x1b[2J»"
+        );
+        let long = format!("e={}", "x".repeat(60_000));
+        let refused = answer_to(&long).expect_err("an error");
+        assert!(refused.to_string().len() < 2 * limits::EXCERPT);
+    }
+
+    #[test]
+    fn names_are_prepared_and_escaped() {
+        let scram = Scram::new(
+            Hash::Sha1,
+            Binding::None,
+            "I\u{ad}X,=".as_bytes(),
+            b"x",
+            "n".to_owned(),
+        );
+        assert_eq!(scram.expect("credentials").first, b"n=IX=2C=3D,r=n");
+        let nonces = [nonce([0; 18]), nonce([255; 18])];
+        assert!(
+            nonces
+                .iter()
+                .all(|nonce| nonce.len() == 24 && !nonce.contains(','))
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_server_gets_us_to_accept(lines in prop::collection::vec("(?s)[rsivem]=.{0,20}(,[si]=.{0,9}){0,2}", 0..4)) {
+            let mut scram = SHA_1.scram();
+            for line in &lines {
+                let _ = scram.respond(line.as_bytes());
+            }
+            prop_assert!(scram.accept().is_err());
+        }
+    }
+}
