@@ -1,25 +1,29 @@
 //! From nothing to an open maildrop.
 
+use std::cell::Cell;
 use std::time::Instant;
 
-use crate::client::{Authorization, Login, Transaction};
+use crate::client::{Authorization, LoggedIn, Login, Transaction};
 use crate::config::{Account, Auth, Tls};
 use crate::error::{Failure, Kind, Result};
 use crate::interrupt::Interrupt;
 use crate::monitor::{Event, Monitor, Phase};
 use crate::net::{self, Endpoint, Stream, TlsConnector, TlsPolicy};
 use crate::pop3::login::{Method, Rule};
+use crate::pop3::sasl::Hash;
 use crate::report::Timings;
 use crate::secret::Secret;
 
 /// What it takes to log in to an account's server, as often as needed.
 pub struct Connecting<'a> {
     account: &'a Account,
-    secret: &'a Secret,
+    secret: Option<&'a Secret>,
     monitor: &'a dyn Monitor,
     interrupt: &'a Interrupt,
     /// None where the account has no TLS.
     connector: Option<TlsConnector>,
+    /// The way to log in that worked last.
+    worked: Cell<Option<Method>>,
 }
 
 /// Times the phases of connecting, also of a run that fails in one of them.
@@ -64,7 +68,8 @@ pub fn check_protection(account: &Account) -> Result<()> {
         allow_cleartext_password,
         ..
     } = account;
-    if *tls != Tls::None || *allow_cleartext_password || *auth == Auth::Apop {
+    let hidden = matches!(rule(*auth), Rule::Only(method) if !method.shows_secret());
+    if *tls != Tls::None || *allow_cleartext_password || hidden {
         return Ok(());
     }
     let message = format!("the password for {host} would cross the network in clear");
@@ -74,14 +79,15 @@ pub fn check_protection(account: &Account) -> Result<()> {
 }
 
 impl<'a> Connecting<'a> {
-    /// Prepares for an account; nothing is sent yet.
+    /// Prepares for an account; nothing is sent yet. The secret is none where the account needs none
+    /// ([`needs_secret`]).
     ///
     /// # Errors
     ///
     /// The account's `ca_file` cannot be used.
     pub fn new(
         account: &'a Account,
-        secret: &'a Secret,
+        secret: Option<&'a Secret>,
         monitor: &'a dyn Monitor,
         interrupt: &'a Interrupt,
     ) -> Result<Self> {
@@ -96,15 +102,41 @@ impl<'a> Connecting<'a> {
             monitor,
             interrupt,
             connector,
+            worked: Cell::new(None),
         })
     }
 
-    /// Connects and logs in.
+    /// Tries this way to log in first, if it is allowed: it worked before.
+    pub fn remember(&self, method: Method) {
+        self.worked.set(Some(method));
+    }
+
+    /// The way to log in that worked last.
+    #[must_use]
+    pub fn worked(&self) -> Option<Method> {
+        self.worked.get()
+    }
+
+    /// Connects and logs in. Where the server refuses the first way to log in and hangs up, the second
+    /// has a connection of its own.
     ///
     /// # Errors
     ///
     /// As [`net::open`], [`Authorization::start_tls`] and [`Authorization::log_in`].
     pub fn open(&self, timings: &mut Timings) -> Result<Transaction> {
+        let mut refused = None;
+        loop {
+            match self.log_in(timings, refused)? {
+                LoggedIn::Open(transaction, method) => {
+                    self.remember(method);
+                    return Ok(*transaction);
+                }
+                LoggedIn::HungUp(first) => refused = Some(first),
+            }
+        }
+    }
+
+    fn log_in(&self, timings: &mut Timings, refused: Option<Method>) -> Result<LoggedIn> {
         let account = self.account;
         let begins = |phase| self.monitor.event(&account.name, &Event::Phase(phase));
         let mut watch = Stopwatch {
@@ -124,8 +156,11 @@ impl<'a> Connecting<'a> {
         server.log_in(&Login {
             user: &account.user,
             secret: self.secret,
+            port: account.port,
             rule: rule(account.auth),
             allow_cleartext: account.allow_cleartext_password,
+            worked: self.worked(),
+            refused,
         })
     }
 
@@ -172,11 +207,26 @@ impl<'a> Connecting<'a> {
     }
 }
 
+/// Whether the account's owner has to be asked for a password: not where a certificate says who it is.
+#[must_use]
+pub fn needs_secret(account: &Account) -> bool {
+    account.auth != Auth::External
+}
+
 fn rule(auth: Auth) -> Rule {
-    match auth {
-        Auth::Auto => Rule::Auto,
-        Auth::User => Rule::Only(Method::User),
-        Auth::Plain => Rule::Only(Method::Plain),
-        Auth::Apop => Rule::Only(Method::Apop),
-    }
+    Rule::Only(match auth {
+        Auth::Auto => return Rule::Auto,
+        Auth::User => Method::User,
+        Auth::Plain => Method::Plain,
+        Auth::Login => Method::Login,
+        Auth::Apop => Method::Apop,
+        Auth::CramMd5 => Method::CramMd5,
+        Auth::ScramSha1 => Method::Scram(Hash::Sha1),
+        Auth::ScramSha1Plus => Method::ScramPlus(Hash::Sha1),
+        Auth::ScramSha256 => Method::Scram(Hash::Sha256),
+        Auth::ScramSha256Plus => Method::ScramPlus(Hash::Sha256),
+        Auth::External => Method::External,
+        Auth::Xoauth2 => Method::Xoauth2,
+        Auth::OauthBearer => Method::OauthBearer,
+    })
 }

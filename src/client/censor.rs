@@ -13,6 +13,12 @@ const MASK: &[u8] = b"****";
 /// A secret shorter than that is looked for only as a whole word: it may well be part of innocent words.
 const SHORT: usize = 4;
 
+/// The shortest part of a response that is looked for by itself.
+const PART: usize = 16;
+
+/// What stands where foreign text was cut: perhaps in the middle of a secret.
+const CUT: &str = "…";
+
 /// Knows the secrets of a session, in every form in which they crossed the wire.
 #[derive(Default)]
 pub(super) struct Censor {
@@ -20,22 +26,34 @@ pub(super) struct Censor {
 }
 
 impl Censor {
-    /// Hides this password, and what SASL PLAIN makes of it.
-    pub(super) fn of(user: &[u8], secret: &[u8]) -> Self {
-        let plain = Zeroizing::new([b"\0", user, b"\0", secret].concat());
-        let encoded = |bytes: &[u8]| Zeroizing::new(BASE64_STANDARD.encode(bytes).into_bytes());
-        let needles = vec![
-            encoded(&plain),
-            encoded(secret),
-            Zeroizing::new(secret.to_vec()),
-        ];
-        Censor { needles }
+    /// Hides this password or token, and what base64 makes of it.
+    pub(super) fn hide_secret(&mut self, secret: &[u8]) {
+        self.hide(BASE64_STANDARD.encode(secret).as_bytes());
+        self.hide(secret);
     }
 
-    /// Hides one more form of a secret.
-    pub(super) fn and(mut self, secret: &[u8]) -> Self {
-        self.needles.push(Zeroizing::new(secret.to_vec()));
-        self
+    /// Hides the response of a mechanism in which the password or what proves it may be: whole, in
+    /// base64, and its longer parts. The user's name is no secret.
+    pub(super) fn hide_response(&mut self, response: &[u8], user: &[u8]) {
+        if response == user {
+            return;
+        }
+        self.hide(BASE64_STANDARD.encode(response).as_bytes());
+        self.hide(response);
+        let parts = response.split(|byte| matches!(byte, b' ' | b',' | 0 | 1));
+        for part in parts.filter(|part| part.len() >= PART && *part != user) {
+            self.hide(part);
+        }
+    }
+
+    /// Hides one form of a secret.
+    pub(super) fn hide(&mut self, secret: &[u8]) {
+        if !secret.is_empty() && !self.needles.iter().any(|needle| **needle == *secret) {
+            self.needles.push(Zeroizing::new(secret.to_vec()));
+            // What contains another comes first, else its rest would stay.
+            self.needles
+                .sort_by_key(|needle| std::cmp::Reverse(needle.len()));
+        }
     }
 
     /// The server's words, safe to show.
@@ -45,12 +63,37 @@ impl Censor {
 
     /// A text with the server's words in it, already escaped.
     pub(super) fn clean(&self, text: String) -> String {
-        String::from_utf8_lossy(&self.mask(text.as_bytes())).into_owned()
+        let mut shown = self.mask(text.as_bytes());
+        let mut from = 0;
+        while let Some(at) = memmem::find(&shown[from..], CUT.as_bytes()) {
+            let start = self.beginning_of_a_secret(&shown[..from + at]);
+            shown.splice(
+                start..from + at,
+                MASK.iter().copied().filter(|_| start < from + at),
+            );
+            let mask = if start < from + at {
+                MASK.len()
+            } else {
+                at + from - start
+            };
+            from = start + mask + CUT.len();
+        }
+        String::from_utf8_lossy(&shown).into_owned()
+    }
+
+    /// Where the beginning of a secret begins that ends this text.
+    fn beginning_of_a_secret(&self, text: &[u8]) -> usize {
+        let lengths = self.needles.iter().filter_map(|needle| {
+            let longest = needle.len().min(text.len());
+            let ends = |&length: &usize| text.ends_with(&needle[..length]);
+            (SHORT..=longest).rev().find(ends)
+        });
+        text.len() - lengths.max().unwrap_or(0)
     }
 
     fn mask(&self, said: &[u8]) -> Vec<u8> {
         let mut shown = said.to_vec();
-        for needle in self.needles.iter().filter(|needle| !needle.is_empty()) {
+        for needle in &self.needles {
             let mut from = 0;
             while let Some(at) = memmem::find(&shown[from..], needle) {
                 let (start, end) = (from + at, from + at + needle.len());
@@ -75,9 +118,16 @@ fn stands_alone(text: &[u8], start: usize, end: usize) -> bool {
 mod tests {
     use super::*;
 
+    fn hiding(secret: &[u8]) -> Censor {
+        let mut censor = Censor::default();
+        censor.hide_secret(secret);
+        censor
+    }
+
     #[test]
     fn a_repeated_password_is_masked_in_every_form() {
-        let censor = Censor::of(b"alice", b"s3cret word");
+        let mut censor = hiding(b"s3cret word");
+        censor.hide_response(b"\0alice\0s3cret word", b"alice");
         assert_eq!(
             censor.show(b"bad password 's3cret word' for alice"),
             "bad password '****' for alice"
@@ -92,11 +142,34 @@ mod tests {
     }
 
     #[test]
-    fn a_tiny_password_does_not_make_all_text_unreadable() {
-        let censor = Censor::of(b"alice", b"in");
+    fn the_parts_of_a_response_are_masked_and_the_users_name_is_not() {
+        let mut censor = Censor::default();
+        censor.hide_response(b"alice b913a602c7eda7a495b4e6e7334d3890", b"alice");
+        censor.hide_response(b"alice", b"alice");
         assert_eq!(
-            censor.show(b"invalid login in 'in'"),
+            censor.show(b"alice sent b913a602c7eda7a495b4e6e7334d3890"),
+            "alice sent ****"
+        );
+    }
+
+    #[test]
+    fn a_tiny_password_does_not_make_all_text_unreadable() {
+        assert_eq!(
+            hiding(b"in").show(b"invalid login in 'in'"),
             "invalid login **** '****'"
         );
+    }
+
+    #[test]
+    fn where_a_text_was_cut_the_beginning_of_a_secret_is_masked() {
+        let censor = hiding(b"correct horse battery");
+        for (text, shown) in [
+            ("«you said correct ho…»", "«you said ****…»"),
+            ("«correct horse…» and «corr…»!", "«****…» and «****…»!"),
+            ("«all is correct…»", "«all is ****…»"),
+            ("«nothing…» …", "«nothing…» …"),
+        ] {
+            assert_eq!(censor.clean(text.to_owned()), shown);
+        }
     }
 }

@@ -8,9 +8,11 @@
 
 mod authorization;
 mod censor;
+mod login;
 mod refusal;
 mod transaction;
 mod wire;
 
-pub use authorization::{Authorization, Login};
+pub use authorization::Authorization;
+pub use login::{LoggedIn, Login};
 pub use transaction::{Broken, Transaction, Wanted, Watcher};

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::wire::Said;
 use crate::error::{Failure, Kind};
+use crate::pop3::login::Method;
 use crate::pop3::{ResponseCode, Status, says_busy};
 
 /// When the server said no.
@@ -11,8 +12,8 @@ use crate::pop3::{ResponseCode, Status, says_busy};
 pub(super) enum When {
     /// Instead of a greeting.
     Greeting,
-    /// While logging in.
-    Login,
+    /// While logging in this way.
+    Login(Method),
     /// To anything else.
     Command,
 }
@@ -44,15 +45,19 @@ impl Said<'_> {
                 .hint("Another program has it open; a later run will find it free."),
             (Some(ResponseCode::LoginDelay), _) => refused("wants a longer pause between logins")
                 .hint("Run popfetch less often for this account."),
-            (Some(ResponseCode::SysTemp | ResponseCode::Sys), _) => refused("has a problem that should pass"),
-            (Some(ResponseCode::SysPerm), _) => refused("has a problem that will not pass by itself")
-                .hint("Ask the provider's support."),
+            (Some(ResponseCode::SysTemp | ResponseCode::Sys), _) => {
+                refused("has a problem that should pass")
+            }
+            (Some(ResponseCode::SysPerm), _) => {
+                refused("has a problem that will not pass by itself")
+                    .hint("Ask the provider's support.")
+            }
             (_, When::Greeting) => refused("does not want to talk to us"),
-            (_, When::Login) if kind == Kind::Temporary => refused("says that the mailbox is busy")
-                .hint("Another program has it open; a later run will find it free."),
-            (_, When::Login) => refused("refused the login").hint(
-                "Check the user's name and the password. Many providers want POP3 switched on in their settings, or a password made for one program.",
-            ),
+            (_, When::Login(_)) if kind == Kind::Temporary => {
+                refused("says that the mailbox is busy")
+                    .hint("Another program has it open; a later run will find it free.")
+            }
+            (_, When::Login(method)) => refused("refused the login").hint(what_to_check(method)),
             (_, When::Command) => refused(&format!("refused {what}")),
         }
     }
@@ -65,10 +70,25 @@ impl Said<'_> {
             Some(ResponseCode::Auth) => Kind::Auth,
             Some(ResponseCode::Utf8 | ResponseCode::Other) | None => match when {
                 When::Greeting => Kind::Unreachable,
-                When::Login if says_busy(self.reply.text) => Kind::Temporary,
-                When::Login => Kind::Auth,
+                When::Login(_) if says_busy(self.reply.text) => Kind::Temporary,
+                When::Login(_) => Kind::Auth,
                 When::Command => Kind::Protocol,
             },
+        }
+    }
+}
+
+/// What may be wrong with the credentials.
+fn what_to_check(method: Method) -> &'static str {
+    match method {
+        Method::External => {
+            "Check that the server knows this client certificate, and that it is this user's."
+        }
+        _ if method.takes_token() => {
+            "Access tokens expire, mostly after an hour; check that this one is new, for this user, and for mail."
+        }
+        _ => {
+            "Check the user's name and the password. Many providers want POP3 switched on in their settings, or a password made for one program."
         }
     }
 }

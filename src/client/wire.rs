@@ -90,9 +90,19 @@ impl Wire {
         self.stream.is_protected()
     }
 
-    /// From now on, whatever the server says, these secrets are not shown.
-    pub(super) fn conceal(&mut self, censor: Censor) {
-        self.censor = censor;
+    /// What ties a login to this connection: a hash of the server's certificate (RFC 5929 section 4).
+    pub(super) fn end_point(&self) -> Option<Vec<u8>> {
+        self.stream.end_point()
+    }
+
+    /// What the server may repeat and nobody shall see.
+    pub(super) fn censor(&mut self) -> &mut Censor {
+        &mut self.censor
+    }
+
+    /// A text with the server's words in it, ready to be shown.
+    pub(super) fn clean(&self, text: &dyn std::fmt::Display) -> String {
+        self.censor.clean(text.to_string())
     }
 
     /// Writes a command behind what [`Wire::flush`] will send next. Returns its length in bytes.
@@ -228,8 +238,7 @@ impl Wire {
 
     /// The failure that what the server lists makes no sense.
     pub(super) fn nonsense(&self, what: &dyn std::fmt::Display) -> Failure {
-        let message = self.censor.clean(what.to_string());
-        Failure::new(Kind::Data, format!("{}: {message}", self.host))
+        Failure::new(Kind::Data, format!("{}: {}", self.host, self.clean(what)))
     }
 
     /// The failure that something came which cannot come here.

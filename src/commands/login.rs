@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Context, accounts, signals};
 use crate::config::{Account, SecretSource};
-use crate::connecting::{Connecting, check_protection};
+use crate::connecting::{Connecting, check_protection, needs_secret};
 use crate::error::{Failure, Kind, Result};
 use crate::interrupt::Interrupt;
 use crate::report::Timings;
@@ -28,6 +28,11 @@ pub(super) fn run(context: &Context<'_>, name: &str) -> Result<u8> {
 
 /// An account that takes its password from elsewhere would never look into the key ring.
 fn wants_keyring(account: &Account) -> Result<()> {
+    if !needs_secret(account) {
+        let message = format!("the account {} has no password", account.name);
+        return Err(Failure::new(Kind::Config, message)
+            .hint("With auth = \"external\" its certificate says who it is."));
+    }
     if account.secret == SecretSource::Keyring {
         return Ok(());
     }
@@ -43,7 +48,7 @@ fn wants_keyring(account: &Account) -> Result<()> {
 fn try_out(context: &Context<'_>, account: &Account, secret: &Secret) -> Result<()> {
     let interrupt = Arc::new(Interrupt::default());
     signals::watch(&interrupt)?;
-    let connecting = Connecting::new(account, secret, context.ui.monitor(), &interrupt)?;
+    let connecting = Connecting::new(account, Some(secret), context.ui.monitor(), &interrupt)?;
     let opened = connecting.open(&mut Timings::default());
     opened
         .and_then(|transaction| transaction.quit())

@@ -98,6 +98,29 @@ pub enum Auth {
     User,
     /// SASL PLAIN (RFC 4616).
     Plain,
+    /// SASL LOGIN.
+    Login,
     /// APOP (RFC 1939).
     Apop,
+    /// SASL CRAM-MD5 (RFC 2195).
+    #[serde(rename = "cram-md5")]
+    CramMd5,
+    /// SASL SCRAM-SHA-1 (RFC 5802).
+    #[serde(rename = "scram-sha-1")]
+    ScramSha1,
+    /// The same, bound to the TLS connection.
+    #[serde(rename = "scram-sha-1-plus")]
+    ScramSha1Plus,
+    /// SASL SCRAM-SHA-256 (RFC 7677).
+    #[serde(rename = "scram-sha-256")]
+    ScramSha256,
+    /// The same, bound to the TLS connection.
+    #[serde(rename = "scram-sha-256-plus")]
+    ScramSha256Plus,
+    /// SASL EXTERNAL: by client certificate, without a password.
+    External,
+    /// SASL XOAUTH2: the secret is an access token.
+    Xoauth2,
+    /// SASL OAUTHBEARER (RFC 7628): the secret is an access token.
+    OauthBearer,
 }

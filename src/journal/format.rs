@@ -75,6 +75,8 @@ struct Line<'a> {
     at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     holds: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls: Option<bool>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -156,6 +158,17 @@ pub(super) fn write(record: &Record, into: &mut Vec<u8>) {
         ),
         Record::Shared { uid } => seal(&of("shared", uid), into),
         Record::Dropped { uid } => seal(&of("dropped", uid), into),
+        Record::LoggedIn { way, over_tls } => {
+            seal(
+                &Line {
+                    is: "logged-in",
+                    name: Some(way.into()),
+                    tls: Some(*over_tls),
+                    ..Line::default()
+                },
+                into,
+            );
+        }
         Record::Fact { fact, holds } => {
             let name = Some(fact.name().into());
             seal(
@@ -302,6 +315,10 @@ pub(super) fn read(line: &[u8]) -> Result<Record, BadLine> {
         },
         "shared" => Record::Shared { uid: line.uid()? },
         "dropped" => Record::Dropped { uid: line.uid()? },
+        "logged-in" => Record::LoggedIn {
+            way: line.name.ok_or(BadLine::Lacks("name"))?.into_owned(),
+            over_tls: line.tls.ok_or(BadLine::Lacks("tls"))?,
+        },
         "fact" => Record::Fact {
             fact: line.fact()?,
             holds: line.holds.ok_or(BadLine::Lacks("holds"))?,
@@ -427,6 +444,8 @@ pub(super) mod tests {
             (any_uid(), any_time()).prop_map(|(uid, at)| Record::Deleted { uid, at }),
             any_uid().prop_map(|uid| Record::Shared { uid }),
             any_uid().prop_map(|uid| Record::Dropped { uid }),
+            ("[A-Z0-9-]{1,20}", any::<bool>())
+                .prop_map(|(way, over_tls)| Record::LoggedIn { way, over_tls }),
             (0..3usize, any::<bool>()).prop_map(|(fact, holds)| Record::Fact {
                 fact: Fact::ALL[fact],
                 holds

@@ -15,6 +15,8 @@ pub struct Memory {
     intents: Vec<Intent>,
     shared: HashSet<UniqueId>,
     facts: [bool; Fact::ALL.len()],
+    /// The way to log in that worked last, in the clear and over TLS.
+    logins: [Option<String>; 2],
 }
 
 /// Everything that is remembered of a message. A hundred thousand of these are held at once.
@@ -237,6 +239,12 @@ impl Memory {
         self.facts[fact as usize]
     }
 
+    /// The name of the way to log in that worked last on such a connection.
+    #[must_use]
+    pub fn login(&self, over_tls: bool) -> Option<&str> {
+        self.logins[usize::from(over_tls)].as_deref()
+    }
+
     /// Messages that were about to be placed, of which nothing more is known: the run was cut off.
     #[must_use]
     pub fn unsettled(&self) -> &[Intent] {
@@ -311,6 +319,9 @@ impl Memory {
                 self.shared.insert(uid.clone());
             }
             Record::Dropped { uid } => self.message(uid).dropped = true,
+            Record::LoggedIn { way, over_tls } => {
+                self.logins[usize::from(*over_tls)] = Some(way.clone());
+            }
             Record::Fact { fact, holds } => self.facts[*fact as usize] = *holds,
         }
     }

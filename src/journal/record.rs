@@ -74,6 +74,13 @@ pub enum Record {
         /// The message.
         uid: UniqueId,
     },
+    /// This way to log in worked.
+    LoggedIn {
+        /// Its name.
+        way: String,
+        /// Whether it was over TLS.
+        over_tls: bool,
+    },
     /// Something was learnt of the server.
     Fact {
         /// What.

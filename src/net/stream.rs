@@ -177,6 +177,17 @@ impl Stream {
         matches!(self.layer, Layer::Tls(_))
     }
 
+    /// What ties a login to this TLS connection: the hash of the server's certificate that RFC 5929
+    /// section 4 defines (`tls-server-end-point`). None in the clear, and for a certificate whose
+    /// signature has no hash of its own (Ed25519).
+    #[must_use]
+    pub fn end_point(&self) -> Option<Vec<u8>> {
+        match &self.layer {
+            Layer::Plain(_) => None,
+            Layer::Tls(protected) => protected.tls_server_end_point().ok().flatten(),
+        }
+    }
+
     /// Whether somebody ended the stream through its [`Canceller`].
     #[must_use]
     pub fn was_cancelled(&self) -> bool {

@@ -3,27 +3,101 @@
 use std::fmt;
 
 use super::capability::Capabilities;
-use super::sasl::Plain;
+use super::sasl::{CramMd5, External, Hash, Login, OauthBearer, Plain, Xoauth2};
 
 /// A way to log in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
-    /// SASL PLAIN (RFC 4616).
-    Plain,
     /// USER and PASS (RFC 1939 section 7).
     User,
     /// APOP (RFC 1939 section 7).
     Apop,
+    /// SASL PLAIN (RFC 4616).
+    Plain,
+    /// SASL LOGIN.
+    Login,
+    /// SASL CRAM-MD5 (RFC 2195).
+    CramMd5,
+    /// SASL SCRAM (RFC 5802, RFC 7677).
+    Scram(Hash),
+    /// The same, bound to the TLS connection by the server's certificate.
+    ScramPlus(Hash),
+    /// SASL EXTERNAL (RFC 4422): by client certificate.
+    External,
+    /// SASL XOAUTH2: by access token.
+    Xoauth2,
+    /// SASL OAUTHBEARER (RFC 7628): by access token.
+    OauthBearer,
 }
 
-/// Its name in the configuration, in capitals.
-impl fmt::Display for Method {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Method::Plain => "PLAIN",
+impl Method {
+    /// Every way.
+    pub const ALL: [Method; 12] = [
+        Method::User,
+        Method::Apop,
+        Method::Plain,
+        Method::Login,
+        Method::CramMd5,
+        Method::Scram(Hash::Sha1),
+        Method::ScramPlus(Hash::Sha1),
+        Method::Scram(Hash::Sha256),
+        Method::ScramPlus(Hash::Sha256),
+        Method::External,
+        Method::Xoauth2,
+        Method::OauthBearer,
+    ];
+
+    /// Its name in capitals: the mechanism's where it is SASL.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
             Method::User => "USER",
             Method::Apop => "APOP",
-        })
+            Method::Plain => Plain::NAME,
+            Method::Login => Login::NAME,
+            Method::CramMd5 => CramMd5::NAME,
+            Method::Scram(hash) => hash.mechanism(),
+            Method::ScramPlus(hash) => hash.mechanism_plus(),
+            Method::External => External::NAME,
+            Method::Xoauth2 => Xoauth2::NAME,
+            Method::OauthBearer => OauthBearer::NAME,
+        }
+    }
+
+    /// The way of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Method::ALL.into_iter().find(|method| method.name() == name)
+    }
+
+    /// Whether the server, and whoever listens, gets the password or token itself.
+    #[must_use]
+    pub fn shows_secret(self) -> bool {
+        match self {
+            Method::User | Method::Plain | Method::Login => true,
+            Method::Xoauth2 | Method::OauthBearer => true,
+            Method::Apop | Method::CramMd5 | Method::External => false,
+            Method::Scram(_) | Method::ScramPlus(_) => false,
+        }
+    }
+
+    /// Whether the server has to prove that it knows the password, too.
+    #[must_use]
+    pub fn proves_server(self) -> bool {
+        matches!(self, Method::Scram(_) | Method::ScramPlus(_))
+    }
+
+    /// Whether the secret is an access token.
+    #[must_use]
+    pub fn takes_token(self) -> bool {
+        matches!(self, Method::Xoauth2 | Method::OauthBearer)
+    }
+}
+
+/// Its name.
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 
@@ -56,37 +130,94 @@ pub struct Offer<'a> {
     pub stamp: bool,
 }
 
+impl Offer<'_> {
+    /// USER is not given up when it is not announced: many servers never do, or have no CAPA.
+    fn has(&self, method: Method) -> bool {
+        match method {
+            Method::User => true,
+            Method::Apop => self.stamp,
+            sasl => self
+                .capabilities
+                .is_some_and(|capabilities| capabilities.offers(sasl.name())),
+        }
+    }
+}
+
+/// What [`Rule::Auto`] takes over TLS: with SCRAM the server has to know the password, too.
+const OVER_TLS: [Method; 5] = [
+    Method::Scram(Hash::Sha256),
+    Method::Scram(Hash::Sha1),
+    Method::Plain,
+    Method::Login,
+    Method::User,
+];
+
+/// What [`Rule::Auto`] takes without TLS where that is accepted: what keeps the password itself from
+/// a listener comes first.
+const IN_CLEAR: [Method; 7] = [
+    Method::Scram(Hash::Sha256),
+    Method::Scram(Hash::Sha1),
+    Method::CramMd5,
+    Method::Apop,
+    Method::Plain,
+    Method::Login,
+    Method::User,
+];
+
 /// The ways to log in, in the order to try them; none where the rule allows nothing that this
-/// connection can safely carry.
+/// connection can safely carry. `worked` did so in an earlier run: it comes first if it is among them.
 ///
 /// Never weaker than the rule, and a password crosses a connection without TLS only where that is
-/// accepted. There APOP comes first, since it keeps the password itself from a listener; without the
-/// owner's consent it is used only if named, because its digest can be attacked at leisure.
-/// USER is not given up when it is not announced: many servers never do, or have no CAPA.
+/// accepted. Without that, what only proves the password is used if it is named: what a listener
+/// hears can be attacked at leisure. The -PLUS mechanisms are used only if they are named:
+/// servers mostly want another kind of binding than the one we have.
 #[must_use]
-pub fn methods(rule: Rule, offer: Offer<'_>, protection: Protection) -> Vec<Method> {
-    let apop = offer.stamp.then_some(Method::Apop);
-    let plain = offer
-        .capabilities
-        .filter(|capabilities| capabilities.offers(Plain::NAME))
-        .map(|_| Method::Plain);
-    let user = Some(Method::User);
-    match (rule, protection) {
-        (Rule::Only(Method::Apop), _) => apop.into_iter().collect(),
-        (_, Protection::Clear) => Vec::new(),
-        (Rule::Only(method), _) => vec![method],
-        (Rule::Auto, Protection::Tls) => [plain, user].into_iter().flatten().collect(),
-        (Rule::Auto, Protection::ClearAccepted) => {
-            [apop, plain, user].into_iter().flatten().collect()
-        }
+pub fn methods(
+    rule: Rule,
+    offer: Offer<'_>,
+    protection: Protection,
+    worked: Option<Method>,
+) -> Vec<Method> {
+    let candidates = match (rule, protection) {
+        (Rule::Only(Method::Apop), _) if !offer.stamp => return Vec::new(),
+        (Rule::Only(method), Protection::Clear) if method.shows_secret() => return Vec::new(),
+        (Rule::Only(method), _) => return vec![method],
+        (Rule::Auto, Protection::Clear) => return Vec::new(),
+        (Rule::Auto, Protection::Tls) => &OVER_TLS[..],
+        (Rule::Auto, Protection::ClearAccepted) => &IN_CLEAR[..],
+    };
+    let offered = candidates.iter().filter(|&&method| offer.has(method));
+    let mut methods: Vec<Method> = offered.copied().collect();
+    // The sort is stable: only this one changes its place.
+    methods.sort_by_key(|&method| Some(method) != worked);
+    methods
+}
+
+/// The one way to try where the first turned out to be of no use; there is no third.
+///
+/// What only proves a password needs a server that has it in the right form. One that lacks it for
+/// the first such way most likely lacks it for the others: next comes what gives the server the
+/// password, which is safe wherever it is among these ways.
+#[must_use]
+pub fn second(methods: &[Method], first: Method) -> Option<Method> {
+    let others = || methods.iter().copied().filter(|&method| method != first);
+    let shown = others().find(|method| method.shows_secret());
+    match first.shows_secret() {
+        true => others().next(),
+        false => shown.or_else(|| others().next()),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Method::{Apop, Plain, User};
+    use super::Method::{Apop, CramMd5, Login, Plain, User};
     use super::Protection::{Clear, ClearAccepted, Tls};
     use super::*;
+
+    const SCRAM_1: Method = Method::Scram(Hash::Sha1);
+    const SCRAM_256: Method = Method::Scram(Hash::Sha256);
+    const EVERYTHING: &str = "SASL EXTERNAL OAUTHBEARER XOAUTH2 PLAIN LOGIN CRAM-MD5 DIGEST-MD5 \
+                              SCRAM-SHA-1 SCRAM-SHA-1-PLUS SCRAM-SHA-256 SCRAM-SHA-256-PLUS NTLM";
 
     fn capabilities(sasl: &str) -> Capabilities {
         let mut capabilities = Capabilities::default();
@@ -94,19 +225,32 @@ mod tests {
         capabilities
     }
 
-    fn auto(sasl: &str, stamp: bool, protection: Protection) -> Vec<Method> {
+    fn remembering(
+        sasl: &str,
+        stamp: bool,
+        protection: Protection,
+        worked: Option<Method>,
+    ) -> Vec<Method> {
         let capabilities = capabilities(sasl);
         let offer = Offer {
             capabilities: Some(&capabilities),
             stamp,
         };
-        methods(Rule::Auto, offer, protection)
+        methods(Rule::Auto, offer, protection, worked)
+    }
+
+    fn auto(sasl: &str, stamp: bool, protection: Protection) -> Vec<Method> {
+        remembering(sasl, stamp, protection, None)
     }
 
     #[test]
-    fn over_tls_plain_comes_before_user_and_apop_is_not_needed() {
-        assert_eq!(auto("SASL LOGIN PLAIN", true, Tls), [Plain, User]);
-        assert_eq!(auto("SASL XOAUTH2", true, Tls), [User]);
+    fn over_tls_scram_comes_before_plain_login_and_user() {
+        assert_eq!(
+            auto(EVERYTHING, true, Tls),
+            [SCRAM_256, SCRAM_1, Plain, Login, User]
+        );
+        assert_eq!(auto("SASL LOGIN PLAIN", true, Tls), [Plain, Login, User]);
+        assert_eq!(auto("SASL XOAUTH2 CRAM-MD5", true, Tls), [User]);
         assert_eq!(auto("TOP", false, Tls), [User]);
     }
 
@@ -116,15 +260,46 @@ mod tests {
             capabilities: None,
             stamp: false,
         };
-        assert_eq!(methods(Rule::Auto, offer, Tls), [User]);
-        assert_eq!(methods(Rule::Only(Plain), offer, Tls), [Plain]);
+        assert_eq!(methods(Rule::Auto, offer, Tls, None), [User]);
+        assert_eq!(methods(Rule::Only(Plain), offer, Tls, None), [Plain]);
     }
 
     #[test]
     fn without_tls_a_digest_is_tried_before_a_password_and_a_password_only_where_accepted() {
+        assert_eq!(
+            auto(EVERYTHING, true, ClearAccepted),
+            [SCRAM_256, SCRAM_1, CramMd5, Apop, Plain, Login, User]
+        );
         assert_eq!(auto("SASL PLAIN", true, ClearAccepted), [Apop, Plain, User]);
         assert_eq!(auto("SASL PLAIN", false, ClearAccepted), [Plain, User]);
-        assert_eq!(auto("SASL PLAIN", true, Clear), []);
+        assert_eq!(auto(EVERYTHING, true, Clear), []);
+    }
+
+    #[test]
+    fn what_worked_comes_first_and_only_where_it_is_allowed_at_all() {
+        let worked = |method, protection| {
+            remembering("SASL PLAIN SCRAM-SHA-1", false, protection, Some(method))
+        };
+        assert_eq!(worked(Plain, Tls), [Plain, SCRAM_1, User]);
+        assert_eq!(worked(User, Tls), [User, SCRAM_1, Plain]);
+        assert_eq!(worked(CramMd5, Tls), [SCRAM_1, Plain, User]);
+        assert_eq!(worked(Plain, Clear), []);
+        let offer = Offer {
+            capabilities: None,
+            stamp: false,
+        };
+        let named = methods(Rule::Only(SCRAM_1), offer, Tls, Some(Plain));
+        assert_eq!(named, [SCRAM_1]);
+    }
+
+    #[test]
+    fn the_second_way_gives_the_server_what_it_may_have_lacked() {
+        let over_tls = auto(EVERYTHING, true, Tls);
+        assert_eq!(second(&over_tls, SCRAM_256), Some(Plain));
+        assert_eq!(second(&[Apop, Login, User], Apop), Some(Login));
+        assert_eq!(second(&[Plain, Login, User], Plain), Some(Login));
+        assert_eq!(second(&[SCRAM_256], SCRAM_256), None);
+        assert_eq!(second(&[], Apop), None);
     }
 
     #[test]
@@ -136,20 +311,22 @@ mod tests {
                     capabilities: Some(&capabilities),
                     stamp,
                 };
-                let apop = methods(Rule::Only(Apop), offer, protection);
-                assert_eq!(apop, if stamp { vec![Apop] } else { vec![] });
-                for named in [Plain, User] {
-                    let found = methods(Rule::Only(named), offer, protection);
-                    assert_eq!(
-                        found,
-                        if protection == Clear {
-                            vec![]
-                        } else {
-                            vec![named]
-                        }
-                    );
+                for named in Method::ALL {
+                    let found = methods(Rule::Only(named), offer, protection, None);
+                    let safe = protection != Clear || !named.shows_secret();
+                    let possible = named != Apop || stamp;
+                    assert_eq!(found.contains(&named), safe && possible, "{named}");
+                    assert!(found.len() <= 1);
                 }
             }
         }
+    }
+
+    #[test]
+    fn every_way_has_a_name_of_its_own() {
+        for method in Method::ALL {
+            assert_eq!(Method::named(method.name()), Some(method));
+        }
+        assert_eq!(Method::named("NTLM"), None);
     }
 }

@@ -37,15 +37,16 @@ use std::time::Instant;
 use batch::Slot;
 use session::{Manner, Session};
 
-use crate::config::Account;
-use crate::connecting::{Connecting, check_protection};
+use crate::config::{Account, Tls};
+use crate::connecting::{Connecting, check_protection, needs_secret};
 use crate::deliver::{self, Destination, Spec};
 use crate::environment::Environment;
 use crate::error::Result;
 use crate::interrupt::Interrupt;
-use crate::journal::{Journal, Mailbox, Record};
+use crate::journal::{Journal, Mailbox, Memory, Record};
 use crate::monitor::{Event, Monitor};
 use crate::plan::Rules;
+use crate::pop3::login::Method;
 use crate::report::Report;
 use crate::secret::Secret;
 
@@ -89,14 +90,14 @@ pub fn run(job: &Job<'_>) -> Report {
 /// Retrieves, stores and deletes.
 fn carry_out(job: &Job<'_>, report: &mut Report) -> Result<()> {
     check_protection(job.account)?;
-    let secret = (job.secret)()?;
+    let secret = job.secret()?;
     let mut journal = Journal::open(&job.environment.state_dir, &mailbox(job.account))?;
     journal
         .damage()
         .iter()
         .for_each(|damage| job.warn(&damage.to_string()));
     let mut slots = open_all(job, &mut journal)?;
-    let connecting = Connecting::new(job.account, &secret, job.monitor, job.interrupt)?;
+    let connecting = job.connecting(secret.as_ref(), journal.memory())?;
     let mut session = Session {
         job,
         connecting: &connecting,
@@ -122,10 +123,10 @@ fn carry_out(job: &Job<'_>, report: &mut Report) -> Result<()> {
 /// Says what [`carry_out`] would do.
 fn rehearse(job: &Job<'_>, report: &mut Report) -> Result<()> {
     check_protection(job.account)?;
-    let secret = (job.secret)()?;
+    let secret = job.secret()?;
     let mut memory = Journal::peek(&job.environment.state_dir, &mailbox(job.account))?;
     recovery::foresee(job, &mut memory)?;
-    let connecting = Connecting::new(job.account, &secret, job.monitor, job.interrupt)?;
+    let connecting = job.connecting(secret.as_ref(), &memory)?;
     let session = Session {
         job,
         connecting: &connecting,
@@ -135,6 +136,32 @@ fn rehearse(job: &Job<'_>, report: &mut Report) -> Result<()> {
 }
 
 impl Job<'_> {
+    /// The password, where the account has one.
+    fn secret(&self) -> Result<Option<Secret>> {
+        match needs_secret(self.account) {
+            true => (self.secret)().map(Some),
+            false => Ok(None),
+        }
+    }
+
+    /// The way to the server, beginning with how it worked the last time on such a connection.
+    fn connecting<'a>(
+        &'a self,
+        secret: Option<&'a Secret>,
+        memory: &Memory,
+    ) -> Result<Connecting<'a>> {
+        let connecting = Connecting::new(self.account, secret, self.monitor, self.interrupt)?;
+        let worked = memory.login(self.over_tls()).and_then(Method::named);
+        if let Some(method) = worked {
+            connecting.remember(method);
+        }
+        Ok(connecting)
+    }
+
+    fn over_tls(&self) -> bool {
+        self.account.tls != Tls::None
+    }
+
     fn event(&self, event: &Event<'_>) {
         self.monitor.event(&self.account.name, event);
     }

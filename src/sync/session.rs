@@ -17,6 +17,7 @@ use crate::mail::{Listed, Number, Retention, UniqueId};
 use crate::monitor::{Event, Phase};
 use crate::plan::{Action, Candidate, Plan, Reason, Step};
 use crate::pop3::Listing;
+use crate::pop3::login::Method;
 use crate::report::{FailedMessage, Report};
 
 /// How to treat this server, as far as it was learnt.
@@ -110,6 +111,7 @@ impl Session<'_> {
         // What an earlier run, or the session before, has left half done.
         recovery::settle(slots, journal, self.job.environment.now())?;
         let mut transaction = self.connecting.open(&mut report.timing)?;
+        self.remember_login(journal)?;
         let conversed = self.converse(&mut transaction, slots, journal, report);
         let outcome = conversed.map_err(|failure| self.ended(failure, &transaction))?;
         match outcome {
@@ -121,6 +123,19 @@ impl Session<'_> {
         }
         let broken = slots.iter().find_map(|slot| slot.failure.clone());
         broken.map_or(Ok(()), |failure| Err(failure.into()))
+    }
+
+    /// How the login worked is where the next run begins.
+    fn remember_login(&self, journal: &mut Journal) -> Result<()> {
+        let over_tls = self.job.over_tls();
+        let worked = self.connecting.worked().map(Method::name);
+        match worked.filter(|_| worked != journal.memory().login(over_tls)) {
+            Some(way) => journal.append(&[Record::LoggedIn {
+                way: way.to_owned(),
+                over_tls,
+            }]),
+            None => Ok(()),
+        }
     }
 
     /// Everything between login and QUIT.

@@ -4,15 +4,34 @@ use std::time::{Duration, Instant};
 
 use crate::support::mailbox::Mailbox;
 use crate::support::messages::small;
-use crate::support::server::{Fault, LOGIN, PASSWORD, Server, State, USER};
+use crate::support::server::{Fault, LOGIN, PASSWORD, RESPONSE, Server, State, USER};
 use crate::support::world::World;
+
+/// Everything that SASL has a name for.
+const EVERYTHING: &str = "PLAIN LOGIN CRAM-MD5 SCRAM-SHA-1 SCRAM-SHA-256 EXTERNAL XOAUTH2 OAUTHBEARER \
+                          SCRAM-SHA-1-PLUS SCRAM-SHA-256-PLUS";
 
 #[test]
 fn every_mechanism_can_be_chosen() {
-    for (auth, verb) in [("user", "PASS"), ("plain", "AUTH"), ("apop", "APOP")] {
+    for (auth, command) in [
+        ("user", "PASS"),
+        ("plain", "AUTH PLAIN "),
+        ("login", "AUTH LOGIN"),
+        ("apop", "APOP"),
+        ("cram-md5", "AUTH CRAM-MD5"),
+        ("scram-sha-1", "AUTH SCRAM-SHA-1 "),
+        ("scram-sha-1-plus", "AUTH SCRAM-SHA-1-PLUS "),
+        ("scram-sha-256", "AUTH SCRAM-SHA-256 "),
+        ("scram-sha-256-plus", "AUTH SCRAM-SHA-256-PLUS "),
+        ("xoauth2", "AUTH XOAUTH2 "),
+        ("oauthbearer", "AUTH OAUTHBEARER "),
+    ] {
         let world = World::new();
         let mailbox = Mailbox::with(small(1));
-        let server = Server::start(&mailbox).apop("<1896.697170952@dbc.mtview.ca.us>");
+        let server = Server::start(&mailbox)
+            .implicit_tls(world.certificates())
+            .apop("<1896.697170952@dbc.mtview.ca.us>")
+            .mechanisms(EVERYTHING);
         let auth = format!("{auth:?}");
         world
             .account("it", &server.endpoint())
@@ -20,8 +39,276 @@ fn every_mechanism_can_be_chosen() {
             .write();
         world.run(&["sync"]).ends_with(0).says_nothing();
         world.mail("it").holds(mailbox.stored_forms());
-        let verbs = server.sessions()[0].verbs();
-        assert!(verbs.iter().any(|used| used == verb), "{verbs:?}");
+        let commands = server.sessions()[0].commands();
+        assert!(
+            commands.iter().any(|used| used.starts_with(command)),
+            "{commands:?}"
+        );
+    }
+}
+
+/// The ways to log in that were begun, session by session, joined by spaces.
+fn ways(server: &Server) -> Vec<String> {
+    let way = |command: &String| match command.split(' ').collect::<Vec<_>>()[..] {
+        ["AUTH", mechanism, ..] => Some(mechanism.to_owned()),
+        ["USER" | "APOP", ..] => Some(command[..4].to_owned()),
+        _ => None,
+    };
+    let sessions = server.sessions();
+    let of = |commands: Vec<String>| {
+        commands
+            .iter()
+            .filter_map(way)
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    sessions.iter().map(|log| of(log.commands())).collect()
+}
+
+#[test]
+fn auto_takes_the_best_that_is_announced_and_safe() {
+    const STAMP: &str = "<1896.697170952@dbc.mtview.ca.us>";
+    for (over_tls, mechanisms, way) in [
+        (true, EVERYTHING, "SCRAM-SHA-256"),
+        (true, "LOGIN PLAIN CRAM-MD5 SCRAM-SHA-1", "SCRAM-SHA-1"),
+        (true, "CRAM-MD5 XOAUTH2 LOGIN PLAIN", "PLAIN"),
+        (true, "CRAM-MD5 LOGIN", "LOGIN"),
+        (true, "CRAM-MD5 XOAUTH2 EXTERNAL", "USER"),
+        (false, EVERYTHING, "SCRAM-SHA-256"),
+        (false, "CRAM-MD5 PLAIN", "CRAM-MD5"),
+        (false, "PLAIN LOGIN", "APOP"),
+    ] {
+        let world = World::new();
+        let mut server = Server::start(&Mailbox::default()).apop(STAMP);
+        if over_tls {
+            server = server.implicit_tls(world.certificates());
+        }
+        server = server.mechanisms(mechanisms);
+        world.account("it", &server.endpoint()).write();
+        world.run(&["sync"]).ends_with(0).says_nothing();
+        assert_eq!(ways(&server), [way], "{mechanisms}");
+    }
+}
+
+#[test]
+fn what_is_announced_and_cannot_work_leads_to_one_second_attempt_and_is_remembered() {
+    for (step, refusal) in [
+        (
+            "AUTH SCRAM-SHA-256",
+            Fault::reply("-ERR [AUTH] no such secret"),
+        ),
+        (RESPONSE, Fault::reply("-ERR no such secret")),
+    ] {
+        let world = World::new();
+        let server = Server::start(&Mailbox::default())
+            .implicit_tls(world.certificates())
+            .mechanisms("SCRAM-SHA-1 SCRAM-SHA-256 PLAIN LOGIN")
+            .on(step, refusal);
+        world.account("it", &server.endpoint()).write();
+        world.run(&["sync"]).ends_with(0).says_nothing();
+        world.run(&["sync"]).ends_with(0).says_nothing();
+        assert_eq!(ways(&server), ["SCRAM-SHA-256 PLAIN", "PLAIN"]);
+    }
+}
+
+#[test]
+fn there_is_no_third_attempt() {
+    let world = World::new();
+    let server = Server::start(&Mailbox::default())
+        .implicit_tls(world.certificates())
+        .mechanisms("SCRAM-SHA-1 SCRAM-SHA-256 PLAIN LOGIN")
+        .on("AUTH", Fault::reply("-ERR no"));
+    world.account("it", &server.endpoint()).write();
+    world.run(&["sync"]).ends_with(77);
+    assert_eq!(ways(&server), ["SCRAM-SHA-256 PLAIN"]);
+}
+
+#[test]
+fn a_server_that_hangs_up_after_the_refusal_gets_a_second_connection_and_no_third() {
+    let hangs_up = || Fault::last_words("-ERR no such secret");
+    for (also_then, status) in [(None, 0), (Some("AUTH PLAIN"), 77)] {
+        let world = World::new();
+        let mailbox = Mailbox::with(small(1));
+        let mut server = Server::start(&mailbox)
+            .apop("<1896.697170952@dbc.mtview.ca.us>")
+            .on("APOP", hangs_up());
+        if let Some(step) = also_then {
+            server = server.on(step, hangs_up());
+        }
+        world.account("it", &server.endpoint()).write();
+        world.run(&["sync"]).ends_with(status);
+        assert_eq!(ways(&server), ["APOP", "PLAIN"]);
+    }
+}
+
+#[test]
+fn no_second_attempt_after_what_is_not_about_the_credentials() {
+    for answer in [
+        "-ERR [IN-USE] somebody else is reading",
+        "-ERR [LOGIN-DELAY] too early",
+        "-ERR [SYS/TEMP] the disk is asleep",
+        "-ERR [SYS/PERM] the disk is dead",
+        "-ERR cannot get lock on mailbox",
+    ] {
+        let world = World::new();
+        let server = Server::start(&Mailbox::default())
+            .implicit_tls(world.certificates())
+            .mechanisms("SCRAM-SHA-256 PLAIN")
+            .on(RESPONSE, Fault::reply(answer));
+        world.account("it", &server.endpoint()).write();
+        assert!(matches!(world.run(&["sync"]).status, Some(69 | 75)));
+        assert_eq!(ways(&server), ["SCRAM-SHA-256"], "{answer}");
+    }
+}
+
+#[test]
+fn a_password_that_was_shown_and_refused_is_not_shown_again() {
+    for mechanisms in ["PLAIN LOGIN", "LOGIN", ""] {
+        let world = World::new();
+        let server = Server::start(&Mailbox::default())
+            .implicit_tls(world.certificates())
+            .mechanisms(mechanisms)
+            .on(LOGIN, Fault::reply("-ERR no"));
+        world.account("it", &server.endpoint()).write();
+        world.run(&["sync"]).ends_with(77);
+        assert_eq!(ways(&server).join(" ").split(' ').count(), 1);
+    }
+}
+
+#[test]
+fn never_weaker_than_the_configuration_says() {
+    let strong = [
+        "scram-sha-1",
+        "scram-sha-256",
+        "scram-sha-1-plus",
+        "scram-sha-256-plus",
+        "cram-md5",
+        "apop",
+        "external",
+    ];
+    for auth in strong {
+        let world = World::new();
+        let server = Server::start(&Mailbox::default())
+            .apop("<1@a.example>")
+            .implicit_tls(world.certificates())
+            .on("AUTH", Fault::reply("-ERR no"))
+            .on("APOP", Fault::reply("-ERR no"));
+        let auth = format!("{auth:?}");
+        let account = world.account("it", &server.endpoint()).set("auth", &auth);
+        account.write();
+        world.run(&["sync"]).ends_with(77);
+        assert_eq!(ways(&server).join(" ").split(' ').count(), 1, "{auth}");
+        let commands = server.commands();
+        let shown = |line: &String| line.starts_with("PASS") || line.starts_with("AUTH PLAIN");
+        assert!(!commands.iter().any(shown), "{auth}: {commands:?}");
+    }
+}
+
+#[test]
+fn what_worked_over_tls_says_nothing_about_a_connection_in_clear() {
+    let world = World::new();
+    let server = Server::start(&Mailbox::default())
+        .stls(world.certificates())
+        .mechanisms("PLAIN CRAM-MD5");
+    world.account("it", &server.endpoint()).write();
+    world.run(&["sync"]).ends_with(0);
+    std::fs::remove_file(world.home(".config/popfetch/config.toml")).expect("our own file");
+    let account = world.account("it", &server.endpoint());
+    account
+        .set("tls", "\"none\"")
+        .set("allow_cleartext_password", "true")
+        .write();
+    world.run(&["sync"]).ends_with(0);
+    assert_eq!(ways(&server), ["PLAIN", "CRAM-MD5"]);
+}
+
+#[test]
+fn digests_need_no_permission_where_they_are_named() {
+    for auth in ["\"apop\"", "\"cram-md5\"", "\"scram-sha-256\""] {
+        let world = World::new();
+        let server = Server::start(&Mailbox::default())
+            .apop("<1@a.example>")
+            .mechanisms(EVERYTHING);
+        let account = world.account("it", &server.endpoint()).set("auth", auth);
+        account.without("allow_cleartext_password").write();
+        world.run(&["sync"]).ends_with(0);
+    }
+    for auth in [
+        "\"login\"",
+        "\"xoauth2\"",
+        "\"oauthbearer\"",
+        "\"scram-sha-256-plus\"",
+    ] {
+        let world = World::new();
+        let server = Server::start(&Mailbox::default()).mechanisms(EVERYTHING);
+        let account = world.account("it", &server.endpoint()).set("auth", auth);
+        account.without("allow_cleartext_password").write();
+        assert!(
+            matches!(world.run(&["sync"]).status, Some(77 | 78)),
+            "{auth}"
+        );
+        assert!(ways(&server).concat().is_empty());
+    }
+}
+
+#[test]
+fn passwords_of_every_kind_work_with_every_mechanism() {
+    for password in [
+        " begins and ends with a space ",
+        "100% p%20rcent",
+        "pässwörd",
+        "🦀 + \"quotes\" \\ , = <>",
+    ] {
+        for auth in [
+            "user",
+            "plain",
+            "login",
+            "cram-md5",
+            "scram-sha-1",
+            "scram-sha-256",
+            "apop",
+        ] {
+            let world = World::new();
+            let server = Server::start(&Mailbox::default())
+                .apop("<1@a.example>")
+                .mechanisms(EVERYTHING)
+                .password(password);
+            let auth = format!("{auth:?}");
+            let account = world.account("it", &server.endpoint()).set("auth", &auth);
+            account.write();
+            world.run(&["sync"]).ends_with(0);
+        }
+    }
+}
+
+#[test]
+fn a_refused_token_says_why_and_what_to_do() {
+    for auth in ["\"xoauth2\"", "\"oauthbearer\""] {
+        let world = World::new();
+        let server = Server::start(&Mailbox::default())
+            .implicit_tls(world.certificates())
+            .mechanisms(EVERYTHING);
+        let mut endpoint = server.endpoint();
+        endpoint.password = "an-old-token".to_owned();
+        let account = world.account("it", &endpoint).set("auth", auth);
+        account.write();
+        let outcome = world.run(&["sync"]);
+        outcome.ends_with(77).complains("invalid_token");
+        outcome.complains("expire").keeps_to_itself("an-old-token");
+    }
+}
+
+#[test]
+fn a_token_of_thousands_of_characters_goes_in_two_steps() {
+    for auth in ["\"xoauth2\"", "\"oauthbearer\""] {
+        let world = World::new();
+        let server = Server::start(&Mailbox::default())
+            .implicit_tls(world.certificates())
+            .mechanisms(EVERYTHING)
+            .password(&"t0ken.".repeat(700));
+        let account = world.account("it", &server.endpoint()).set("auth", auth);
+        account.write();
+        world.run(&["sync"]).ends_with(0);
     }
 }
 
@@ -232,4 +519,37 @@ fn a_password_with_a_line_end_never_reaches_the_wire() {
             .iter()
             .any(|command| command.starts_with("PASS"))
     );
+}
+
+#[test]
+fn a_server_that_does_not_prove_itself_gets_nothing_else() {
+    for last in [
+        "+OK welcome",
+        "+ dj1ub3QgdGhlIHNpZ25hdHVyZQ==",
+        "+ ZT1vdGhlci1lcnJvcg==",
+    ] {
+        let world = World::new();
+        let server = Server::start(&Mailbox::with(small(1)))
+            .implicit_tls(world.certificates())
+            .mechanisms("SCRAM-SHA-256 PLAIN")
+            .scram_last(last);
+        world.account("it", &server.endpoint()).write();
+        world.run(&["sync"]).ends_with(76);
+        assert_eq!(ways(&server), ["SCRAM-SHA-256"], "{last}");
+        world.mail("it").holds(Vec::<Vec<u8>>::new());
+    }
+}
+
+#[test]
+fn a_server_that_makes_the_password_cheap_to_guess_gets_nothing_else() {
+    for iterations in ["1", "4095", "600001"] {
+        let world = World::new();
+        let server = Server::start(&Mailbox::default())
+            .implicit_tls(world.certificates())
+            .mechanisms("SCRAM-SHA-256 PLAIN")
+            .scram_first(&format!("r=NONCEmore,s=c2FsdA==,i={iterations}"));
+        world.account("it", &server.endpoint()).write();
+        world.run(&["sync"]).ends_with(76).complains(iterations);
+        assert_eq!(ways(&server), ["SCRAM-SHA-256"]);
+    }
 }

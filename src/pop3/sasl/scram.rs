@@ -212,6 +212,24 @@ fn failed(error: &str) -> Refused {
 }
 
 impl Hash {
+    /// The name of the mechanism made with it.
+    #[must_use]
+    pub fn mechanism(self) -> &'static str {
+        match self {
+            Hash::Sha1 => "SCRAM-SHA-1",
+            Hash::Sha256 => "SCRAM-SHA-256",
+        }
+    }
+
+    /// The name of the same mechanism with channel binding.
+    #[must_use]
+    pub fn mechanism_plus(self) -> &'static str {
+        match self {
+            Hash::Sha1 => "SCRAM-SHA-1-PLUS",
+            Hash::Sha256 => "SCRAM-SHA-256-PLUS",
+        }
+    }
+
     fn of(self, bytes: &[u8]) -> Zeroizing<Vec<u8>> {
         Zeroizing::new(match self {
             Hash::Sha1 => Sha1::digest(bytes).to_vec(),
@@ -260,12 +278,9 @@ fn same(one: &[u8], other: &[u8]) -> bool {
 
 impl Mechanism for Scram {
     fn name(&self) -> &'static str {
-        let bound = matches!(self.binding, Binding::EndPoint(_));
-        match (self.hash, bound) {
-            (Hash::Sha1, false) => "SCRAM-SHA-1",
-            (Hash::Sha1, true) => "SCRAM-SHA-1-PLUS",
-            (Hash::Sha256, false) => "SCRAM-SHA-256",
-            (Hash::Sha256, true) => "SCRAM-SHA-256-PLUS",
+        match self.binding {
+            Binding::EndPoint(_) => self.hash.mechanism_plus(),
+            Binding::None | Binding::NotOffered => self.hash.mechanism(),
         }
     }
 

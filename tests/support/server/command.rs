@@ -6,7 +6,7 @@ use super::settings::State;
 impl Session<'_> {
     /// Carries out a command, or the response to a challenge.
     pub(super) fn carry_out(&mut self, text: &[u8]) -> Answer {
-        if self.challenged {
+        if self.asked.is_some() {
             return self.response(text);
         }
         let (verb, argument) = match text.iter().position(|&byte| byte == b' ') {

@@ -19,6 +19,8 @@ pub(crate) const RESPONSE: &str = "(response)";
 pub(crate) enum Fault {
     /// The command is not carried out; these bytes are the answer.
     Reply(Vec<u8>),
+    /// The same, and the connection ends.
+    LastWords(Vec<u8>),
     /// The command is carried out, but these bytes are the answer.
     Say(Vec<u8>),
     /// The good answer, and these bytes behind it at once.
@@ -49,6 +51,11 @@ impl Fault {
     /// Not carried out, and answered with this line.
     pub(crate) fn reply(line: &str) -> Self {
         Fault::Reply(with_line_end(line))
+    }
+
+    /// Not carried out, answered with this line, and then the connection ends.
+    pub(crate) fn last_words(line: &str) -> Self {
+        Fault::LastWords(with_line_end(line))
     }
 
     /// Carried out, but answered with this line.

@@ -1,9 +1,8 @@
 //! From the greeting to the open maildrop.
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use openssl::hash::{MessageDigest, hash};
 
+use super::sasl::hex;
 use super::session::{Answer, Entry, Maildrop, Session, Then};
 use super::settings::{Security, State};
 
@@ -40,47 +39,7 @@ impl Session<'_> {
         }))
     }
 
-    fn auth(&mut self, arguments: &str) -> Option<Answer> {
-        let (mechanism, initial) = match arguments.split_once(' ') {
-            Some((mechanism, initial)) => (mechanism, Some(initial)),
-            None => (arguments, None),
-        };
-        if mechanism != "PLAIN" {
-            return Some(Answer::line("-ERR no such mechanism"));
-        }
-        match initial {
-            // Without the SASL capability a client must not use it (RFC 5034 section 4).
-            Some(_) if !self.announces("SASL") => None,
-            Some(initial) => Some(self.plain(initial)),
-            None => {
-                self.challenged = true;
-                Some(Answer::line("+ "))
-            }
-        }
-    }
-
-    /// The response to the challenge of AUTH PLAIN.
-    pub(super) fn response(&mut self, text: &[u8]) -> Answer {
-        self.challenged = false;
-        match str::from_utf8(text) {
-            Ok("*") => Answer::line("-ERR cancelled"),
-            Ok(response) => self.plain(response),
-            Err(_) => Answer::line("-ERR not base64"),
-        }
-    }
-
-    /// RFC 4616: whom to act as (nobody else here), who, and the password.
-    fn plain(&mut self, response: &str) -> Answer {
-        let decoded = BASE64_STANDARD.decode(response).unwrap_or_default();
-        let decoded = String::from_utf8_lossy(&decoded).into_owned();
-        let parts: Vec<&str> = decoded.split('\0').collect();
-        match parts[..] {
-            ["", name, password] => self.log_in(name, |right| right == password),
-            _ => Answer::line("-ERR not what PLAIN says"),
-        }
-    }
-
-    fn log_in(&mut self, name: &str, accept: impl FnOnce(&str) -> bool) -> Answer {
+    pub(super) fn log_in(&mut self, name: &str, accept: impl FnOnce(&str) -> bool) -> Answer {
         match self.settings.accounts.get(name) {
             Some((password, mailbox)) if accept(password) => {
                 let entry = |mail| Entry {
@@ -100,15 +59,32 @@ impl Session<'_> {
         }
     }
 
-    fn announces(&self, capability: &str) -> bool {
+    pub(super) fn password_of(&self, name: &str) -> Option<String> {
+        let (password, _) = self.settings.accounts.get(name)?;
+        Some(password.clone())
+    }
+
+    pub(super) fn announces(&self, capability: &str) -> bool {
         let lines = self.settings.capabilities_in(self.state);
         lines
             .iter()
             .any(|line| line.split(' ').next() == Some(capability))
     }
+
+    /// Everything behind SASL.
+    pub(super) fn announced_mechanisms(&self) -> String {
+        let lines = self.settings.capabilities_in(self.state);
+        let list = lines.iter().find_map(|line| line.strip_prefix("SASL "));
+        list.unwrap_or_default().to_owned()
+    }
+
+    /// A client may also try what is not announced, where it was told to; PLAIN is then known.
+    pub(super) fn knows_mechanism(&self, mechanism: &str) -> bool {
+        let announced = self.announced_mechanisms();
+        mechanism == "PLAIN" || announced.split(' ').any(|name| name == mechanism)
+    }
 }
 
 fn md5_hex(text: &str) -> String {
-    let digest = hash(MessageDigest::md5(), text.as_bytes()).expect("OpenSSL knows MD5");
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&hash(MessageDigest::md5(), text.as_bytes()).expect("OpenSSL knows MD5"))
 }

@@ -20,6 +20,7 @@ mod fault;
 mod journal;
 mod listener;
 mod login;
+mod sasl;
 mod session;
 mod settings;
 mod strictness;
@@ -157,6 +158,21 @@ impl Server {
     /// Shows a stamp in the greeting and so offers APOP.
     pub(crate) fn apop(self, stamp: &str) -> Self {
         self.set(|settings| settings.stamp = Some(stamp.to_owned()))
+    }
+
+    /// Announces these SASL mechanisms, with a space between.
+    pub(crate) fn mechanisms(self, names: &str) -> Self {
+        self.set(|settings| settings.mechanisms = names.to_owned())
+    }
+
+    /// Says this first in SCRAM; `NONCE` in it stands for the client's nonce.
+    pub(crate) fn scram_first(self, message: &str) -> Self {
+        self.set(|settings| settings.scram.first = Some(message.to_owned()))
+    }
+
+    /// Answers the client's proof in SCRAM with this line, whatever the proof is.
+    pub(crate) fn scram_last(self, line: &str) -> Self {
+        self.set(|settings| settings.scram.last = Some(line.to_owned()))
     }
 
     /// Exactly these capabilities, in this state. PIPELINING among them means that it works,

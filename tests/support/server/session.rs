@@ -8,6 +8,7 @@ use super::Shared;
 use super::fault::{Fault, GREETING, HANDSHAKE, LOGIN, RESPONSE};
 use super::journal::{Received, SessionLog};
 use super::listener::Stop;
+use super::sasl::Asked;
 use super::settings::{Pipelining, Security, Settings, State};
 use super::strictness;
 use super::wire::Wire;
@@ -30,8 +31,8 @@ pub(super) struct Session<'a> {
     pub(super) state: State,
     /// The name that USER gave; PASS is to follow.
     pub(super) named: Option<String>,
-    /// A challenge was sent; a response is to follow.
-    pub(super) challenged: bool,
+    /// A challenge was sent; a response to this is to follow.
+    pub(super) asked: Option<Asked>,
     /// The client was told that it may send ahead.
     pub(super) may_send_ahead: bool,
     /// What it was told is taken back as soon as it has caught up.
@@ -97,7 +98,7 @@ impl<'a> Session<'a> {
                 settings,
                 state: State::Greeted,
                 named: None,
-                challenged: false,
+                asked: None,
                 may_send_ahead: false,
                 taken_back: false,
                 maildrop: None,
@@ -191,7 +192,7 @@ impl<'a> Session<'a> {
 
     /// What faults may call this step: the whole command, its verb, its verb and first argument.
     fn names_of(&self, text: &[u8]) -> Vec<String> {
-        if self.challenged {
+        if self.asked.is_some() {
             return vec![RESPONSE.to_owned(), LOGIN.to_owned()];
         }
         let text = String::from_utf8_lossy(text).into_owned();
@@ -208,8 +209,8 @@ impl<'a> Session<'a> {
     fn judge(&mut self, line: &[u8], text: &[u8]) -> io::Result<()> {
         let verb = text.split(|&byte| byte == b' ').next().unwrap_or_default();
         let verb = String::from_utf8_lossy(verb).into_owned();
-        let alone = self.challenged || NOTHING_BEHIND.contains(&verb.as_str());
-        let broken = if self.challenged {
+        let alone = self.asked.is_some() || NOTHING_BEHIND.contains(&verb.as_str());
+        let broken = if self.asked.is_some() {
             strictness::form_of_response(line)
         } else {
             strictness::form_of_command(line)
@@ -252,9 +253,13 @@ impl<'a> Session<'a> {
     fn suffer(&mut self, fault: Fault, act: impl FnOnce(&mut Self) -> Answer) -> io::Result<Then> {
         match fault {
             Fault::Reply(bytes) => {
-                self.challenged = false;
+                self.asked = None;
                 self.wire.send(&bytes)?;
                 return Ok(Then::GoOn);
+            }
+            Fault::LastWords(bytes) => {
+                self.wire.send(&bytes)?;
+                return Ok(Then::Cut);
             }
             Fault::CloseBefore => return Ok(Then::Cut),
             Fault::Stall => return self.stall(),
@@ -288,9 +293,11 @@ impl<'a> Session<'a> {
                 self.stop.wait(time);
                 self.wire.send(&answer.bytes)?;
             }
-            Fault::CloseUnanswered | Fault::Reply(_) | Fault::CloseBefore | Fault::Stall => {
-                return Ok(Then::Cut);
-            }
+            Fault::CloseUnanswered
+            | Fault::Reply(_)
+            | Fault::LastWords(_)
+            | Fault::CloseBefore
+            | Fault::Stall => return Ok(Then::Cut),
         }
         Ok(answer.then)
     }
@@ -336,6 +343,12 @@ impl<'a> Session<'a> {
         let (status, message) = second.split_at(status_end);
         self.wire.send(&[first, status, dot, message].concat())?;
         Ok(Some(Then::GoOn))
+    }
+
+    /// The hash of the certificate that the client sees (RFC 5929 section 4); all of ours are signed
+    /// with SHA-256.
+    pub(super) fn end_point(&self) -> Option<Vec<u8>> {
+        self.wire.own_certificate_digest()
     }
 
     /// The command was none that may come here.

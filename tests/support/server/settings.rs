@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use openssl::ssl::SslAcceptor;
 
 use super::fault::{ANY, Fault};
+use super::sasl::ScramLies;
 use super::{PASSWORD, USER};
 use crate::support::mailbox::Mailbox;
 
@@ -59,6 +60,9 @@ pub(super) struct Settings {
     pub(super) security: Security,
     pub(super) stamp: Option<String>,
     pub(super) capabilities: BTreeMap<State, Vec<String>>,
+    /// What SASL announces.
+    pub(super) mechanisms: String,
+    pub(super) scram: ScramLies,
     pub(super) pipelining: Pipelining,
     pub(super) window: Option<usize>,
     pub(super) expires_at_once: bool,
@@ -74,6 +78,8 @@ impl Settings {
             security: Security::None,
             stamp: None,
             capabilities: BTreeMap::new(),
+            mechanisms: "PLAIN".to_owned(),
+            scram: ScramLies::default(),
             pipelining: Pipelining::Works,
             window: None,
             expires_at_once: false,
@@ -106,6 +112,7 @@ impl Settings {
         if let Some(lines) = self.capabilities.get(&state) {
             return lines.clone();
         }
+        let sasl = format!("SASL {}", self.mechanisms);
         let mut lines = vec!["TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE"];
         if self.pipelining != Pipelining::Absent {
             lines.push("PIPELINING");
@@ -114,7 +121,7 @@ impl Settings {
             lines.push("EXPIRE 0");
         }
         if state != State::LoggedIn {
-            lines.extend(["USER", "SASL PLAIN"]);
+            lines.extend(["USER", &sasl]);
         }
         if state == State::Greeted && matches!(self.security, Security::Stls(_)) {
             lines.push("STLS");

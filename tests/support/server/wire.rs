@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
+use openssl::hash::MessageDigest;
 use openssl::ssl::{SslAcceptor, SslStream};
 
 /// How a TLS handshake begins.
@@ -38,6 +39,15 @@ impl Wire {
 
     pub(super) fn is_encrypted(&self) -> bool {
         matches!(self.stream, Stream::Tls(_))
+    }
+
+    /// SHA-256 of the certificate that was shown in the handshake.
+    pub(super) fn own_certificate_digest(&self) -> Option<Vec<u8>> {
+        let Stream::Tls(stream) = &self.stream else {
+            return None;
+        };
+        let digest = stream.ssl().certificate()?.digest(MessageDigest::sha256());
+        Some(digest.ok()?.to_vec())
     }
 
     /// Serves the TLS handshake.

@@ -1,0 +1,316 @@
+//! Logging in: from a server that does not know us to the open maildrop.
+
+use log::debug;
+
+use super::authorization::Authorization;
+use super::refusal::When;
+use super::transaction::Transaction;
+use crate::error::{Failure, Kind, OrFail, Result};
+use crate::net::Awaited;
+use crate::pop3::login::{Method, Offer, Protection, Rule, methods, second};
+use crate::pop3::sasl::{
+    Binding, CramMd5, Exchange, External, Hash, Mechanism, Next, OauthBearer, Plain, Refused,
+    Scram, Xoauth2, nonce,
+};
+use crate::pop3::{Capabilities, Command, Unsendable, apop, sasl};
+use crate::secret::Secret;
+
+/// Who logs in, and how it may be done.
+pub struct Login<'a> {
+    /// The user's name at the server.
+    pub user: &'a str,
+    /// The password or access token; none where a certificate says who we are.
+    pub secret: Option<&'a Secret>,
+    /// The server's port, which OAUTHBEARER tells the server.
+    pub port: u16,
+    /// Which ways are allowed.
+    pub rule: Rule,
+    /// Whether a password may cross a connection without TLS.
+    pub allow_cleartext: bool,
+    /// The way that worked before.
+    pub worked: Option<Method>,
+    /// The way that was refused on another connection, which ended with that: only the second is left.
+    pub refused: Option<Method>,
+}
+
+/// What came of it.
+pub enum LoggedIn {
+    /// The maildrop is open, and this is how.
+    Open(Box<Transaction>, Method),
+    /// The server refused this way and hung up; a new connection may try the second.
+    HungUp(Method),
+}
+
+impl Authorization {
+    /// Logs in, with the first way that is allowed, safe on this connection and offered. A second one
+    /// is tried only where the first did not show the password to the server, and a third never:
+    /// servers lock accounts. None after a server that failed to prove itself, or that
+    /// refused for another reason than the credentials.
+    ///
+    /// # Errors
+    ///
+    /// No such way is left, or the server refused.
+    pub fn log_in(mut self, login: &Login<'_>) -> Result<LoggedIn> {
+        if let Some(secret) = login.secret {
+            self.wire.censor().hide_secret(secret.expose());
+        }
+        let mut unusable: Option<(Method, Failure)> = None;
+        for method in self.ways(login) {
+            debug!("{}: logging in with {method}", self.wire.host());
+            match (self.attempt(method, login), unusable.take()) {
+                (Ok(Attempt::Accepted), _) => {
+                    let transaction = Transaction::new(self.wire, self.capabilities);
+                    return Ok(LoggedIn::Open(Box::new(transaction), method));
+                }
+                (Ok(Attempt::Unusable(failure)), _) => {
+                    debug!("{failure}");
+                    unusable = Some((method, failure));
+                }
+                (Ok(Attempt::Denied(failure)), _) => return Err(failure),
+                (Err(lost), Some((first, _))) if lost.kind() == Kind::Unreachable => {
+                    return Ok(LoggedIn::HungUp(first));
+                }
+                (Err(failure), _) => return Err(failure),
+            }
+        }
+        Err(unusable.map_or_else(|| self.no_way(login), |(_, failure)| failure))
+    }
+
+    /// The first way and the second; the second alone where the first was refused before.
+    fn ways(&self, login: &Login<'_>) -> Vec<Method> {
+        let offer = Offer {
+            capabilities: self.capabilities.as_ref(),
+            stamp: self.stamp.is_some(),
+        };
+        let methods = methods(login.rule, offer, self.protection(login), login.worked);
+        let first = match login.refused {
+            None => methods.first().copied(),
+            Some(_) => None,
+        };
+        let other = login.refused.or(first).and_then(|it| second(&methods, it));
+        first.into_iter().chain(other).collect()
+    }
+
+    fn protection(&self, login: &Login<'_>) -> Protection {
+        match (self.wire.is_protected(), login.allow_cleartext) {
+            (true, _) => Protection::Tls,
+            (false, true) => Protection::ClearAccepted,
+            (false, false) => Protection::Clear,
+        }
+    }
+
+    /// There is nothing to try.
+    fn no_way(&self, login: &Login<'_>) -> Failure {
+        let host = self.wire.host();
+        match (login.rule, self.protection(login)) {
+            (Rule::Only(Method::Apop), _) => Failure::new(
+                Kind::Auth,
+                format!("{host} does not offer APOP: its greeting has no usable stamp"),
+            )
+            .hint("Use auth = \"auto\"."),
+            (_, Protection::Clear) => Failure::new(
+                Kind::Config,
+                format!("the connection to {host} is not protected, so no password is sent"),
+            )
+            .hint("Use tls = \"implicit\" or \"starttls\"."),
+            _ => Failure::new(
+                Kind::Auth,
+                format!("{host} offers no way to log in that is allowed here"),
+            ),
+        }
+    }
+}
+
+/// What came of one way to log in.
+enum Attempt {
+    Accepted,
+    /// This way does not work here, and the password was not shown: a second may be tried.
+    Unusable(Failure),
+    /// The server refused, and that is that.
+    Denied(Failure),
+}
+
+impl Attempt {
+    /// The server refused. Some announce a way without having the secrets that it needs.
+    fn refused(failure: Failure, shown: bool) -> Self {
+        match failure.kind() {
+            Kind::Auth if !shown => Attempt::Unusable(failure),
+            _ => Attempt::Denied(failure),
+        }
+    }
+}
+
+impl Authorization {
+    fn attempt(&mut self, method: Method, login: &Login<'_>) -> Result<Attempt> {
+        let (user, secret) = (login.user.as_bytes(), login.secret());
+        match method {
+            Method::User => match self.ask(method, &Command::User(user), "the answer to USER")? {
+                Attempt::Accepted => self.ask(method, &Command::Pass(secret), "the answer to PASS"),
+                refused => Ok(refused),
+            },
+            Method::Apop => {
+                let stamp = self.stamp.clone().unwrap_or_default();
+                let digest = apop::digest(&stamp, secret);
+                self.wire.censor().hide(digest.as_bytes());
+                let digest = &digest;
+                let command = Command::Apop { user, digest };
+                self.ask(method, &command, "the answer to APOP")
+            }
+            _ => {
+                let mechanism = self.mechanism(method, login)?;
+                let announced = self.capabilities.as_ref();
+                let announced = announced.is_some_and(Capabilities::has_sasl);
+                self.exchange(method, login, Exchange::new(mechanism, announced))
+            }
+        }
+    }
+
+    /// The SASL mechanism behind a way.
+    fn mechanism(&self, method: Method, login: &Login<'_>) -> Result<Box<dyn Mechanism>> {
+        fn boxed<M: Mechanism + 'static>(
+            made: Result<M, Unsendable>,
+        ) -> Result<Box<dyn Mechanism>, Unsendable> {
+            made.map(|mechanism| Box::new(mechanism) as Box<dyn Mechanism>)
+        }
+        let (user, secret) = (login.user.as_bytes(), login.secret());
+        let scram = |hash, binding| {
+            Ok(boxed(Scram::new(
+                hash,
+                binding,
+                user,
+                secret,
+                fresh_nonce()?,
+            )))
+        };
+        let made = match method {
+            Method::Scram(hash) => scram(hash, self.unbound())?,
+            Method::ScramPlus(hash) => scram(hash, self.bound(hash)?)?,
+            Method::CramMd5 => boxed(CramMd5::new(user, secret)),
+            Method::Login => boxed(sasl::Login::new(user, secret)),
+            Method::External => boxed(External::new(user)),
+            Method::Xoauth2 => boxed(Xoauth2::new(user, secret)),
+            Method::OauthBearer => {
+                let host = self.wire.host();
+                boxed(OauthBearer::new(user, secret, &host, login.port))
+            }
+            Method::Plain | Method::User | Method::Apop => boxed(Plain::new(user, secret)),
+        };
+        made.or_fail(Kind::Config, || "this user and password cannot be sent")
+    }
+
+    /// SCRAM without binding: says that we could have, where the server announces no -PLUS. If the
+    /// true server does, it learns that somebody took it away.
+    fn unbound(&self) -> Binding {
+        let announced = self.capabilities.as_ref();
+        let mut announced = announced.into_iter().flat_map(Capabilities::mechanisms);
+        let hidden = !announced.any(|name| name.ends_with("-PLUS"));
+        match self.wire.end_point() {
+            Some(_) if hidden => Binding::NotOffered,
+            _ => Binding::None,
+        }
+    }
+
+    /// SCRAM with binding, or not at all.
+    fn bound(&self, hash: Hash) -> Result<Binding> {
+        self.wire.end_point().map(Binding::EndPoint).ok_or_else(|| {
+            let (host, name) = (self.wire.host(), hash.mechanism_plus());
+            let message = format!("{name} is not possible with {host}");
+            Failure::new(Kind::Auth, message)
+                .because("it needs TLS, and a certificate whose signature has a hash of its own")
+                .hint("Use auth = \"auto\".")
+        })
+    }
+
+    /// One command of the login and its answer.
+    fn ask(
+        &mut self,
+        method: Method,
+        command: &Command<'_>,
+        awaited: &'static str,
+    ) -> Result<Attempt> {
+        self.wire.send(command)?;
+        self.wire
+            .reply(Awaited::named(awaited), |said| match said.reply.is_ok() {
+                true => Attempt::Accepted,
+                false => Attempt::refused(
+                    said.failure("the login", When::Login(method)),
+                    method.shows_secret(),
+                ),
+            })
+    }
+
+    fn exchange(
+        &mut self,
+        method: Method,
+        login: &Login<'_>,
+        mut exchange: Exchange,
+    ) -> Result<Attempt> {
+        let user = login.user.as_bytes();
+        if let Command::Auth {
+            initial: Some(initial),
+            ..
+        } = exchange.command()
+        {
+            self.wire.censor().hide_response(initial, user);
+        }
+        self.wire.send(&exchange.command())?;
+        loop {
+            let sent = exchange.has_answered();
+            let (next, denied) = self
+                .wire
+                .reply(Awaited::named("the answer to AUTH"), |said| {
+                    (
+                        exchange.proceed(&said.reply),
+                        said.failure("the login", When::Login(method)),
+                    )
+                })?;
+            match next {
+                Next::Send(command) => {
+                    if let Command::Respond(response) = command {
+                        self.wire.censor().hide_response(response, user);
+                    }
+                    self.wire.send(&command)?;
+                }
+                Next::Done => return Ok(Attempt::Accepted),
+                Next::Denied => {
+                    let denied = match exchange.complaint() {
+                        None => denied,
+                        Some(why) => denied.because(self.wire.clean(&format!("it says «{why}»"))),
+                    };
+                    return Ok(Attempt::refused(denied, sent && method.shows_secret()));
+                }
+                Next::Cancelled(refused) => {
+                    let message = format!("the login at {} failed", self.wire.host());
+                    let failure = self.broken_off(message, &refused);
+                    return Ok(
+                        match method.proves_server() || sent && method.shows_secret() {
+                            true => Attempt::Denied(failure),
+                            false => Attempt::Unusable(failure),
+                        },
+                    );
+                }
+                Next::Untrusted(refused) => {
+                    let message = format!("{} cannot be trusted", self.wire.host());
+                    return Err(self.broken_off(message, &refused));
+                }
+            }
+        }
+    }
+
+    fn broken_off(&self, message: String, refused: &Refused) -> Failure {
+        Failure::new(Kind::Protocol, message).because(self.wire.clean(refused))
+    }
+}
+
+impl Login<'_> {
+    /// The secret, or nothing; no way that needs one takes nothing for it.
+    fn secret(&self) -> &[u8] {
+        self.secret.map(Secret::expose).unwrap_or_default()
+    }
+}
+
+fn fresh_nonce() -> Result<String> {
+    let mut random = [0; 18];
+    getrandom::fill(&mut random).or_fail(Kind::Io, || "this machine gives no random numbers")?;
+    Ok(nonce(random))
+}
