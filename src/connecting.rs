@@ -8,7 +8,7 @@ use crate::config::{Account, Auth, Tls};
 use crate::error::{Failure, Kind, Result};
 use crate::interrupt::Interrupt;
 use crate::monitor::{Event, Monitor, Phase};
-use crate::net::{self, Endpoint, Stream, TlsConnector, TlsPolicy};
+use crate::net::{self, Certificate, Endpoint, Stream, TlsConnector, TlsPolicy};
 use crate::pop3::login::{Method, Rule};
 use crate::pop3::sasl::Hash;
 use crate::report::Timings;
@@ -84,16 +84,19 @@ impl<'a> Connecting<'a> {
     ///
     /// # Errors
     ///
-    /// The account's `ca_file` cannot be used.
+    /// A file of the account's for TLS cannot be used.
     pub fn new(
         account: &'a Account,
         secret: Option<&'a Secret>,
         monitor: &'a dyn Monitor,
         interrupt: &'a Interrupt,
     ) -> Result<Self> {
-        let ca_file = account.ca_file.clone();
         let connector = match account.tls {
-            Tls::Implicit | Tls::StartTls => Some(TlsConnector::new(&TlsPolicy { ca_file })?),
+            Tls::Implicit | Tls::StartTls => Some(TlsConnector::new(&TlsPolicy {
+                ca_file: account.ca_file.clone(),
+                fingerprints: account.tls_fingerprints.clone(),
+                client: account.client_certificate.clone(),
+            })?),
             Tls::None => None,
         };
         Ok(Connecting {
@@ -144,12 +147,16 @@ impl<'a> Connecting<'a> {
             timings,
             running: None,
         };
-        let stream = self.connect(&mut watch)?;
+        let stream = self
+            .connect(&mut watch)
+            .map_err(|failure| self.explain_certificate(failure))?;
         let mut server = Authorization::greet(stream, &account.host)
             .map_err(|failure| self.explain_silence(failure))?;
         if let (Tls::StartTls, Some(connector)) = (account.tls, &self.connector) {
             watch.begin(Phase::Tls);
-            server = server.start_tls(connector, &account.host)?;
+            server = server
+                .start_tls(connector, self.server_name())
+                .map_err(|failure| self.explain_certificate(failure))?;
         }
         watch.begin(Phase::Auth);
         server.ask_capabilities()?;
@@ -169,8 +176,37 @@ impl<'a> Connecting<'a> {
         Endpoint {
             host: &account.host,
             port: account.port,
-            server_name: &account.host,
+            server_name: self.server_name(),
             timeout: account.timeout,
+        }
+    }
+
+    /// The name that the server's certificate must be made for.
+    fn server_name(&self) -> &str {
+        let Account { host, .. } = self.account;
+        self.account.tls_server_name.as_ref().unwrap_or(host)
+    }
+
+    /// What a refused certificate says is not known from the refusal: another connection looks, and ends there.
+    fn explain_certificate(&self, failure: Failure) -> Failure {
+        if failure.kind() != Kind::Certificate {
+            return failure;
+        }
+        match self.look_at_certificate() {
+            Ok(Some(certificate)) => failure.hint(format!("The certificate is {certificate}.")),
+            Ok(None) | Err(_) => failure,
+        }
+    }
+
+    fn look_at_certificate(&self) -> Result<Option<Certificate>> {
+        let canceller = self.interrupt.canceller();
+        let stream = net::open(&self.endpoint(), None, canceller, &mut |_| {})?;
+        match self.account.tls {
+            Tls::Implicit => stream.certificate(self.server_name()),
+            Tls::StartTls => {
+                Authorization::greet(stream, &self.account.host)?.certificate(self.server_name())
+            }
+            Tls::None => Ok(None),
         }
     }
 

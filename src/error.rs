@@ -31,6 +31,8 @@ pub enum Kind {
     Protocol,
     /// No trustworthy TLS connection came about.
     Tls,
+    /// The same, because of the server's certificate.
+    Certificate,
     /// The server refused the credentials.
     Auth,
     /// The configuration cannot be used.
@@ -51,7 +53,7 @@ impl Kind {
             Kind::Destination => 73,
             Kind::Io => 74,
             Kind::Temporary => 75,
-            Kind::Protocol | Kind::Tls => 76,
+            Kind::Protocol | Kind::Tls | Kind::Certificate => 76,
             Kind::Auth => 77,
             Kind::Config => 78,
             Kind::Interrupted(signal) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
@@ -80,6 +82,7 @@ impl Kind {
             Kind::Temporary => "temporary",
             Kind::Protocol => "protocol",
             Kind::Tls => "tls",
+            Kind::Certificate => "certificate",
             Kind::Auth => "auth",
             Kind::Config => "config",
             Kind::Interrupted(_) => "interrupted",

@@ -3,7 +3,7 @@
 use super::refusal::When;
 use super::wire::{Listed, Said, Wire};
 use crate::error::{Failure, Kind, Result};
-use crate::net::{Awaited, Stream, TlsConnector};
+use crate::net::{Awaited, Certificate, Stream, TlsConnector};
 use crate::pop3::{Capabilities, Command, apop};
 
 /// A server that has greeted us and does not know us yet.
@@ -52,6 +52,29 @@ impl Authorization {
     ///
     /// The server refuses STLS, says something behind its answer, or TLS fails.
     pub fn start_tls(mut self, connector: &TlsConnector, name: &str) -> Result<Self> {
+        self.agree_on_tls()?;
+        // What was said before TLS is forgotten: anybody could have said it. A forged stamp does no
+        // harm, since what answers it goes to the true server alone.
+        let wire = self.wire.secure(connector, name)?;
+        Ok(Authorization {
+            wire,
+            stamp: self.stamp,
+            capabilities: None,
+        })
+    }
+
+    /// The certificate that the server shows after STLS, whether or not it can be trusted. The
+    /// connection ends.
+    ///
+    /// # Errors
+    ///
+    /// As [`Authorization::start_tls`], but for what is wrong with the certificate.
+    pub fn certificate(mut self, name: &str) -> Result<Option<Certificate>> {
+        self.agree_on_tls()?;
+        self.wire.certificate(name)
+    }
+
+    fn agree_on_tls(&mut self) -> Result<()> {
         self.wire.send(&Command::Stls)?;
         self.wire
             .reply(Awaited::named("the answer to STLS"), |said| {
@@ -68,14 +91,7 @@ impl Authorization {
             return Err(Failure::new(Kind::Tls, message)
                 .hint("Somebody may be tampering with the connection. No password was sent."));
         }
-        // What was said before TLS is forgotten: anybody could have said it. A forged stamp does no
-        // harm, since what answers it goes to the true server alone.
-        let wire = self.wire.secure(connector, name)?;
-        Ok(Authorization {
-            wire,
-            stamp: self.stamp,
-            capabilities: None,
-        })
+        Ok(())
     }
 }
 

@@ -8,7 +8,7 @@ use zeroize::{Zeroize, Zeroizing};
 use super::censor::Censor;
 use super::refusal::When;
 use crate::error::{Failure, Kind, Result};
-use crate::net::{Awaited, Stream, TlsConnector};
+use crate::net::{Awaited, Certificate, Stream, TlsConnector};
 use crate::pop3::{Command, Dialect, Event, Receiver, Reply, Shape, Unsendable, Violation, limits};
 
 /// Room for the longest line and then some, so that a message passes in large pieces.
@@ -285,6 +285,15 @@ impl Wire {
             self.stream.secure(connector, name)?,
             self.host,
         ))
+    }
+
+    /// The certificate that the server shows where TLS begins. The connection ends.
+    ///
+    /// # Errors
+    ///
+    /// As [`Stream::certificate`].
+    pub(super) fn certificate(self, name: &str) -> Result<Option<Certificate>> {
+        self.stream.certificate(name)
     }
 
     /// Ends the connection without another word of the protocol.

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use crate::deliver::Spec;
 use crate::mail::Retention;
+use crate::net::{ClientCertificate, Fingerprint};
 
 /// The longest silence of a server where nothing else is said.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
@@ -30,6 +31,12 @@ pub struct Account {
     pub tls: Tls,
     /// Extra trusted roots, PEM.
     pub ca_file: Option<PathBuf>,
+    /// The only certificates the server may show, in place of all other checks; with none, those are made.
+    pub tls_fingerprints: Vec<Fingerprint>,
+    /// The name that the server's certificate must be made for, where that is not the host.
+    pub tls_server_name: Option<String>,
+    /// Who we are, for servers that ask for a certificate.
+    pub client_certificate: Option<ClientCertificate>,
     /// Where the password comes from.
     pub secret: SecretSource,
     /// Which ways to log in are allowed.

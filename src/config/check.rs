@@ -15,6 +15,7 @@ use super::raw::{self, Destinations};
 use super::{Overrides, values};
 use crate::deliver::{self, Spec};
 use crate::mail::Retention;
+use crate::net::{ClientCertificate, Fingerprint};
 
 type Result<T> = std::result::Result<T, Complaint>;
 
@@ -68,6 +69,9 @@ struct Settings {
     user: Option<String>,
     tls: Option<Tls>,
     ca_file: Option<PathBuf>,
+    tls_fingerprints: Option<Vec<Fingerprint>>,
+    tls_server_name: Option<String>,
+    client_certificate: Option<ClientCertificate>,
     secret: Option<SecretSource>,
     auth: Option<Auth>,
     allow_cleartext_password: Option<bool>,
@@ -99,6 +103,15 @@ impl Settings {
             })?,
             tls: raw.tls.map(|word| word.0),
             ca_file: checked("ca_file", raw.ca_file.as_ref(), |text| folders.path(text))?,
+            tls_fingerprints: raw
+                .tls_fingerprints
+                .as_ref()
+                .map(fingerprints)
+                .transpose()?,
+            tls_server_name: checked("tls_server_name", raw.tls_server_name.as_ref(), |text| {
+                values::host(text).map(str::to_owned)
+            })?,
+            client_certificate: client_certificate(raw, folders)?,
             secret: secret(raw, folders)?,
             auth: raw.auth.map(|word| word.0),
             allow_cleartext_password: raw.allow_cleartext_password,
@@ -131,6 +144,9 @@ impl Settings {
             user: self.user.or(defaults.user),
             tls: self.tls.or(defaults.tls),
             ca_file: self.ca_file.or(defaults.ca_file),
+            tls_fingerprints: self.tls_fingerprints.or(defaults.tls_fingerprints),
+            tls_server_name: self.tls_server_name.or(defaults.tls_server_name),
+            client_certificate: self.client_certificate.or(defaults.client_certificate),
             secret: self.secret.or(defaults.secret),
             auth: self.auth.or(defaults.auth),
             allow_cleartext_password: self
@@ -156,6 +172,15 @@ impl Settings {
             Some(destination) => Some(vec![destination.clone()]),
             None => self.deliver,
         };
+        let auth = self.auth.unwrap_or(Auth::Auto);
+        let certified = self.client_certificate.is_some() && tls != Tls::None;
+        if auth == Auth::External && !certified {
+            return Err(
+                Complaint::new("auth = \"external\" needs TLS and a client certificate")
+                    .at(name.span(), "this account lacks one of them")
+                    .hint("Name its files with client_cert and client_key."),
+            );
+        }
         Ok(Account {
             name: name.get_ref().clone(),
             host: self
@@ -167,8 +192,11 @@ impl Settings {
                 .ok_or_else(|| missing("user", "alice@example.com"))?,
             tls,
             ca_file: overrides.ca_file.clone().or(self.ca_file),
+            tls_fingerprints: self.tls_fingerprints.unwrap_or_default(),
+            tls_server_name: self.tls_server_name,
+            client_certificate: self.client_certificate,
             secret: self.secret.unwrap_or(SecretSource::Keyring),
-            auth: self.auth.unwrap_or(Auth::Auto),
+            auth,
             allow_cleartext_password: self.allow_cleartext_password.unwrap_or(false),
             deliver: deliver.ok_or_else(|| missing("deliver", "maildir:~/Mail"))?,
             leave_on_server: overrides
@@ -270,6 +298,40 @@ fn secret(raw: &raw::Settings, folders: Folders<'_>) -> Result<Option<SecretSour
             .hint("Keep one of password_file, password_command and password_env."));
     }
     Ok(file.or(command).or(variable))
+}
+
+/// The certificates that are trusted alone. An empty list could be taken for «none» or «any».
+fn fingerprints(written: &Spanned<Vec<Spanned<String>>>) -> Result<Vec<Fingerprint>> {
+    if written.get_ref().is_empty() {
+        let error = "the list is empty";
+        return Err(Complaint::value("tls_fingerprints", written.span(), error));
+    }
+    let each = written.get_ref().iter();
+    each.map(|text| {
+        let parsed = text.get_ref().parse::<Fingerprint>();
+        parsed.map_err(|error| Complaint::value("tls_fingerprints", text.span(), error))
+    })
+    .collect()
+}
+
+/// The client certificate and its key.
+fn client_certificate(
+    raw: &raw::Settings,
+    folders: Folders<'_>,
+) -> Result<Option<ClientCertificate>> {
+    let path = |key, written: &Option<_>| {
+        checked(key, written.as_ref(), |text: &String| folders.path(text))
+    };
+    let certificate = path("client_cert", &raw.client_cert)?;
+    let key = path("client_key", &raw.client_key)?;
+    match (certificate, key, &raw.client_key) {
+        (None, Some(_), Some(written)) => Err(Complaint::new("`client_cert` is missing")
+            .at(written.span(), "a key without its certificate")
+            .hint("Name the file with the certificate as client_cert.")),
+        (certificate, key, _) => {
+            Ok(certificate.map(|certificate| ClientCertificate { certificate, key }))
+        }
+    }
 }
 
 fn destinations(written: &Spanned<Destinations>, folders: Folders<'_>) -> Result<Vec<Spec>> {

@@ -49,6 +49,19 @@ fn described(account: &Account) -> String {
     for (what, value) in [
         ("tls", format!("{:?}", account.tls)),
         ("ca_file", format!("{:?}", account.ca_file)),
+        (
+            "pins",
+            format!(
+                "{:?}",
+                account
+                    .tls_fingerprints
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>()
+            ),
+        ),
+        ("server name", format!("{:?}", account.tls_server_name)),
+        ("client", format!("{:?}", account.client_certificate)),
         ("secret", format!("{:?}", account.secret)),
         ("auth", format!("{:?}", account.auth)),
         ("cleartext", account.allow_cleartext_password.to_string()),

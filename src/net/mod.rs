@@ -35,7 +35,9 @@ pub use deadline::{Awaited, LEAST_RATE};
 pub use resolve::resolve;
 pub use stream::Stream;
 pub use suspicion::speaks_tls;
-pub use tls::{TlsConnector, TlsPolicy};
+pub use tls::{
+    Certificate, ClientCertificate, Fingerprint, NotAFingerprint, TlsConnector, TlsPolicy,
+};
 
 /// A server, and how long it may keep us waiting.
 #[derive(Debug, Clone, Copy)]

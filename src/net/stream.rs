@@ -12,7 +12,7 @@ use crate::text::Foreign;
 
 use super::cancel::{Canceller, stopped};
 use super::deadline::{Awaited, LEAST_RATE, Overstepped, Seconds};
-use super::tls::{self, TlsConnector};
+use super::tls::{self, Certificate, TlsConnector};
 use super::wire::{Cut, Evidence, Wire};
 
 /// A connection to a server. Whoever reads says first what it waits for ([`Stream::wait_for`]), and the
@@ -72,10 +72,31 @@ impl Stream {
     ///
     /// # Errors
     ///
-    /// - [`Kind::Tls`]: the server sent something before the handshake, is not to be trusted, speaks no TLS, or hung up.
+    /// - [`Kind::Certificate`]: the server's certificate is not to be trusted.
+    /// - [`Kind::Tls`]: the server sent something before the handshake, speaks no TLS, or hung up.
     /// - [`Kind::Temporary`]: the handshake was not over within the stream's timeout; or cancelled.
     /// - [`Kind::Config`]: `name` can be no server's name.
     pub fn secure(self, connector: &TlsConnector, name: &str) -> Result<Self> {
+        let (peer, protected) = self.shake_hands(connector, name)?;
+        connector.judge(&protected, &peer.host, name)?;
+        Ok(Stream {
+            layer: Layer::Tls(protected),
+            peer,
+        })
+    }
+
+    /// The certificate that the server shows where TLS begins, whether or not it can be trusted. The
+    /// connection ends; nothing was sent on it but the handshake.
+    ///
+    /// # Errors
+    ///
+    /// As [`Stream::secure`], but for what is wrong with the certificate.
+    pub fn certificate(self, name: &str) -> Result<Option<Certificate>> {
+        let (_, protected) = self.shake_hands(&TlsConnector::for_a_look(), name)?;
+        Ok(tls::peer_certificate(&protected))
+    }
+
+    fn shake_hands(self, connector: &TlsConnector, name: &str) -> Result<(Peer, TlsStream<Wire>)> {
         let Stream { layer, mut peer } = self;
         let Layer::Plain(mut wire) = layer else {
             return Err(Failure::new(
@@ -98,10 +119,7 @@ impl Stream {
         let is_upgrade = wire.received() > 0;
         wire.expect_handshake();
         match connector.connect(name, *wire) {
-            Ok(protected) => Ok(Stream {
-                layer: Layer::Tls(protected),
-                peer,
-            }),
+            Ok(protected) => Ok((peer, protected)),
             Err(error) => Err(peer.handshake_failure(&error.to_string(), name, is_upgrade)),
         }
     }

@@ -220,6 +220,7 @@ pub(crate) fn connector_trusting(pem: &[u8]) -> TlsConnector {
     std::fs::write(&ca_file, pem).unwrap();
     TlsConnector::new(&TlsPolicy {
         ca_file: Some(ca_file),
+        ..TlsPolicy::default()
     })
     .unwrap()
 }

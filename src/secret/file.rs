@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use rustix::fs::{FileType, Mode, OFlags, Stat};
+use zeroize::Zeroizing;
 
 use super::read::{PATIENCE, Trouble, to_end};
 use super::{Secret, Who, acl, unusable};
@@ -22,14 +23,25 @@ pub(super) fn read(path: &Path, who: &Who<'_>) -> Result<Secret> {
     read_before(Instant::now() + PATIENCE, path, who)
 }
 
+/// What is in a file that nobody else can get at; errors call it by this name.
+pub(super) fn private(path: &Path, name: &str) -> Result<Zeroizing<Vec<u8>>> {
+    private_before(Instant::now() + PATIENCE, path, name)
+}
+
+fn private_before(deadline: Instant, path: &Path, name: &str) -> Result<Zeroizing<Vec<u8>>> {
+    let file = open(path)
+        .or_fail(Kind::Config, || format!("cannot open {name}"))
+        .map_err(|failure| failure.hint("Check the path, and that this user may read the file."))?;
+    check(&file, path, name)?;
+    to_end(&file, deadline).map_err(|trouble| unreadable(trouble, name))
+}
+
 fn read_before(deadline: Instant, path: &Path, who: &Who<'_>) -> Result<Secret> {
     let name = format!(
         "the password file {} of {who}",
         Foreign(path.as_os_str().as_bytes())
     );
-    let file = open(path).or_fail(Kind::Config, || format!("cannot open {name}"))?;
-    check(&file, path, &name)?;
-    let bytes = to_end(&file, deadline).map_err(|trouble| unreadable(trouble, &name))?;
+    let bytes = private_before(deadline, path, &name)?;
     Secret::new(&bytes)
         .map_err(|why| unusable(&name, why).hint("Keep the password in it and nothing else."))
 }

@@ -17,6 +17,7 @@ mod terminal;
 mod variable;
 
 use std::fmt;
+use std::path::Path;
 
 use zeroize::Zeroizing;
 
@@ -132,6 +133,16 @@ pub fn obtain(source: &SecretSource, who: &Who<'_>, environment: &Environment) -
         SecretSource::Variable(name) => variable::read(name, environment.variable(name), who),
         SecretSource::Prompt => prompt::ask(who, None),
     }
+}
+
+/// What is in a file that only this user and root can read, such as a private key; errors call it by
+/// this name.
+///
+/// # Errors
+///
+/// [`Kind::Config`] where there is no such file, it is open to others, or larger than a secret is.
+pub fn private_file(path: &Path, name: &str) -> Result<Zeroizing<Vec<u8>>> {
+    file::private(path, name)
 }
 
 /// Puts the secret into the key ring, in place of one that is there already.

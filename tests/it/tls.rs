@@ -194,3 +194,186 @@ fn a_greeting_that_is_not_pop3_ends_with_76_before_any_login() {
         no_login(&server.sessions());
     }
 }
+
+#[test]
+fn a_refused_certificate_is_described_so_that_one_knows_what_to_do() {
+    for (kind, told) in [
+        (Kind::WrongName, &["made for elsewhere.example"][..]),
+        (Kind::Expired, &["has expired", "GMT until "][..]),
+        (Kind::NotYetValid, &["valid from "][..]),
+        (
+            Kind::SelfSigned,
+            &["tls_fingerprints", "fingerprint sha256:"][..],
+        ),
+        (
+            Kind::UnknownAuthority,
+            &[
+                "issued by «nobody»",
+                "tls_fingerprints",
+                "fingerprint sha256:",
+            ][..],
+        ),
+    ] {
+        for tls in ["implicit", "starttls"] {
+            let world = World::new();
+            let certificates = world.certificates();
+            let acceptor = certificates.make(kind).acceptor();
+            let server = Server::start(&Mailbox::with(small(1)));
+            let server = match tls {
+                "implicit" => server.implicit_tls_with(certificates, acceptor),
+                _ => server.stls_with(certificates, acceptor),
+            };
+            world.account("it", &server.endpoint()).write();
+            let outcome = world.run(&["sync"]);
+            outcome.ends_with(76);
+            told.iter().for_each(|part| {
+                outcome.complains(part);
+            });
+            no_login(&server.sessions());
+        }
+    }
+}
+
+#[test]
+fn a_pinned_certificate_replaces_every_other_check() {
+    for kind in [
+        Kind::Good,
+        Kind::WrongName,
+        Kind::Expired,
+        Kind::SelfSigned,
+        Kind::UnknownAuthority,
+        Kind::CommonName("somebody"),
+    ] {
+        let world = World::new();
+        let certificates = world.certificates();
+        let certificate = certificates.make(kind);
+        let mailbox = Mailbox::with(small(1));
+        let server = Server::start(&mailbox);
+        let server = server.implicit_tls_with(certificates, certificate.acceptor());
+        let other = format!("sha256:{}", "00".repeat(32));
+        let pins = format!("[{other:?}, {:?}]", certificate.fingerprint());
+        let account = world.account("it", &server.endpoint()).without("ca_file");
+        account.set("tls_fingerprints", &pins).write();
+        world.run(&["sync"]).ends_with(0);
+        world.mail("it").holds(mailbox.stored_forms());
+    }
+}
+
+#[test]
+fn a_certificate_that_is_not_the_pinned_one_is_refused_before_anything_is_said() {
+    for tls in ["implicit", "starttls"] {
+        let world = World::new();
+        let certificates = world.certificates();
+        let server = Server::start(&Mailbox::with(small(1)));
+        let good = certificates.make(Kind::Good);
+        let server = match tls {
+            "implicit" => server.implicit_tls_with(certificates, good.acceptor()),
+            _ => server.stls_with(certificates, good.acceptor()),
+        };
+        let pins = format!("[{:?}]", certificates.make(Kind::SelfSigned).fingerprint());
+        let account = world.account("it", &server.endpoint());
+        account.set("tls_fingerprints", &pins).write();
+        let outcome = world.run(&["sync"]);
+        outcome.ends_with(76).complains("tls_fingerprints");
+        let shown = good.fingerprint().replace("sha256:", "").replace(':', "");
+        outcome.complains(&shown.to_lowercase());
+        let protected = |log: &SessionLog| log.commands().len() - log.in_clear().len();
+        assert!(server.sessions().iter().all(|log| protected(log) == 0));
+    }
+}
+
+#[test]
+fn another_name_than_the_hosts_can_be_checked() {
+    let world = World::new();
+    let certificates = world.certificates();
+    let acceptor = certificates.make(Kind::WrongName).acceptor();
+    let server = Server::start(&Mailbox::default()).implicit_tls_with(certificates, acceptor);
+    for (name, status) in [("elsewhere.example", 0), ("nowhere.example", 76)] {
+        let account = world.account("it", &server.endpoint());
+        let name = format!("{name:?}");
+        account.set("tls_server_name", &name).write();
+        world.run(&["sync"]).ends_with(status);
+        std::fs::remove_file(world.home(".config/popfetch/config.toml")).expect("our own file");
+    }
+}
+
+#[test]
+fn a_client_certificate_is_shown_to_servers_that_ask_and_logs_in() {
+    let world = World::new();
+    let certificates = world.certificates();
+    let mailbox = Mailbox::with(small(1));
+    let server = Server::start(&mailbox)
+        .implicit_tls_with(certificates, certificates.wanting_clients())
+        .mechanisms("EXTERNAL");
+    let user = certificates.make(Kind::User(USER));
+    let quoted = |path: &std::path::Path| format!("{:?}", path.display().to_string());
+    let pem = (quoted(&user.certificate_file), Some(quoted(&user.key_file)));
+    let pkcs12 = (quoted(&user.pkcs12()), None);
+    for (certificate, key) in [pem, pkcs12] {
+        let account = world.account("it", &server.endpoint());
+        // There is no password, and nobody is asked for one.
+        let mut account = account
+            .without("password_file")
+            .set("auth", "\"external\"")
+            .set("client_cert", &certificate);
+        if let Some(key) = &key {
+            account = account.set("client_key", key);
+        }
+        account.write();
+        world.run(&["sync"]).ends_with(0).says_nothing();
+        world.mail("it").holds(mailbox.stored_forms());
+        std::fs::remove_file(world.home(".config/popfetch/config.toml")).expect("our own file");
+    }
+}
+
+#[test]
+fn a_server_that_wants_a_client_certificate_and_gets_none_is_understood() {
+    let world = World::new();
+    let certificates = world.certificates();
+    let server = Server::start(&Mailbox::default())
+        .implicit_tls_with(certificates, certificates.wanting_clients());
+    world.account("it", &server.endpoint()).write();
+    world.run(&["sync"]).ends_with(76).complains("client_cert");
+    no_login(&server.sessions());
+}
+
+#[test]
+fn only_the_field_for_hosts_names_one_and_only_so_far_as_it_says() {
+    let refused = [
+        (Kind::CommonName("pop.example.com"), "pop.example.com"),
+        (Kind::For(b"*.com"), "example.com"),
+        (Kind::For(b"*.com"), "pop.example.com"),
+        (Kind::For(b"pop.*.com"), "pop.example.com"),
+        (Kind::For(b"p*.example.com"), "pop.example.com"),
+        (Kind::For(b"*.example.com"), "a.pop.example.com"),
+        (
+            Kind::For(b"pop.example.com\0.evil.example"),
+            "pop.example.com",
+        ),
+        (Kind::For(b"127.0.0.1"), "127.0.0.1"),
+        (Kind::CommonName("127.0.0.1"), "127.0.0.1"),
+    ];
+    let accepted = [
+        (Kind::For(b"*.example.com"), "pop.example.com"),
+        (Kind::For(b"POP.Example.Com"), "pop.example.com"),
+    ];
+    let refused = refused.into_iter().map(|case| (case, 76));
+    for ((kind, name), status) in refused.chain(accepted.into_iter().map(|case| (case, 0))) {
+        let world = World::new();
+        let certificates = world.certificates();
+        let acceptor = certificates.make(kind).acceptor();
+        let server = Server::start(&Mailbox::default()).implicit_tls_with(certificates, acceptor);
+        let account = world.account("it", &server.endpoint());
+        account.set("tls_server_name", &format!("{name:?}")).write();
+        let outcome = world.run(&["sync"]);
+        assert_eq!(
+            outcome.status,
+            Some(status),
+            "{kind:?} for {name}: {outcome:#?}"
+        );
+        assert!(!outcome.stderr.contains('\0'));
+        if status != 0 {
+            no_login(&server.sessions());
+        }
+    }
+}

@@ -5,15 +5,18 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use openssl::asn1::Asn1Time;
+use openssl::asn1::{Asn1Object, Asn1OctetString, Asn1Time};
 use openssl::bn::{BigNum, MsbOption};
 use openssl::ec::{EcGroup, EcKey};
+use openssl::error::ErrorStack;
 use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
+use openssl::pkcs12::Pkcs12;
 use openssl::pkey::{PKey, Private};
-use openssl::ssl::{SslAcceptor, SslMethod, SslVersion};
+use openssl::ssl::{SslAcceptor, SslAcceptorBuilder, SslMethod, SslVerifyMode, SslVersion};
 use openssl::x509::extension::{BasicConstraints, KeyUsage, SubjectAlternativeName};
-use openssl::x509::{X509, X509Builder, X509NameBuilder};
+use openssl::x509::store::X509StoreBuilder;
+use openssl::x509::{X509, X509Builder, X509Extension, X509NameBuilder};
 
 /// What is right or wrong with a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +33,12 @@ pub(crate) enum Kind {
     SelfSigned,
     /// By an authority that nobody told the client about.
     UnknownAuthority,
+    /// For this name only, as these bytes, whatever they are.
+    For(&'static [u8]),
+    /// For this name, which it says only where the common name stands.
+    CommonName(&'static str),
+    /// For the user of this name, who shows it to servers.
+    User(&'static str),
 }
 
 /// An authority in a folder of its own; makes certificates on demand.
@@ -67,14 +76,27 @@ impl Certificates {
             _ => Identity::leaf(kind, Some(&self.authority)),
         };
         let certificate = Certificate {
-            certificate_file: self.folder.join(format!("{kind:?}.pem")),
-            key_file: self.folder.join(format!("{kind:?}.key")),
+            certificate_file: self.folder.join(format!("{}.pem", kind.file_stem())),
+            key_file: self.folder.join(format!("{}.key", kind.file_stem())),
             identity,
         };
         write_private(&certificate.certificate_file, &certificate.identity.pem());
         let key = certificate.identity.key.private_key_to_pem_pkcs8();
         write_private(&certificate.key_file, &key.expect("a key has a PEM form"));
         certificate
+    }
+
+    /// The same for a server that wants a certificate of this authority from its clients, too.
+    pub(crate) fn wanting_clients(&self) -> SslAcceptor {
+        let mut builder = self.make(Kind::Good).builder(SslVersion::TLS1_3);
+        let mut store = X509StoreBuilder::new().expect("OpenSSL works");
+        let authority = self.authority.certificate.clone();
+        store.add_cert(authority).expect("an authority");
+        builder
+            .set_verify_cert_store(store.build())
+            .expect("a store");
+        builder.set_verify(SslVerifyMode::PEER | SslVerifyMode::FAIL_IF_NO_PEER_CERT);
+        builder.build()
     }
 
     /// What a server needs to take TLS connections with a good certificate.
@@ -100,6 +122,30 @@ impl Certificate {
 
     /// The same for a server that knows nothing newer than this version.
     pub(crate) fn acceptor_up_to(&self, newest: SslVersion) -> SslAcceptor {
+        self.builder(newest).build()
+    }
+
+    /// Its hash, as a client is told it.
+    pub(crate) fn fingerprint(&self) -> String {
+        let digest = self.identity.certificate.digest(MessageDigest::sha256());
+        let octets = digest.expect("OpenSSL knows SHA-256");
+        let hex: Vec<String> = octets.iter().map(|octet| format!("{octet:02X}")).collect();
+        format!("sha256:{}", hex.join(":"))
+    }
+
+    /// The certificate and its key in one file, PKCS#12, without a password.
+    pub(crate) fn pkcs12(&self) -> PathBuf {
+        let mut builder = Pkcs12::builder();
+        builder
+            .cert(&self.identity.certificate)
+            .pkey(&self.identity.key);
+        let pkcs12 = builder.build2("").and_then(|pkcs12| pkcs12.to_der());
+        let path = self.certificate_file.with_extension("p12");
+        write_private(&path, &pkcs12.expect("OpenSSL knows PKCS#12"));
+        path
+    }
+
+    fn builder(&self, newest: SslVersion) -> SslAcceptorBuilder {
         let mut builder =
             SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server()).expect("OpenSSL works");
         builder.set_min_proto_version(None).expect("any version");
@@ -112,7 +158,7 @@ impl Certificate {
         builder
             .set_private_key(&self.identity.key)
             .expect("the key fits the certificate");
-        builder.build()
+        builder
     }
 }
 
@@ -138,16 +184,15 @@ impl Identity {
             Kind::NotYetValid => (1, 10),
             _ => (-1, 10),
         };
-        let mut names = SubjectAlternativeName::new();
-        match kind {
-            Kind::WrongName => names.dns("elsewhere.example"),
-            _ => names.dns("localhost").ip("127.0.0.1"),
+        let common_name = match kind {
+            Kind::CommonName(name) | Kind::User(name) => name,
+            _ => "popfetch test server",
         };
-        let mut draft = Draft::new("popfetch test server", valid);
+        let mut draft = Draft::new(common_name, valid);
         draft.extend(|builder| {
-            let context = builder.x509v3_context(None, None);
-            let names = names.build(&context)?;
-            builder.append_extension(names)?;
+            if !matches!(kind, Kind::CommonName(_) | Kind::User(_)) {
+                builder.append_extension(names(kind, builder)?)?;
+            }
             builder.append_extension(BasicConstraints::new().build()?)
         });
         draft.signed_by(authority)
@@ -183,15 +228,12 @@ impl Draft {
             builder.set_pubkey(&key)?;
             builder.set_not_before(&*days_from_now(from)?)?;
             builder.set_not_after(&*days_from_now(until)?)?;
-            Ok::<_, openssl::error::ErrorStack>(Draft { builder, key, name })
+            Ok::<_, ErrorStack>(Draft { builder, key, name })
         };
         make().expect("OpenSSL can draft a certificate")
     }
 
-    fn extend(
-        &mut self,
-        extend: impl FnOnce(&mut X509Builder) -> Result<(), openssl::error::ErrorStack>,
-    ) {
+    fn extend(&mut self, extend: impl FnOnce(&mut X509Builder) -> Result<(), ErrorStack>) {
         extend(&mut self.builder).expect("OpenSSL knows these extensions");
     }
 
@@ -211,7 +253,39 @@ impl Draft {
     }
 }
 
-fn days_from_now(days: i64) -> Result<Asn1Time, openssl::error::ErrorStack> {
+/// The hosts that a certificate is for.
+fn names(kind: Kind, builder: &X509Builder) -> Result<X509Extension, ErrorStack> {
+    let context = builder.x509v3_context(None, None);
+    match kind {
+        Kind::For(name) => raw_name(name),
+        Kind::WrongName => SubjectAlternativeName::new()
+            .dns("elsewhere.example")
+            .build(&context),
+        _ => SubjectAlternativeName::new()
+            .dns("localhost")
+            .ip("127.0.0.1")
+            .build(&context),
+    }
+}
+
+/// A subjectAltName with one dNSName of any bytes, which no builder would make: a sequence of one
+/// octet string with the tag \[2\].
+fn raw_name(name: &[u8]) -> Result<X509Extension, ErrorStack> {
+    let length = u8::try_from(name.len()).expect("a short name");
+    let der = [&[0x30, length + 2, 0x82, length], name].concat();
+    let der = Asn1OctetString::new_from_bytes(&der)?;
+    let kind = Asn1Object::from_str("2.5.29.17")?;
+    X509Extension::new_from_der(&kind, false, &der)
+}
+
+impl Kind {
+    fn file_stem(self) -> String {
+        let readable = |character: char| character.is_ascii_alphanumeric().then_some(character);
+        format!("{self:?}").chars().filter_map(readable).collect()
+    }
+}
+
+fn days_from_now(days: i64) -> Result<Asn1Time, ErrorStack> {
     let now = jiff::Timestamp::now().as_second();
     Asn1Time::from_unix(now + days * 24 * 60 * 60)
 }

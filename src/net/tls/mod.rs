@@ -1,18 +1,26 @@
 //! What makes a TLS connection trustworthy, and connectors that insist on it.
 
+mod certificate;
+mod fingerprint;
+mod identity;
 mod trouble;
 
 use std::fmt;
 use std::fs;
+use std::io::{Read, Write};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::thread;
 
-use native_tls::{Certificate, Protocol};
+use native_tls::{Identity, Protocol, TlsStream};
 
 use crate::error::{Failure, Kind, OrFail, Result};
 use crate::text::Foreign;
 
+pub use certificate::Certificate;
+pub use fingerprint::{Fingerprint, NotAFingerprint};
+pub use identity::ClientCertificate;
 pub(super) use trouble::{
     closed, failure, is_end_of_file, plain_text, speaks_plainly, turned_plain,
 };
@@ -20,11 +28,15 @@ pub(super) use trouble::{
 /// Whom to trust. Accounts with the same policy share a [`TlsConnector`].
 ///
 /// Whatever it says, TLS is at least 1.2 (RFC 8314 section 5), and the certificate must be issued by
-/// somebody trusted, be valid now, and be made for the server's name.
+/// somebody trusted, be valid now, and be made for the server's name; or it is one of those that are named.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct TlsPolicy {
     /// A PEM file; every certificate in it is trusted as a root, beside the system's.
     pub ca_file: Option<PathBuf>,
+    /// The certificates of which the server must show one; then nothing else about it is checked.
+    pub fingerprints: Vec<Fingerprint>,
+    /// Who we are, for servers that ask.
+    pub client: Option<ClientCertificate>,
 }
 
 /// Opens TLS connections under one policy. Clones share what is costly: reading the system's roots takes
@@ -33,8 +45,20 @@ pub struct TlsPolicy {
 pub struct TlsConnector(Arc<Shared>);
 
 struct Shared {
-    roots: Vec<Certificate>,
+    roots: Vec<native_tls::Certificate>,
+    trust: Trust,
+    client: Option<Identity>,
     built: OnceLock<Result<native_tls::TlsConnector, String>>,
+}
+
+/// What makes a certificate good.
+enum Trust {
+    /// Issuer, validity and name: OpenSSL looks at these.
+    Authorities,
+    /// Being one of these, and nothing else.
+    Pinned(Vec<Fingerprint>),
+    /// Nothing. For a look at a certificate that was refused; nothing is ever sent on such a connection.
+    Nothing,
 }
 
 impl TlsConnector {
@@ -49,10 +73,54 @@ impl TlsConnector {
             Some(path) => read_roots(path)?,
             None => Vec::new(),
         };
-        Ok(TlsConnector(Arc::new(Shared {
+        let client = policy.client.as_ref();
+        let client = client.map(ClientCertificate::read).transpose()?;
+        let trust = match policy.fingerprints.is_empty() {
+            true => Trust::Authorities,
+            false => Trust::Pinned(policy.fingerprints.clone()),
+        };
+        Ok(Self::with(roots, trust, client))
+    }
+
+    /// A connector that trusts anybody, to look at a certificate.
+    pub(super) fn for_a_look() -> Self {
+        Self::with(Vec::new(), Trust::Nothing, None)
+    }
+
+    fn with(roots: Vec<native_tls::Certificate>, trust: Trust, client: Option<Identity>) -> Self {
+        TlsConnector(Arc::new(Shared {
             roots,
+            trust,
+            client,
             built: OnceLock::new(),
-        })))
+        }))
+    }
+
+    /// Whether the server at the other end of a finished handshake may be trusted: to be asked before
+    /// anything is sent to it. `host` is ready to be shown, `name` is what the certificate must be made for.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Certificate`]: it may not.
+    pub(super) fn judge<S: Read + Write>(
+        &self,
+        stream: &TlsStream<S>,
+        host: &str,
+        name: &str,
+    ) -> Result<()> {
+        let certificate = peer_certificate(stream).ok_or_else(|| {
+            Failure::new(
+                Kind::Tls,
+                format!("{host} shows no certificate that can be read"),
+            )
+        })?;
+        match &self.0.trust {
+            Trust::Pinned(pins) if pins.contains(&certificate.fingerprint()) => Ok(()),
+            Trust::Authorities if is_address(name) || certificate.names_hosts() => Ok(()),
+            Trust::Pinned(_) => Err(trouble::not_pinned(host, &certificate)),
+            Trust::Authorities => Err(trouble::names_no_host(host)),
+            Trust::Nothing => Err(Failure::new(Kind::Tls, format!("{host} is not trusted"))),
+        }
     }
 
     /// Begins with the costly part in a thread, beside looking up the host and connecting.
@@ -95,6 +163,15 @@ impl Shared {
             for root in &self.roots {
                 builder.add_root_certificate(root.clone());
             }
+            if let Some(client) = &self.client {
+                builder.identity(client.clone());
+            }
+            if !matches!(self.trust, Trust::Authorities) {
+                // Judged by its fingerprint, or not trusted at all: see `TlsConnector::judge`.
+                builder
+                    .danger_accept_invalid_certs(true)
+                    .danger_accept_invalid_hostnames(true);
+            }
             builder
                 .build()
                 .map_err(|error| trouble::reason(&error.to_string()).to_owned())
@@ -102,7 +179,18 @@ impl Shared {
     }
 }
 
-fn read_roots(path: &Path) -> Result<Vec<Certificate>> {
+fn is_address(name: &str) -> bool {
+    let bare = super::resolve::without_brackets(name);
+    bare.parse::<IpAddr>().is_ok()
+}
+
+/// The certificate that the server showed.
+pub(super) fn peer_certificate<S: Read + Write>(stream: &TlsStream<S>) -> Option<Certificate> {
+    let certificate = stream.peer_certificate().ok().flatten()?;
+    Certificate::read(&certificate.to_der().ok()?)
+}
+
+fn read_roots(path: &Path) -> Result<Vec<native_tls::Certificate>> {
     let shown = Foreign(path.as_os_str().as_encoded_bytes());
     let pem = fs::read(path)
         .or_fail(Kind::Config, || format!("cannot read the ca_file {shown}"))
@@ -112,7 +200,7 @@ fn read_roots(path: &Path) -> Result<Vec<Certificate>> {
             "It must hold certificates in PEM form, which begin with -----BEGIN CERTIFICATE-----.",
         )
     };
-    let roots = Certificate::stack_from_pem(&pem)
+    let roots = native_tls::Certificate::stack_from_pem(&pem)
         .map_err(|_| unusable("holds a certificate that cannot be read"))?;
     if roots.is_empty() {
         return Err(unusable("holds no certificate"));
@@ -149,6 +237,7 @@ mod tests {
         file.write_all(ca_file).unwrap();
         let policy = TlsPolicy {
             ca_file: Some(file.path().to_owned()),
+            ..TlsPolicy::default()
         };
         (file, policy)
     }
@@ -167,6 +256,7 @@ mod tests {
     fn a_ca_file_that_is_missing_empty_or_broken_is_a_configuration_error_with_its_path() {
         let missing = TlsPolicy {
             ca_file: Some("/nonexistent/ca.pem".into()),
+            ..TlsPolicy::default()
         };
         let (_empty, empty) = policy_with(b"");
         let (_broken, broken) =

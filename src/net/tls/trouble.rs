@@ -5,6 +5,7 @@
 
 use std::io;
 
+use super::certificate::Certificate;
 use crate::error::{Failure, Kind};
 use crate::text::Foreign;
 
@@ -110,6 +111,27 @@ impl Trouble {
         }
     }
 
+    /// Whether it is about the server's certificate, so that a look at that tells more.
+    fn kind(self) -> Kind {
+        match self {
+            Trouble::OtherName
+            | Trouble::OtherAddress
+            | Trouble::Expired
+            | Trouble::NotYetValid
+            | Trouble::SelfSigned
+            | Trouble::UnknownIssuer
+            | Trouble::Weak
+            | Trouble::Purpose
+            | Trouble::Revoked => Kind::Certificate,
+            Trouble::OldVersion
+            | Trouble::NotTls
+            | Trouble::Closed
+            | Trouble::ClientCertificate
+            | Trouble::NameNotServed
+            | Trouble::NothingInCommon => Kind::Tls,
+        }
+    }
+
     fn hint(self) -> &'static str {
         match self {
             Trouble::OtherName | Trouble::NameNotServed => {
@@ -121,11 +143,13 @@ impl Trouble {
             }
             Trouble::NotYetValid => "Check this machine's clock.",
             Trouble::SelfSigned => {
-                "If you run the server or got its certificate from whoever does, name that file as `ca_file`."
+                "If you run the server or got its certificate from whoever does, name that file as `ca_file`. \
+                 If whoever runs it confirms the fingerprint, name that as `tls_fingerprints`."
             }
             Trouble::UnknownIssuer => {
                 "If the issuer is your organisation, name its root certificate as `ca_file`. Otherwise the \
-                 server may not send its intermediate certificate, or this machine lacks the package ca-certificates."
+                 server may not send its intermediate certificate, or this machine lacks the package ca-certificates. \
+                 If whoever runs the server confirms the fingerprint, name that as `tls_fingerprints`."
             }
             Trouble::Weak | Trouble::Purpose | Trouble::Revoked | Trouble::OldVersion => {
                 "Whoever runs the server must put that right."
@@ -134,7 +158,9 @@ impl Trouble {
             Trouble::Closed => {
                 "Try again later; if it stays, check that host and port are those of a POP3 server with TLS."
             }
-            Trouble::ClientCertificate => "Ask whoever runs the server how to get one.",
+            Trouble::ClientCertificate => {
+                "Ask whoever runs the server how to get one, and name it as `client_cert`."
+            }
             Trouble::NothingInCommon => {
                 "Whoever runs the server must allow current methods, or this machine's OpenSSL settings exclude them."
             }
@@ -165,7 +191,22 @@ pub(in crate::net) fn closed(host: &str) -> Failure {
 
 fn said(trouble: Trouble, host: &str, name: &str) -> Failure {
     let name = Foreign(name.as_bytes()).to_string();
-    Failure::new(Kind::Tls, trouble.message(host, &name)).hint(trouble.hint())
+    Failure::new(trouble.kind(), trouble.message(host, &name)).hint(trouble.hint())
+}
+
+/// The server's certificate is none of those that the account's owner named.
+pub(super) fn not_pinned(host: &str, certificate: &Certificate) -> Failure {
+    let message = format!("the certificate of {host} is none of those that tls_fingerprints names");
+    Failure::new(Kind::Tls, message)
+        .hint(format!("It is {certificate}."))
+        .hint("It may have been renewed, or somebody in between shows another: ask whoever runs the server before you change the configuration.")
+}
+
+/// The server's certificate says nowhere which host it is for.
+pub(super) fn names_no_host(host: &str) -> Failure {
+    let message = format!("the certificate of {host} does not say which host it is for");
+    Failure::new(Kind::Certificate, message)
+        .hint("Whoever runs the server must get one with a subjectAltName; a common name has not been enough since 2011.")
 }
 
 /// The server answers TLS with plain text.
@@ -245,7 +286,7 @@ mod tests {
         let server = Server::tls(identity, listen_to_the_end);
         let failure = server.secure(authority, name).unwrap_err();
         server.finish();
-        assert_eq!(failure.kind(), Kind::Tls, "{failure}");
+        assert_eq!(failure.kind(), Kind::Certificate, "{failure}");
         assert!(!failure.hints().is_empty());
         assert!(!failure.to_string().contains(".c:"), "{failure}");
         failure

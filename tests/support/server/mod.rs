@@ -127,6 +127,11 @@ impl Server {
         self.secured(certificates, Security::Stls(certificates.good()))
     }
 
+    /// STLS, with this certificate.
+    pub(crate) fn stls_with(self, ca: &Certificates, acceptor: SslAcceptor) -> Self {
+        self.secured(ca, Security::Stls(acceptor))
+    }
+
     fn secured(self, certificates: &Certificates, security: Security) -> Self {
         *self.authority() = Some(certificates.authority_file());
         self.set(|settings| settings.security = security)
