@@ -6,7 +6,7 @@
 for_building=(libssl-dev pkg-config)
 # shellcheck disable=SC2034
 for_testing=(dovecot-pop3d mutt python3 bsdutils gnome-keyring dbus-daemon dbus-bin
-    procmail maildrop notmuch git mandoc zsh fish)
+    procmail maildrop notmuch git mandoc zsh fish strace)
 
 # Whether what a package is needed for works.
 works() {
@@ -16,7 +16,7 @@ works() {
         dovecot-pop3d) PATH=$PATH:/usr/sbin command -v dovecot &&
             { [ -e /usr/lib/dovecot/pop3 ] || [ ! -d /usr/lib/dovecot ]; } ;;
         procmail) command -v procmail && command -v formail ;;
-        mutt | maildrop | notmuch | git | mandoc | zsh | fish) command -v "$1" ;;
+        mutt | maildrop | notmuch | git | mandoc | zsh | fish | strace) command -v "$1" ;;
         python3) python3 -c 'import hashlib, mailbox' ;;
         bsdutils) command -v script ;;
         gnome-keyring) command -v gnome-keyring-daemon ;;

@@ -3,3 +3,5 @@
 
 mod points;
 mod stage;
+mod system_calls;
+mod trace;

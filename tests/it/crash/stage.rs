@@ -106,6 +106,11 @@ pub(super) struct Stage {
 }
 
 impl Stage {
+    /// The unique-ids of all messages, in the order of their numbers.
+    pub(super) fn uids(&self) -> &[String] {
+        &self.uids
+    }
+
     fn configure(&self, retention: &str) {
         let endpoint = self.server.endpoint();
         // An account is added to the file, and there is to be one.

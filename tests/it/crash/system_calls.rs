@@ -1,0 +1,183 @@
+//! Seen from outside, by strace: killed at each system call that writes, and the order of what is
+//! made durable and what is deleted.
+
+use std::fs;
+
+use super::stage::{Before, MANY, Scenario, Stage};
+use super::trace::{Call, Trace};
+use crate::support::{everything, figure};
+
+/// The calls that change a file, a folder, or what the server thinks. Not every machine has all of
+/// them, which the `?` tells strace.
+const WRITING: [&str; 17] = [
+    "?write",
+    "?writev",
+    "?pwrite64",
+    "?copy_file_range",
+    "?sendto",
+    "?fsync",
+    "?fdatasync",
+    "?rename",
+    "?renameat",
+    "?renameat2",
+    "?linkat",
+    "?unlink",
+    "?unlinkat",
+    "?mkdir",
+    "?mkdirat",
+    "?ftruncate",
+    "?openat",
+];
+
+#[test]
+fn killed_at_any_system_call_that_writes_it_resumes_where_it_was() {
+    let mut killed = 0;
+    let deleting = |scenario: &Scenario| scenario.retention == "never";
+    for (index, scenario) in Scenario::all().into_iter().filter(deleting).enumerate() {
+        for (kind, call) in WRITING.iter().enumerate() {
+            // Opening files takes many calls, nearly all of them before there is anything to lose.
+            let every = match (everything(), *call) {
+                (true, "?openat") => 5,
+                (true, _) => 1,
+                (false, "?openat") => 31,
+                (false, _) => 7,
+            };
+            for count in (1 + (index + kind) % every..).step_by(every) {
+                let stage = scenario.stage();
+                let inject = format!("--inject={call}:signal=SIGKILL:when={count}");
+                let strace = ["strace", "-f", "-qq", "-o", "/dev/null", &inject];
+                let context = format!("{scenario:?}, killed at {call} number {count}");
+                let outcome = stage.sync(&strace, &[]);
+                if outcome.status == Some(0) {
+                    break;
+                }
+                assert_eq!(outcome.status, Some(137), "{context}: {outcome:#?}");
+                stage.has_lost_nothing(&context);
+                stage.completes(&context);
+                killed += 1;
+            }
+        }
+    }
+    assert!(killed > 20, "strace killed it only {killed} times");
+    figure(&format!(
+        "killed at a system call and resumed {killed} times"
+    ));
+}
+
+/// Traces a run that deletes.
+fn trace(scenario: Scenario) -> (Stage, Trace) {
+    let stage = scenario.stage();
+    let file = stage.world.home("trace");
+    let shown = file.display().to_string();
+    let strace = ["strace", "-f", "-y", "-qq", "-s", "1000000", "-o", &shown];
+    stage.sync(&strace, &[]).ends_with(0);
+    stage.is_complete("traced");
+    let trace = Trace::parse(&fs::read_to_string(&file).expect("a trace"));
+    (stage, trace)
+}
+
+#[test]
+fn each_message_is_durable_before_the_next_step_and_all_of_it_before_it_is_deleted() {
+    for scenario in Scenario::all() {
+        if scenario.retention != "never" || scenario.before != Before::Nothing {
+            continue;
+        }
+        let (stage, trace) = trace(scenario);
+        for (index, uid) in stage.uids().iter().enumerate() {
+            for (to, destination) in scenario.destinations.iter().enumerate() {
+                let stored = record("stored", uid, to);
+                let recorded =
+                    trace.first("writes the record", |call| call.writes(".jsonl", &stored));
+                let made_true = match destination.starts_with("maildir:") {
+                    true => maildir_steps(&trace, recorded, &stored),
+                    false => mbox_steps(&trace, uid, to),
+                };
+                made_true.comes_before(recorded);
+                let durable = trace.first("makes the record durable", |call| {
+                    recorded.comes_before_if(call) && call.syncs(".jsonl")
+                });
+                let dele = format!("DELE {}\\r\\n", index + 1);
+                let deleted = trace.first("sends DELE", |call| call.sends(&dele));
+                durable.comes_before(deleted);
+            }
+        }
+    }
+}
+
+/// The beginning of a record in the journal, as strace writes it.
+fn record(is: &str, uid: &str, to: usize) -> String {
+    format!("{{\\\"is\\\":\\\"{is}\\\",\\\"uid\\\":\\\"{uid}\\\",\\\"to\\\":{to},")
+}
+
+/// Data synced → `tmp/` synced → intended → moved → `new/` synced; returns the last of these.
+fn maildir_steps<'a>(trace: &'a Trace, recorded: &Call, record: &str) -> &'a Call {
+    let name = recorded
+        .text
+        .split(record)
+        .nth(1)
+        .and_then(|behind| behind.split("\\\"file\\\":\\\"").nth(1))
+        .and_then(|behind| behind.split("\\\"").next())
+        .expect("a record of a message in a Maildir names its file");
+    let unique = name.split(',').next().unwrap_or(name);
+    let in_tmp = format!("tmp/{unique}>");
+    let written = trace.last("writes the file", |call| call.writes(&in_tmp, ""));
+    let synced = trace.first("syncs the file", |call| call.syncs(&in_tmp));
+    written.comes_before(synced);
+    let tmp = trace.first("syncs tmp/", |call| {
+        synced.comes_before_if(call) && call.syncs("/tmp>")
+    });
+    let intend = record.replace("stored", "intend");
+    let intended = trace.first("writes the intent", |call| call.writes(".jsonl", &intend));
+    let durable = trace.first("makes the intent durable", |call| {
+        intended.comes_before_if(call) && call.syncs(".jsonl")
+    });
+    let moved = trace.first("moves the file", |call| call.moves_to(name));
+    tmp.comes_before(moved);
+    durable.comes_before(moved);
+    trace.first("syncs new/", |call| {
+        moved.comes_before_if(call) && call.syncs("/new>")
+    })
+}
+
+/// Intended → appended → synced; returns the last of these.
+fn mbox_steps<'a>(trace: &'a Trace, uid: &str, to: usize) -> &'a Call {
+    let intend = record("intend", uid, to);
+    let intended = trace.first("writes the intent", |call| call.writes(".jsonl", &intend));
+    let durable = trace.first("makes the intent durable", |call| {
+        intended.comes_before_if(call) && call.syncs(".jsonl")
+    });
+    let appended = trace.first("appends to the mbox", |call| {
+        intended.comes_before_if(call) && call.writes(".mbox>", "")
+    });
+    durable.comes_before(appended);
+    trace.first("syncs the mbox", |call| {
+        appended.comes_before_if(call) && call.syncs(".mbox>")
+    })
+}
+
+#[test]
+fn the_entries_of_new_files_and_folders_are_durable_before_anything_is_deleted() {
+    for scenario in Scenario::all() {
+        if scenario.retention != "never"
+            || scenario.batch != MANY
+            || scenario.before != Before::Nothing
+        {
+            continue;
+        }
+        let (_, trace) = trace(scenario);
+        let deleted = trace.first("sends DELE", |call| call.sends("DELE 1\\r\\n"));
+        // Each of these holds a file or a folder that the run made.
+        let mut holders = vec!["/home/.local/state>", "/home/.local/state/popfetch>"];
+        for destination in scenario.destinations {
+            holders.push("/home>");
+            holders.push("/home/Mail>");
+            if destination.starts_with("maildir:") {
+                holders.push("/home/Mail/it>");
+            }
+        }
+        for holder in holders {
+            let synced = trace.first(holder, |call| call.syncs(holder));
+            synced.comes_before(deleted);
+        }
+    }
+}
