@@ -1,6 +1,7 @@
 //! Logging in: from a server that does not know us to the open maildrop.
 
 use log::debug;
+use zeroize::Zeroizing;
 
 use super::authorization::Authorization;
 use super::refusal::When;
@@ -52,7 +53,11 @@ impl Authorization {
     /// No such way is left, or the server refused.
     pub fn log_in(mut self, login: &Login<'_>) -> Result<LoggedIn> {
         if let Some(secret) = login.secret {
-            self.wire.censor().hide_secret(secret.expose());
+            let (user, secret) = (login.user.as_bytes(), secret.expose());
+            let plain = Zeroizing::new([b"\0", user, b"\0", secret].concat());
+            let censor = self.wire.censor();
+            censor.hide_response(&plain, user);
+            censor.hide_secret(secret);
         }
         let mut unusable: Option<(Method, Failure)> = None;
         for method in self.ways(login) {

@@ -109,8 +109,13 @@ impl Wire {
     ///
     /// # Errors
     ///
-    /// An argument cannot be sent; nothing was written.
+    /// An argument cannot be sent, or the server said more than it was asked: what lies there would be
+    /// taken for the answer. Nothing was written.
     pub(super) fn put(&mut self, command: &Command<'_>) -> Result<usize> {
+        if self.receiver.outstanding() == 0 && self.has_leftover() {
+            let message = format!("{} answers before it is asked", self.host);
+            return Err(Failure::new(Kind::Protocol, message));
+        }
         let before = self.output.len();
         command.encode(&mut self.output).map_err(unsendable)?;
         self.receiver.expect(command.shape());

@@ -5,6 +5,7 @@ mod support;
 
 mod the_support;
 
+mod attacks;
 mod cli;
 mod config;
 mod crash;

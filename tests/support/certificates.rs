@@ -145,7 +145,8 @@ impl Certificate {
         path
     }
 
-    fn builder(&self, newest: SslVersion) -> SslAcceptorBuilder {
+    /// The same, not yet finished.
+    pub(crate) fn builder(&self, newest: SslVersion) -> SslAcceptorBuilder {
         let mut builder =
             SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server()).expect("OpenSSL works");
         builder.set_min_proto_version(None).expect("any version");

@@ -195,6 +195,7 @@ impl World {
             errors: child.stderr.take().map(read_in_thread),
             command: name.to_owned(),
             deadline: Instant::now() + self.patience,
+            peak: 0,
             child,
         }
     }
@@ -244,6 +245,7 @@ pub(crate) struct Running {
     child: Child,
     command: String,
     deadline: Instant,
+    peak: u64,
     output: Option<JoinHandle<Vec<u8>>>,
     errors: Option<JoinHandle<Vec<u8>>>,
 }
@@ -268,11 +270,13 @@ impl Running {
             status: status.code().or(status.signal().map(|signal| 128 + signal)),
             stdout: text(self.output.take()),
             stderr: text(self.errors.take()),
+            peak: self.peak,
         }
     }
 
     fn wait(&mut self) -> ExitStatus {
         loop {
+            self.peak = self.peak.max(peak_memory(self.child.id()));
             if let Some(status) = self.child.try_wait().expect("our own child") {
                 return status;
             }
@@ -284,6 +288,14 @@ impl Running {
             std::thread::sleep(Duration::from_millis(5));
         }
     }
+}
+
+/// The most memory that this process has used so far, in octets; 0 where it is over.
+fn peak_memory(process: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    1024 * kibibytes.unwrap_or(0)
 }
 
 impl Drop for Running {
@@ -313,6 +325,8 @@ pub(crate) struct Outcome {
     pub(crate) stdout: String,
     /// What it wrote to standard error.
     pub(crate) stderr: String,
+    /// The most memory that it was seen to use, in octets.
+    pub(crate) peak: u64,
 }
 
 impl Outcome {

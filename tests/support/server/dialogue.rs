@@ -3,6 +3,8 @@
 use std::io;
 use std::net::TcpStream;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use openssl::ssl::SslAcceptor;
 
@@ -21,6 +23,10 @@ pub(crate) enum Turn {
     Expect(&'static str),
     /// Serves a TLS handshake.
     Tls(SslAcceptor),
+    /// Sends these bytes over and over until the client ends the connection, at most a gigabyte in all.
+    Flood(Vec<u8>),
+    /// Waits so long.
+    Pause(Duration),
     /// Says nothing any more until the client ends the connection.
     Stall,
 }
@@ -36,6 +42,7 @@ impl Turn {
 pub(crate) struct Dialogue {
     listener: Listener,
     journal: Arc<Journal>,
+    judged: AtomicBool,
 }
 
 impl Dialogue {
@@ -49,7 +56,11 @@ impl Dialogue {
             let _ = play(stream, &turns, &sessions, session);
             sessions.close(session);
         });
-        Dialogue { listener, journal }
+        Dialogue {
+            listener,
+            journal,
+            judged: AtomicBool::new(false),
+        }
     }
 
     /// What an account's configuration has to say: no TLS.
@@ -63,6 +74,16 @@ impl Dialogue {
         }
     }
 
+    /// What was received where something else was expected. Whoever asks takes over judging.
+    pub(crate) fn abandoned(&self) -> Vec<String> {
+        self.judged.store(true, Ordering::Relaxed);
+        let sessions = self.sessions();
+        sessions
+            .into_iter()
+            .flat_map(|log| log.violations)
+            .collect()
+    }
+
     /// Everything received, connection by connection, once all are closed.
     pub(crate) fn sessions(&self) -> Vec<SessionLog> {
         self.journal.finished(PATIENCE)
@@ -72,7 +93,7 @@ impl Dialogue {
 impl Drop for Dialogue {
     fn drop(&mut self) {
         self.listener.stop();
-        if std::thread::panicking() {
+        if std::thread::panicking() || self.judged.load(Ordering::Relaxed) {
             return;
         }
         let sessions = self.sessions();
@@ -91,6 +112,12 @@ fn play(stream: TcpStream, turns: &[Turn], journal: &Journal, session: usize) ->
             Turn::Send(bytes) => wire.send(bytes)?,
             Turn::Tls(acceptor) => wire.handshake(acceptor)?,
             Turn::Stall => wire.drain(),
+            Turn::Pause(time) => std::thread::sleep(*time),
+            Turn::Flood(bytes) => {
+                for _ in 0..(1 << 30) / bytes.len() {
+                    wire.send(bytes)?;
+                }
+            }
             Turn::Expect(beginning) => {
                 let Some(line) = wire.line()? else {
                     return Ok(());

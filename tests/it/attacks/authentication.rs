@@ -1,0 +1,366 @@
+//! A30–A42: attacks on the login.
+
+use std::process::Command;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use openssl::pkey::PKey;
+use openssl::ssl::{SslAcceptor, SslMethod};
+use openssl::x509::X509;
+
+use super::{no_login, stored_nothing, then, withstands, world_against, world_for};
+use crate::support::mailbox::Mailbox;
+use crate::support::messages::small;
+use crate::support::server::{Dialogue, Fault, LOGIN, PASSWORD, RESPONSE, Server, Turn, USER};
+use crate::support::world::World;
+
+/// A server over TLS that announces these mechanisms.
+fn announcing(world: &World, mechanisms: &str) -> Server {
+    Server::start(&Mailbox::with(small(1)))
+        .implicit_tls(world.certificates())
+        .mechanisms(mechanisms)
+}
+
+fn account(world: &World, server: &Server, auth: &str) {
+    let auth = format!("{auth:?}");
+    let account = world.account("it", &server.endpoint());
+    account.set("auth", &auth).set("timeout", "\"3s\"").write();
+}
+
+/// How often a login was begun.
+fn logins(server: &Server) -> usize {
+    let begins = |command: &&String| {
+        let verbs = ["USER", "AUTH", "APOP"];
+        verbs.iter().any(|verb| command.starts_with(verb))
+    };
+    server.commands().iter().filter(begins).count()
+}
+
+#[test]
+fn a30_stamps_that_are_no_message_ids() {
+    for stamp in [
+        "<no-at-sign>",
+        "<\u{e9}@example.com>",
+        "<a\x07@example.com>",
+        "<a@b> <c@d>",
+        "<a@b@c>",
+        "<>",
+        &format!("<{}@example.com>", "x".repeat(600)),
+    ] {
+        let server = Server::start(&Mailbox::default()).apop(stamp);
+        let world = world_for(&server, &[("auth", "\"apop\"")]);
+        withstands(&world, &[77]);
+        no_login(&server.sessions());
+        // Without a stamp there are other ways.
+        let world = world_for(&server, &[]);
+        withstands(&world, &[0]);
+        assert!(
+            !server
+                .commands()
+                .iter()
+                .any(|line| line.starts_with("APOP"))
+        );
+    }
+}
+
+#[test]
+fn a32_every_lie_of_scram_ends_it_all() {
+    let firsts = [
+        "r=NONCEx,s=c2FsdA==,i=1",
+        "r=NONCEx,s=c2FsdA==,i=4095",
+        "r=NONCEx,s=c2FsdA==,i=600001",
+        "r=NONCEx,s=c2FsdA==,i=2147483648",
+        "r=NONCEx,s=c2FsdA==,i=1000000000000",
+        "r=NONCEx,s=c2FsdA==,i=-1",
+        "r=NONCEx,s=c2FsdA==,i=abc",
+        "r=NONCEx,i=4096",
+        "r=NONCEx,s=!!!,i=4096",
+        "r=NONCEx,s=,i=4096",
+        "r=NONCE,s=c2FsdA==,i=4096",
+        "r=elsewhere,s=c2FsdA==,i=4096",
+        "m=ext,r=NONCEx,s=c2FsdA==,i=4096",
+        "e=other-error",
+        "\x1b]0;gotcha\x07",
+    ];
+    let lasts = [
+        "+OK logged in",
+        "+OK v=dGhpcyBpcyBub3QgaXQ=",
+        "+ dj1kR2hwY3lCcGN5QnViM1FnYVhRPQ==",
+        "+ ZT1vdGhlci1lcnJvcg==",
+        "+ ",
+        "+ !!!",
+    ];
+    let lie = |world: &World| announcing(world, "SCRAM-SHA-256 PLAIN LOGIN");
+    let worlds = firsts.map(|first| {
+        let world = World::new();
+        let server = lie(&world).scram_first(first);
+        (first, world, server)
+    });
+    let more = lasts.map(|last| {
+        let world = World::new();
+        let server = lie(&world).scram_last(last);
+        (last, world, server)
+    });
+    for (lie, world, server) in worlds.into_iter().chain(more) {
+        account(&world, &server, "auto");
+        withstands(&world, &[76]);
+        assert_eq!(logins(&server), 1, "{lie}");
+        stored_nothing(&world);
+    }
+    // A challenge that is no base64, in place of the server's first message.
+    let world = World::new();
+    let server = lie(&world).on("AUTH", Fault::reply("+ !!! no base64"));
+    account(&world, &server, "auto");
+    withstands(&world, &[76]);
+    assert_eq!(logins(&server), 1);
+    // To this server the exchange never began.
+    let _ = server.violations();
+}
+
+/// What the client says first in SCRAM.
+fn first_message(server: &Server) -> String {
+    let commands = server.commands();
+    let auth = commands
+        .iter()
+        .find_map(|line| line.strip_prefix("AUTH SCRAM-SHA-256 "));
+    let decoded = BASE64_STANDARD.decode(auth.expect("SCRAM was used"));
+    String::from_utf8(decoded.expect("base64")).expect("ASCII")
+}
+
+#[test]
+fn a33_a_client_that_could_bind_says_so() {
+    for (mechanisms, flag) in [
+        ("SCRAM-SHA-256 PLAIN", "y,,"),
+        ("SCRAM-SHA-256 SCRAM-SHA-256-PLUS", "n,,"),
+    ] {
+        let world = World::new();
+        let server = announcing(&world, mechanisms);
+        account(&world, &server, "auto");
+        withstands(&world, &[0]);
+        assert!(first_message(&server).starts_with(flag), "{mechanisms}");
+    }
+    // Without TLS there is nothing to bind to.
+    let server = Server::start(&Mailbox::default()).mechanisms("SCRAM-SHA-256");
+    let world = world_for(&server, &[]);
+    withstands(&world, &[0]);
+    assert!(first_message(&server).starts_with("n,,"));
+}
+
+#[test]
+fn a34_a_certificate_that_nothing_can_be_bound_to() {
+    let world = World::new();
+    let path = |name: &str| world.home(name).display().to_string();
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "ed25519", "-noenc", "-days", "2"])
+        .args(["-subj", "/CN=x", "-addext", "subjectAltName=IP:127.0.0.1"])
+        .args(["-keyout", &path("ed.key"), "-out", &path("ed.pem")])
+        .output()
+        .expect("OpenSSL is installed: tests/run sees to it");
+    assert!(made.status.success(), "{made:?}");
+    let read = |name: &str| std::fs::read(world.home(name)).expect("OpenSSL wrote it");
+    let mut acceptor = SslAcceptor::mozilla_modern_v5(SslMethod::tls()).expect("OpenSSL works");
+    let key = PKey::private_key_from_pem(&read("ed.key")).expect("a key");
+    acceptor.set_private_key(&key).expect("a key");
+    let certificate = X509::from_pem(&read("ed.pem")).expect("a certificate");
+    acceptor
+        .set_certificate(&certificate)
+        .expect("a certificate");
+    let server = Server::start(&Mailbox::default())
+        .implicit_tls_with(world.certificates(), acceptor.build())
+        .mechanisms("SCRAM-SHA-256");
+    for (auth, status) in [("auto", 0), ("scram-sha-256-plus", 77)] {
+        let ca_file = format!("{:?}", path("ed.pem"));
+        let auth = format!("{auth:?}");
+        let account = world.account("it", &server.endpoint()).set("auth", &auth);
+        account.set("ca_file", &ca_file).write();
+        withstands(&world, &[status]);
+        std::fs::remove_file(world.home(".config/popfetch/config.toml")).expect("our own file");
+    }
+    assert!(first_message(&server).starts_with("n,,"));
+    assert_eq!(
+        logins(&server),
+        1,
+        "with binding named, nothing else is tried"
+    );
+}
+
+#[test]
+fn a35_a_token_refused_with_nonsense() {
+    let json = BASE64_STANDARD.encode("{\"status\":\"\x1b[2J\u{202e}401\"}");
+    let long = BASE64_STANDARD.encode(format!("{{{}}}", "x".repeat(40_000)));
+    let endless = "A".repeat(1 << 20);
+    for auth in ["xoauth2", "oauthbearer"] {
+        for (challenge, statuses) in [
+            (&*json, &[77][..]),
+            (&*long, &[77]),
+            ("no base64!", &[76]),
+            (&*endless, &[76]),
+        ] {
+            let world = World::new();
+            let server = announcing(&world, "XOAUTH2 OAUTHBEARER PLAIN")
+                .on("AUTH", Fault::say(&format!("+ {challenge}")))
+                .on(RESPONSE, Fault::reply("-ERR [AUTH] \x1b[31mno"));
+            account(&world, &server, auth);
+            withstands(&world, statuses);
+            assert_eq!(logins(&server), 1);
+            // To this server we are logged in.
+            let _ = server.violations();
+        }
+    }
+}
+
+#[test]
+fn a35_challenges_without_an_end() {
+    for auth in [
+        "plain",
+        "login",
+        "cram-md5",
+        "scram-sha-1",
+        "xoauth2",
+        "oauthbearer",
+    ] {
+        let world = World::new();
+        let server = announcing(
+            &world,
+            "PLAIN LOGIN CRAM-MD5 SCRAM-SHA-1 XOAUTH2 OAUTHBEARER",
+        )
+        .on("AUTH", Fault::say("+ eA=="))
+        .on(RESPONSE, Fault::say("+ eA=="));
+        account(&world, &server, auth);
+        withstands(&world, &[76, 77]);
+        assert!(server.commands().len() < 16, "{auth}");
+        let _ = server.violations();
+    }
+}
+
+#[test]
+fn a37_what_cannot_be_in_a_line_is_not_sent() {
+    for secret in ["one\\r\\nDELE 1", "one\\ntwo", "nul\\0byte"] {
+        for auth in ["user", "plain", "login", "xoauth2", "scram-sha-256"] {
+            let world = World::new();
+            let server = announcing(&world, "PLAIN LOGIN XOAUTH2 SCRAM-SHA-256");
+            let auth = format!("{auth:?}");
+            let command = format!("\"printf '{}'\"", secret.replace('\\', "\\\\"));
+            let account = world
+                .account("it", &server.endpoint())
+                .without("password_file");
+            account
+                .set("password_command", &command)
+                .set("auth", &auth)
+                .write();
+            // Of a command, the first line is the password.
+            withstands(&world, &[0, 77, 78]);
+            assert!(
+                !server
+                    .commands()
+                    .iter()
+                    .any(|line| line.contains("DELE") || line.contains("two"))
+            );
+        }
+    }
+    for user in ["a\\r\\nDELE 1", "a\\u0000b", "a\\nb"] {
+        let server = Server::start(&Mailbox::default());
+        let world = world_for(&server, &[("user", &format!("\"{user}\""))]);
+        withstands(&world, &[78]);
+        assert!(server.sessions().is_empty());
+    }
+}
+
+#[test]
+fn a37_a_password_too_long_for_a_line() {
+    for (length, status) in [(248, 0), (249, 78)] {
+        let server = Server::start(&Mailbox::default()).password(&"x".repeat(length));
+        let world = world_for(&server, &[("auth", "\"user\"")]);
+        withstands(&world, &[status]);
+    }
+}
+
+#[test]
+fn a38_success_before_anything_was_said() {
+    for (auth, statuses) in [
+        // Servers exist that say +OK where + belongs: the response is due all the same.
+        ("plain", &[0][..]),
+        ("login", &[76]),
+        ("cram-md5", &[76, 77]),
+    ] {
+        let world = World::new();
+        let server = announcing(&world, "LOGIN CRAM-MD5")
+            .on("AUTH PLAIN", Fault::say("+OK logged in"))
+            .on("AUTH LOGIN", Fault::say("+OK logged in"))
+            .on("AUTH CRAM-MD5", Fault::say("+OK logged in"))
+            .password(&"long".repeat(60));
+        let server = match auth {
+            "login" => server.on(RESPONSE, Fault::reply("+OK logged in")),
+            _ => server,
+        };
+        account(&world, &server, auth);
+        withstands(&world, statuses);
+        let _ = server.violations();
+    }
+}
+
+#[test]
+fn a38_success_in_place_of_a_password() {
+    let server = then(
+        vec![
+            Turn::send("+OK\r\n"),
+            Turn::Expect("CAPA"),
+            Turn::send("-ERR\r\n"),
+            Turn::Expect("USER"),
+        ],
+        [Turn::send("+OK you are in\r\n+OK 0 0\r\n")],
+    );
+    let world = world_against(&server);
+    withstands(&world, &[65, 75, 76]);
+    stored_nothing(&world);
+}
+
+#[test]
+fn a40_a_server_that_repeats_the_password_is_not_quoted() {
+    let plain = BASE64_STANDARD.encode(format!("\0{USER}\0{PASSWORD}"));
+    let alone = BASE64_STANDARD.encode(PASSWORD);
+    for said in [
+        format!("-ERR «{PASSWORD}» is wrong"),
+        format!("-ERR {plain}"),
+        format!("-ERR {alone}"),
+        format!("-ERR {}{PASSWORD}", "x".repeat(195)),
+        format!("+ {alone}"),
+        format!(
+            "+ {}",
+            BASE64_STANDARD.encode(format!("{}{PASSWORD}", "x".repeat(195)))
+        ),
+        PASSWORD.to_owned(),
+    ] {
+        for auth in ["plain", "user", "login", "xoauth2"] {
+            let world = World::new();
+            let server = announcing(&world, "PLAIN LOGIN XOAUTH2").on(LOGIN, Fault::reply(&said));
+            account(&world, &server, auth);
+            let outcome = world.run(&["-vv", "sync", "--json"]);
+            super::well_behaved(&outcome);
+            for form in [PASSWORD, &plain, &alone, &PASSWORD[..8]] {
+                outcome.keeps_to_itself(form);
+            }
+            let _ = server.violations();
+        }
+    }
+}
+
+#[test]
+fn a_refusal_that_floods_or_paints_is_cut_and_escaped() {
+    for text in [
+        "\x1b[2J\x08\x08\x1b]0;gotcha\x07 \u{202e}",
+        &"long ".repeat(10_000),
+    ] {
+        let server = Dialogue::start(vec![
+            Turn::send("+OK\r\n"),
+            Turn::Expect("CAPA"),
+            Turn::send("-ERR\r\n"),
+            Turn::Expect("USER"),
+            Turn::send(format!("-ERR {text}\r\n")),
+            Turn::Stall,
+        ]);
+        let world = world_against(&server);
+        let outcome = withstands(&world, &[77]);
+        assert!(outcome.stderr.len() < 3_000);
+    }
+}

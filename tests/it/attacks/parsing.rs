@@ -1,0 +1,346 @@
+//! A50–A72: attacks on the parser, and on memory, disk and patience.
+
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use super::{
+    listed, opened, stored_nothing, then, well_behaved, withstands, world_against, world_for,
+};
+use crate::support::mailbox::Mailbox;
+use crate::support::messages::small;
+use crate::support::server::{Dialogue, Fault, Server, State, Turn};
+use crate::support::{sampled, world::World};
+
+#[test]
+fn a50_a_status_line_without_an_end() {
+    for turns in [Vec::new(), opened()] {
+        let server = then(turns, [Turn::Flood(vec![b'x'; 1 << 16])]);
+        let world = world_against(&server);
+        let began = Instant::now();
+        withstands(&world, &[65, 76]);
+        assert!(began.elapsed() < Duration::from_secs(10));
+    }
+}
+
+#[test]
+fn a51_capabilities_without_an_end() {
+    let lines = "X-MORE and more\r\n".repeat(4000).into_bytes();
+    for flood in [lines, vec![b'x'; 1 << 16]] {
+        let server = then(
+            vec![
+                Turn::send("+OK\r\n"),
+                Turn::Expect("CAPA"),
+                Turn::send("+OK\r\n"),
+            ],
+            [Turn::Flood(flood)],
+        );
+        let world = world_against(&server);
+        withstands(&world, &[65, 76]);
+    }
+}
+
+/// What a server answers to STAT and UIDL, and to LIST where that is asked for.
+fn listing(stat: &str, uidl: &[u8], list: &str) -> Dialogue {
+    then(
+        opened(),
+        [
+            Turn::Expect("STAT"),
+            Turn::send(stat),
+            Turn::Expect("UIDL"),
+            Turn::send(uidl),
+            Turn::Expect("LIST"),
+            Turn::send(list),
+        ],
+    )
+}
+
+#[test]
+fn a52_listings_that_make_no_sense() {
+    for uidl in [
+        "0 a",
+        "-1 a",
+        "4294967297 a",
+        "99999999999999999999 a",
+        "1 a\r\n1 b",
+        "one a",
+        "1",
+        " 1 a\r\nx",
+    ] {
+        let uidl = format!("+OK\r\n{uidl}\r\n.\r\n");
+        let server = listing("+OK 2 200\r\n", uidl.as_bytes(), "-ERR\r\n");
+        let world = world_against(&server);
+        withstands(&world, &[0, 1, 65, 75, 76]);
+        stored_nothing(&world);
+    }
+    for list in [
+        "1",
+        "1 x",
+        "1 -5",
+        "1 99999999999999999999999",
+        "7 20",
+        "1 20\r\n1 21",
+    ] {
+        let list = format!("+OK\r\n{list}\r\n.\r\n");
+        let server = listing("+OK 1 20\r\n", b"+OK\r\n1 uid-1\r\n.\r\n", &list);
+        let world = world_against(&server);
+        withstands(&world, &[1, 65, 75, 76]);
+        stored_nothing(&world);
+    }
+}
+
+#[test]
+fn a52_listings_without_an_end() {
+    let mut lines = String::new();
+    for number in 1..=1_100_000 {
+        let _ = write!(lines, "{number} {number}\r\n");
+    }
+    let server = listing(
+        "+OK 1100000 1\r\n",
+        format!("+OK\r\n{lines}.\r\n").as_bytes(),
+        "-ERR\r\n",
+    );
+    let mut world = world_against(&server);
+    world.patience(Duration::from_secs(120));
+    let outcome = world.run(&["sync"]);
+    outcome.ends_with(65);
+    assert!(outcome.peak < 512 << 20, "{} octets", outcome.peak);
+    stored_nothing(&world);
+}
+
+#[test]
+fn a53_statistics_that_make_no_sense() {
+    for stat in [
+        "+OK",
+        "+OK x y",
+        "+OK 5 -3",
+        "+OK 9223372036854775808 1",
+        "+OK -1 0",
+        "+OK 5",
+    ] {
+        let server = then(
+            opened(),
+            [
+                Turn::Expect("STAT"),
+                Turn::send(format!("{stat}\r\n")),
+                Turn::Expect(""),
+            ],
+        );
+        let world = world_against(&server);
+        withstands(&world, &[65, 75, 76]);
+        stored_nothing(&world);
+    }
+}
+
+#[test]
+fn a54_listings_that_disagree() {
+    let message = "From: a\r\n\r\ntext..\r\n";
+    let uidl = "+OK\r\n1 a\r\n2 b\r\n3 c\r\n4 d\r\n.\r\n";
+    let mut turns = opened();
+    turns.extend([
+        Turn::Expect("STAT"),
+        Turn::send("+OK 3 60\r\n"),
+        Turn::Expect("UIDL"),
+        Turn::send(uidl),
+        Turn::Expect("LIST"),
+        Turn::send("+OK\r\n1 20\r\n2 20\r\n.\r\n"),
+    ]);
+    for _ in 0..4 {
+        turns.push(Turn::Expect("RETR"));
+        turns.push(Turn::send(format!("+OK\r\n{message}.\r\n")));
+    }
+    let server = then(turns, [Turn::Expect("QUIT"), Turn::send("+OK\r\n")]);
+    let world = world_against(&server);
+    withstands(&world, &[0, 1, 65]);
+}
+
+#[test]
+fn a56_a_size_that_nobody_has_room_for() {
+    let mailbox = Mailbox::with(small(2));
+    let server = Server::start(&mailbox)
+        .claiming_size(1, 1 << 43)
+        .claiming_size(2, u64::MAX / 4);
+    let world = world_for(&server, &[]);
+    withstands(&world, &[0]);
+    world.mail("it").holds(mailbox.stored_forms());
+}
+
+#[test]
+fn a57_ends_that_are_none() {
+    for end in [
+        ".\n", "\r\n.", ".\r", "\r\n.\r", "..\r\n", ". \r\n", "\n.\n", "\r.\r",
+    ] {
+        let server = then(
+            listed(),
+            [
+                Turn::Expect("RETR"),
+                Turn::send(format!("+OK\r\nSubject: x\r\n\r\nabc{end}")),
+            ],
+        );
+        let world = world_against(&server);
+        withstands(&world, &[1, 75]);
+        stored_nothing(&world);
+    }
+}
+
+#[test]
+fn a57_the_end_in_pieces() {
+    let text = "+OK\r\nSubject: x\r\n\r\n..dot\r\n...\r\n.\r\n";
+    for cut in (1..text.len()).step_by(sampled(5, 1)) {
+        let (first, second) = text.split_at(cut);
+        let server = then(
+            listed(),
+            [
+                Turn::Expect("RETR"),
+                Turn::send(first),
+                Turn::Pause(Duration::from_millis(5)),
+                Turn::send(second),
+                Turn::Expect("QUIT"),
+                Turn::send("+OK\r\n"),
+            ],
+        );
+        let world = world_against(&server);
+        withstands(&world, &[0]);
+        world.mail("it").holds(["Subject: x\n\n.dot\n..\n"]);
+    }
+}
+
+#[test]
+fn a58_a_line_of_one_dot_that_was_not_stuffed() {
+    let mut turns = listed();
+    turns.extend([
+        Turn::Expect("RETR"),
+        Turn::send("+OK\r\nSubject: x\r\n\r\nbefore\r\n.\r\nand behind\r\n.\r\n"),
+    ]);
+    let server = then(turns, []);
+    let world = World::new();
+    let account = world.account("it", &server.endpoint());
+    account
+        .set("leave_on_server", "\"never\"")
+        .set("timeout", "\"2s\"")
+        .write();
+    withstands(&world, &[1, 65, 76]);
+    let commands: Vec<String> = server
+        .sessions()
+        .iter()
+        .flat_map(|log| log.commands())
+        .collect();
+    assert!(
+        !commands.iter().any(|line| line.starts_with("DELE")),
+        "{commands:?}"
+    );
+}
+
+#[test]
+fn a66_lines_that_nobody_asked_for() {
+    for (before, behind) in [
+        ("+OK 1 20\r\n", ""),
+        ("", "+OK\r\n"),
+        ("-ERR what?\r\n", ""),
+        ("", "* BYE\r\n"),
+    ] {
+        let server = then(
+            opened(),
+            [
+                Turn::Expect("STAT"),
+                Turn::send(format!("{before}+OK 1 20\r\n{behind}")),
+                Turn::Expect("UIDL"),
+                Turn::send("+OK\r\n1 uid-1\r\n.\r\n"),
+            ],
+        );
+        let world = world_against(&server);
+        let outcome = withstands(&world, &[1, 65, 69, 75, 76]);
+        assert!(!outcome.stderr.is_empty());
+        stored_nothing(&world);
+        let _ = server.abandoned();
+    }
+}
+
+#[test]
+fn a67_many_lines_where_one_is_due() {
+    let server = then(
+        opened(),
+        [
+            Turn::Expect("STAT"),
+            Turn::send("+OK\r\n1 20\r\n2 20\r\n.\r\n"),
+        ],
+    );
+    let world = world_against(&server);
+    withstands(&world, &[65, 75, 76]);
+    stored_nothing(&world);
+    let _ = server.abandoned();
+}
+
+#[test]
+fn a68_answers_before_their_questions() {
+    let server = Dialogue::start(vec![
+        Turn::send(
+            "+OK\r\n-ERR\r\n+OK\r\n+OK\r\n-ERR\r\n+OK 1 20\r\n+OK\r\n1 uid-1\r\n.\r\n+OK\r\n1 20\r\n.\r\n+OK\r\nforged\r\n.\r\n+OK\r\n",
+        ),
+        Turn::Stall,
+    ]);
+    let world = world_against(&server);
+    withstands(&world, &[65, 76]);
+    stored_nothing(&world);
+}
+
+#[test]
+fn a64_a_listing_and_a_refusal_that_paint() {
+    let uidl = b"+OK\r\n1 \x1b]0;gotcha\x07\x9b2J\r\n.\r\n";
+    let mut turns = opened();
+    turns.extend([
+        Turn::Expect("STAT"),
+        Turn::send("+OK 1 20 \x1b[2J\r\n"),
+        Turn::Expect("UIDL"),
+        Turn::send(uidl),
+        Turn::Expect("LIST"),
+        Turn::send("+OK \x08\x08\r\n1 20\r\n.\r\n"),
+        Turn::Expect("RETR"),
+        Turn::send(format!("-ERR \x1b[31m{}\r\n", "no ".repeat(9000))),
+        Turn::Expect("QUIT"),
+        Turn::send("+OK\r\n"),
+    ]);
+    let server = then(turns, []);
+    let world = world_against(&server);
+    let outcome = world.run(&["-vv", "sync", "--json"]);
+    outcome.ends_with(1);
+    well_behaved(&outcome);
+}
+
+#[test]
+fn a65_a_greeting_of_a_megabyte() {
+    let server = Dialogue::start(vec![
+        Turn::send(format!("+OK {}\r\n", "x".repeat(1 << 20))),
+        Turn::Stall,
+    ]);
+    let world = world_against(&server);
+    withstands(&world, &[65, 76]);
+}
+
+#[test]
+fn a71_a_deletion_that_is_refused_is_asked_for_again() {
+    let mailbox = Mailbox::with(small(3));
+    let expected = mailbox.stored_forms();
+    let server = Server::start(&mailbox).once("DELE 2", Fault::reply("-ERR \x1b[2Jno"));
+    let world = world_for(&server, &[("leave_on_server", "\"never\"")]);
+    withstands(&world, &[1]);
+    assert_eq!(mailbox.uids(), ["uid-2"]);
+    withstands(&world, &[0]);
+    assert!(mailbox.uids().is_empty());
+    world.mail("it").holds(expected);
+}
+
+#[test]
+fn a72_a_server_that_promises_pipelining_and_mixes_messages_up() {
+    let mailbox = Mailbox::with(small(40));
+    let expected = mailbox.stored_forms();
+    let server = Server::start(&mailbox)
+        .pipelining(crate::support::server::Pipelining::Swaps)
+        .capabilities(State::LoggedIn, &["PIPELINING", "UIDL"]);
+    let world = world_for(&server, &[("leave_on_server", "\"never\"")]);
+    let outcome = world.run(&["sync"]);
+    well_behaved(&outcome);
+    world.run(&["sync"]);
+    // Whatever it takes, nothing is lost: what is gone from the server is here.
+    let stored = world.mail("it").texts();
+    assert!(expected.iter().all(|text| stored.contains(text)) || !mailbox.uids().is_empty());
+}

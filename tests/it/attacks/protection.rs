@@ -1,0 +1,190 @@
+//! A02–A25: attacks on TLS and STLS.
+
+use std::sync::{Arc, Mutex};
+
+use openssl::ssl::{NameType, SslVersion};
+
+use super::{no_login, stored_nothing, then, withstands, world_against, world_for};
+use crate::support::certificates::Kind;
+use crate::support::mailbox::Mailbox;
+use crate::support::messages::small;
+use crate::support::server::{Dialogue, Fault, Server, State, Turn};
+use crate::support::world::World;
+
+/// An account for this dialogue that wants STLS.
+fn wanting_stls(server: &Dialogue, world: &World) {
+    let mut endpoint = server.endpoint();
+    endpoint.tls = "starttls";
+    endpoint.ca_file = Some(world.certificates().authority_file());
+    let account = world.account("it", &endpoint);
+    account.set("timeout", "\"2s\"").write();
+}
+
+#[test]
+fn a02_plain_text_in_place_of_a_handshake() {
+    let server = then(
+        vec![
+            Turn::send("+OK\r\n"),
+            Turn::Expect("STLS"),
+            Turn::send("+OK begin\r\n"),
+            // The client has begun its handshake by now.
+            Turn::Pause(std::time::Duration::from_millis(50)),
+        ],
+        [Turn::send("+OK injected \x1b[2J\r\n")],
+    );
+    let world = World::new();
+    wanting_stls(&server, &world);
+    withstands(&world, &[76]).complains("injected \\x1b[2J");
+    no_login(&server.sessions());
+}
+
+#[test]
+fn a06_a_stamp_in_the_greeting_is_no_bait() {
+    let server = Server::start(&Mailbox::default())
+        .apop("<1896.697170952@dbc.mtview.ca.us>")
+        .on("STLS", Fault::reply("-ERR no"));
+    for auth in ["\"auto\"", "\"apop\""] {
+        let world = world_for(&server, &[("tls", "\"starttls\""), ("auth", auth)]);
+        withstands(&world, &[76]);
+    }
+    let _ = server.violations();
+    no_login(&server.sessions());
+}
+
+#[test]
+fn a07_a_greeting_that_pretends_or_refuses() {
+    for (greeting, statuses) in [
+        ("+OK you are logged in already\r\n", &[76][..]),
+        ("+OK [AUTH] PREAUTH\r\n", &[76]),
+        ("-ERR come back another day\r\n", &[69]),
+        ("-ERR [SYS/TEMP] \x1b]0;gotcha\x07\r\n", &[75]),
+        ("* PREAUTH welcome\r\n", &[76]),
+        ("220 mail ESMTP\r\n", &[76]),
+        ("\r\n", &[76]),
+        ("+ \r\n", &[76]),
+    ] {
+        let world = World::new();
+        let server = Dialogue::start(vec![
+            Turn::send(greeting),
+            Turn::Expect("STLS"),
+            Turn::send("-ERR no need\r\n"),
+            Turn::Stall,
+        ]);
+        wanting_stls(&server, &world);
+        withstands(&world, statuses);
+        no_login(&server.sessions());
+    }
+}
+
+#[test]
+fn a09_an_answer_too_many_behind_the_handshake() {
+    let world = World::new();
+    let server = then(
+        vec![
+            Turn::send("+OK\r\n"),
+            Turn::Expect("STLS"),
+            Turn::send("+OK\r\n"),
+            Turn::Tls(world.certificates().good()),
+        ],
+        [
+            Turn::send("+OK nobody asked\r\n"),
+            Turn::Expect("CAPA"),
+            Turn::send("+OK\r\nSASL PLAIN\r\n.\r\n"),
+        ],
+    );
+    wanting_stls(&server, &world);
+    withstands(&world, &[65, 75, 76]);
+    stored_nothing(&world);
+}
+
+#[test]
+fn a21_tls_cut_off_in_the_middle_of_a_message() {
+    for version in [SslVersion::TLS1_2, SslVersion::TLS1_3] {
+        let world = World::new();
+        let certificates = world.certificates();
+        let acceptor = certificates.make(Kind::Good).acceptor_up_to(version);
+        let mailbox = Mailbox::with(small(1));
+        let server = Server::start(&mailbox)
+            .implicit_tls_with(certificates, acceptor)
+            .on("RETR 1", Fault::CloseWithin(200));
+        let account = world.account("it", &server.endpoint());
+        account.set("leave_on_server", "\"never\"").write();
+        withstands(&world, &[1, 69]);
+        stored_nothing(&world);
+        assert_eq!(mailbox.uids(), ["uid-1"]);
+    }
+}
+
+#[test]
+fn a23_a_password_without_tls_is_refused_before_connecting() {
+    let world = World::new();
+    let server = Server::start(&Mailbox::default());
+    let account = world.account("it", &server.endpoint());
+    account.without("allow_cleartext_password").write();
+    withstands(&world, &[78]);
+    assert!(server.sessions().is_empty());
+}
+
+#[test]
+fn a24_a_second_connection_is_not_less_protected() {
+    let world = World::new();
+    let mailbox = Mailbox::with(small(3));
+    // The first session breaks; from then on nobody knows STLS.
+    let server = Server::start(&mailbox)
+        .stls(world.certificates())
+        .once("RETR 2", Fault::CloseBefore)
+        .once("STLS", Fault::Trickle)
+        .on("STLS", Fault::reply("-ERR no longer"));
+    world.account("it", &server.endpoint()).write();
+    withstands(&world, &[1, 76]);
+    let sessions = server.sessions();
+    assert!(sessions.len() > 1, "it did not try again");
+    for session in sessions {
+        let clear = session.in_clear();
+        let harmless = |command: &String| matches!(command.as_str(), "CAPA" | "STLS" | "QUIT");
+        assert!(clear.iter().all(harmless), "{clear:?}");
+    }
+}
+
+#[test]
+fn a25_the_server_is_told_the_hosts_name() {
+    let world = World::new();
+    let certificates = world.certificates();
+    let told = Arc::new(Mutex::new(None));
+    let heard = Arc::clone(&told);
+    let mut builder = certificates.make(Kind::Good).builder(SslVersion::TLS1_3);
+    builder.set_servername_callback(move |ssl, _| {
+        let name = ssl.servername(NameType::HOST_NAME).map(str::to_owned);
+        *heard.lock().expect("nobody panics here") = name;
+        Ok(())
+    });
+    let server =
+        Server::start(&Mailbox::default()).implicit_tls_with(certificates, builder.build());
+    let account = world.account("it", &server.endpoint());
+    account.set("host", "\"localhost\"").write();
+    withstands(&world, &[0]);
+    assert_eq!(
+        told.lock().expect("nobody panics here").as_deref(),
+        Some("localhost")
+    );
+}
+
+#[test]
+fn capabilities_that_change_after_the_login_are_believed_then() {
+    let world = World::new();
+    let mailbox = Mailbox::with(small(30));
+    let server = Server::start(&mailbox)
+        .implicit_tls(world.certificates())
+        .capabilities(State::Greeted, &["PIPELINING", "USER"])
+        .capabilities(State::LoggedIn, &["UIDL"]);
+    world.account("it", &server.endpoint()).write();
+    withstands(&world, &[0]);
+    world.mail("it").holds(mailbox.stored_forms());
+}
+
+#[test]
+fn a_server_that_talks_for_ever_in_place_of_a_handshake_is_given_up() {
+    let server = Dialogue::start(vec![Turn::Flood(vec![0x16; 1 << 16]), Turn::Stall]);
+    let world = world_against(&server);
+    withstands(&world, &[65, 75, 76]);
+}
