@@ -12,6 +12,7 @@ mod crash;
 mod cron;
 mod dovecot;
 mod faults;
+mod generated;
 mod house;
 mod identity;
 mod keyring;
