@@ -1,4 +1,4 @@
-# Sourced by tests/run and tests/demo: finds out what is missing on this machine, and installs it
+# Sourced by tests/run, tests/demo and benches/compare: finds out what is missing on this machine, and installs it
 # where that is possible. The names are Debian's.
 
 # for_building: what it takes to build popfetch. for_testing: what the tests need besides.
@@ -7,6 +7,9 @@ for_building=(libssl-dev pkg-config)
 # shellcheck disable=SC2034
 for_testing=(dovecot-pop3d mutt python3 bsdutils gnome-keyring dbus-daemon dbus-bin
     procmail maildrop notmuch git mandoc zsh fish strace)
+# for_comparing: what `cargo bench --bench compare` needs.
+# shellcheck disable=SC2034
+for_comparing=(dovecot-pop3d mpop fetchmail getmail6 procmail)
 
 # Whether what a package is needed for works.
 works() {
@@ -16,7 +19,9 @@ works() {
         dovecot-pop3d) PATH=$PATH:/usr/sbin command -v dovecot &&
             { [ -e /usr/lib/dovecot/pop3 ] || [ ! -d /usr/lib/dovecot ]; } ;;
         procmail) command -v procmail && command -v formail ;;
-        mutt | maildrop | notmuch | git | mandoc | zsh | fish | strace) command -v "$1" ;;
+        mutt | maildrop | notmuch | git | mandoc | zsh | fish | strace | mpop | fetchmail)
+            command -v "$1" ;;
+        getmail6) command -v getmail ;;
         python3) python3 -c 'import hashlib, mailbox' ;;
         bsdutils) command -v script ;;
         gnome-keyring) command -v gnome-keyring-daemon ;;

@@ -1,0 +1,366 @@
+//! The floors: small programs that do as little as the work allows, as the least that it can take.
+//!
+//! They trust one authority without reading the system's roots, log in with USER and PASS, ask for
+//! nothing but STAT before they begin, and remember nothing.
+
+use std::fs::{self, File};
+use std::io::{self, BufReader, Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::thread;
+
+use openssl::ssl::{Ssl, SslContext, SslMethod, SslStream, SslVerifyMode};
+use popfetch::pop3::{Event, Receiver, Shape};
+use rustix::fs::Advice;
+
+use crate::support::server::{PASSWORD, USER};
+
+/// The first argument that makes this program a floor.
+pub(crate) const FLOOR: &str = "--floor";
+
+/// How many messages share a flush.
+const BATCH: usize = 256;
+
+/// What a floor does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Floor {
+    /// Retrieves everything and throws it away.
+    Drain,
+    /// Writes one file for each message.
+    Files,
+    /// And makes them durable, batch by batch.
+    DurableFiles,
+    /// Asks for the unique-ids and throws them away.
+    Uidl,
+}
+
+impl Floor {
+    const ALL: [Floor; 4] = [Floor::Drain, Floor::Files, Floor::DurableFiles, Floor::Uidl];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Floor::Drain => "drain",
+            Floor::Files => "files",
+            Floor::DurableFiles => "durable files",
+            Floor::Uidl => "UIDL drain",
+        }
+    }
+
+    /// The command that does this for these ports, all at once.
+    pub(crate) fn command(self, authority: &Path, folder: &Path, ports: &[u16]) -> Command {
+        let myself = std::env::current_exe().expect("a program has a path");
+        let mut command = Command::new(myself);
+        command
+            .arg(FLOOR)
+            .arg(self.name())
+            .arg(authority)
+            .arg(folder);
+        command.args(ports.iter().map(u16::to_string));
+        command
+    }
+}
+
+/// What such a command does: `FLOOR AUTHORITY FOLDER PORT…`.
+pub(crate) fn run(arguments: impl Iterator<Item = String>) -> ExitCode {
+    let arguments: Vec<String> = arguments.collect();
+    let [name, authority, folder, ports @ ..] = arguments.as_slice() else {
+        return ExitCode::from(64);
+    };
+    let floor = Floor::ALL.into_iter().find(|floor| floor.name() == name);
+    let Some(floor) = floor else {
+        return ExitCode::from(64);
+    };
+    let one = |port: &str| -> io::Result<()> {
+        let port = port.parse().map_err(io::Error::other)?;
+        let folder = PathBuf::from(folder).join(format!("{port}"));
+        Session::open(authority, port)?.work(floor, &folder)
+    };
+    let done = thread::scope(|scope| {
+        let one = &one;
+        let threads: Vec<_> = ports
+            .iter()
+            .map(|port| scope.spawn(move || one(port)))
+            .collect();
+        let ended = threads
+            .into_iter()
+            .map(|thread| thread.join().expect("no panic"));
+        ended.collect::<io::Result<()>>()
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            crate::say(&format!("{name}: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// An open maildrop.
+struct Session {
+    stream: SslStream<Below>,
+    receiver: Receiver,
+    input: Vec<u8>,
+    start: usize,
+}
+
+/// A large buffer below TLS.
+#[derive(Debug)]
+struct Below(BufReader<TcpStream>);
+
+impl Read for Below {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.0.read(into)
+    }
+}
+
+impl Write for Below {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.get_mut().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Session {
+    fn open(authority: &str, port: u16) -> io::Result<Self> {
+        let tcp = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        tcp.set_nodelay(true)?;
+        let mut context = SslContext::builder(SslMethod::tls_client())?;
+        context.set_ca_file(authority)?;
+        context.set_verify(SslVerifyMode::PEER);
+        let ssl = Ssl::new(&context.build())?;
+        let below = Below(BufReader::with_capacity(64 * 1024, tcp));
+        let stream = ssl.connect(below).map_err(io::Error::other)?;
+        let mut session = Session {
+            stream,
+            receiver: Receiver::new(),
+            input: Vec::with_capacity(256 * 1024),
+            start: 0,
+        };
+        session.receiver.expect(Shape::Greeting);
+        session.next_line()?;
+        for command in [format!("USER {USER}\r\n"), format!("PASS {PASSWORD}\r\n")] {
+            session.ask(&command, Shape::Line)?;
+            session.next_line()?;
+        }
+        Ok(session)
+    }
+
+    fn work(mut self, floor: Floor, folder: &Path) -> io::Result<()> {
+        self.ask("STAT\r\n", Shape::Line)?;
+        let stat = self.next_line()?;
+        let count = stat.split(' ').next().and_then(|count| count.parse().ok());
+        let count: usize = count.ok_or_else(|| io::Error::other(stat))?;
+        match floor {
+            Floor::Drain => self.retrieve(count, &mut Nowhere)?,
+            Floor::Files | Floor::DurableFiles => {
+                fs::create_dir_all(folder)?;
+                let durable = floor == Floor::DurableFiles;
+                let mut files = Files::new(folder, durable)?;
+                self.retrieve(count, &mut files)?;
+                files.flush()?;
+            }
+            Floor::Uidl => {
+                self.ask("UIDL\r\n", Shape::Listing)?;
+                self.until_end_of_listing()?;
+            }
+        }
+        self.ask("QUIT\r\n", Shape::Line)?;
+        self.next_line()?;
+        Ok(())
+    }
+
+    /// Retrieves so many messages, with up to a thousand commands in flight.
+    fn retrieve(&mut self, count: usize, sink: &mut dyn Sink) -> io::Result<()> {
+        let (mut sent, mut done) = (0, 0);
+        let mut text = Vec::new();
+        while done < count {
+            if sent - done <= 500 && sent < count {
+                let more = count.min(done + 1000);
+                let commands: String = (sent + 1..=more).map(|n| format!("RETR {n}\r\n")).collect();
+                (sent..more).for_each(|_| self.receiver.expect(Shape::Message));
+                self.stream.write_all(commands.as_bytes())?;
+                sent = more;
+            }
+            match self.step(&mut text)? {
+                Step::Said => sink.begin()?,
+                Step::Text => sink.text(&mut text)?,
+                Step::End => {
+                    sink.end()?;
+                    done += 1;
+                }
+                Step::Entry => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn ask(&mut self, command: &str, shape: Shape) -> io::Result<()> {
+        self.receiver.expect(shape);
+        self.stream.write_all(command.as_bytes())
+    }
+
+    fn next_line(&mut self) -> io::Result<String> {
+        loop {
+            let input = self.input.get(self.start..).unwrap_or_default();
+            let received = self.receiver.receive(input, &mut Vec::new());
+            let (used, event) =
+                received.map_err(|violation| io::Error::other(violation.to_string()))?;
+            let said = match event {
+                Event::Reply(reply) if reply.is_ok() => {
+                    Some(String::from_utf8_lossy(reply.text).into())
+                }
+                Event::Incomplete => None,
+                other => return Err(io::Error::other(format!("{other:?}"))),
+            };
+            self.start += used;
+            match said {
+                Some(said) => return Ok(said),
+                None => self.fill()?,
+            }
+        }
+    }
+
+    fn until_end_of_listing(&mut self) -> io::Result<()> {
+        self.next_line()?;
+        let mut text = Vec::new();
+        while !matches!(self.step(&mut text)?, Step::End) {}
+        Ok(())
+    }
+
+    fn step(&mut self, text: &mut Vec<u8>) -> io::Result<Step> {
+        loop {
+            let input = self.input.get(self.start..).unwrap_or_default();
+            let received = self.receiver.receive(input, text);
+            let (used, event) =
+                received.map_err(|violation| io::Error::other(violation.to_string()))?;
+            let step = match event {
+                Event::Incomplete => None,
+                Event::Reply(reply) if reply.is_ok() => Some(Step::Said),
+                Event::Reply(reply) => return Err(io::Error::other(format!("{reply:?}"))),
+                Event::Text => Some(Step::Text),
+                Event::Entry(_) => Some(Step::Entry),
+                Event::EndOfMessage { .. } | Event::EndOfListing => Some(Step::End),
+            };
+            self.start += used;
+            match step {
+                Some(step) => return Ok(step),
+                None => self.fill()?,
+            }
+        }
+    }
+
+    fn fill(&mut self) -> io::Result<()> {
+        self.input.drain(..self.start);
+        self.start = 0;
+        let length = self.input.len();
+        self.input.resize(length + 128 * 1024, 0);
+        let read = self
+            .stream
+            .read(self.input.get_mut(length..).unwrap_or_default())?;
+        self.input.truncate(length + read);
+        match read {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+enum Step {
+    Said,
+    Text,
+    Entry,
+    End,
+}
+
+/// Where messages go.
+trait Sink {
+    fn begin(&mut self) -> io::Result<()>;
+    fn text(&mut self, text: &mut Vec<u8>) -> io::Result<()>;
+    fn end(&mut self) -> io::Result<()>;
+}
+
+struct Nowhere;
+
+impl Sink for Nowhere {
+    fn begin(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn text(&mut self, text: &mut Vec<u8>) -> io::Result<()> {
+        text.clear();
+        Ok(())
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// One file for each message.
+struct Files {
+    folder: PathBuf,
+    open_folder: File,
+    durable: bool,
+    count: usize,
+    current: Option<File>,
+    batch: Vec<File>,
+}
+
+impl Files {
+    fn new(folder: &Path, durable: bool) -> io::Result<Self> {
+        Ok(Files {
+            open_folder: File::open(folder)?,
+            folder: folder.to_owned(),
+            durable,
+            count: 0,
+            current: None,
+            batch: Vec::new(),
+        })
+    }
+
+    /// The cheapest way that we know: begin to write all of them back, then wait for each.
+    fn flush(&mut self) -> io::Result<()> {
+        for file in &self.batch {
+            let _ = rustix::fs::fadvise(file, 0, None, Advice::DontNeed);
+        }
+        for file in self.batch.drain(..) {
+            file.sync_data()?;
+        }
+        match self.durable {
+            true => self.open_folder.sync_all(),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Sink for Files {
+    fn begin(&mut self) -> io::Result<()> {
+        self.count += 1;
+        self.current = Some(File::create(self.folder.join(self.count.to_string()))?);
+        Ok(())
+    }
+
+    fn text(&mut self, text: &mut Vec<u8>) -> io::Result<()> {
+        let written = self
+            .current
+            .as_mut()
+            .map_or(Ok(()), |file| file.write_all(text));
+        text.clear();
+        written
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        let current = self.current.take();
+        if self.durable {
+            self.batch.extend(current);
+            if self.batch.len() >= BATCH {
+                self.flush()?;
+            }
+        }
+        Ok(())
+    }
+}
