@@ -16,7 +16,8 @@ pub struct Transaction {
     /// As announced before the login.
     capabilities: Option<Capabilities>,
     expires: bool,
-    pipelining: bool,
+    /// What may be in flight. It keeps the size it has grown to: DELE gains by what RETR has shown.
+    window: Window,
     /// Messages that came whole while other commands were in flight.
     in_step: usize,
 }
@@ -66,7 +67,7 @@ impl Transaction {
             wire,
             capabilities,
             expires,
-            pipelining: false,
+            window: Window::new(false),
             in_step: 0,
         }
     }
@@ -80,7 +81,7 @@ impl Transaction {
     /// Whether commands are sent ahead of their answers.
     #[must_use]
     pub fn is_pipelining(&self) -> bool {
-        self.pipelining
+        self.window.is_wide()
     }
 
     /// How many commands wait for their answers: after a failure, whether it may be pipelining that failed.
@@ -98,22 +99,25 @@ impl Transaction {
 
     /// From now on every command waits for the answer to the one before.
     pub fn stop_pipelining(&mut self) {
-        self.pipelining = false;
+        self.window = Window::new(false);
     }
 
     /// Asks for the capabilities once more, and for STAT and UIDL: in one flight where the server
-    /// promised before the login that it takes that, and `pipelining` allows it. Where there is no
-    /// UIDL, asks for LIST.
+    /// promised before the login that it takes that, and `pipelining` allows it. With `sizes`, which
+    /// are certain to be needed, LIST joins that flight. Where there is no UIDL, asks for LIST.
     ///
     /// # Errors
     ///
     /// The connection broke, the server refused STAT, or what it lists makes no sense.
-    pub fn list(&mut self, pipelining: bool) -> Result<Listing> {
+    pub fn list(&mut self, pipelining: bool, sizes: bool) -> Result<Listing> {
         let one_flight = pipelining && promises_pipelining(self.capabilities.as_ref());
         let commands = [Command::Capa, Command::Stat, Command::Uidl];
+        let asked_for_sizes = one_flight && sizes;
         if one_flight {
+            let list = asked_for_sizes.then_some(Command::List);
             commands
                 .iter()
+                .chain(&list)
                 .try_for_each(|command| self.wire.put(command).map(drop))?;
             self.wire.flush()?;
         }
@@ -127,24 +131,30 @@ impl Transaction {
         self.expires |= announced
             .as_ref()
             .is_some_and(Capabilities::expires_at_once);
-        self.pipelining = pipelining && promises_pipelining(announced.as_ref());
+        self.window = Window::new(pipelining && promises_pipelining(announced.as_ref()));
         send(&mut self.wire, &commands[1])?;
         let stat = self.receive_stat()?;
         send(&mut self.wire, &commands[2])?;
         let mut uids = Uids::new();
         let awaited = Awaited::named("the answer to UIDL");
-        match self.wire.listing(awaited, |entry| uids.add(entry))? {
-            Listed::Whole => return Ok(merge(Some(stat), Some(uids), None)),
+        let uids = match self.wire.listing(awaited, |entry| uids.add(entry))? {
+            Listed::Whole => Some(uids),
             // A server that has UIDL and cannot answer just now must not pass for one without: its
             // messages would be taken for unknown.
             Listed::Refused(failure) if announced.is_some_and(|announced| announced.uidl) => {
                 return Err(failure);
             }
             Listed::Refused(failure) if failure.kind() != Kind::Protocol => return Err(failure),
-            Listed::Refused(_) => {}
+            Listed::Refused(_) => None,
+        };
+        if uids.is_none() && !asked_for_sizes {
+            self.wire.send(&Command::List)?;
         }
-        let sizes = self.receive_sizes()?;
-        Ok(merge(Some(stat), None, sizes))
+        let sizes = match uids.is_none() || asked_for_sizes {
+            true => self.receive_sizes()?,
+            false => None,
+        };
+        Ok(merge(Some(stat), uids, sizes))
     }
 
     /// Asks for the sizes of the messages and adds them to a listing that has none.
@@ -154,6 +164,7 @@ impl Transaction {
     /// The connection broke, or what the server lists makes no sense. Where it refuses LIST, the
     /// sizes stay unknown.
     pub fn add_sizes(&mut self, listing: &mut Listing) -> Result<()> {
+        self.wire.send(&Command::List)?;
         if let Some(sizes) = self.receive_sizes()? {
             listing.add_sizes(sizes);
         }
@@ -173,7 +184,6 @@ impl Transaction {
     }
 
     fn receive_sizes(&mut self) -> Result<Option<Sizes>> {
-        self.wire.send(&Command::List)?;
         let mut sizes = Sizes::new();
         let awaited = Awaited::named("the answer to LIST");
         match self.wire.listing(awaited, |entry| sizes.add(entry))? {
@@ -193,15 +203,14 @@ impl Transaction {
         wanted: &[Wanted],
         watcher: &mut dyn Watcher,
     ) -> Result<usize, Broken> {
-        let mut window = Window::new(self.pipelining);
         let (mut sent, mut due) = (0, 0);
         loop {
-            let step = self.step(wanted, &mut sent, due, &mut window, watcher);
+            let step = self.step(wanted, &mut sent, due, watcher);
             match step {
                 Ok(_) if due == sent => return Ok(sent),
                 Ok(true) => {
-                    self.in_step += usize::from(window.in_flight() > 1);
-                    window.answered();
+                    self.in_step += usize::from(self.window.in_flight() > 1);
+                    self.window.answered();
                     due += 1;
                 }
                 Ok(false) => {}
@@ -218,11 +227,10 @@ impl Transaction {
         wanted: &[Wanted],
         sent: &mut usize,
         due: usize,
-        window: &mut Window,
         watcher: &mut dyn Watcher,
     ) -> Result<bool> {
-        if window.wants_more() && watcher.wants_more() {
-            *sent += self.send_retrievals(&wanted[*sent..], window)?;
+        if self.window.wants_more() && watcher.wants_more() {
+            *sent += self.send_retrievals(&wanted[*sent..])?;
         }
         if due == *sent {
             return Ok(false);
@@ -231,14 +239,15 @@ impl Transaction {
     }
 
     /// Sends RETR for as many of these as fit into the window; returns how many.
-    fn send_retrievals(&mut self, wanted: &[Wanted], window: &mut Window) -> Result<usize> {
+    fn send_retrievals(&mut self, wanted: &[Wanted]) -> Result<usize> {
         let mut count = 0;
         for message in wanted {
             let octets = message.octets.unwrap_or(0);
-            if !window.fits(RETR, octets) {
+            if !self.window.fits(RETR, octets) {
                 break;
             }
-            window.sent(self.wire.put(&Command::Retr(message.number))?, octets);
+            let bytes = self.wire.put(&Command::Retr(message.number))?;
+            self.window.sent(bytes, octets);
             count += 1;
         }
         if count > 0 {
@@ -286,37 +295,36 @@ impl Transaction {
     ///
     /// The connection broke: nothing is deleted, since QUIT was not sent.
     pub fn delete(&mut self, proofs: &[Proof]) -> Result<Vec<(usize, Failure)>> {
-        let mut window = Window::new(self.pipelining);
         let mut sent = 0;
         let mut refused = Vec::new();
         for (index, proof) in proofs.iter().enumerate() {
-            if window.wants_more() {
-                sent += self.send_deletions(&proofs[sent..], &mut window)?;
+            if self.window.wants_more() {
+                sent += self.send_deletions(&proofs[sent..])?;
             }
             let awaited = Awaited::numbered("the answer to DELE", proof.number());
             let answer = self.wire.reply(awaited, |said| match said.reply.is_ok() {
                 true => Ok(()),
                 false => Err(said.failure(&format!("DELE {}", proof.number()), When::Command)),
             })?;
-            window.answered();
+            self.window.answered();
             refused.extend(answer.err().map(|failure| (index, failure)));
         }
         Ok(refused)
     }
 
-    fn send_deletions(&mut self, proofs: &[Proof], window: &mut Window) -> Result<usize> {
-        let fitting = proofs.iter().take_while(|_| {
-            let fits = window.fits(DELE, 0);
-            if fits {
-                window.sent(DELE, 0);
+    fn send_deletions(&mut self, proofs: &[Proof]) -> Result<usize> {
+        let mut count = 0;
+        for proof in proofs {
+            if !self.window.fits(DELE, 0) {
+                break;
             }
-            fits
-        });
-        let count = fitting.count();
-        for proof in &proofs[..count] {
-            self.wire.put(&Command::Dele(proof.number()))?;
+            let bytes = self.wire.put(&Command::Dele(proof.number()))?;
+            self.window.sent(bytes, 0);
+            count += 1;
         }
-        self.wire.flush()?;
+        if count > 0 {
+            self.wire.flush()?;
+        }
         Ok(count)
     }
 

@@ -209,6 +209,12 @@ pub struct Listing {
 }
 
 impl Listing {
+    /// Whether LIST was asked.
+    #[must_use]
+    pub fn has_sizes(&self) -> bool {
+        self.told.list.is_some()
+    }
+
     /// Adds sizes that were asked for later. Which messages exist stays as it was.
     pub fn add_sizes(&mut self, sizes: Sizes) {
         self.told.list = Some(sizes.0.count());

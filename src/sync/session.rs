@@ -204,10 +204,12 @@ impl Session<'_> {
     ) -> Result<Survey> {
         self.job.event(&Event::Phase(Phase::List));
         let began = Instant::now();
-        let listing = transaction.list(self.manner.pipelining)?;
+        // Where nothing is remembered, everything is new.
+        let listing = transaction.list(self.manner.pipelining, memory.is_empty())?;
         let mut survey = self.plan(listing, memory, destinations);
         let told_apart_by_size = survey.identities.iter().any(Identity::is_shared);
-        if told_apart_by_size || survey.plan.wants_sizes() {
+        let wants_sizes = told_apart_by_size || survey.plan.wants_sizes();
+        if wants_sizes && !survey.listing.has_sizes() {
             transaction.add_sizes(&mut survey.listing)?;
             survey = self.plan(survey.listing, memory, destinations);
         }
