@@ -1,6 +1,7 @@
 //! The command line, as types. The man pages and completions are rendered from here.
 
 use std::ffi::OsString;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
@@ -195,6 +196,10 @@ pub struct Sync {
     #[arg(long, value_name = "SIZE")]
     pub max_size: Option<Size>,
 
+    /// Work on N accounts at the same time; on one server's, on four at most
+    #[arg(short, long, value_name = "N", default_value = "5")]
+    pub jobs: NonZeroUsize,
+
     /// Write one JSON object a line per account to standard output
     #[arg(long)]
     pub json: bool,
@@ -221,7 +226,7 @@ mod tests {
     fn a_full_sync_line_is_understood() {
         let cli = parse(
             "--config c.toml sync -n --to maildir:m --leave-on-server 30d --ca-file ca.pem \
-             --all --limit 5 --max-size 10MB --json work home -vv",
+             --all --limit 5 --max-size 10MB -j 8 --json work home -vv",
         )
         .expect("valid");
         assert_eq!((cli.verbose, cli.quiet), (2, false));
@@ -232,6 +237,7 @@ mod tests {
         assert_eq!(sync.accounts, ["work", "home"]);
         assert!(sync.dry_run && sync.all && sync.json);
         assert_eq!(sync.limit, Some(5));
+        assert_eq!(sync.jobs.get(), 8);
         assert_eq!(sync.max_size, Some(Size(10_000_000)));
         assert_eq!(sync.leave_on_server.as_deref(), Some("30d"));
     }
@@ -261,7 +267,13 @@ mod tests {
 
     #[test]
     fn values_that_make_no_sense_are_refused() {
-        for line in ["sync --limit 0", "sync --limit -1", "sync --max-size much"] {
+        for line in [
+            "sync --limit 0",
+            "sync --limit -1",
+            "sync --max-size much",
+            "sync -j 0",
+            "sync --jobs many",
+        ] {
             let kind = refusal(line);
             assert!(
                 matches!(

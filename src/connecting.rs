@@ -8,7 +8,9 @@ use crate::config::{Account, Auth, Tls};
 use crate::error::{Failure, Kind, Result};
 use crate::interrupt::Interrupt;
 use crate::monitor::{Event, Monitor, Phase};
-use crate::net::{self, Certificate, Endpoint, Stream, TlsConnector, TlsPolicy};
+use crate::net::{
+    self, Canceller, Certificate, Endpoint, Stream, TlsConnector, TlsConnectors, TlsPolicy,
+};
 use crate::pop3::login::{Method, Rule};
 use crate::pop3::sasl::Hash;
 use crate::report::Timings;
@@ -19,7 +21,7 @@ pub struct Connecting<'a> {
     account: &'a Account,
     secret: Option<&'a Secret>,
     monitor: &'a dyn Monitor,
-    interrupt: &'a Interrupt,
+    canceller: Canceller,
     /// None where the account has no TLS.
     connector: Option<TlsConnector>,
     /// The way to log in that worked last.
@@ -79,8 +81,8 @@ pub fn check_protection(account: &Account) -> Result<()> {
 }
 
 impl<'a> Connecting<'a> {
-    /// Prepares for an account; nothing is sent yet. The secret is none where the account needs none
-    /// ([`needs_secret`]).
+    /// Prepares for an account; nothing is sent yet. Begins to read the trusted roots, which takes a
+    /// while. The secret is none where the account needs none ([`needs_secret`]).
     ///
     /// # Errors
     ///
@@ -89,21 +91,25 @@ impl<'a> Connecting<'a> {
         account: &'a Account,
         secret: Option<&'a Secret>,
         monitor: &'a dyn Monitor,
-        interrupt: &'a Interrupt,
+        interrupt: &Interrupt,
+        connectors: &TlsConnectors,
     ) -> Result<Self> {
         let connector = match account.tls {
-            Tls::Implicit | Tls::StartTls => Some(TlsConnector::new(&TlsPolicy {
+            Tls::Implicit | Tls::StartTls => Some(connectors.get(&TlsPolicy {
                 ca_file: account.ca_file.clone(),
                 fingerprints: account.tls_fingerprints.clone(),
                 client: account.client_certificate.clone(),
             })?),
             Tls::None => None,
         };
+        if let Some(connector) = &connector {
+            connector.prepare();
+        }
         Ok(Connecting {
             account,
             secret,
             monitor,
-            interrupt,
+            canceller: interrupt.canceller(),
             connector,
             worked: Cell::new(None),
         })
@@ -199,8 +205,7 @@ impl<'a> Connecting<'a> {
     }
 
     fn look_at_certificate(&self) -> Result<Option<Certificate>> {
-        let canceller = self.interrupt.canceller();
-        let stream = net::open(&self.endpoint(), None, canceller, &mut |_| {})?;
+        let stream = net::open(&self.endpoint(), None, &self.canceller, &mut |_| {})?;
         match self.account.tls {
             Tls::Implicit => stream.certificate(self.server_name()),
             Tls::StartTls => {
@@ -216,7 +221,7 @@ impl<'a> Connecting<'a> {
             tls, host, port, ..
         } = self.account;
         let silent = failure.kind() == Kind::Temporary && *tls != Tls::Implicit;
-        let canceller = self.interrupt.canceller();
+        let canceller = &self.canceller;
         if !silent || canceller.is_cancelled() || !net::speaks_tls(&self.endpoint(), canceller) {
             return failure;
         }
@@ -226,20 +231,13 @@ impl<'a> Connecting<'a> {
 
     fn connect(&self, watch: &mut Stopwatch<'_>) -> Result<Stream> {
         let account = self.account;
-        // For STLS the roots are loaded while the server is looked for and greets us.
-        if let Some(connector) = &self.connector {
-            connector.prepare();
-        }
         let at_once = self
             .connector
             .as_ref()
             .filter(|_| account.tls == Tls::Implicit);
-        net::open(
-            &self.endpoint(),
-            at_once,
-            self.interrupt.canceller(),
-            &mut |phase| watch.begin(phase),
-        )
+        net::open(&self.endpoint(), at_once, &self.canceller, &mut |phase| {
+            watch.begin(phase)
+        })
     }
 }
 

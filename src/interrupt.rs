@@ -1,15 +1,24 @@
 //! A person's wish to stop, and how it reaches a thread that waits for a server.
 
 use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::error::{Failure, Kind};
 use crate::net::Canceller;
 
-/// Whether a signal asked us to stop, and what ends then. Clones are the same.
+/// Whether a signal asked us to stop, and what ends then.
 #[derive(Default)]
 pub struct Interrupt {
     signal: AtomicI32,
-    canceller: Canceller,
+    waits: Mutex<Waits>,
+}
+
+/// What there is to end.
+#[derive(Default)]
+struct Waits {
+    /// All of it has ended, and what begins now ends at once.
+    ended: bool,
+    cancellers: Vec<Canceller>,
 }
 
 impl Interrupt {
@@ -24,10 +33,24 @@ impl Interrupt {
         Some(self.signal.load(Ordering::SeqCst)).filter(|&signal| signal != 0)
     }
 
-    /// What ends a wait for a server; for every connection of the run.
+    /// What ends an account's waits for its server. Each account has its own, since one canceller guards
+    /// one connection at a time.
     #[must_use]
-    pub fn canceller(&self) -> &Canceller {
-        &self.canceller
+    pub fn canceller(&self) -> Canceller {
+        let canceller = Canceller::new();
+        let mut waits = self.waits();
+        if waits.ended {
+            canceller.cancel();
+        }
+        waits.cancellers.push(canceller.clone());
+        canceller
+    }
+
+    /// Ends every wait for a server, of all accounts, now and from now on.
+    pub fn cancel(&self) {
+        let mut waits = self.waits();
+        waits.ended = true;
+        waits.cancellers.iter().for_each(Canceller::cancel);
     }
 
     /// The failure that a run which was asked to stop ends with.
@@ -38,5 +61,24 @@ impl Interrupt {
             Kind::Interrupted(signal),
             "stopped; what was stored is recorded",
         ))
+    }
+
+    fn waits(&self) -> MutexGuard<'_, Waits> {
+        self.waits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_accounts_end_also_those_that_begin_later() {
+        let interrupt = Interrupt::default();
+        let [one, other] = [interrupt.canceller(), interrupt.canceller()];
+        assert!(!one.is_cancelled());
+        interrupt.cancel();
+        assert!(one.is_cancelled() && other.is_cancelled());
+        assert!(interrupt.canceller().is_cancelled());
     }
 }

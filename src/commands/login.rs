@@ -7,6 +7,7 @@ use crate::config::{Account, SecretSource};
 use crate::connecting::{Connecting, check_protection, needs_secret};
 use crate::error::{Failure, Kind, Result};
 use crate::interrupt::Interrupt;
+use crate::net::TlsConnectors;
 use crate::report::Timings;
 use crate::secret::{self, Secret, Who};
 
@@ -48,7 +49,14 @@ fn wants_keyring(account: &Account) -> Result<()> {
 fn try_out(context: &Context<'_>, account: &Account, secret: &Secret) -> Result<()> {
     let interrupt = Arc::new(Interrupt::default());
     signals::watch(&interrupt)?;
-    let connecting = Connecting::new(account, Some(secret), context.ui.monitor(), &interrupt)?;
+    let connectors = TlsConnectors::default();
+    let connecting = Connecting::new(
+        account,
+        Some(secret),
+        context.ui.monitor(),
+        &interrupt,
+        &connectors,
+    )?;
     let opened = connecting.open(&mut Timings::default());
     opened
         .and_then(|transaction| transaction.quit())

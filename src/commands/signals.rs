@@ -29,11 +29,11 @@ pub(super) fn watch(interrupt: &Arc<Interrupt>) -> Result<()> {
                 end_by(signal);
             }
             interrupt.request(signal);
-            let canceller = interrupt.canceller().clone();
+            let interrupt = Arc::clone(&interrupt);
             // Without this thread the run still stops, at the latest when the server's time is up.
             let _ = thread::Builder::new().spawn(move || {
                 thread::sleep(DRAIN);
-                canceller.cancel();
+                interrupt.cancel();
             });
         }
     };

@@ -1,13 +1,15 @@
 //! `popfetch sync`: retrieve new mail, then apply the retention rule.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::accounts::{self, Chosen};
+use super::side_by_side::side_by_side;
 use super::{Context, absence, after_new, signals};
 use crate::cli;
 use crate::config::Account;
 use crate::error::Result;
 use crate::interrupt::Interrupt;
+use crate::net::TlsConnectors;
 use crate::plan::Rules;
 use crate::report::{self, Report};
 use crate::secret::{self, Who};
@@ -25,27 +27,40 @@ pub(super) fn run(context: &Context<'_>, options: &cli::Sync) -> Result<u8> {
     };
     let interrupt = Arc::new(Interrupt::default());
     signals::watch(&interrupt)?;
-    let mut reports = Vec::new();
-    let mut shown = Ok(());
-    for account in &accounts {
-        let mut report = one(context, options, account, &interrupt);
+    let connectors = TlsConnectors::default();
+    let (reports, unshown) = (Mutex::new(Vec::new()), Mutex::new(None));
+    let work = |account: &Account| {
+        let mut report = one(context, options, account, &interrupt, &connectors);
         if !options.dry_run {
             absence::judge(account, context.environment, &mut report);
         }
         // What cannot be shown is no reason to leave the other accounts undone.
-        shown = shown.and(context.ui.report(&report));
-        reports.push(report);
-        if interrupt.requested().is_some() {
-            break;
+        if let Err(failure) = context.ui.report(&report) {
+            lock(&unshown).get_or_insert(failure);
         }
-    }
+        lock(&reports).push(report);
+    };
+    let stop = || interrupt.requested().is_some();
+    side_by_side(&accounts, options.jobs, stop, work)?;
+    let reports = reports.into_inner().unwrap_or_else(PoisonError::into_inner);
     if interrupt.requested().is_none() {
-        after_new::run(context, accounts.iter().zip(&reports), &interrupt);
+        let account = |report: &Report| accounts.iter().find(|known| known.name == report.account);
+        let done = reports
+            .iter()
+            .filter_map(|report| Some((account(report)?, report)));
+        after_new::run(context, done, &interrupt);
     }
     if let Some(signal) = interrupt.requested() {
         signals::end_by(signal);
     }
-    shown.map(|()| report::merge(&reports))
+    match lock(&unshown).take() {
+        Some(failure) => Err(failure),
+        None => Ok(report::merge(&reports)),
+    }
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn one(
@@ -53,6 +68,7 @@ fn one(
     options: &cli::Sync,
     account: &Account,
     interrupt: &Interrupt,
+    connectors: &TlsConnectors,
 ) -> Report {
     let secret = || {
         let who = Who::from(account);
@@ -72,6 +88,7 @@ fn one(
         environment: context.environment,
         monitor: context.ui.monitor(),
         interrupt,
+        connectors,
         secret: &secret,
     })
 }

@@ -3,12 +3,16 @@
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
+use std::sync::{Mutex, PoisonError};
 
 use super::quoted::QuotedBatch;
 use super::{Complete, Destination, Trouble, Unsettled};
 use crate::environment::Environment;
 use crate::error::{Failure, Kind, OrFail, Result};
 use crate::mail::Place;
+
+/// Several accounts may write to standard output; their messages come out one behind the other.
+static TURN: Mutex<()> = Mutex::new(());
 
 /// A stream that takes messages. Nobody can say what becomes of them, so that it proves nothing durable.
 pub struct Stdout {
@@ -96,6 +100,7 @@ impl Destination for Stdout {
         let Some(stream) = &mut self.stream else {
             return Vec::new(); // Nothing was prepared.
         };
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         // After a piece of a message is lost, what comes behind it would be taken for the rest of it.
         let mut broken = false;
         let mut place = |message| {

@@ -36,7 +36,8 @@ pub use resolve::resolve;
 pub use stream::Stream;
 pub use suspicion::speaks_tls;
 pub use tls::{
-    Certificate, ClientCertificate, Fingerprint, NotAFingerprint, TlsConnector, TlsPolicy,
+    Certificate, ClientCertificate, Fingerprint, NotAFingerprint, TlsConnector, TlsConnectors,
+    TlsPolicy,
 };
 
 /// A server, and how long it may keep us waiting.

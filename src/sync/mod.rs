@@ -45,6 +45,7 @@ use crate::error::Result;
 use crate::interrupt::Interrupt;
 use crate::journal::{Journal, Mailbox, Memory, Record};
 use crate::monitor::{Event, Monitor};
+use crate::net::TlsConnectors;
 use crate::plan::Rules;
 use crate::pop3::login::Method;
 use crate::report::Report;
@@ -64,6 +65,8 @@ pub struct Job<'a> {
     pub monitor: &'a dyn Monitor,
     /// Who may ask to stop.
     pub interrupt: &'a Interrupt,
+    /// What opens TLS connections, for all accounts.
+    pub connectors: &'a TlsConnectors,
     /// Where the password comes from; asked once, and not before it is needed.
     pub secret: &'a dyn Fn() -> Result<Secret>,
 }
@@ -91,13 +94,14 @@ pub fn run(job: &Job<'_>) -> Report {
 fn carry_out(job: &Job<'_>, report: &mut Report) -> Result<()> {
     check_protection(job.account)?;
     let secret = job.secret()?;
+    let connecting = job.connecting(secret.as_ref())?;
     let mut journal = Journal::open(&job.environment.state_dir, &mailbox(job.account))?;
     journal
         .damage()
         .iter()
         .for_each(|damage| job.warn(&damage.to_string()));
     let mut slots = open_all(job, &mut journal)?;
-    let connecting = job.connecting(secret.as_ref(), journal.memory())?;
+    job.remember_login(&connecting, journal.memory());
     let mut session = Session {
         job,
         connecting: &connecting,
@@ -124,9 +128,10 @@ fn carry_out(job: &Job<'_>, report: &mut Report) -> Result<()> {
 fn rehearse(job: &Job<'_>, report: &mut Report) -> Result<()> {
     check_protection(job.account)?;
     let secret = job.secret()?;
+    let connecting = job.connecting(secret.as_ref())?;
     let mut memory = Journal::peek(&job.environment.state_dir, &mailbox(job.account))?;
+    job.remember_login(&connecting, &memory);
     recovery::foresee(job, &mut memory)?;
-    let connecting = job.connecting(secret.as_ref(), &memory)?;
     let session = Session {
         job,
         connecting: &connecting,
@@ -144,18 +149,24 @@ impl Job<'_> {
         }
     }
 
-    /// The way to the server, beginning with how it worked the last time on such a connection.
-    fn connecting<'a>(
-        &'a self,
-        secret: Option<&'a Secret>,
-        memory: &Memory,
-    ) -> Result<Connecting<'a>> {
-        let connecting = Connecting::new(self.account, secret, self.monitor, self.interrupt)?;
+    /// The way to the server.
+    fn connecting<'a>(&'a self, secret: Option<&'a Secret>) -> Result<Connecting<'a>> {
+        let Job {
+            account,
+            monitor,
+            interrupt,
+            connectors,
+            ..
+        } = self;
+        Connecting::new(account, secret, *monitor, interrupt, connectors)
+    }
+
+    /// Begins with how to log in worked the last time on such a connection.
+    fn remember_login(&self, connecting: &Connecting<'_>, memory: &Memory) {
         let worked = memory.login(self.over_tls()).and_then(Method::named);
         if let Some(method) = worked {
             connecting.remember(method);
         }
-        Ok(connecting)
     }
 
     fn over_tls(&self) -> bool {

@@ -16,6 +16,8 @@ pub(super) struct Console {
     stdout: Output,
     stderr: Output,
     palette: Palette,
+    /// Who has the terminal for itself.
+    turn: Mutex<()>,
     /// Whether each line on standard error begins with the time.
     stamped: bool,
 }
@@ -33,6 +35,7 @@ impl Console {
             stdout: Mutex::new(stdout),
             stderr: Mutex::new(stderr),
             palette,
+            turn: Mutex::default(),
             stamped,
         }
     }
@@ -60,7 +63,7 @@ impl Console {
             .lines()
             .map(|line| format!("{stamp}{line}\n"))
             .collect();
-        self.aside(|| {
+        self.bars.suspend(|| {
             let mut stderr = self.stderr.lock().unwrap_or_else(PoisonError::into_inner);
             let _ = stderr.write_all(block.as_bytes());
             let _ = stderr.flush();
@@ -72,7 +75,7 @@ impl Console {
         &self,
         write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> io::Result<()> {
-        self.aside(|| {
+        self.bars.suspend(|| {
             let mut stdout = self.stdout.lock().unwrap_or_else(PoisonError::into_inner);
             let mut buffered = BufWriter::new(&mut **stdout);
             write(&mut buffered)?;
@@ -82,10 +85,15 @@ impl Console {
         })
     }
 
-    /// Does something while no bar is on the screen. indicatif's `println` would lose the line where
-    /// bars are hidden; this does not.
+    /// Does something while no bar is on the screen; one account after the other. indicatif's `println`
+    /// would lose the line where bars are hidden; `suspend` does not. But it keeps whoever draws a bar or
+    /// writes a line waiting, so that where there are no bars, only the turn is taken.
     pub(super) fn aside<R>(&self, act: impl FnOnce() -> R) -> R {
-        self.bars.suspend(act)
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.bars.is_hidden() {
+            true => act(),
+            false => self.bars.suspend(act),
+        }
     }
 }
 

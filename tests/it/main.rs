@@ -15,6 +15,7 @@ mod faults;
 mod generated;
 mod house;
 mod identity;
+mod jobs;
 mod keyring;
 mod login;
 mod mbox;

@@ -5,12 +5,13 @@ mod fingerprint;
 mod identity;
 mod trouble;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 
 use native_tls::{Identity, Protocol, TlsStream};
@@ -43,6 +44,27 @@ pub struct TlsPolicy {
 /// some 40 ms, once.
 #[derive(Clone)]
 pub struct TlsConnector(Arc<Shared>);
+
+/// The connectors of a run: accounts with the same policy share one.
+#[derive(Debug, Default)]
+pub struct TlsConnectors(Mutex<HashMap<TlsPolicy, TlsConnector>>);
+
+impl TlsConnectors {
+    /// The connector for this policy.
+    ///
+    /// # Errors
+    ///
+    /// As [`TlsConnector::new`].
+    pub fn get(&self, policy: &TlsPolicy) -> Result<TlsConnector> {
+        let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(connector) = made.get(policy) {
+            return Ok(connector.clone());
+        }
+        let connector = TlsConnector::new(policy)?;
+        made.insert(policy.clone(), connector.clone());
+        Ok(connector)
+    }
+}
 
 struct Shared {
     roots: Vec<native_tls::Certificate>,
@@ -283,6 +305,15 @@ mod tests {
         for name in ["", ".", "[]", "good.example\0.evil.example"] {
             assert_eq!(name_to_check(name).unwrap_err().kind(), Kind::Config);
         }
+    }
+
+    #[test]
+    fn accounts_with_one_policy_share_a_connector() {
+        let connectors = TlsConnectors::default();
+        let (_file, other) = policy_with(&Authority::new("one").pem());
+        let [one, same] = [(); 2].map(|()| connectors.get(&TlsPolicy::default()).unwrap());
+        assert!(Arc::ptr_eq(&one.0, &same.0));
+        assert!(!Arc::ptr_eq(&one.0, &connectors.get(&other).unwrap().0));
     }
 
     #[test]

@@ -1,0 +1,91 @@
+//! Several accounts at the same time.
+
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::support::mailbox::Mailbox;
+use crate::support::messages::small;
+use crate::support::server::{Fault, Server};
+use crate::support::world::{Outcome, World};
+
+/// An account for each of these servers: `a0`, `a1`, …
+fn world_for(servers: &[Server]) -> World {
+    let world = World::new();
+    for (index, server) in servers.iter().enumerate() {
+        let name = format!("a{index}");
+        world.account(&name, &server.endpoint()).write();
+    }
+    world
+}
+
+fn accounts_of(outcome: &Outcome) -> Vec<String> {
+    let lines = outcome.json();
+    let name = |line: &serde_json::Value| line["account"].as_str().expect("a name").to_owned();
+    lines.iter().map(name).collect()
+}
+
+#[test]
+fn a_slow_account_holds_up_no_other() {
+    let mailboxes = [(); 3].map(|()| Mailbox::with(small(2)));
+    let mut servers: Vec<Server> = mailboxes.iter().map(Server::start).collect();
+    let slow = servers.remove(0).on("RETR 2", Fault::Stall);
+    servers.insert(0, slow);
+    let world = world_for(&servers);
+    let running = world.start(&["sync", "--json"]);
+    // The others are done while the first waits for its message.
+    servers[0].wait_for("RETR 2");
+    for server in &servers[1..] {
+        server.wait_for("QUIT");
+    }
+    running.signal(Signal::TERM);
+    let outcome = running.finish();
+    let mut accounts = accounts_of(&outcome);
+    accounts.sort();
+    assert_eq!(accounts, ["a0", "a1", "a2"]);
+    for (index, mailbox) in mailboxes.iter().enumerate().skip(1) {
+        world
+            .mail(&format!("a{index}"))
+            .holds(mailbox.stored_forms());
+    }
+}
+
+#[test]
+fn with_one_job_accounts_come_in_their_order() {
+    let mailboxes = [(); 3].map(|()| Mailbox::with(small(2)));
+    let servers: Vec<Server> = mailboxes.iter().map(Server::start).collect();
+    let world = world_for(&servers);
+    let outcome = world.run(&["sync", "--jobs", "1", "--json"]);
+    outcome.ends_with(0);
+    assert_eq!(accounts_of(&outcome), ["a0", "a1", "a2"]);
+}
+
+#[test]
+fn an_account_that_fails_is_part_of_the_status_and_stops_no_other() {
+    let mailbox = Mailbox::with(small(2));
+    let servers = [
+        Server::start(&mailbox).on("AUTH PLAIN", Fault::reply("-ERR [AUTH] no")),
+        Server::start(&mailbox),
+    ];
+    let world = world_for(&servers);
+    world.run(&["sync", "-j", "2"]).ends_with(1);
+    world.mail("a1").holds(mailbox.stored_forms());
+}
+
+#[test]
+fn one_signal_ends_the_waits_of_all_accounts() {
+    let mailbox = Mailbox::with(small(3));
+    let servers: Vec<Server> = (0..3)
+        .map(|_| Server::start(&mailbox).on("RETR 2", Fault::Stall))
+        .collect();
+    let world = world_for(&servers);
+    let running = world.start(&["sync"]);
+    for server in &servers {
+        server.wait_for("RETR 2");
+    }
+    let begun = Instant::now();
+    running.signal(Signal::TERM);
+    running.finish().ends_with(143);
+    // The server's own time would be up after ten.
+    assert!(begun.elapsed() < Duration::from_secs(8));
+}
