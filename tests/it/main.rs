@@ -18,6 +18,7 @@ mod identity;
 mod jobs;
 mod keyring;
 mod login;
+mod logs;
 mod mbox;
 mod pipe;
 mod readme;
