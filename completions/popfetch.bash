@@ -131,7 +131,7 @@ _popfetch() {
             return 0
             ;;
         popfetch__subcmd__sync)
-            opts="-n -v -q -h --dry-run --to --leave-on-server --url --password-file --password-command --ca-file --all --limit --max-size --json --config --verbose --quiet --color --help"
+            opts="-n -j -v -q -h --dry-run --to --leave-on-server --url --password-file --password-command --ca-file --all --limit --max-size --jobs --json --config --verbose --quiet --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -188,6 +188,14 @@ _popfetch() {
                     return 0
                     ;;
                 --max-size)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --jobs)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -j)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -249,7 +257,7 @@ _popfetch_with_accounts() {
     done
     [[ $verb && $2 != -* ]] || return 0
     case $3 in
-        --ca-file | --color | --config | --leave-on-server | --limit | --max-size | --password-command | --password-file | --to | --url | = | :) return 0 ;;
+        --ca-file | --color | --config | --jobs | --leave-on-server | --limit | --max-size | --password-command | --password-file | --to | --url | = | :) return 0 ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "$(_popfetch_accounts)" -- "$2")
 }

@@ -38,11 +38,12 @@ complete -c popfetch -n "__fish_popfetch_needs_command" -f -a "logout" -d 'Remov
 complete -c popfetch -n "__fish_popfetch_using_subcommand sync" -l to -d 'Store messages there: maildir:PATH, mbox:PATH, mbox:- (standard output) or pipe:COMMAND' -r
 complete -c popfetch -n "__fish_popfetch_using_subcommand sync" -l leave-on-server -d 'How long stored messages stay on the server: always, never, or a time such as 30d' -r
 complete -c popfetch -n "__fish_popfetch_using_subcommand sync" -l url -d 'Use a one-off account without configuration, such as pops://alice@pop.example.com' -r -f
-complete -c popfetch -n "__fish_popfetch_using_subcommand sync" -l password-file -d 'With --url: read the password from the first line of this file' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand sync" -l password-file -d 'With --url: read the password from this file' -r -F
 complete -c popfetch -n "__fish_popfetch_using_subcommand sync" -l password-command -d 'With --url: run this command and take the first line it prints as the password' -r -f -a "(__fish_complete_command)"
 complete -c popfetch -n "__fish_popfetch_using_subcommand sync" -l ca-file -d 'Trust the certificate authorities in this file (PEM) too' -r -F
 complete -c popfetch -n "__fish_popfetch_using_subcommand sync" -l limit -d 'Retrieve at most N messages in this run, the oldest first' -r
 complete -c popfetch -n "__fish_popfetch_using_subcommand sync" -l max-size -d 'Leave larger messages for later: 500kB, 10MB (without a unit, bytes)' -r
+complete -c popfetch -n "__fish_popfetch_using_subcommand sync" -s j -l jobs -d 'Work on N accounts at the same time; on one server\'s, on four at most' -r
 complete -c popfetch -n "__fish_popfetch_using_subcommand sync" -l config -d 'Read this configuration instead of the usual one' -r -F
 complete -c popfetch -n "__fish_popfetch_using_subcommand sync" -l color -d 'Use colors: auto, always or never' -r -f -a "auto\t''
 always\t''

@@ -4,10 +4,11 @@ use std::env;
 
 use super::Context;
 use crate::cli;
-use crate::config::{self, Account, Overrides, SecretSource, values};
+use crate::config::{self, Account, Overrides, values};
 use crate::deliver::Spec;
 use crate::environment::{Environment, PASSWORD_VARIABLE};
 use crate::error::{Failure, Kind, OrFail, Result};
+use crate::secret::SecretSource;
 use crate::text::Foreign;
 
 /// The accounts a run is about, and its surroundings: they know which variables hold passwords.

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use super::{Context, accounts, signals};
-use crate::config::{Account, SecretSource};
+use crate::config::Account;
 use crate::connecting::{Connecting, check_protection, needs_secret};
 use crate::error::{Failure, Kind, Result};
 use crate::interrupt::Interrupt;
 use crate::net::TlsConnectors;
 use crate::report::Timings;
-use crate::secret::{self, Secret, Who};
+use crate::secret::{self, Secret, SecretSource, Who};
 
 /// Asks for the password, tries it, and keeps it if the server takes it.
 pub(super) fn run(context: &Context<'_>, name: &str) -> Result<u8> {

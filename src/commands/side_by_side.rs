@@ -130,8 +130,9 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::config::{self, Overrides, SecretSource};
+    use crate::config::{self, Overrides};
     use crate::deliver::Spec;
+    use crate::secret::SecretSource;
 
     /// An account at each of these hosts.
     fn accounts(hosts: &[&str]) -> Vec<Account> {

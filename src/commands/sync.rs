@@ -44,10 +44,10 @@ pub(super) fn run(context: &Context<'_>, options: &cli::Sync) -> Result<u8> {
     side_by_side(&accounts, options.jobs, stop, work)?;
     let reports = reports.into_inner().unwrap_or_else(PoisonError::into_inner);
     if interrupt.requested().is_none() {
-        let account = |report: &Report| accounts.iter().find(|known| known.name == report.account);
-        let done = reports
+        let report = |account: &Account| reports.iter().find(|done| done.account == account.name);
+        let done = accounts
             .iter()
-            .filter_map(|report| Some((account(report)?, report)));
+            .filter_map(|account| Some((account, report(account)?)));
         after_new::run(context, done, &interrupt);
     }
     if let Some(signal) = interrupt.requested() {

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use crate::deliver::Spec;
 use crate::mail::Retention;
 use crate::net::{ClientCertificate, Fingerprint};
+use crate::secret::{SecretSource, Who};
 
 /// The longest silence of a server where nothing else is said.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
@@ -80,21 +81,6 @@ impl Tls {
     }
 }
 
-/// Where a password comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SecretSource {
-    /// The desktop's key ring; on a terminal, a prompt where it has none.
-    Keyring,
-    /// A file that nobody else can read, with the password alone in it.
-    File(PathBuf),
-    /// A command that prints the password and nothing else.
-    Command(String),
-    /// An environment variable.
-    Variable(String),
-    /// A prompt on the terminal.
-    Prompt,
-}
-
 /// Which way to log in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -130,4 +116,15 @@ pub enum Auth {
     Xoauth2,
     /// SASL OAUTHBEARER (RFC 7628): the secret is an access token.
     OauthBearer,
+}
+
+impl<'a> From<&'a Account> for Who<'a> {
+    fn from(account: &'a Account) -> Self {
+        Who {
+            account: &account.name,
+            host: &account.host,
+            port: account.port,
+            user: &account.user,
+        }
+    }
 }

@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use toml::Spanned;
 
-use super::account::{Account, Auth, DEFAULT_TIMEOUT, MOST_PIPE_JOBS, SecretSource, Tls};
+use super::account::{Account, Auth, DEFAULT_TIMEOUT, MOST_PIPE_JOBS, Tls};
 use super::diagnose::Complaint;
 use super::raw::{self, Destinations};
 use super::{Overrides, values};
 use crate::deliver::{self, Spec};
 use crate::mail::Retention;
 use crate::net::{ClientCertificate, Fingerprint};
+use crate::secret::SecretSource;
 
 type Result<T> = std::result::Result<T, Complaint>;
 

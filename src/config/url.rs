@@ -4,10 +4,11 @@
 
 use std::num::NonZeroUsize;
 
-use super::account::{Account, Auth, DEFAULT_TIMEOUT, SecretSource, Tls};
+use super::account::{Account, Auth, DEFAULT_TIMEOUT, Tls};
 use super::{Overrides, values};
 use crate::error::{Failure, Kind, OrFail, Result};
 use crate::mail::Retention;
+use crate::secret::SecretSource;
 
 const FORM: &str = "A mailbox is written pops://user@host or pop3://user@host, with :port at the end where it is not the usual one.";
 

@@ -18,10 +18,10 @@ mod variable;
 
 use std::fmt;
 use std::path::Path;
+use std::path::PathBuf;
 
 use zeroize::Zeroizing;
 
-use crate::config::{Account, SecretSource};
 use crate::environment::Environment;
 use crate::error::{Failure, Kind, Result};
 use crate::text::Foreign;
@@ -81,6 +81,21 @@ pub enum NotASecret {
     Nul,
 }
 
+/// Where a password comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretSource {
+    /// The desktop's key ring; on a terminal, a prompt where it has none.
+    Keyring,
+    /// A file that nobody else can read, with the password alone in it.
+    File(PathBuf),
+    /// A command; the first line that it prints is the password.
+    Command(String),
+    /// An environment variable.
+    Variable(String),
+    /// A prompt on the terminal.
+    Prompt,
+}
+
 /// Whose secret it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Who<'a> {
@@ -92,17 +107,6 @@ pub struct Who<'a> {
     pub port: u16,
     /// The user's name at the server.
     pub user: &'a str,
-}
-
-impl<'a> From<&'a Account> for Who<'a> {
-    fn from(account: &'a Account) -> Self {
-        Who {
-            account: &account.name,
-            host: &account.host,
-            port: account.port,
-            user: &account.user,
-        }
-    }
 }
 
 /// As errors name it: `account work`.

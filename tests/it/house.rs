@@ -10,15 +10,14 @@ const HOUSE: &[(&str, &str)] = &[
     ("main", "commands cli ui environment error"),
     (
         "commands",
-        "cli ui sync connecting secret config report deliver plan interrupt environment error",
+        "cli ui sync connecting secret config report deliver plan interrupt environment error child net journal text",
     ),
     ("cli", "size"),
     ("ui", "report monitor size error text"),
     // carrying a plan out
     (
         "sync",
-        "connecting client secret config report deliver journal plan pop3 interrupt monitor \
-         environment message error mail crash",
+        "connecting client secret config report deliver journal plan pop3 interrupt monitor environment message error mail crash net",
     ),
     (
         "connecting",
@@ -27,17 +26,20 @@ const HOUSE: &[(&str, &str)] = &[
     // the server: DELE takes the journal's proof
     ("client", "secret journal pop3 net error mail text crash"),
     // what a person wrote
-    ("secret", "config environment error text"),
-    ("config", "deliver environment error mail text"),
+    ("config", "deliver environment error mail text net secret"),
     ("report", "plan monitor error mail"),
     // three that do not know each other
-    ("deliver", "environment error mail text crash"),
+    ("deliver", "environment error mail text crash child"),
     ("journal", "error mail crash"),
     ("plan", "mail"),
+    // commands that a person configured
+    ("child", "environment error text"),
     // the protocol without a socket, and sockets without the protocol
     ("pop3", "mail text"),
     ("interrupt", "net error"),
-    ("net", "monitor error text"),
+    ("net", "monitor error text secret"),
+    // where a password comes from
+    ("secret", "environment error text"),
     // plain values
     ("monitor", "error mail"),
     ("environment", "error"),

@@ -184,7 +184,6 @@ fn never_weaker_than_the_configuration_says() {
         "scram-sha-256-plus",
         "cram-md5",
         "apop",
-        "external",
     ];
     for auth in strong {
         let world = World::new();
