@@ -1,0 +1,186 @@
+//! No secret in arguments, logs, JSON, the journal, or the environment of children, whatever way to log in it is
+//! for and whether it is right or wrong.
+
+use std::fs;
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use openssl::hash::{MessageDigest, hash};
+
+use crate::support::mailbox::Mailbox;
+use crate::support::messages::small;
+use crate::support::server::{Fault, RESPONSE, Server, USER};
+use crate::support::world::World;
+
+/// Nothing else looks like this.
+const MARKER: &str = "xK7-marker-q9Z";
+
+const STAMP: &str = "<1896.697170952@dbc.mtview.ca.us>";
+
+const MECHANISMS: &str = "PLAIN LOGIN CRAM-MD5 SCRAM-SHA-1 SCRAM-SHA-256 XOAUTH2 OAUTHBEARER \
+                          SCRAM-SHA-1-PLUS SCRAM-SHA-256-PLUS";
+
+const WAYS: [&str; 12] = [
+    "auto",
+    "user",
+    "plain",
+    "login",
+    "apop",
+    "cram-md5",
+    "scram-sha-1",
+    "scram-sha-1-plus",
+    "scram-sha-256",
+    "scram-sha-256-plus",
+    "xoauth2",
+    "oauthbearer",
+];
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What must not be found anywhere: the marker as it is, encoded, and what proved it on the wire.
+fn forms(server: &Server) -> Vec<String> {
+    let digest = hash(MessageDigest::md5(), format!("{STAMP}{MARKER}").as_bytes());
+    let mut forms = vec![
+        MARKER.to_owned(),
+        BASE64_STANDARD.encode(MARKER),
+        BASE64_STANDARD.encode(format!("\0{USER}\0{MARKER}")),
+        hex(MARKER.as_bytes()),
+        hex(&digest.expect("OpenSSL knows MD5")),
+    ];
+    for command in server.commands() {
+        // Responses to challenges, and initial responses.
+        let response = command.rsplit(' ').next().unwrap_or_default().to_owned();
+        let Ok(decoded) = BASE64_STANDARD.decode(&response) else {
+            continue;
+        };
+        let decoded = String::from_utf8_lossy(&decoded).into_owned();
+        if response.len() > 20 && decoded != USER {
+            forms.push(response);
+        }
+        if let Some((_, proof)) = decoded.rsplit_once(",p=") {
+            forms.push(proof.to_owned());
+        }
+        if let Some((_, digest)) = decoded.split_once(&format!("{USER} ")) {
+            forms.push(digest.to_owned());
+        }
+    }
+    forms
+}
+
+/// Every file below this folder that the program could have written.
+fn files(folder: &Path, found: &mut Vec<(String, String)>) {
+    for entry in fs::read_dir(folder).expect("our own folder") {
+        let path = entry.expect("our own folder").path();
+        let name = path.display().to_string();
+        if path.is_dir() {
+            files(&path, found);
+        } else if !name.ends_with("it.password") && !name.ends_with("token") {
+            let bytes = fs::read(&path).expect("our own file");
+            found.push((name, String::from_utf8_lossy(&bytes).into_owned()));
+        }
+    }
+}
+
+#[track_caller]
+fn nowhere(world: &World, server: &Server, outputs: &[String], context: &str) {
+    let mut texts = Vec::new();
+    files(&world.home(""), &mut texts);
+    texts.extend(
+        outputs
+            .iter()
+            .map(|text| ("its output".to_owned(), text.clone())),
+    );
+    for form in forms(server) {
+        for (place, text) in &texts {
+            assert!(
+                !text.contains(&form),
+                "{context}: «{form}» is in {place}:\n{text}"
+            );
+        }
+    }
+}
+
+#[test]
+fn no_way_to_log_in_leaves_a_secret_anywhere() {
+    for way in WAYS {
+        for (broken, fault) in [
+            (None, "right"),
+            (Some(Fault::reply("-ERR [AUTH] wrong")), "refused"),
+            (Some(Fault::CloseBefore), "cut off"),
+            (Some(Fault::reply("gibberish")), "gibberish"),
+        ] {
+            let world = World::new();
+            let mut server = Server::start(&Mailbox::with(small(2)))
+                .implicit_tls(world.certificates())
+                .mechanisms(MECHANISMS)
+                .apop(STAMP)
+                .password(MARKER);
+            if let Some(fault) = broken {
+                for step in ["PASS", "APOP", RESPONSE, "AUTH"] {
+                    server = server.on(step, fault.clone());
+                }
+            }
+            let auth = format!("{way:?}");
+            world
+                .account("it", &server.endpoint())
+                .set("auth", &auth)
+                .write();
+            let outputs = [
+                &["-vv", "sync", "--json"][..],
+                &["-vv", "sync", "--dry-run"],
+            ]
+            .map(|arguments| {
+                let outcome = world.run(arguments);
+                outcome.stdout + &outcome.stderr
+            });
+            nowhere(&world, &server, &outputs, &format!("{way}, {fault}"));
+            let _ = server.violations();
+        }
+    }
+}
+
+#[test]
+fn while_it_works_its_arguments_and_its_environment_hold_no_secret_but_what_it_was_given() {
+    let world = World::new();
+    let server = Server::start(&Mailbox::with(small(1)))
+        .implicit_tls(world.certificates())
+        .mechanisms(MECHANISMS)
+        .password(MARKER)
+        .on("STAT", Fault::Stall);
+    world.account("it", &server.endpoint()).write();
+    let running = world.start(&["-vv", "sync"]);
+    server.wait_for("STAT");
+    for file in ["cmdline", "environ", "comm"] {
+        let path = format!("/proc/{}/{file}", running.id());
+        let text = fs::read(path).expect("it is at work");
+        assert!(!String::from_utf8_lossy(&text).contains(MARKER), "{file}");
+    }
+    running.signal(rustix::process::Signal::TERM);
+    let outcome = running.finish();
+    nowhere(
+        &world,
+        &server,
+        &[outcome.stdout, outcome.stderr],
+        "stopped",
+    );
+}
+
+#[test]
+fn a_command_that_gives_a_password_is_told_none() {
+    let mut world = World::new();
+    world.variable("POPFETCH_PASSWORD", MARKER);
+    world.variable("SECRET", MARKER);
+    let server = Server::start(&Mailbox::default()).password("another");
+    let account = world
+        .account("it", &server.endpoint())
+        .without("password_file");
+    account
+        .set("password_command", "\"env > ~/seen; echo another\"")
+        .write();
+    world.run(&["sync"]).ends_with(0);
+    let seen = fs::read_to_string(world.home("seen")).expect("the command wrote it");
+    assert!(!seen.contains("POPFETCH_PASSWORD"), "{seen}");
+}
