@@ -1,9 +1,13 @@
 //! The program against Dovecot.
 
-use crate::support::dovecot::{Dovecot, Port};
+use std::path::Path;
+
+use crate::support::certificates::Kind;
+use crate::support::dovecot::{Dovecot, Port, access_token};
 use crate::support::messages::{one_of_each, realistic, small, stored_form};
 use crate::support::readers::{digests, mutt, python_maildir};
 use crate::support::sampled;
+use crate::support::server::USER;
 use crate::support::world::World;
 use crate::the_support::client::Client;
 
@@ -61,7 +65,16 @@ fn every_mechanism_works_on_every_kind_of_connection() {
         let world = World::new();
         let mut dovecot = Dovecot::start(world.certificates());
         dovecot.fill(one_of_each());
-        for auth in ["auto", "plain", "user", "apop"] {
+        for auth in [
+            "auto",
+            "plain",
+            "login",
+            "user",
+            "apop",
+            "cram-md5",
+            "scram-sha-1",
+            "scram-sha-256",
+        ] {
             let world = World::new();
             let account = world.account("it", &dovecot.endpoint(port));
             account.set("auth", &format!("{auth:?}")).write();
@@ -77,6 +90,63 @@ fn every_mechanism_works_on_every_kind_of_connection() {
                     .lines()
                     .any(|line| { line.contains("Login: user=") && !line.contains("TLS") })
             );
+        }
+    }
+}
+
+#[test]
+fn a_certificate_logs_in_without_a_password() {
+    for port in [Port::Implicit, Port::StartTls] {
+        let world = World::new();
+        let certificates = world.certificates();
+        let mut dovecot = Dovecot::start(certificates);
+        dovecot.fill(small(3));
+        let user = certificates.make(Kind::User(USER));
+        let path = |path: &Path| format!("{:?}", path.display().to_string());
+        let account = world.account("it", &dovecot.endpoint(port));
+        account
+            .without("password_file")
+            .set("auth", "\"external\"")
+            .set("client_cert", &path(&user.certificate_file))
+            .set("client_key", &path(&user.key_file))
+            .write();
+        world.run(&["sync"]).ends_with(0).says_nothing();
+        world
+            .mail("it")
+            .holds(small(3).iter().map(|wire| stored(wire)));
+        dovecot.logs("method=EXTERNAL");
+    }
+}
+
+#[test]
+fn access_tokens_log_in_until_they_expire() {
+    for (auth, method) in [
+        ("\"xoauth2\"", "method=XOAUTH2"),
+        ("\"oauthbearer\"", "method=OAUTHBEARER"),
+    ] {
+        for (seconds, status) in [(600, 0), (-30, 77)] {
+            let world = World::new();
+            let mut dovecot = Dovecot::start(world.certificates());
+            dovecot.fill(small(3));
+            let mut endpoint = dovecot.endpoint(Port::Implicit);
+            endpoint.password = access_token(USER, seconds);
+            let account = world.account("it", &endpoint).set("auth", auth);
+            account.write();
+            let outcome = world.run(&["-vv", "sync"]);
+            outcome
+                .ends_with(status)
+                .keeps_to_itself(&endpoint.password);
+            match status {
+                0 => {
+                    world
+                        .mail("it")
+                        .holds(small(3).iter().map(|wire| stored(wire)));
+                    dovecot.logs(method);
+                }
+                _ => {
+                    outcome.complains("it says «{").complains("expire");
+                }
+            }
         }
     }
 }

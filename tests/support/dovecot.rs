@@ -11,6 +11,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use openssl::hash::MessageDigest;
+use openssl::pkey::PKey;
+use openssl::sign::Signer;
 use rustix::process::{Pid, Signal, getegid, geteuid, kill_process};
 use tempfile::TempDir;
 
@@ -64,12 +69,8 @@ impl Dovecot {
         let file = folder.path().join("dovecot.conf");
         write_private(&file, configuration.as_bytes());
         let users = format!("{USER}:{{PLAIN}}{PASSWORD}\n");
-        let users_file = folder.path().join("users");
-        write_private(&users_file, users.as_bytes());
-        if geteuid().is_root() {
-            // The authentication process reads it, and is not root.
-            fs::set_permissions(&users_file, Permissions::from_mode(0o644)).expect("our own file");
-        }
+        write_for_dovecot(&folder.path().join("users"), &users);
+        validate_tokens(folder.path());
         let mut dovecot = Dovecot {
             master: launch(&file),
             ca_file: certificates.authority_file(),
@@ -221,6 +222,52 @@ impl Drop for Dovecot {
     }
 }
 
+/// The key that access tokens are signed with.
+const TOKEN_KEY: &[u8] = b"a key that only Dovecot and whoever makes tokens know";
+
+/// An access token for this user (RFC 7519) that ends so many seconds from now.
+pub(crate) fn access_token(user: &str, seconds: i64) -> String {
+    let now = jiff::Timestamp::now().as_second();
+    let end = now + seconds;
+    let parts = [
+        r#"{"alg":"HS256","typ":"JWT"}"#.to_owned(),
+        format!(r#"{{"sub":"{user}","iat":{},"exp":{end}}}"#, now - 60),
+    ];
+    let text = parts
+        .map(|part| BASE64_URL_SAFE_NO_PAD.encode(part))
+        .join(".");
+    let key = PKey::hmac(TOKEN_KEY).expect("OpenSSL takes any key");
+    let signature = Signer::new(MessageDigest::sha256(), &key)
+        .and_then(|mut signer| signer.sign_oneshot_to_vec(text.as_bytes()))
+        .expect("OpenSSL can sign");
+    format!("{text}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))
+}
+
+/// Dovecot checks the signature of a token itself and asks nobody.
+fn validate_tokens(folder: &Path) {
+    let keys = folder.join("keys");
+    let place = keys.join("default/HS256");
+    fs::create_dir_all(&place).expect("our own folder");
+    write_for_dovecot(&place.join("default"), &BASE64_STANDARD.encode(TOKEN_KEY));
+    let configuration = format!(
+        "introspection_mode = local
+local_validation_key_dict = fs:posix:prefix={}/
+username_attribute = sub
+username_format = %u
+",
+        keys.display()
+    );
+    write_for_dovecot(&folder.join("oauth2.conf"), &configuration);
+}
+
+/// A file that the authentication process reads, which is not root.
+fn write_for_dovecot(path: &Path, text: &str) {
+    write_private(path, text.as_bytes());
+    if geteuid().is_root() {
+        fs::set_permissions(path, Permissions::from_mode(0o644)).expect("our own file");
+    }
+}
+
 fn launch(configuration: &Path) -> Child {
     let start = |program: &str| {
         Command::new(program)
@@ -291,7 +338,11 @@ ssl = yes
 ssl_cert = <{certificate}
 ssl_key = <{key}
 disable_plaintext_auth = no
-auth_mechanisms = plain login apop
+ssl_ca = <{authority}
+ssl_verify_client_cert = yes
+ssl_require_crl = no
+auth_ssl_username_from_cert = yes
+auth_mechanisms = plain login apop cram-md5 scram-sha-1 scram-sha-256 external xoauth2 oauthbearer
 auth_failure_delay = 0 secs
 first_valid_uid = 1
 first_valid_gid = 1
@@ -299,7 +350,18 @@ mail_location = maildir:~/Maildir
 mail_fsync = never
 pop3_lock_session = yes
 passdb {{
+  driver = static
+  mechanisms = external
+  args = nopassword=y
+}}
+passdb {{
+  driver = oauth2
+  mechanisms = xoauth2 oauthbearer
+  args = {folder}/oauth2.conf
+}}
+passdb {{
   driver = passwd-file
+  mechanisms = plain login apop cram-md5 scram-sha-1 scram-sha-256
   args = scheme=PLAIN username_format=%u {folder}/users
 }}
 userdb {{
@@ -323,6 +385,7 @@ service pop3-login {{
 }}
 ",
         folder = folder.display(),
+        authority = certificates.authority_file().display(),
         certificate = certificate.certificate_file.display(),
         key = certificate.key_file.display(),
     );
