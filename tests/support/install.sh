@@ -5,7 +5,7 @@
 # shellcheck disable=SC2034
 for_building=(libssl-dev pkg-config)
 # shellcheck disable=SC2034
-for_testing=(dovecot-pop3d mutt python3 bsdutils gnome-keyring dbus-daemon dbus-bin
+for_testing=(dovecot-pop3d mutt openssl python3 bsdutils gnome-keyring dbus-daemon dbus-bin
     procmail maildrop notmuch git mandoc zsh fish strace tmux)
 # for_comparing: what `cargo bench --bench compare` needs.
 # shellcheck disable=SC2034
@@ -19,7 +19,7 @@ works() {
         dovecot-pop3d) PATH=$PATH:/usr/sbin command -v dovecot &&
             { [ -e /usr/lib/dovecot/pop3 ] || [ ! -d /usr/lib/dovecot ]; } ;;
         procmail) command -v procmail && command -v formail ;;
-        mutt | maildrop | notmuch | git | mandoc | zsh | fish | strace | tmux | mpop | fetchmail)
+        mutt | openssl | maildrop | notmuch | git | mandoc | zsh | fish | strace | tmux | mpop | fetchmail)
             command -v "$1" ;;
         getmail6) command -v getmail ;;
         python3) python3 -c 'import hashlib, mailbox' ;;
