@@ -17,7 +17,7 @@ pub const CAPABILITIES: usize = 500;
 pub const CHALLENGES: usize = 8;
 
 /// How often SCRAM hashes a password. Less would make it cheap to find out by a server that isn't the
-/// true one (RFC 7677 section 4), more would keep us busy: this many take half a second.
+/// true one (RFC 7677 section 4), more would keep us busy: this many take a fraction of a second.
 pub const SCRAM_ITERATIONS: std::ops::RangeInclusive<u32> = 4_096..=600_000;
 
 /// A command line, CRLF included (RFC 2449 section 4). SASL responses may be longer.
