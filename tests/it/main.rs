@@ -22,6 +22,7 @@ mod logs;
 mod mbox;
 mod pipe;
 mod readme;
+mod recipes;
 mod secrets;
 mod status;
 mod stdout;
