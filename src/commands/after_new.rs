@@ -20,14 +20,17 @@ struct Due<'a> {
     accounts: Vec<String>,
 }
 
-/// Runs each command once, however many accounts name it, if something was stored in any of them. What
-/// goes wrong is shown and changes nothing else.
+/// Runs each command once, however many accounts name it, if something was stored in any of them; none
+/// once a signal asked us to stop. What goes wrong is shown and changes nothing else.
 pub(super) fn run<'a>(
     context: &Context<'_>,
     done: impl Iterator<Item = (&'a Account, &'a Report)>,
     interrupt: &Interrupt,
 ) {
     for due in due(done) {
+        if interrupt.requested().is_some() {
+            return;
+        }
         if let Err(failure) = one(context, &due, interrupt) {
             context.ui.failure(&failure);
         }

@@ -10,6 +10,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::read::{PATIENCE, Trouble, to_end};
 use super::{Secret, Who, terminal, unusable};
+use crate::child::shell;
 use crate::environment::Environment;
 use crate::error::{Failure, Kind, OrFail, Result};
 
@@ -48,13 +49,6 @@ impl Place {
             Place::Background
         }
     }
-}
-
-fn shell(line: &str, environment: &Environment) -> Command {
-    let mut command = Command::new("/bin/sh");
-    command.arg("-c").arg(line);
-    environment.withhold_passwords(&mut command);
-    command
 }
 
 fn run_at(place: Place, deadline: Instant, mut command: Command, who: &Who<'_>) -> Result<Secret> {
