@@ -56,7 +56,7 @@ pub(super) struct Loaded {
 /// Reads a journal. A file that is missing or empty remembers nothing.
 ///
 /// What stands behind the last good line was torn off by a crash before it was durable; it is
-/// damage only if it is a whole line.
+/// damage only if it is a whole line. If it is the first line, the journal begins anew, aloud.
 ///
 /// # Errors
 ///
@@ -65,11 +65,12 @@ pub(super) struct Loaded {
 pub(super) fn load(path: &Path, mailbox: &Mailbox) -> Result<Loaded> {
     let mut loaded = Loaded::default();
     let (mut number, mut offset) = (0, 0);
-    let mut overlong = false;
+    let (mut overlong, mut is_beginning) = (false, false);
     each_piece(path, |piece| {
         offset += piece.len() as u64;
         let Some(line) = piece.strip_suffix(b"\n") else {
             // The end of the file, or the beginning of a line that is too long to be ours.
+            is_beginning = offset == piece.len() as u64 && is_beginning_of_header(piece, mailbox);
             overlong = true;
             return Ok(());
         };
@@ -90,11 +91,26 @@ pub(super) fn load(path: &Path, mailbox: &Mailbox) -> Result<Loaded> {
         Ok(())
     })?;
     loaded.torn = overlong;
-    if number > 0 && loaded.good == 0 {
+    if loaded.torn && is_beginning {
+        loaded.damage.push(Damage {
+            path: path.to_owned(),
+            line: 1,
+            what: "the file ends in it".to_owned(),
+        });
+    } else if offset > 0 && loaded.good == 0 {
         return Err(Failure::new(Kind::Data, format!("nothing in the journal {} can be read", path.display()))
             .hint("Move it away to begin a new one: messages that are still on the server will then be stored once more, and none will be lost."));
     }
     Ok(loaded)
+}
+
+/// Whether this is as much of the first line as a crash has left of it.
+fn is_beginning_of_header(line: &[u8], mailbox: &Mailbox) -> bool {
+    let mut header = Vec::new();
+    format::write_header(mailbox, &mut header);
+    // What was not written before a power cut may read as zeros.
+    let zeros = line.iter().rev().take_while(|&&byte| byte == 0).count();
+    header.starts_with(&line[..line.len() - zeros])
 }
 
 impl Loaded {
