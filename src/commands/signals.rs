@@ -1,10 +1,12 @@
 //! Signals that ask us to stop.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::Duration;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook::flag;
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
@@ -14,7 +16,8 @@ use crate::interrupt::Interrupt;
 /// How long messages that were asked for may still come after the first signal.
 const DRAIN: Duration = Duration::from_secs(2);
 
-/// From now on the first signal asks the run to stop in order, and the second ends it at once.
+/// From now on the first signal asks the run to stop in order, and the second ends it at once. A
+/// file that grows beyond a limit is an error like any other, and no death by SIGXFSZ.
 ///
 /// # Errors
 ///
@@ -22,6 +25,8 @@ const DRAIN: Duration = Duration::from_secs(2);
 pub(super) fn watch(interrupt: &Arc<Interrupt>) -> Result<()> {
     let refused = || "cannot watch for signals";
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).or_fail(Kind::Io, refused)?;
+    // Whoever writes sees EFBIG; nobody looks at the flag.
+    flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false))).or_fail(Kind::Io, refused)?;
     let interrupt = Arc::clone(interrupt);
     let wait = move || {
         for signal in signals.forever() {
