@@ -3,8 +3,8 @@
 //! A point stands before and after each step that storing, deleting and recovering take. Only builds
 //! with the feature `test-hooks` know them; in any other build they are nothing at all.
 //!
-//! - `POPFETCH_CRASH_AT=n` kills the process at the n-th point that it passes, counted from 1: no
-//!   destructor runs, nothing is flushed.
+//! - `POPFETCH_CRASH_AT=n` kills the process at the n-th point that it passes, counted from 1, and with
+//!   a name at the first of this name: no destructor runs, nothing is flushed.
 //! - `POPFETCH_CRASH_COUNT=file` writes the name of each point passed to a file, one a line.
 
 /// The program may be killed here.
@@ -33,7 +33,7 @@ mod hooked {
             written.expect("the file for the crash points can be written");
         }
         let wanted = std::env::var("POPFETCH_CRASH_AT").ok();
-        if wanted.is_some_and(|wanted| wanted == number.to_string()) {
+        if wanted.is_some_and(|wanted| wanted == name || wanted == number.to_string()) {
             kill_process(getpid(), Signal::KILL).expect("a process may kill itself");
         }
     }

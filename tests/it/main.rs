@@ -17,6 +17,7 @@ mod house;
 mod identity;
 mod jobs;
 mod keyring;
+mod local;
 mod login;
 mod logs;
 mod mbox;

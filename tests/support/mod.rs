@@ -5,6 +5,7 @@
 //! - [`mailbox`]: a maildrop in memory
 //! - [`server`]: a scripted POP3 server that serves one, strictly, with faults wherever a test wants them
 //! - [`certificates`]: a throw-away authority, and certificates good and bad
+//! - [`disks`]: file systems of a test's own
 //! - [`dovecot`]: the real thing
 //! - [`world`]: a home for one test, in which the program runs
 //! - [`terminal`]: a pseudo-terminal, with a person at the other end
@@ -12,6 +13,7 @@
 //! - [`readers`]: Python and mutt look at what was stored
 
 pub(crate) mod certificates;
+pub(crate) mod disks;
 pub(crate) mod dovecot;
 pub(crate) mod keyring;
 pub(crate) mod mailbox;

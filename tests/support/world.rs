@@ -35,7 +35,12 @@ pub(crate) struct World {
 impl World {
     /// Empty folders, and an environment of PATH, the folders, and `LC_ALL=C`. There is no D-Bus.
     pub(crate) fn new() -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
+        Self::in_folder(&std::env::temp_dir())
+    }
+
+    /// The same, all of it below this folder.
+    pub(crate) fn in_folder(folder: &Path) -> Self {
+        let folder = tempfile::tempdir_in(folder).expect("a temporary folder");
         let mut variables = BTreeMap::new();
         for (name, place) in [
             ("HOME", "home"),
@@ -134,6 +139,25 @@ impl World {
         Maildir {
             path: self.home(path),
         }
+    }
+
+    /// The texts in a destination, named as in the configuration and below the home folder.
+    pub(crate) fn stored_at(&self, destination: &str) -> Vec<Vec<u8>> {
+        match destination.split_once(":~/") {
+            Some(("maildir", path)) => self.maildir(path).texts(),
+            Some(("mbox", path)) => mbox_texts(&fs::read(self.home(path)).unwrap_or_default()),
+            _ => panic!("nobody can read what is in {destination}"),
+        }
+    }
+
+    /// Only these messages are in this destination, each exactly once, byte for byte.
+    #[track_caller]
+    pub(crate) fn holds_at(&self, destination: &str, expected: &[Vec<u8>], context: &str) {
+        let difference = difference(self.stored_at(destination), expected);
+        assert!(
+            difference.is_empty(),
+            "{context}: {destination}: {difference}"
+        );
     }
 
     /// Runs the program to its end.
@@ -435,6 +459,26 @@ impl Maildir {
             .map(|entry| entry.expect("a folder can be read").path())
             .collect()
     }
+}
+
+/// The messages of an mbox, without their From_ lines, the empty lines behind them, and one `>` of
+/// each quoted line (mboxrd).
+fn mbox_texts(mbox: &[u8]) -> Vec<Vec<u8>> {
+    let mut texts: Vec<Vec<u8>> = Vec::new();
+    for line in mbox.split_inclusive(|&byte| byte == b'\n') {
+        let quoted = line.iter().skip_while(|&&byte| byte == b'>').copied();
+        let is_quoted = line.starts_with(b">") && quoted.take(5).eq(*b"From ");
+        match texts.last_mut() {
+            _ if line.starts_with(b"From ") => texts.push(Vec::new()),
+            Some(text) => text.extend_from_slice(&line[usize::from(is_quoted)..]),
+            None => texts.push(line.to_owned()),
+        }
+    }
+    // The last one may be there in part, after a crash.
+    for text in &mut texts {
+        text.pop();
+    }
+    texts
 }
 
 /// The permission bits of a file.

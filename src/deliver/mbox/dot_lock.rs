@@ -98,12 +98,14 @@ pub(super) fn try_make(mbox: &Path, alone: bool, now: Timestamp) -> Result<Attem
     }
 }
 
-/// Writes a lock file under a name of our own.
+/// Writes a lock file under a name of our own, durably: after a power cut its name may be there, and
+/// without its content nobody would know it for ours.
 fn write(draft: &Path) -> Result<File, Errno> {
     remove(draft);
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     let mut file = File::from(rustix::fs::open(draft, flags, MODE)?);
-    match write!(file, "{}\n{OURS}\n", std::process::id()) {
+    let written = write!(file, "{}\n{OURS}\n", std::process::id());
+    match written.and_then(|()| file.sync_data()) {
         Ok(()) => Ok(file),
         Err(error) => {
             remove(draft);

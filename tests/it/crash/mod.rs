@@ -2,6 +2,7 @@
 //! each system call that writes, the power is cut, and the next run puts everything right.
 
 mod points;
+mod power;
 mod stage;
 mod system_calls;
 mod trace;

@@ -6,7 +6,7 @@ use super::stage::{Before, Scenario, Stage};
 use crate::support::{everything, figure, sampled};
 
 /// The names of the points that a run passes from here.
-fn points(stage: &Stage) -> Vec<String> {
+pub(super) fn points(stage: &Stage) -> Vec<String> {
     let file = stage.world.home("points");
     let shown = file.display().to_string();
     stage

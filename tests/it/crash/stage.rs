@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::support::mailbox::Mailbox;
 use crate::support::messages::{Generator, Shape, small};
 use crate::support::server::Server;
-use crate::support::world::{Outcome, World, difference};
+use crate::support::world::{Outcome, World};
 
 /// What is to be done when the run is killed.
 #[derive(Debug, Clone, Copy)]
@@ -64,14 +64,22 @@ impl Scenario {
         all
     }
 
-    /// Everything up to the run that will be killed.
-    pub(super) fn stage(self) -> Stage {
-        self.stage_in(World::new(), MESSAGES)
+    /// Those that delete, without anything done before.
+    pub(super) fn deleting() -> impl Iterator<Item = Scenario> {
+        let deleting = |scenario: &Scenario| {
+            scenario.retention == "never" && scenario.before == Before::Nothing
+        };
+        Self::all().into_iter().filter(deleting)
     }
 
-    /// The same in this world, with so many messages.
-    pub(super) fn stage_in(self, world: World, messages: usize) -> Stage {
-        let mailbox = Mailbox::with(small(messages - 1));
+    /// Everything up to the run that will be killed.
+    pub(super) fn stage(self) -> Stage {
+        self.stage_in(World::new())
+    }
+
+    /// The same in this world.
+    pub(super) fn stage_in(self, world: World) -> Stage {
+        let mailbox = Mailbox::with(small(SMALL));
         // Larger than any buffer on its way.
         let large = Generator::new(7).message(Shape::Plain, 200_000);
         mailbox.add("large", large);
@@ -92,8 +100,8 @@ impl Scenario {
     }
 }
 
-/// So many messages suffice for a first, a last and one between them.
-const MESSAGES: usize = 3;
+/// So many small messages, and a large one: there is a first, a last, and one between them.
+const SMALL: usize = 2;
 
 /// A maildrop, a server, a world.
 pub(super) struct Stage {
@@ -137,7 +145,7 @@ impl Stage {
     pub(super) fn has_lost_nothing(&self, context: &str) {
         let left = self.mailbox.uids();
         for destination in self.scenario.destinations {
-            let stored = stored_at(&self.world, destination);
+            let stored = self.world.stored_at(destination);
             for (uid, text) in self.uids.iter().zip(&self.expected) {
                 let safe = left.contains(uid) || stored.contains(text);
                 assert!(safe, "{context}: {uid} is lost in {destination}");
@@ -161,11 +169,7 @@ impl Stage {
     #[track_caller]
     pub(super) fn is_complete(&self, context: &str) {
         for destination in self.scenario.destinations {
-            let difference = difference(stored_at(&self.world, destination), &self.expected);
-            assert!(
-                difference.is_empty(),
-                "{context}: {destination}: {difference}"
-            );
+            self.world.holds_at(destination, &self.expected, context);
         }
         let left = self.mailbox.uids();
         match self.scenario.retention {
@@ -195,34 +199,4 @@ fn collect(folder: &Path, into: &mut BTreeMap<PathBuf, (i64, i64, u64)>) {
             into.insert(path, trace);
         }
     }
-}
-
-/// The texts in this destination, as they were before they were quoted.
-pub(super) fn stored_at(world: &World, destination: &str) -> Vec<Vec<u8>> {
-    let (kind, path) = destination.split_once(":~/").expect("KIND:~/PATH");
-    match kind {
-        "maildir" => world.maildir(path).texts(),
-        "mbox" => mbox_texts(&fs::read(world.home(path)).unwrap_or_default()),
-        _ => panic!("no reader for {destination}"),
-    }
-}
-
-/// The messages of an mbox, without their From_ lines, the empty lines behind them, and one `>` of
-/// each quoted line (mboxrd).
-fn mbox_texts(mbox: &[u8]) -> Vec<Vec<u8>> {
-    let mut texts: Vec<Vec<u8>> = Vec::new();
-    for line in mbox.split_inclusive(|&byte| byte == b'\n') {
-        let quoted = line.iter().skip_while(|&&byte| byte == b'>').copied();
-        let is_quoted = line.starts_with(b">") && quoted.take(5).eq(*b"From ");
-        match texts.last_mut() {
-            _ if line.starts_with(b"From ") => texts.push(Vec::new()),
-            Some(text) => text.extend_from_slice(&line[usize::from(is_quoted)..]),
-            None => texts.push(line.to_owned()),
-        }
-    }
-    // The last one may be there in part, after a crash.
-    for text in &mut texts {
-        text.pop();
-    }
-    texts
 }

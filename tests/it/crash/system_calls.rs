@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use super::stage::{Before, MANY, Scenario, Stage};
+use super::stage::{Scenario, Stage};
 use super::trace::{Call, Trace};
 use crate::support::{everything, figure};
 
@@ -78,10 +78,7 @@ fn trace(scenario: Scenario) -> (Stage, Trace) {
 
 #[test]
 fn each_message_is_durable_before_the_next_step_and_all_of_it_before_it_is_deleted() {
-    for scenario in Scenario::all() {
-        if scenario.retention != "never" || scenario.before != Before::Nothing {
-            continue;
-        }
+    for scenario in Scenario::deleting() {
         let (stage, trace) = trace(scenario);
         for (index, uid) in stage.uids().iter().enumerate() {
             for (to, destination) in scenario.destinations.iter().enumerate() {
@@ -157,13 +154,7 @@ fn mbox_steps<'a>(trace: &'a Trace, uid: &str, to: usize) -> &'a Call {
 
 #[test]
 fn the_entries_of_new_files_and_folders_are_durable_before_anything_is_deleted() {
-    for scenario in Scenario::all() {
-        if scenario.retention != "never"
-            || scenario.batch != MANY
-            || scenario.before != Before::Nothing
-        {
-            continue;
-        }
+    for scenario in Scenario::deleting() {
         let (_, trace) = trace(scenario);
         let deleted = trace.first("sends DELE", |call| call.sends("DELE 1\\r\\n"));
         // Each of these holds a file or a folder that the run made.

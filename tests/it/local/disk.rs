@@ -1,0 +1,195 @@
+//! A disk that is full, out of inodes, read-only, or limited.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use crate::support::disks;
+use crate::support::mailbox::Mailbox;
+use crate::support::messages::{Generator, Shape};
+use crate::support::server::Server;
+use crate::support::world::{Outcome, World};
+use crate::support::{everything, figure};
+
+/// Messages of some sizes, so that a disk fills up in the middle of one.
+fn messages() -> Mailbox {
+    let mut generator = Generator::new(11);
+    let sizes = [600, 9_000, 30_000, 700, 70_000, 5_000, 800];
+    Mailbox::with(sizes.map(|size| generator.message(Shape::Plain, size)))
+}
+
+const KINDS: [&str; 2] = ["maildir:~/Mail/it", "mbox:~/Mail/it"];
+
+/// A world whose mail, or whose state, is on this disk.
+fn world_on(disk: &Path, what: &str, server: &Server, deliver: &str) -> World {
+    let world = World::new();
+    let place = match what {
+        "mail" => world.home("Mail"),
+        _ => world.state(),
+    };
+    fs::create_dir_all(place.parent().expect("below home")).expect("our own folder");
+    symlink(disk, place).expect("our own folder");
+    write_account(&world, server, deliver);
+    world
+}
+
+fn write_account(world: &World, server: &Server, deliver: &str) {
+    let account = world.account("it", &server.endpoint());
+    account
+        .set("deliver", &format!("{deliver:?}"))
+        .set("leave_on_server", "\"never\"")
+        .write();
+}
+
+/// A disk too small for all of it, once for each of these options; then it grows.
+fn small_disks(options: &[String], what: &str, status: &[i32], word: &str) {
+    let mut failed = 0;
+    for deliver in KINDS {
+        for option in options {
+            let Some(disk) = disks::memory(option) else {
+                return;
+            };
+            let mailbox = messages();
+            let expected = mailbox.stored_forms();
+            let server = Server::start(&mailbox);
+            let world = world_on(disk.path(), what, &server, deliver);
+            let context = format!("{deliver}, {what} on {option}");
+            let outcome = world.run(&["sync"]);
+            let ended = outcome.status.unwrap_or(-1);
+            if ended != 0 {
+                failed += 1;
+                assert!(status.contains(&ended), "{context}: {outcome:#?}");
+                outcome.complains(word);
+            }
+            has_lost_nothing(&world, deliver, &mailbox, &expected, &context);
+            disk.remount("size=10m,nr_inodes=1000");
+            completes(&world, deliver, &mailbox, &expected, &context);
+        }
+    }
+    assert!(failed > 1, "only {failed} of the disks were too small");
+    figure(&format!("{what}: {failed} disks too small"));
+}
+
+fn has_lost_nothing(
+    world: &World,
+    deliver: &str,
+    mailbox: &Mailbox,
+    expected: &[Vec<u8>],
+    context: &str,
+) {
+    let (left, stored) = (mailbox.stored_forms(), world.stored_at(deliver));
+    for text in expected {
+        assert!(
+            left.contains(text) || stored.contains(text),
+            "{context}: a message is lost"
+        );
+    }
+}
+
+fn completes(
+    world: &World,
+    deliver: &str,
+    mailbox: &Mailbox,
+    expected: &[Vec<u8>],
+    context: &str,
+) -> Outcome {
+    let outcome = world.run(&["sync"]);
+    assert_eq!(outcome.status, Some(0), "{context}: {outcome:#?}");
+    world.holds_at(deliver, expected, context);
+    assert!(mailbox.uids().is_empty(), "{context}: left on the server");
+    outcome
+}
+
+/// Every so many, fewer of them where long rows are sampled.
+fn sizes(from: usize, to: usize, step: usize) -> impl Iterator<Item = usize> {
+    (from..to).step_by(if everything() { step } else { step * 8 })
+}
+
+#[test]
+fn a_full_disk_ends_with_73_and_the_rest_arrives_once_there_is_room() {
+    let options: Vec<_> = sizes(8, 140, 4)
+        .map(|size| format!("size={size}k"))
+        .collect();
+    small_disks(&options, "mail", &[73], "make room");
+}
+
+#[test]
+fn a_disk_without_inodes_is_a_full_disk() {
+    let options: Vec<_> = (2..9).map(|inodes| format!("nr_inodes={inodes}")).collect();
+    small_disks(&options, "mail", &[73], "make room");
+}
+
+#[test]
+fn a_full_disk_under_the_journal_loses_and_doubles_nothing() {
+    // A journal of a few lines takes a page or two; a spool for an mbox lies here as well.
+    let options: Vec<_> = sizes(4, 140, 4)
+        .map(|size| format!("size={size}k"))
+        .collect();
+    small_disks(&options, "state", &[73, 74], "No space left");
+}
+
+#[test]
+fn a_read_only_disk_is_named_and_nothing_is_fetched_in_vain() {
+    for (what, status) in [("mail", 73), ("state", 74)] {
+        for deliver in KINDS {
+            let Some(disk) = disks::memory("size=10m") else {
+                return;
+            };
+            let mailbox = messages();
+            let expected = mailbox.stored_forms();
+            let server = Server::start(&mailbox);
+            let world = world_on(disk.path(), what, &server, deliver);
+            disk.remount("ro");
+            let outcome = world.run(&["sync"]);
+            outcome.ends_with(status).complains("ead-only");
+            assert!(server.deletions().is_empty());
+            disk.remount("rw");
+            completes(&world, deliver, &mailbox, &expected, what);
+        }
+    }
+}
+
+#[test]
+fn a_limit_on_the_size_of_files_is_an_error_and_no_death() {
+    // In blocks of 512 octets: below the journal, between the messages, above all of them.
+    for blocks in [1, 2, 8, 20, 100, 400] {
+        for deliver in KINDS {
+            let mailbox = messages();
+            let expected = mailbox.stored_forms();
+            let server = Server::start(&mailbox);
+            let world = World::new();
+            write_account(&world, &server, deliver);
+            let context = format!("{deliver}, ulimit -f {blocks}");
+            let limit = format!("ulimit -f {blocks} && exec \"$0\" \"$@\"");
+            let outcome = world
+                .start_with(&["sh", "-c", &limit], &["sync"], &[])
+                .finish();
+            assert!(
+                matches!(outcome.status, Some(0 | 1 | 73 | 74)),
+                "{context}: {outcome:#?}"
+            );
+            assert!(
+                outcome.status == Some(0) || outcome.stderr.contains("ile too large"),
+                "{context}: {outcome:#?}"
+            );
+            has_lost_nothing(&world, deliver, &mailbox, &expected, &context);
+            completes(&world, deliver, &mailbox, &expected, &context);
+        }
+    }
+}
+
+#[test]
+fn a_journal_that_cannot_be_written_stops_the_run_before_anything_is_fetched() {
+    let mailbox = messages();
+    let expected = mailbox.stored_forms();
+    let server = Server::start(&mailbox);
+    let world = World::new();
+    write_account(&world, &server, KINDS[0]);
+    let state = world.state();
+    fs::create_dir_all(state.parent().expect("below home")).expect("our own folder");
+    fs::write(&state, "no folder").expect("our own file");
+    world.run(&["sync"]).ends_with(74).complains("popfetch");
+    assert!(server.retrievals().is_empty());
+    fs::remove_file(&state).expect("our own file");
+    completes(&world, KINDS[0], &mailbox, &expected, "a file for a folder");
+}

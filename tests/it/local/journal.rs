@@ -1,0 +1,187 @@
+//! A damaged journal: every kind of damage at every place.
+
+use std::fs;
+use std::path::PathBuf;
+
+use crate::support::everything;
+use crate::support::figure;
+use crate::support::mailbox::Mailbox;
+use crate::support::messages::small;
+use crate::support::server::Server;
+use crate::support::world::World;
+use crate::sync::world_for;
+
+/// What happens to a line.
+#[derive(Debug, Clone, Copy)]
+enum Damage {
+    /// Some bit of it is another one.
+    FlippedBit,
+    /// It is gone.
+    Lost,
+    /// It is there twice.
+    Doubled,
+    /// Its second half is gone, its line end too.
+    CutShort,
+    /// There is something else in its place.
+    Garbage,
+    /// The disk gave zeros.
+    Zeros,
+    /// It grew beyond all bounds.
+    Endless,
+    /// The file ends in its middle.
+    EndOfFile,
+}
+
+const ALL: [Damage; 8] = [
+    Damage::FlippedBit,
+    Damage::Lost,
+    Damage::Doubled,
+    Damage::CutShort,
+    Damage::Garbage,
+    Damage::Zeros,
+    Damage::Endless,
+    Damage::EndOfFile,
+];
+
+impl Damage {
+    fn inflict(self, lines: &[&[u8]], at: usize) -> Vec<u8> {
+        let line = lines[at];
+        let half = &line[..line.len() / 2];
+        let damaged = match self {
+            Damage::FlippedBit => {
+                let mut line = line.to_vec();
+                line[at * 7 % half.len()] ^= 0x04;
+                line
+            }
+            Damage::Lost => Vec::new(),
+            Damage::Doubled => [line, line].concat(),
+            Damage::CutShort => half.to_vec(),
+            Damage::Garbage => b"\x00\xff%&/()=?\n".to_vec(),
+            Damage::Zeros => vec![0; line.len()],
+            Damage::Endless => [half, &[b'x'; 200_000], b"\n"].concat(),
+            Damage::EndOfFile => return [lines[..at].concat().as_slice(), half].concat(),
+        };
+        let before = lines[..at].concat();
+        [before.as_slice(), &damaged, &lines[at + 1..].concat()].concat()
+    }
+
+    /// Whether it looks as if a line was added or left out, or the last one never written whole: as a
+    /// crash leaves a journal, and nothing to tell.
+    fn is_torn(self, lines: usize, at: usize) -> bool {
+        match self {
+            Damage::Lost | Damage::Doubled => true,
+            Damage::CutShort | Damage::Zeros => at > 0 && at + 1 == lines,
+            Damage::EndOfFile => at > 0,
+            _ => false,
+        }
+    }
+
+    /// How many lines are worthless afterwards, at most.
+    fn lines_hurt(self, lines: usize, at: usize) -> usize {
+        match self {
+            Damage::Doubled => 0,
+            // The line end went as well, so that the next line is part of it.
+            Damage::CutShort | Damage::Zeros => 2,
+            Damage::EndOfFile => lines - at,
+            _ => 1,
+        }
+    }
+}
+
+fn journal(world: &World) -> PathBuf {
+    let entries = fs::read_dir(world.state()).expect("a state folder");
+    let paths = entries.map(|entry| entry.expect("a folder can be read").path());
+    let journal = paths.filter(|path| path.extension().is_some_and(|end| end == "jsonl"));
+    journal.last().expect("a journal")
+}
+
+fn stage(mailbox: &Mailbox, retention: &str, killed_at: &str) -> (Server, World) {
+    let server = Server::start(mailbox);
+    let world = world_for(&server, &[("leave_on_server", retention)]);
+    let variables = [("POPFETCH_CRASH_AT", killed_at)];
+    world.start_with(&[], &["sync"], &variables).finish();
+    server.sessions();
+    (server, world)
+}
+
+#[test]
+fn damage_is_told_costs_doubles_at_most_and_never_mail() {
+    let mut cases = 0;
+    for (retention, killed_at) in [
+        ("\"always\"", "never"),
+        ("\"always\"", "batch: placed, not recorded"),
+        ("\"never\"", "deletion: asked of the server, before QUIT"),
+    ] {
+        let lines = {
+            let mailbox = Mailbox::with(small(3));
+            let (_, world) = stage(&mailbox, retention, killed_at);
+            let content = fs::read(journal(&world)).expect("a journal");
+            content.split_inclusive(|&byte| byte == b'\n').count()
+        };
+        for at in 0..lines {
+            for (kind, damage) in ALL.into_iter().enumerate() {
+                if !everything() && (at + kind) % 5 != 0 {
+                    continue;
+                }
+                hurt_and_resume(retention, killed_at, at, damage);
+                cases += 1;
+            }
+        }
+    }
+    figure(&format!("{cases} kinds and places of damage"));
+}
+
+fn hurt_and_resume(retention: &str, killed_at: &str, at: usize, damage: Damage) {
+    let context = format!(
+        "{retention}, killed at {killed_at}, {damage:?} in line {}",
+        at + 1
+    );
+    let mailbox = Mailbox::with(small(3));
+    let expected = mailbox.stored_forms();
+    let (_server, world) = stage(&mailbox, retention, killed_at);
+    let path = journal(&world);
+    let content = fs::read(&path).expect("a journal");
+    let lines: Vec<&[u8]> = content.split_inclusive(|&byte| byte == b'\n').collect();
+    fs::write(&path, damage.inflict(&lines, at)).expect("a journal");
+
+    let outcome = world.run(&["sync"]);
+    assert_eq!(outcome.status, Some(0), "{context}: {outcome:#?}");
+    let told = outcome.stderr.contains("damaged") && outcome.stderr.contains("line ");
+    assert!(
+        told || damage.is_torn(lines.len(), at),
+        "{context}: {outcome:#?}"
+    );
+
+    let stored = world.mail("it").texts();
+    let hurt = damage.lines_hurt(lines.len(), at);
+    for text in &expected {
+        assert!(stored.contains(text), "{context}: a message is lost");
+    }
+    assert!(
+        stored.len() <= expected.len() + hurt,
+        "{context}: {} doubles of {hurt}",
+        stored.len() - expected.len()
+    );
+
+    // The damage is told once, and the next run has nothing to do.
+    world.run(&["sync"]).ends_with(0).says_nothing();
+    assert_eq!(world.mail("it").texts().len(), stored.len(), "{context}");
+    let left = if retention == "\"never\"" { 0 } else { 3 };
+    assert_eq!(mailbox.uids().len(), left, "{context}");
+}
+
+#[test]
+fn a_journal_of_which_nothing_can_be_read_is_no_reason_to_begin_from_nothing() {
+    let mailbox = Mailbox::with(small(2));
+    let (server, world) = stage(&mailbox, "\"always\"", "never");
+    let path = journal(&world);
+    let good = fs::read(&path).expect("a journal");
+    fs::write(&path, "something else\nentirely\n").expect("a journal");
+    world.run(&["sync"]).ends_with(65).complains("Move it away");
+    assert_eq!(server.sessions().len(), 1);
+    let kept = fs::read_to_string(&path).expect("a journal");
+    assert_eq!(kept, "something else\nentirely\n");
+    fs::write(&path, good).expect("a journal");
+    world.run(&["sync"]).ends_with(0).says_nothing();
+    world.mail("it").holds(mailbox.stored_forms());
+}

@@ -1,0 +1,140 @@
+//! File systems of the tests' own: images with ext4, and small ones in memory. They need root and a
+//! kernel that lets it mount; where that is missing, tests say aloud that they were skipped.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use rustix::process::geteuid;
+use tempfile::TempDir;
+
+/// A mounted file system; unmounted when this is dropped.
+pub(crate) struct Mounted {
+    point: Arc<TempDir>,
+}
+
+impl Mounted {
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        self.point.path()
+    }
+
+    /// Other options from now on, such as `ro` or another size.
+    pub(crate) fn remount(&self, options: &str) {
+        let options = format!("remount,{options}");
+        let done = command("mount", &["-o", &options, shown(self.path())]);
+        assert!(
+            done,
+            "cannot mount {} with {options}",
+            self.path().display()
+        );
+    }
+
+    /// Everything in it is made durable.
+    pub(crate) fn sync(&self) {
+        let folder = File::open(self.path()).expect("a mounted folder");
+        rustix::fs::syncfs(folder).expect("a file system can be synced");
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        if !command("umount", &[shown(self.path())]) {
+            // Something still looks into it; then it goes away with that.
+            command("umount", &["-l", shown(self.path())]);
+        }
+    }
+}
+
+/// A file system in memory with these options (`size=200k`, `nr_inodes=30`); none without root.
+pub(crate) fn memory(options: &str) -> Option<Mounted> {
+    let point = Arc::new(tempfile::tempdir().expect("a temporary folder"));
+    let arguments = ["-t", "tmpfs", "-o", options, "tmpfs", shown(point.path())];
+    may_mount(&arguments).then_some(Mounted { point })
+}
+
+/// An image with ext4.
+pub(crate) struct Image {
+    file: PathBuf,
+    _folder: TempDir,
+}
+
+impl Image {
+    /// A new one, empty; none without root.
+    pub(crate) fn new() -> Option<Self> {
+        if !geteuid().is_root() {
+            skipped("only root may mount an image");
+            return None;
+        }
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let file = folder.path().join("image");
+        let image = File::create(&file).expect("our own file");
+        image.set_len(16 << 20).expect("our own file");
+        let made = command("mkfs.ext4", &["-q", "-F", shown(&file)]);
+        if !made {
+            skipped("mkfs.ext4 does not work");
+            return None;
+        }
+        Some(Image {
+            file,
+            _folder: folder,
+        })
+    }
+
+    /// What is on the disk at this moment, as another image.
+    pub(crate) fn copy(&self) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let file = folder.path().join("image");
+        fs::copy(&self.file, &file).expect("an image can be copied");
+        Image {
+            file,
+            _folder: folder,
+        }
+    }
+
+    /// Mounts it with these options; none where that is not possible here.
+    pub(crate) fn mount(&self, options: &str) -> Option<Mounted> {
+        let point = tempfile::tempdir().expect("a temporary folder");
+        self.mount_at(Arc::new(point), options)
+    }
+
+    /// Mounts it in the place of another one.
+    pub(crate) fn mount_instead_of(&self, other: Mounted, options: &str) -> Option<Mounted> {
+        let point = Arc::clone(&other.point);
+        drop(other);
+        self.mount_at(point, options)
+    }
+
+    fn mount_at(&self, point: Arc<TempDir>, options: &str) -> Option<Mounted> {
+        let options = format!("loop,{options}");
+        let arguments = ["-o", &options, shown(&self.file), shown(point.path())];
+        may_mount(&arguments).then_some(Mounted { point })
+    }
+}
+
+fn may_mount(arguments: &[&str]) -> bool {
+    let mounted = command("mount", arguments);
+    if !mounted {
+        skipped("mounting is not possible here");
+    }
+    mounted
+}
+
+/// Says so even where the harness keeps what a passing test prints to itself.
+fn skipped(why: &str) {
+    // Where even that cannot be written, there is nobody to read it.
+    let _ = io::stderr().write_all(format!("SKIPPED: {why}\n").as_bytes());
+}
+
+fn command(program: &str, arguments: &[&str]) -> bool {
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null());
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+fn shown(path: &Path) -> &str {
+    path.to_str().expect("a readable path")
+}
