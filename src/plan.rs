@@ -50,8 +50,12 @@ pub enum Known {
     },
     /// It was written to standard output or marked by hand. That proves nothing durable.
     Seen,
-    /// It was deleted and the deletion confirmed; what is listed now may be another message.
-    Deleted,
+    /// Its deletion was confirmed, or asked for and never confirmed: what is listed now may be another
+    /// message.
+    Deleted {
+        /// When it was first stored here.
+        at: Timestamp,
+    },
 }
 
 /// One listed message and what we remember of it.
@@ -240,7 +244,7 @@ fn decide(candidate: &Candidate<'_>, rules: &Rules, now: Timestamp) -> (Action, 
     match candidate.known {
         Known::New => (as_new, Reason::New),
         Known::Lacking => (as_new, Reason::Lacking),
-        Known::Deleted => (as_new, Reason::Returned),
+        Known::Deleted { at } => (retrieve(due(at).is_ok()), Reason::Returned),
         Known::Stored { at, .. } if rules.all => (retrieve(due(at).is_ok()), Reason::Again),
         Known::Renumbered { .. } | Known::Seen if rules.all => (as_new, Reason::Again),
         Known::Renumbered { at } => (Action::Leave, Reason::Renumbered(at)),
@@ -423,7 +427,11 @@ mod tests {
     #[test]
     fn an_id_listed_again_after_its_deletion_is_retrieved() {
         assert_eq!(
-            plan_one(Known::Deleted, Some(1), &rules(Retention::Never)),
+            plan_one(
+                Known::Deleted { at: now() },
+                Some(1),
+                &rules(Retention::Never)
+            ),
             (MOVE, Reason::Returned)
         );
     }
@@ -480,7 +488,7 @@ mod tests {
             Just(Known::New),
             Just(Known::Lacking),
             Just(Known::Seen),
-            Just(Known::Deleted),
+            Just(Known::Deleted { at: now() }),
             (-900..900i32, any::<Option<u8>>(), any::<bool>()).prop_map(
                 |(days, octets, certain)| {
                     Known::Stored {

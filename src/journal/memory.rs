@@ -293,9 +293,10 @@ impl Memory {
                 owed,
                 ..
             } => self.message(uid).seen(*to, *digest, owed),
-            // It was deleted, and is back unchanged.
+            // It was deleted, or was to be, and is there unchanged.
             Record::Same { uid, stored_as } if uid == stored_as => {
-                self.message(uid).deleted = false
+                let message = self.message(uid);
+                (message.deleted, message.asked) = (false, false);
             }
             Record::Same { uid, stored_as } => {
                 let known = self

@@ -45,7 +45,7 @@ pub enum Record {
     },
     /// A message that was stored under another id: the server has renumbered its maildrop. Only its
     /// content says so, which alone does not authorise a deletion. With the same id twice: it was
-    /// deleted, and is listed again unchanged.
+    /// deleted, or was to be, and is there unchanged.
     Same {
         /// The id it has now.
         uid: UniqueId,

@@ -123,10 +123,9 @@ fn key<'a>(
 }
 
 fn known(remembered: &Remembered, certain: bool, destinations: &[u32]) -> Known {
-    if remembered.is_deleted() {
-        return Known::Deleted;
-    }
+    let may_be_gone = remembered.is_deleted() || remembered.is_asked();
     match remembered.first_stored() {
+        Some(at) if may_be_gone => Known::Deleted { at },
         _ if remembered.lacks(destinations) => Known::Lacking,
         Some(at) if remembered.is_known_by_content() => Known::Renumbered { at },
         Some(at) => Known::Stored {

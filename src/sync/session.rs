@@ -328,7 +328,8 @@ impl Session<'_> {
                 Action::Retrieve { .. } => {
                     let safe = safe.get(&listed.number)?;
                     // What turned out to be another message than the one that is due is not due itself.
-                    let another = safe.now && step.reason == Reason::Compare;
+                    let compared = matches!(step.reason, Reason::Compare | Reason::Returned);
+                    let another = safe.now && compared;
                     let due = !another || self.job.rules.retention == Retention::Never;
                     due.then_some(&safe.key)?
                 }
@@ -355,6 +356,14 @@ impl Session<'_> {
         journal.commit(&asked.collect::<Vec<_>>())?;
         crash::point("deletion: asked in the journal, not of the server");
         let refused = transaction.delete(&proofs)?;
+        let kept = refused.iter().map(|(index, _)| {
+            let uid = proofs[*index].uid();
+            Record::Same {
+                uid: uid.clone(),
+                stored_as: uid.clone(),
+            }
+        });
+        journal.append(&kept.collect::<Vec<_>>())?;
         crash::point("deletion: asked of the server, before QUIT");
         for (index, failure) in refused.into_iter().rev() {
             let proof = proofs.remove(index);

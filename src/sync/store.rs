@@ -368,7 +368,8 @@ impl Store<'_> {
                     uid: key.clone(),
                     stored_as: key.clone(),
                 };
-                return Recognised::Stored(same.is_deleted().then_some(back));
+                let was_given_up = same.is_deleted() || same.is_asked();
+                return Recognised::Stored(was_given_up.then_some(back));
             }
             (Purpose::Store, Some(_)) if incoming.key.is_none() => return Recognised::Stored(None),
             (Purpose::Store, _) => {}

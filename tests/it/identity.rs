@@ -229,3 +229,66 @@ fn a_broken_destination_holds_up_no_other() {
     world.run(&["sync"]).ends_with(0);
     Maildir { path: two }.holds(mailbox.stored_forms());
 }
+
+/// The same number of octets, and other ones.
+fn of_the_same_size(text: &[u8]) -> Vec<u8> {
+    text.to_ascii_uppercase()
+}
+
+#[test]
+fn an_id_whose_deletion_was_never_confirmed_may_name_another_message() {
+    for retention in ["never", "30d", "always"] {
+        let mailbox = Mailbox::with(small(1));
+        let mut expected = mailbox.stored_forms();
+        let server = Server::start(&mailbox).once("QUIT", Fault::CloseUnanswered);
+        let mut world = world_for(&server, &[]);
+        world.at("2026-03-01T12:00:00Z");
+        let first = world.run(&["sync", "--leave-on-server", "never"]);
+        assert_ne!(first.status, Some(0), "nobody confirmed the deletion");
+        assert!(mailbox.uids().is_empty(), "it took place all the same");
+        mailbox.add("uid-1", of_the_same_size(&small(1)[0]));
+        expected.extend(mailbox.stored_forms());
+        world.at("2026-05-01T12:00:00Z");
+        for _ in 0..2 {
+            let again = ["sync", "--leave-on-server", retention];
+            world.run(&again).ends_with(0);
+            world.mail("it").holds(&expected);
+        }
+        assert_eq!(mailbox.uids().is_empty(), retention == "never");
+        assert_eq!(server.retrievals()["uid-1"], 2, "{retention}");
+    }
+}
+
+#[test]
+fn a_deletion_that_was_asked_in_vain_is_asked_again_without_a_second_copy() {
+    for fault in [
+        Fault::CloseBefore,
+        Fault::Stall,
+        Fault::reply("-ERR some deleted messages not removed"),
+    ] {
+        let mailbox = Mailbox::with(small(2));
+        let expected = mailbox.stored_forms();
+        let server = Server::start(&mailbox).once("QUIT", fault);
+        let keys = [("leave_on_server", "\"never\""), ("timeout", "\"1s\"")];
+        let world = world_for(&server, &keys);
+        assert_ne!(world.run(&["sync"]).status, Some(0));
+        assert_eq!(mailbox.uids().len(), 2);
+        world.run(&["sync"]).ends_with(0);
+        assert!(mailbox.uids().is_empty());
+        world.mail("it").holds(&expected);
+    }
+}
+
+#[test]
+fn a_message_that_the_server_will_not_delete_is_not_fetched_again_for_that() {
+    let mailbox = Mailbox::with(small(2));
+    let expected = mailbox.stored_forms();
+    let server = Server::start(&mailbox).on("DELE 1", Fault::reply("-ERR no"));
+    let world = world_for(&server, &[("leave_on_server", "\"never\"")]);
+    for _ in 0..3 {
+        world.run(&["sync"]).ends_with(1);
+        world.mail("it").holds(&expected);
+    }
+    assert_eq!(server.retrievals()["uid-1"], 1);
+    assert_eq!(mailbox.uids(), ["uid-1"]);
+}
