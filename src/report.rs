@@ -70,6 +70,14 @@ pub struct FailedMessage {
     pub failure: Failure,
 }
 
+/// What is known from the sessions of a run before another one begins.
+#[derive(Debug)]
+pub struct Earlier {
+    server: Tally,
+    failed: Tally,
+    failed_messages: Vec<FailedMessage>,
+}
+
 /// What happens to a message of the maildrop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -190,6 +198,34 @@ impl Report {
         self.skipped = Tally::default();
         self.failed = Tally::default();
         self.failed_messages.clear();
+    }
+
+    /// Puts aside what the sessions so far had listed and what failed in them, before another one
+    /// begins; [`Report::recall`] adds it again.
+    pub fn set_aside(&mut self) -> Earlier {
+        Earlier {
+            server: self.server,
+            failed: std::mem::take(&mut self.failed),
+            failed_messages: std::mem::take(&mut self.failed_messages),
+        }
+    }
+
+    /// What earlier sessions had listed, if that was more, and what failed in them and was not met
+    /// again, counts for the whole run.
+    pub fn recall(&mut self, earlier: Earlier) {
+        if earlier.server.messages > self.server.messages {
+            self.server = earlier.server;
+        }
+        if self.failed.messages == 0 {
+            (self.failed, self.failed_messages) = (earlier.failed, earlier.failed_messages);
+            return;
+        }
+        for message in earlier.failed_messages {
+            let met = |known: &FailedMessage| known.uid.is_some() && known.uid == message.uid;
+            if !self.failed_messages.iter().any(met) {
+                self.message_failed(0, message);
+            }
+        }
     }
 
     /// One more message, of this size by LIST, could not be retrieved or stored.

@@ -29,6 +29,7 @@ mod identify;
 mod queue;
 mod recovery;
 mod session;
+mod sessions;
 mod store;
 mod transfer;
 
@@ -43,7 +44,7 @@ use crate::deliver::{self, Destination, Spec};
 use crate::environment::Environment;
 use crate::error::Result;
 use crate::interrupt::Interrupt;
-use crate::journal::{Journal, Mailbox, Memory, Record};
+use crate::journal::{Journal, Mailbox, Memory};
 use crate::monitor::{Event, Monitor};
 use crate::net::TlsConnectors;
 use crate::plan::Rules;
@@ -105,22 +106,10 @@ fn carry_out(job: &Job<'_>, report: &mut Report) -> Result<()> {
     let mut session = Session {
         job,
         connecting: &connecting,
+        rules: job.rules.clone(),
         manner: Manner::new(journal.memory()),
     };
-    let Err(ended) = session.run(&mut slots, &mut journal, report) else {
-        return job.interrupt.failure().map_or(Ok(()), Err);
-    };
-    let Some(manner) = ended.next.filter(|_| job.interrupt.requested().is_none()) else {
-        return Err(ended.failure);
-    };
-    let again = format!("{}; trying once more", ended.failure);
-    job.event(&Event::Remark(&again));
-    session.manner = manner;
-    session
-        .run(&mut slots, &mut journal, report)
-        .map_err(|ended| ended.failure)?;
-    let lesson = ended.lesson.map(|fact| Record::Fact { fact, holds: true });
-    journal.commit(lesson.as_slice())?;
+    session.run_all(&mut slots, &mut journal, report)?;
     job.interrupt.failure().map_or(Ok(()), Err)
 }
 
@@ -135,6 +124,7 @@ fn rehearse(job: &Job<'_>, report: &mut Report) -> Result<()> {
     let session = Session {
         job,
         connecting: &connecting,
+        rules: job.rules.clone(),
         manner: Manner::new(&memory),
     };
     session.rehearse(&memory, report)

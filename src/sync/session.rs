@@ -15,7 +15,7 @@ use crate::error::{Failure, Kind, Result};
 use crate::journal::{Fact, Journal, Memory, Proof, Record};
 use crate::mail::{Listed, Number, Retention, UniqueId};
 use crate::monitor::{Event, Phase};
-use crate::plan::{Action, Candidate, Plan, Reason, Step};
+use crate::plan::{Action, Candidate, Known, Plan, Reason, Rules, Step};
 use crate::pop3::Listing;
 use crate::pop3::login::Method;
 use crate::report::{FailedMessage, Report};
@@ -63,7 +63,18 @@ impl From<Failure> for Ended {
 pub(super) struct Session<'a> {
     pub(super) job: &'a Job<'a>,
     pub(super) connecting: &'a Connecting<'a>,
+    /// What decides about single messages; what the limit leaves of them.
+    pub(super) rules: Rules,
     pub(super) manner: Manner,
+}
+
+/// What a session tells about further ones; by default, that none is worth while.
+#[derive(Default)]
+pub(super) struct Brought {
+    /// The server drops what was fetched (EXPIRE 0): it may have shown a part of what it has.
+    pub(super) expires: bool,
+    /// Messages are stored that were not deleted, and none of them was listed.
+    pub(super) none_was_known: bool,
 }
 
 /// A maildrop as it is listed, what we know of each message, and what will be done with it: three
@@ -90,6 +101,14 @@ impl Survey {
         pairs.filter_map(|(listed, identity)| identity.key(listed))
     }
 
+    /// Whether there are messages that are stored and not deleted, and none of them is listed.
+    fn lists_nothing_of(&self, memory: &Memory) -> bool {
+        let new = |identity: &Identity| identity.known == Known::New;
+        let mut remembered = memory.messages();
+        self.identities.iter().all(new)
+            && remembered.any(|(_, message)| message.is_stored() && !message.is_deleted())
+    }
+
     /// The unique-ids that turned out to stand for several messages.
     fn shared_ids(&self, memory: &Memory) -> Vec<Record> {
         let repeated = self.listing.repeated();
@@ -107,22 +126,31 @@ impl Session<'_> {
         slots: &mut [Slot],
         journal: &mut Journal,
         report: &mut Report,
-    ) -> Result<(), Ended> {
+    ) -> Result<Brought, Ended> {
         // What an earlier run, or the session before, has left half done.
         recovery::settle(slots, journal, self.job.environment.now())?;
         let mut transaction = self.connecting.open(&mut report.timing)?;
         self.remember_login(journal)?;
         let conversed = self.converse(&mut transaction, slots, journal, report);
-        let outcome = conversed.map_err(|failure| self.ended(failure, &transaction))?;
-        match outcome {
-            Outcome::Deleted(deleted) => self.quit(transaction, deleted, journal, report)?,
+        let (outcome, none_was_known) =
+            conversed.map_err(|failure| self.ended(failure, &transaction))?;
+        let expires = transaction.expires_at_once();
+        let brought = match outcome {
+            Outcome::Deleted(deleted) => {
+                self.quit(transaction, deleted, journal, report)?;
+                Brought {
+                    expires,
+                    none_was_known,
+                }
+            }
             Outcome::NotSafe => {
                 transaction.close();
                 self.job.warn("the server may drop what was fetched (EXPIRE 0), and not all of it could be stored: the session was ended without deleting anything");
+                Brought::default()
             }
-        }
+        };
         let broken = slots.iter().find_map(|slot| slot.failure.clone());
-        broken.map_or(Ok(()), |failure| Err(failure.into()))
+        broken.map_or(Ok(brought), |failure| Err(failure.into()))
     }
 
     /// How the login worked is where the next run begins.
@@ -138,22 +166,23 @@ impl Session<'_> {
         }
     }
 
-    /// Everything between login and QUIT.
+    /// Everything between login and QUIT. Says besides whether nothing that is stored was listed.
     fn converse(
         &self,
         transaction: &mut Transaction,
         slots: &mut [Slot],
         journal: &mut Journal,
         report: &mut Report,
-    ) -> Result<Outcome> {
+    ) -> Result<(Outcome, bool)> {
         let destinations: Vec<u32> = slots.iter().map(|slot| slot.id).collect();
         let survey = self.survey(transaction, journal.memory(), &destinations, report)?;
+        let none_was_known = survey.lists_nothing_of(journal.memory());
         journal.append(&survey.shared_ids(journal.memory()))?;
         self.job.event(&Event::Phase(Phase::Transfer));
         let began = Instant::now();
         let done = self.carry_out(transaction, &survey, slots, journal, report);
         report.timing.add(Phase::Transfer, began.elapsed());
-        done
+        done.map(|outcome| (outcome, none_was_known))
     }
 
     /// How to go on after a failure. Commands sent ahead of their answers may be what the server
@@ -227,7 +256,7 @@ impl Session<'_> {
         };
         let candidates = listing.messages.iter().zip(&identities).map(candidate);
         let now = self.job.environment.now();
-        let plan = Plan::new(&candidates.collect::<Vec<_>>(), &self.job.rules, now);
+        let plan = Plan::new(&candidates.collect::<Vec<_>>(), &self.rules, now);
         Survey {
             listing,
             identities,
@@ -275,7 +304,7 @@ impl Session<'_> {
         let uncertain =
             |step: &&Step| matches!(step.reason, Reason::Renumbered(_) | Reason::Shared(_));
         let count = survey.plan.steps.iter().filter(uncertain).count();
-        if count > 0 && self.job.rules.retention != Retention::Always {
+        if count > 0 && self.rules.retention != Retention::Always {
             self.job.warn(&format!("{count} stored messages stay on the server: their unique-ids do not say for certain which messages they are"));
         }
     }
@@ -330,7 +359,7 @@ impl Session<'_> {
                     // What turned out to be another message than the one that is due is not due itself.
                     let compared = matches!(step.reason, Reason::Compare | Reason::Returned);
                     let another = safe.now && compared;
-                    let due = !another || self.job.rules.retention == Retention::Never;
+                    let due = !another || self.rules.retention == Retention::Never;
                     due.then_some(&safe.key)?
                 }
                 Action::Leave => return None,

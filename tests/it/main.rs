@@ -30,3 +30,4 @@ mod stdout;
 mod sync;
 mod terminal;
 mod tls;
+mod windows;

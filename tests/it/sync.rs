@@ -302,18 +302,6 @@ fn pipelining_promised_before_login_and_taken_back_is_not_used() {
 }
 
 #[test]
-fn a_server_that_shows_a_window_is_emptied_run_by_run() {
-    let mailbox = Mailbox::with(small(25));
-    let server = Server::start(&mailbox).listing_window(10);
-    let world = world_for(&server, &[]);
-    for _ in 0..4 {
-        world.run(&["sync"]).ends_with(0);
-    }
-    world.mail("it").holds(mailbox.stored_forms());
-    assert!(server.retrievals().values().all(|&count| count == 1));
-}
-
-#[test]
 fn where_retrieved_mail_expires_quit_waits_until_all_of_it_is_stored() {
     let mailbox = Mailbox::with(small(3));
     let expected = mailbox.stored_forms();

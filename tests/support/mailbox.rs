@@ -113,6 +113,11 @@ impl Mailbox {
         }
     }
 
+    /// All messages go away.
+    pub(crate) fn clear(&self) {
+        self.lock().clear();
+    }
+
     /// The unique-ids, oldest first, lossily readable.
     pub(crate) fn uids(&self) -> Vec<String> {
         let readable = |mail: &Mail| String::from_utf8_lossy(&mail.uid).into_owned();

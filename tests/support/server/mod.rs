@@ -233,6 +233,11 @@ impl Server {
         self.set(|settings| settings.place(step, fault, 1))
     }
 
+    /// The first so many times that this step comes, nothing; then always this fault.
+    pub(crate) fn after(self, times: usize, step: &str, fault: Fault) -> Self {
+        self.set(|settings| settings.place_after(times, step, fault))
+    }
+
     /// Takes all faults away.
     pub(crate) fn heal(&self) {
         self.shared.settings().faults.clear();

@@ -50,6 +50,8 @@ pub(crate) enum Pipelining {
 pub(super) struct Placed {
     step: String,
     fault: Fault,
+    /// How often the step passes before it strikes.
+    spared: usize,
     left: usize,
 }
 
@@ -92,8 +94,16 @@ impl Settings {
         self.faults.push(Placed {
             step: step.to_owned(),
             fault,
+            spared: 0,
             left: times,
         });
+    }
+
+    pub(super) fn place_after(&mut self, times: usize, step: &str, fault: Fault) {
+        self.place(step, fault, usize::MAX);
+        if let Some(placed) = self.faults.last_mut() {
+            placed.spared = times;
+        }
     }
 
     /// The fault that strikes at a step that goes by these names, and counts it.
@@ -103,6 +113,10 @@ impl Settings {
             placed.left > 0 && (step == ANY || names.contains(&step))
         };
         let placed = self.faults.iter_mut().find(fits)?;
+        if placed.spared > 0 {
+            placed.spared -= 1;
+            return None;
+        }
         placed.left -= 1;
         Some(placed.fault.clone())
     }

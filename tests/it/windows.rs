@@ -1,0 +1,97 @@
+//! Servers that list a part of the maildrop at a time, and the next part in the next session.
+
+use crate::support::mailbox::Mailbox;
+use crate::support::messages::small;
+use crate::support::server::{Fault, LOGIN, Server};
+use crate::sync::world_for;
+
+#[test]
+fn a_server_that_is_seen_to_show_windows_is_emptied_in_one_run() {
+    let mailbox = Mailbox::with(small(15));
+    let server = Server::start(&mailbox).listing_window(10);
+    let world = world_for(&server, &[]);
+    // The first run cannot know; the second sees that all it has stored has gone.
+    world.run(&["sync"]).ends_with(0);
+    assert_eq!(server.sessions().len(), 1);
+    for text in small(60).into_iter().skip(15) {
+        mailbox.add(format!("more-{}", mailbox.uids().len()), text);
+    }
+    world.run(&["sync"]).ends_with(0);
+    world.mail("it").holds(mailbox.stored_forms());
+    assert!(server.retrievals().values().all(|&count| count == 1));
+    // 50 messages were left: five windows and one that is empty.
+    assert_eq!(server.sessions().len(), 1 + 6);
+    world.run(&["sync"]).ends_with(0).says_nothing();
+    assert_eq!(server.sessions().len(), 1 + 6 + 1);
+}
+
+#[test]
+fn where_retrieved_mail_expires_sessions_follow_until_nothing_is_new() {
+    let mailbox = Mailbox::with(small(25));
+    let expected = mailbox.stored_forms();
+    let server = Server::start(&mailbox).expires_at_once().listing_window(10);
+    let world = world_for(&server, &[]);
+    let outcome = world.run(&["sync", "--json"]);
+    outcome.ends_with(0);
+    world.mail("it").holds(&expected);
+    assert_eq!(server.sessions().len(), 4);
+    assert_eq!(outcome.json()[0]["stored"]["messages"], 25);
+    assert_eq!(
+        outcome.json()[0]["server"]["messages"],
+        10,
+        "the most it listed"
+    );
+}
+
+#[test]
+fn a_limit_is_for_all_windows_together() {
+    let mailbox = Mailbox::with(small(25));
+    let server = Server::start(&mailbox).expires_at_once().listing_window(10);
+    let world = world_for(&server, &[]);
+    world.run(&["sync", "--limit", "13"]).ends_with(0);
+    assert_eq!(world.mail("it").texts().len(), 13);
+}
+
+#[test]
+fn a_login_delay_ends_the_windows_with_75_and_what_was_stored_stays() {
+    let mailbox = Mailbox::with(small(15));
+    let expected = mailbox.stored_forms();
+    let server = Server::start(&mailbox).expires_at_once().listing_window(10);
+    // The second login comes too early.
+    let server = server.after(1, LOGIN, Fault::reply("-ERR [LOGIN-DELAY] too early"));
+    let world = world_for(&server, &[]);
+    world.run(&["sync"]).ends_with(75);
+    world.mail("it").holds(&expected[..10]);
+    server.heal();
+    world.run(&["sync"]).ends_with(0);
+    world.mail("it").holds(&expected);
+}
+
+#[test]
+fn a_failure_in_one_window_is_not_forgotten_in_the_next() {
+    let mailbox = Mailbox::with(small(15));
+    let server = Server::start(&mailbox)
+        .listing_window(10)
+        .expires_at_once()
+        .once("RETR 4", Fault::reply("-ERR [SYS/TEMP] no"));
+    let world = world_for(&server, &[]);
+    let outcome = world.run(&["sync"]);
+    outcome.ends_with(1).complains("uid-4");
+}
+
+#[test]
+fn sessions_of_a_host_where_all_mail_went_at_once_are_two_at_most() {
+    let mailbox = Mailbox::with(small(3));
+    let server = Server::start(&mailbox);
+    let world = world_for(&server, &[]);
+    world.run(&["sync"]).ends_with(0);
+    // Somebody cleared the maildrop by other means.
+    mailbox.clear();
+    mailbox.add("new", small(4).remove(3));
+    world.run(&["sync"]).ends_with(0);
+    assert_eq!(server.sessions().len(), 3);
+    mailbox.add("newer", small(5).remove(4));
+    world.run(&["sync"]).ends_with(0);
+    assert_eq!(server.sessions().len(), 4);
+    assert_eq!(world.mail("it").texts().len(), 5);
+}
