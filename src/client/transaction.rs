@@ -45,6 +45,9 @@ pub trait Watcher {
     /// It is complete, having taken so many octets with CRLF counted as two.
     fn end(&mut self, index: usize, octets: u64);
 
+    /// All that came is taken in; we are about to wait for more.
+    fn pause(&mut self);
+
     /// The server refused to send it.
     fn refused(&mut self, index: usize, failure: Failure);
 }
@@ -234,6 +237,9 @@ impl Transaction {
         }
         if due == *sent {
             return Ok(false);
+        }
+        if self.wire.is_drained() {
+            watcher.pause();
         }
         self.receive_message(wanted[due].number, due, watcher)
     }

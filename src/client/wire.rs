@@ -280,6 +280,12 @@ impl Wire {
         self.start < self.end
     }
 
+    /// Whether all that came so far was taken in, so that we are about to wait for the server. (What is
+    /// left may also be the beginning of something, whose end then is on its way.)
+    pub(super) fn is_drained(&self) -> bool {
+        !self.has_leftover() && self.stream.is_drained()
+    }
+
     /// Goes on over TLS. Nothing that was read before is carried over.
     ///
     /// # Errors

@@ -156,6 +156,12 @@ impl Stream {
         }
     }
 
+    /// Whether nothing that came waits to be read.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        self.wire().is_buffer_empty()
+    }
+
     /// Sends all of this; the server has the stream's timeout to take it.
     ///
     /// # Errors

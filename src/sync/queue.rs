@@ -11,6 +11,9 @@ pub(super) trait Weighted {
     fn weight(&self) -> usize;
 }
 
+/// How many parcels that came back empty are kept.
+const SPARE: usize = 4;
+
 /// A queue for one sender and one receiver.
 pub(super) struct Queue<T> {
     most: usize,
@@ -21,6 +24,9 @@ pub(super) struct Queue<T> {
 struct State<T> {
     items: VecDeque<T>,
     weight: usize,
+    /// Empty again, for the sender to fill: memory that one thread takes and another gives back wanders
+    /// through the allocator, and page by page to the kernel and back.
+    spare: Vec<T>,
     receiver_gone: bool,
 }
 
@@ -34,6 +40,7 @@ impl<T: Weighted> Queue<T> {
         let state = State {
             items: VecDeque::new(),
             weight: 0,
+            spare: Vec::new(),
             receiver_gone: false,
         };
         Queue {
@@ -88,6 +95,19 @@ impl<T: Weighted> Queue<T> {
                 }
             };
         }
+    }
+
+    /// Gives something that was received back, empty.
+    pub(super) fn give_back(&self, empty: T) {
+        let mut state = self.lock();
+        if state.spare.len() < SPARE {
+            state.spare.push(empty);
+        }
+    }
+
+    /// Something that was given back.
+    pub(super) fn spare(&self) -> Option<T> {
+        self.lock().spare.pop()
     }
 
     /// Whoever sends once this is dropped is told that nobody receives, also where the receiver panicked.

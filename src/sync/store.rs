@@ -28,12 +28,45 @@ const BATCH_BYTES: u64 = 32 * 1024 * 1024;
 /// Or when its first message waits so long: on a slow line messages are not held back.
 const BATCH_TIME: Duration = Duration::from_secs(1);
 
-/// What the wire thread says to the store thread.
+/// A parcel goes to the store thread at the latest when it holds so many bytes of text.
+const PARCEL: usize = 64 * 1024;
+
+/// What the wire thread says to the store thread, many things at once: waking a thread costs more than
+/// storing a small message.
+#[derive(Default)]
+pub(super) struct Parcel {
+    items: Vec<Item>,
+    /// The texts of all items, one behind the other.
+    text: Vec<u8>,
+}
+
+impl Parcel {
+    /// Adds an item; a text with [`Parcel::add_text`].
+    pub(super) fn add(&mut self, item: Item) {
+        self.items.push(item);
+    }
+
+    /// Adds more of a message's text.
+    pub(super) fn add_text(&mut self, text: &[u8]) {
+        self.text.extend_from_slice(text);
+        self.items.push(Item::Text { bytes: text.len() });
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.text.len() >= PARCEL
+    }
+}
+
+/// One thing that the wire thread says.
 pub(super) enum Item {
     /// A message begins.
     Begin(Incoming),
-    /// More of its text.
-    Text(Vec<u8>),
+    /// More of its text: the next so many bytes of the parcel's.
+    Text { bytes: usize },
     /// It is complete, and had so many octets on the wire.
     End {
         /// With CRLF counted as two.
@@ -76,13 +109,9 @@ pub(super) enum Purpose {
 }
 
 /// An item's own size counts too, so that a flood of tiny messages is bounded as well.
-impl Weighted for Item {
+impl Weighted for Parcel {
     fn weight(&self) -> usize {
-        let held = match self {
-            Item::Text(text) => text.capacity(),
-            _ => 0,
-        };
-        held + size_of::<Item>()
+        self.text.capacity() + self.items.capacity() * size_of::<Item>()
     }
 }
 
@@ -141,7 +170,7 @@ pub(super) struct Safe {
 /// What the store thread works with.
 pub(super) struct Store<'a> {
     pub(super) account: &'a str,
-    pub(super) queue: &'a Queue<Item>,
+    pub(super) queue: &'a Queue<Parcel>,
     pub(super) slots: &'a mut [Slot],
     pub(super) journal: &'a mut Journal,
     pub(super) environment: &'a Environment,
@@ -202,23 +231,46 @@ impl Store<'_> {
         loop {
             // A batch closes between two messages.
             let until = progress.closes.filter(|_| current.is_none());
-            let Some(item) = self.queue.receive(until) else {
+            let Some(mut parcel) = self.queue.receive(until) else {
                 self.commit(&mut progress);
                 continue;
             };
+            if self.unpack(&mut parcel, &mut current, &mut progress) {
+                break;
+            }
+            self.queue.give_back(parcel);
+        }
+        self.commit(&mut progress);
+        self.settle_down(progress.kept)
+    }
+
+    /// Takes a parcel's items in; whether they were the last.
+    fn unpack(
+        &mut self,
+        parcel: &mut Parcel,
+        current: &mut Option<Current>,
+        progress: &mut Progress,
+    ) -> bool {
+        let mut text = parcel.text.as_slice();
+        let mut finished = false;
+        for item in parcel.items.drain(..) {
             match item {
                 Item::Begin(incoming) => {
                     if progress.is_overdue() {
-                        self.commit(&mut progress);
+                        self.commit(progress);
                     }
-                    current = Some(self.begin(incoming));
+                    *current = Some(self.begin(incoming));
                 }
-                Item::Text(text) => current
-                    .iter_mut()
-                    .for_each(|message| self.write(message, &text)),
+                Item::Text { bytes } => {
+                    let (piece, rest) = text.split_at(bytes);
+                    text = rest;
+                    if let Some(message) = current {
+                        self.write(message, piece);
+                    }
+                }
                 Item::End { octets } => {
                     if let Some(message) = current.take() {
-                        self.end(message, octets, &mut progress);
+                        self.end(message, octets, progress);
                     }
                 }
                 Item::Withhold => {
@@ -233,11 +285,11 @@ impl Store<'_> {
                         self.withdraw(&message.taken_by);
                     }
                 }
-                Item::Finish => break,
+                Item::Finish => finished = true,
             }
         }
-        self.commit(&mut progress);
-        self.settle_down(progress.kept)
+        parcel.text.clear();
+        finished
     }
 
     /// What is stored is recorded durably, or not claimed.

@@ -8,7 +8,7 @@ use super::batch::Slot;
 use super::identify::vanished;
 use super::queue::Queue;
 use super::session::{Session, Survey};
-use super::store::{Halt, Incoming, Item, Kept, Purpose, Store};
+use super::store::{Halt, Incoming, Item, Kept, Parcel, Purpose, Store};
 use crate::client::{Broken, Transaction, Wanted, Watcher};
 use crate::error::Failure;
 use crate::journal::{Fact, Journal};
@@ -18,7 +18,7 @@ use crate::plan::Reason;
 use crate::report::{FailedMessage, Report};
 
 /// How many bytes may wait for the disk.
-const QUEUE: usize = 4 * 1024 * 1024;
+const QUEUE: usize = 2 * 1024 * 1024;
 
 /// What a transfer brought.
 pub(super) struct Transferred {
@@ -77,6 +77,7 @@ pub(super) fn transfer(
         let mut feed = Feed {
             job,
             queue: &queue,
+            parcel: Parcel::default(),
             halt: &halt,
             messages: &messages,
             order: Vec::new(),
@@ -114,14 +115,16 @@ pub(super) fn transfer(
 }
 
 /// Tells the store thread that nothing more comes, also where the wire side panicked.
-struct EndOfMessages<'a>(&'a Queue<Item>);
+struct EndOfMessages<'a>(&'a Queue<Parcel>);
 
 impl Drop for EndOfMessages<'_> {
     fn drop(&mut self) {
         // A message that was cut off is not whole, whatever came of it. Where nobody receives any
         // more, there is nobody to tell.
-        let _ = self.0.send(Item::Abandon);
-        let _ = self.0.send(Item::Finish);
+        let mut parcel = Parcel::default();
+        parcel.add(Item::Abandon);
+        parcel.add(Item::Finish);
+        let _ = self.0.send(parcel);
     }
 }
 
@@ -148,7 +151,9 @@ fn incoming(survey: &Survey) -> Vec<Incoming> {
 /// Takes messages from the wire and passes them on.
 struct Feed<'a> {
     job: &'a Job<'a>,
-    queue: &'a Queue<Item>,
+    queue: &'a Queue<Parcel>,
+    /// What will be sent together.
+    parcel: Parcel,
     halt: &'a Halt,
     messages: &'a [Incoming],
     /// What is being fetched, as indices of the messages.
@@ -224,9 +229,9 @@ impl Feed<'_> {
             })
             .collect();
         self.order = order;
-        transaction
-            .retrieve(&wanted, self)
-            .map_err(|broken| self.cut(broken))
+        let retrieved = transaction.retrieve(&wanted, self);
+        self.send();
+        retrieved.map_err(|broken| self.cut(broken))
     }
 
     fn cut(&self, broken: Broken) -> Cut {
@@ -238,9 +243,18 @@ impl Feed<'_> {
         }
     }
 
-    /// Where the store thread is gone, its panic is what counts.
-    fn send(&self, item: Item) {
-        if self.queue.send(item).is_err() {
+    fn say(&mut self, item: Item) {
+        self.parcel.add(item);
+    }
+
+    /// Sends what was said to the store thread. Where that is gone, its panic is what counts.
+    fn send(&mut self) {
+        if self.parcel.is_empty() {
+            return;
+        }
+        let empty = self.queue.spare().unwrap_or_default();
+        let parcel = std::mem::replace(&mut self.parcel, empty);
+        if self.queue.send(parcel).is_err() {
             self.halt.entirely();
         }
     }
@@ -256,15 +270,23 @@ impl Watcher for Feed<'_> {
 
     fn begin(&mut self, index: usize) {
         self.begun.insert(self.order[index]);
-        self.send(Item::Begin(self.messages[self.order[index]].clone()));
+        self.say(Item::Begin(self.messages[self.order[index]].clone()));
     }
 
     fn text(&mut self, text: &mut Vec<u8>) {
         // On the wire, line ends are longer by one.
         let line_ends = memchr::memchr_iter(b'\n', text).count();
         let octets = (text.len() + line_ends) as u64;
-        self.send(Item::Text(std::mem::take(text)));
+        self.parcel.add_text(text);
+        text.clear();
+        if self.parcel.is_full() {
+            self.send();
+        }
         self.job.event(&Event::Received { octets });
+    }
+
+    fn pause(&mut self) {
+        self.send();
     }
 
     fn end(&mut self, index: usize, octets: u64) {
@@ -274,9 +296,9 @@ impl Watcher for Feed<'_> {
             .is_none_or(|listed| listed == octets);
         if self.checks_sizes && !as_listed {
             self.withheld.push(message);
-            self.send(Item::Withhold);
+            self.say(Item::Withhold);
         } else {
-            self.send(Item::End { octets });
+            self.say(Item::End { octets });
         }
     }
 

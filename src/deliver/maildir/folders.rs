@@ -1,11 +1,12 @@
 //! The three folders of a Maildir, held open: whatever happens to the path meanwhile, what was
 //! begun in one Maildir is never finished in another.
 
+use std::cell::OnceCell;
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, OFlags};
+use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::deliver::disk;
@@ -17,6 +18,8 @@ pub(super) struct Folders {
     tmp: OwnedFd,
     new: OwnedFd,
     cur: OwnedFd,
+    /// The umask takes away what we need ourselves.
+    strict_umask: OnceCell<bool>,
 }
 
 impl Folders {
@@ -36,6 +39,7 @@ impl Folders {
             tmp: open("tmp")?,
             new: open("new")?,
             cur: open("cur")?,
+            strict_umask: OnceCell::new(),
         };
         // Even where all stood: a run that was cut off may have made them and not come to this.
         disk::sync_folder(disk::open_folder(path)?, path)?;
@@ -46,11 +50,28 @@ impl Folders {
     pub(super) fn create(&self, name: &str) -> Result<File, Errno> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&self.tmp, name, flags, disk::FILE_MODE)?;
-        if let Err(errno) = rustix::fs::fchmod(&file, disk::FILE_MODE) {
+        if let Err(errno) = self.set_mode(&file) {
             self.remove(name);
             return Err(errno);
         }
         Ok(file.into())
+    }
+
+    /// A umask that forbids us what is ours is rare, and one for the whole process: the first file shows it.
+    fn set_mode(&self, file: &OwnedFd) -> Result<(), Errno> {
+        let is_strict = match self.strict_umask.get() {
+            Some(&known) => known,
+            None => {
+                let mode = Mode::from_raw_mode(rustix::fs::fstat(file)?.st_mode);
+                *self
+                    .strict_umask
+                    .get_or_init(|| !mode.contains(disk::FILE_MODE))
+            }
+        };
+        match is_strict {
+            true => rustix::fs::fchmod(file, disk::FILE_MODE),
+            false => Ok(()),
+        }
     }
 
     /// When a file in `tmp/` was last written, in seconds since 1970.
