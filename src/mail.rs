@@ -38,11 +38,12 @@ impl std::borrow::Borrow<[u8]> for UniqueId {
 /// As the journal and reports write it: bytes outside 0x21–0x7E and `%` as `%XX`.
 impl fmt::Display for UniqueId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for &byte in &self.0 {
-            match byte {
-                b'%' => f.write_str("%25")?,
-                0x21..=0x7e => write!(f, "{}", char::from(byte))?,
-                _ => write!(f, "%{byte:02X}")?,
+        let is_plain = |byte: &u8| matches!(byte, 0x21..=0x7e) && *byte != b'%';
+        for run in self.0.chunk_by(|one, next| is_plain(one) && is_plain(next)) {
+            match (run, str::from_utf8(run)) {
+                ([byte], _) if !is_plain(byte) => write!(f, "%{byte:02X}")?,
+                (_, Ok(plain)) => f.write_str(plain)?,
+                (_, Err(_)) => return Err(fmt::Error), // What is plain is ASCII.
             }
         }
         Ok(())
@@ -91,7 +92,14 @@ pub struct Digest(pub [u8; 32]);
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let digits = |byte: u8| [byte >> 4, byte & 15].map(|digit| DIGITS[usize::from(digit)]);
+        let mut text = [0; 64];
+        for (pair, &byte) in text.chunks_exact_mut(2).zip(&self.0) {
+            pair.copy_from_slice(&digits(byte));
+        }
+        // Digits are ASCII.
+        f.write_str(str::from_utf8(&text).map_err(|_| fmt::Error)?)
     }
 }
 

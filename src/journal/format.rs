@@ -252,8 +252,8 @@ fn seal(content: &impl Serialize, into: &mut Vec<u8>) {
     into.extend_from_slice(format!("{SEAL}{checksum:08x}\"}}\n").as_bytes());
 }
 
-/// A line's content, if its checksum says that it is what was written.
-fn unseal(line: &[u8]) -> Result<Vec<u8>, BadLine> {
+/// Whether a line's checksum says that it is what was written.
+fn check_seal(line: &[u8]) -> Result<(), BadLine> {
     let digits = line.strip_suffix(b"\"}").ok_or(BadLine::Checksum)?;
     let (sealed, digits) = digits
         .split_at_checked(digits.len().saturating_sub(8))
@@ -267,18 +267,19 @@ fn unseal(line: &[u8]) -> Result<Vec<u8>, BadLine> {
     if written != Some(crc32fast::hash(content)) {
         return Err(BadLine::Checksum);
     }
-    Ok([content, b"}"].concat())
+    Ok(())
 }
 
 /// Reads the first line.
 pub(super) fn read_header(line: &[u8]) -> Result<Header, BadLine> {
-    Ok(serde_json::from_slice(&unseal(line)?)?)
+    check_seal(line)?;
+    Ok(serde_json::from_slice(line)?)
 }
 
 /// Reads any other line, without its line end.
 pub(super) fn read(line: &[u8]) -> Result<Record, BadLine> {
-    let content = unseal(line)?;
-    let line: Line<'_> = serde_json::from_slice(&content)?;
+    check_seal(line)?;
+    let line: Line<'_> = serde_json::from_slice(line)?;
     Ok(match line.is {
         "destination" => Record::Destination {
             id: line.to.ok_or(BadLine::Lacks("to"))?,

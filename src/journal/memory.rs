@@ -1,6 +1,6 @@
 //! What a journal says, all its lines together: pure, in memory.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use jiff::Timestamp;
 
@@ -12,7 +12,7 @@ use crate::mail::{Digest, UniqueId};
 pub struct Memory {
     messages: HashMap<UniqueId, Remembered>,
     destinations: Vec<(u32, String)>,
-    intents: Vec<Intent>,
+    intents: VecDeque<Intent>,
     shared: HashSet<UniqueId>,
     facts: [bool; Fact::ALL.len()],
     /// The way to log in that worked last, in the clear and over TLS.
@@ -247,7 +247,7 @@ impl Memory {
 
     /// Messages that were about to be placed, of which nothing more is known: the run was cut off.
     #[must_use]
-    pub fn unsettled(&self) -> &[Intent] {
+    pub fn unsettled(&self) -> &VecDeque<Intent> {
         &self.intents
     }
 
@@ -279,7 +279,7 @@ impl Memory {
             }
             Record::Intend(intent) => {
                 self.settle(&intent.uid, intent.to);
-                self.intents.push(intent.clone());
+                self.intents.push_back(intent.clone());
             }
             Record::Void { uid, to } => self.settle(uid, *to),
             Record::Stored { intent, at } => {
@@ -328,9 +328,6 @@ impl Memory {
     }
 
     fn message(&mut self, uid: &UniqueId) -> &mut Remembered {
-        if !self.messages.contains_key(uid.as_bytes()) {
-            self.messages.insert(uid.clone(), Remembered::default());
-        }
         self.messages.entry(uid.clone()).or_default()
     }
 

@@ -49,7 +49,10 @@ impl Parcel {
     /// Adds more of a message's text.
     pub(super) fn add_text(&mut self, text: &[u8]) {
         self.text.extend_from_slice(text);
-        self.items.push(Item::Text { bytes: text.len() });
+        match self.items.last_mut() {
+            Some(Item::Text { bytes }) => *bytes += text.len(),
+            _ => self.items.push(Item::Text { bytes: text.len() }),
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
