@@ -21,6 +21,7 @@ mod local;
 mod login;
 mod logs;
 mod mbox;
+mod model;
 mod pipe;
 mod readme;
 mod recipes;

@@ -238,6 +238,11 @@ impl Server {
         self.set(|settings| settings.place_after(times, step, fault))
     }
 
+    /// The same as [`Server::on`], while the server is at work.
+    pub(crate) fn strike(&self, step: &str, fault: Fault) {
+        self.shared.settings().place(step, fault, usize::MAX);
+    }
+
     /// Takes all faults away.
     pub(crate) fn heal(&self) {
         self.shared.settings().faults.clear();

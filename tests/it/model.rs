@@ -1,0 +1,223 @@
+//! Any maildrop, any faults, any rules, in any order, against a model that fits on a page: what left
+//! the server is stored, nothing is stored twice, and in the end everything is.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+
+use crate::support::mailbox::Mailbox;
+use crate::support::messages::{Generator, Shape};
+use crate::support::sampled;
+use crate::support::server::{Fault, LOGIN, Pipelining, Server};
+use crate::support::world::{Outcome, World};
+
+/// One thing that happens.
+#[derive(Debug, Clone)]
+enum Event {
+    /// So many messages arrive.
+    Arrive(usize),
+    /// The server gives every message a new unique-id.
+    Renumber,
+    /// From now on this goes wrong at this step, until it is healed.
+    Fault(&'static str, Fault),
+    /// Nothing goes wrong any more.
+    Heal,
+    /// Days pass, or a clock is set back.
+    Days(i64),
+    /// A run with this rule, killed at this point if it comes so far.
+    Sync(&'static str, Option<usize>),
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let step = prop::sample::select(vec![
+        LOGIN, "STAT", "UIDL", "LIST", "RETR 1", "RETR 2", "RETR 4", "DELE 1", "DELE 3", "QUIT",
+    ]);
+    let fault = prop::sample::select(vec![
+        Fault::CloseBefore,
+        Fault::CloseUnanswered,
+        Fault::CloseAfter,
+        Fault::CloseWithin(30),
+        Fault::ResetWithin(200),
+        Fault::reply("-ERR [SYS/TEMP] no"),
+    ]);
+    let rule = prop::sample::select(vec!["always", "never", "30d"]);
+    prop_oneof![
+        3 => (1..5_usize).prop_map(Event::Arrive),
+        1 => Just(Event::Renumber),
+        2 => (step, fault).prop_map(|(step, fault)| Event::Fault(step, fault)),
+        1 => Just(Event::Heal),
+        1 => (-20..50_i64).prop_map(Event::Days),
+        6 => (rule, prop::option::of(1..90_usize)).prop_map(|(rule, point)| Event::Sync(rule, point)),
+    ]
+}
+
+/// Where the messages go, and how large a batch is.
+type Manner = (Vec<&'static str>, usize, Pipelining);
+
+fn manner() -> impl Strategy<Value = Manner> {
+    let destinations = prop::sample::select(vec![
+        vec!["maildir:~/Mail/it"],
+        vec!["mbox:~/it.mbox"],
+        vec!["mbox:~/it.mbox", "maildir:~/Mail/it"],
+    ]);
+    let batch = prop::sample::select(vec![1, 2, 100]);
+    let pipelining = prop::sample::select(vec![Pipelining::Works, Pipelining::Absent]);
+    (destinations, batch, pipelining)
+}
+
+/// The real thing and what is known of it.
+struct Model {
+    world: World,
+    server: Server,
+    mailbox: Mailbox,
+    destinations: Vec<&'static str>,
+    batch: String,
+    generator: Generator,
+    /// Every text that ever was on the server.
+    arrived: Vec<Vec<u8>>,
+    renumbered: usize,
+    day: i64,
+}
+
+impl Model {
+    fn new((destinations, batch, pipelining): Manner) -> Self {
+        let mailbox = Mailbox::default();
+        let server = Server::start(&mailbox).pipelining(pipelining);
+        let world = World::new();
+        let account = world.account("it", &server.endpoint());
+        account
+            .set("deliver", &format!("{destinations:?}"))
+            .set("timeout", "\"2s\"")
+            .write();
+        Model {
+            world,
+            server,
+            mailbox,
+            destinations,
+            batch: batch.to_string(),
+            generator: Generator::new(17),
+            arrived: Vec::new(),
+            renumbered: 0,
+            day: 1000,
+        }
+    }
+
+    fn happen(&mut self, event: &Event) -> Result<(), TestCaseError> {
+        match event {
+            Event::Arrive(count) => (0..*count).for_each(|_| self.arrive()),
+            Event::Renumber => {
+                self.renumbered += 1;
+                self.mailbox
+                    .renumber(&format!("moved-{}-", self.renumbered));
+            }
+            Event::Fault(step, fault) => self.server.strike(step, fault.clone()),
+            Event::Heal => self.server.heal(),
+            Event::Days(days) => self.day += days,
+            Event::Sync(rule, point) => {
+                let outcome = self.sync(&["--leave-on-server", rule], *point);
+                prop_assert!(outcome.status.is_some(), "{outcome:#?}");
+            }
+        }
+        self.check()
+    }
+
+    fn arrive(&mut self) {
+        let size = 300 + 37 * (self.arrived.len() % 50);
+        let text = self.generator.message(Shape::Plain, size);
+        let uid = format!("uid-{}", self.arrived.len());
+        self.mailbox.add(uid, text);
+        self.arrived.extend(self.mailbox.stored_forms().pop());
+    }
+
+    fn sync(&mut self, options: &[&str], point: Option<usize>) -> Outcome {
+        let now = jiff::Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_hours(24 * self.day);
+        self.world.at(&now.to_string());
+        let point = point.map_or_else(|| "none".to_owned(), |point| point.to_string());
+        let variables = [
+            ("POPFETCH_TEST_BATCH", self.batch.as_str()),
+            ("POPFETCH_CRASH_AT", &point),
+        ];
+        let arguments = [&["sync"], options].concat();
+        let outcome = self.world.start_with(&[], &arguments, &variables).finish();
+        self.server.sessions();
+        outcome
+    }
+
+    /// What must be true at any time.
+    fn check(&self) -> Result<(), TestCaseError> {
+        let left = self.mailbox.stored_forms();
+        for destination in &self.destinations {
+            let mut copies: BTreeMap<Vec<u8>, usize> = BTreeMap::new();
+            for text in self.world.stored_at(destination) {
+                *copies.entry(text).or_default() += 1;
+            }
+            for text in &self.arrived {
+                let stored = copies.get(text).copied().unwrap_or_default();
+                prop_assert!(stored <= 1, "stored {stored} times in {destination}");
+                prop_assert!(stored == 1 || left.contains(text), "lost for {destination}");
+            }
+        }
+        Ok(())
+    }
+
+    /// What must be true in the end, when nothing goes wrong any more.
+    fn finish(&mut self, rule: &str) -> Result<(), TestCaseError> {
+        self.server.heal();
+        let options = ["--leave-on-server", rule];
+        // This one settles what others left in doubt.
+        let outcome = self.sync(&options, None);
+        prop_assert_eq!(outcome.status, Some(0), "{:#?}", outcome);
+        self.arrive();
+        self.day += 31;
+        let dry = self.sync(&["--leave-on-server", rule, "--dry-run", "--json"], None);
+        prop_assert_eq!(dry.status, Some(0), "{:#?}", dry);
+        let outcome = self.sync(&options, None);
+        prop_assert_eq!(outcome.status, Some(0), "{:#?}", outcome);
+        self.does_as_said(&dry)?;
+        for destination in &self.destinations {
+            let stored = self.world.stored_at(destination).len();
+            prop_assert_eq!(stored, self.arrived.len(), "in {}", destination);
+        }
+        self.check()
+    }
+
+    /// The run before did what the dry run before it had said.
+    fn does_as_said(&self, dry: &Outcome) -> Result<(), TestCaseError> {
+        let objects = dry.json();
+        let plan = objects[0]["plan"].as_array().cloned().unwrap_or_default();
+        let planned = |action: &str| -> BTreeSet<String> {
+            let chosen = plan.iter().filter(|step| step["action"] == action);
+            let uids = chosen.filter_map(|step| step["uid"].as_str());
+            uids.map(str::to_owned).collect()
+        };
+        let session = self.server.sessions().pop().expect("a session");
+        let retrieved: BTreeSet<_> = session.retrieved.into_iter().collect();
+        let deleted: BTreeSet<_> = session.deleted.into_iter().collect();
+        prop_assert_eq!(&retrieved, &planned("retrieve"));
+        prop_assert!(planned("delete").is_subset(&deleted));
+        let may_go: BTreeSet<_> = planned("delete").union(&retrieved).cloned().collect();
+        prop_assert!(deleted.is_subset(&may_go));
+        Ok(())
+    }
+}
+
+#[test]
+fn whatever_happens_nothing_is_lost_or_doubled_and_in_the_end_all_is_there() {
+    let config = ProptestConfig {
+        cases: u32::try_from(sampled(25, 400)).expect("a small number"),
+        max_shrink_iters: 60,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    let events = prop::collection::vec(event(), 1..14);
+    let rule = prop::sample::select(vec!["always", "never", "30d"]);
+    let run = TestRunner::new(config).run(&(manner(), events, rule), |(manner, events, rule)| {
+        let mut model = Model::new(manner);
+        for event in &events {
+            model.happen(event)?;
+        }
+        model.finish(rule)
+    });
+    run.unwrap_or_else(|failure| panic!("{failure}"));
+}
