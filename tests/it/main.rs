@@ -26,6 +26,7 @@ mod pipe;
 mod readme;
 mod recipes;
 mod secrets;
+mod signals;
 mod status;
 mod stdout;
 mod sync;
