@@ -43,13 +43,11 @@ pub(super) fn run(context: &Context<'_>, options: &cli::Sync) -> Result<u8> {
     let stop = || interrupt.requested().is_some();
     side_by_side(&accounts, options.jobs, stop, work)?;
     let reports = reports.into_inner().unwrap_or_else(PoisonError::into_inner);
-    if interrupt.requested().is_none() {
-        let report = |account: &Account| reports.iter().find(|done| done.account == account.name);
-        let done = accounts
-            .iter()
-            .filter_map(|account| Some((account, report(account)?)));
-        after_new::run(context, done, &interrupt);
-    }
+    let report = |account: &Account| reports.iter().find(|done| done.account == account.name);
+    let done = accounts
+        .iter()
+        .filter_map(|account| Some((account, report(account)?)));
+    after_new::run(context, done, &interrupt);
     if let Some(signal) = interrupt.requested() {
         signals::end_by(signal);
     }

@@ -32,14 +32,14 @@ const HOUSE: &[(&str, &str)] = &[
     ("deliver", "environment error mail text crash child"),
     ("journal", "error mail crash"),
     ("plan", "mail"),
-    // commands that a person configured
-    ("child", "environment error text"),
     // the protocol without a socket, and sockets without the protocol
     ("pop3", "mail text"),
     ("interrupt", "net error"),
     ("net", "monitor error text secret"),
     // where a password comes from
-    ("secret", "environment error text"),
+    ("secret", "child environment error text"),
+    // commands that a person configured
+    ("child", "environment error text"),
     // plain values
     ("monitor", "error mail"),
     ("environment", "error"),
