@@ -366,7 +366,7 @@ passdb {{
 }}
 userdb {{
   driver = static
-  args = uid={uid} gid={gid} home={folder}/mail
+  args = uid={uid} gid={gid} home={folder}/mail allow_all_users=yes
 }}
 service anvil {{
   # No growing delays after failed logins.
