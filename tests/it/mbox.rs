@@ -195,10 +195,17 @@ fn a_lock_that_is_given_back_in_time_only_costs_time() {
 #[test]
 fn what_others_append_meanwhile_stays_and_so_does_ours() {
     const SCRIPT: &str = "
-import mailbox, sys
-box = mailbox.mbox(sys.argv[1])
+import mailbox, sys, time
+def locked():
+    while True:
+        box = mailbox.mbox(sys.argv[1])
+        try:
+            box.lock()
+            return box
+        except mailbox.ExternalClashError:
+            time.sleep(0.01)
 for number in range(40):
-    box.lock()
+    box = locked()
     box.add(mailbox.mboxMessage('Subject: theirs %d\\n\\nFrom me\\n' % number))
     box.flush()
     box.unlock()
