@@ -82,12 +82,12 @@ pub(super) fn identify(listing: &Listing, memory: &Memory, destinations: &[u32])
 }
 
 /// The messages that are stored but not listed, by their content. A server that has renumbered its
-/// maildrop lists them under other ids. One that was found again under another id is not here.
+/// maildrop lists them under other ids. One that was found under an id that is listed is not here.
 pub(super) fn vanished(survey: &Survey, memory: &Memory) -> HashMap<Digest, UniqueId> {
     let listed: HashSet<&UniqueId> = survey.keys().collect();
     let found = memory
         .messages()
-        .filter(|(_, message)| message.is_known_by_content());
+        .filter(|(uid, message)| message.is_known_by_content() && listed.contains(uid));
     let found: HashSet<Digest> = found.filter_map(|(_, message)| message.digest()).collect();
     let gone = memory.messages().filter(|(uid, message)| {
         message.is_stored() && !message.is_deleted() && !listed.contains(uid)

@@ -12,7 +12,7 @@ use crate::client::Transaction;
 use crate::connecting::Connecting;
 use crate::crash;
 use crate::error::{Failure, Kind, Result};
-use crate::journal::{Fact, Journal, Memory, Proof, Record};
+use crate::journal::{Fact, Journal, Memory, Proof, Record, Remembered};
 use crate::mail::{Listed, Number, Retention, UniqueId};
 use crate::monitor::{Event, Phase};
 use crate::plan::{Action, Candidate, Known, Plan, Reason, Rules, Step};
@@ -101,12 +101,14 @@ impl Survey {
         pairs.filter_map(|(listed, identity)| identity.key(listed))
     }
 
-    /// Whether there are messages that are stored and not deleted, and none of them is listed.
+    /// Whether there are messages that are stored, and left on the server, and none of them is listed.
     fn lists_nothing_of(&self, memory: &Memory) -> bool {
         let new = |identity: &Identity| identity.known == Known::New;
+        let is_left = |message: &Remembered| {
+            message.is_stored() && !message.is_deleted() && !message.is_asked()
+        };
         let mut remembered = memory.messages();
-        self.identities.iter().all(new)
-            && remembered.any(|(_, message)| message.is_stored() && !message.is_deleted())
+        self.identities.iter().all(new) && remembered.any(|(_, message)| is_left(message))
     }
 
     /// The unique-ids that turned out to stand for several messages.
