@@ -12,6 +12,9 @@ use crate::load::{Expected, body, digest};
 use crate::support::certificates::write_private;
 use crate::support::server::{PASSWORD, USER};
 
+/// The user that mail belongs to where a program does not work as root.
+const NOBODY: u32 = 65534;
+
 /// Who does the work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Program {
@@ -184,12 +187,20 @@ fn configure_fetchmail(home: &Path, order: &Order<'_>) -> Command {
 fn configure_getmail(home: &Path, order: &Order<'_>) -> Command {
     let maildir = maildir(home, 0);
     make_maildir(&maildir);
+    // It delivers nothing as root.
+    let user = match rustix::process::geteuid().is_root() {
+        true => {
+            give_to_nobody(&maildir);
+            "user = nobody\n"
+        }
+        false => "",
+    };
     let port = order.ports.first().copied().unwrap_or_default();
     let delete = order.delete;
     let text = format!(
         "[retriever]\ntype = SimplePOP3SSLRetriever\nserver = localhost\nport = {port}\n\
          username = {USER}\npassword = {PASSWORD}\nca_certs = {}\n\
-         [destination]\ntype = Maildir\npath = {}/\n\
+         [destination]\ntype = Maildir\npath = {}/\n{user}\
          [options]\nread_all = true\ndelete = {delete}\nverbose = 0\nreceived = false\n\
          delivered_to = false\n",
         order.authority.display(),
@@ -203,6 +214,13 @@ fn configure_getmail(home: &Path, order: &Order<'_>) -> Command {
 
 fn maildir(home: &Path, index: usize) -> PathBuf {
     home.join(format!("mail-{index}"))
+}
+
+fn give_to_nobody(maildir: &Path) {
+    for folder in ["", "tmp", "new", "cur"] {
+        let folder = maildir.join(folder);
+        std::os::unix::fs::chown(folder, Some(NOBODY), None).expect("root may give files away");
+    }
 }
 
 fn make_maildir(path: &Path) {

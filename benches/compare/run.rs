@@ -1,7 +1,8 @@
 //! Runs the programs of a row in turns.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -49,6 +50,8 @@ impl Bench {
         fs::create_dir_all(work_dir).map_err(cannot)?;
         let memory = tempfile::tempdir().map_err(cannot)?;
         let disk = tempfile::tempdir_in(work_dir).map_err(cannot)?;
+        // A peer may deliver as somebody else.
+        fs::set_permissions(memory.path(), Permissions::from_mode(0o711)).map_err(cannot)?;
         is_on(memory.path(), TMPFS, "tmpfs")?;
         is_on(disk.path(), EXT4, "ext4")?;
         Ok(Bench {
