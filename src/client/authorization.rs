@@ -1,7 +1,7 @@
 //! From the greeting to the login: AUTHORIZATION state (RFC 1939 section 4).
 
-use super::refusal::When;
-use super::wire::{Listed, Said, Wire};
+use super::refusal::{Said, When};
+use super::wire::Wire;
 use crate::error::{Failure, Kind, Result};
 use crate::net::{Awaited, Certificate, Stream, TlsConnector};
 use crate::pop3::{Capabilities, Command, apop};
@@ -39,7 +39,7 @@ impl Authorization {
     /// The connection broke; `-ERR` is no error.
     pub fn ask_capabilities(&mut self) -> Result<()> {
         self.wire.send(&Command::Capa)?;
-        self.capabilities = receive_capabilities(&mut self.wire)?;
+        self.capabilities = self.wire.capabilities()?;
         Ok(())
     }
 
@@ -100,14 +100,4 @@ fn no_stls(said: &Said<'_>) -> Failure {
     Failure::new(Kind::Tls, refused.message()).hint(
         "The connection cannot be protected this way, and popfetch never goes on without. Try tls = \"implicit\" (port 995).",
     )
-}
-
-/// The answer to CAPA; none where the server does not know the command.
-pub(super) fn receive_capabilities(wire: &mut Wire) -> Result<Option<Capabilities>> {
-    let mut capabilities = Capabilities::default();
-    let awaited = Awaited::named("the answer to CAPA");
-    match wire.listing(awaited, |entry| capabilities.add(entry))? {
-        Listed::Whole => Ok(Some(capabilities)),
-        Listed::Refused(_) => Ok(None),
-    }
 }

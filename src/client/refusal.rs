@@ -2,10 +2,17 @@
 
 use std::fmt;
 
-use super::wire::Said;
+use super::censor::Censor;
 use crate::error::{Failure, Kind};
 use crate::pop3::login::Method;
-use crate::pop3::{ResponseCode, Status, says_busy};
+use crate::pop3::{Reply, ResponseCode, Status, says_busy};
+
+/// A status line, and what it takes to show it.
+pub(super) struct Said<'a> {
+    pub(super) reply: Reply<'a>,
+    pub(super) host: &'a str,
+    pub(super) censor: &'a Censor,
+}
 
 /// When the server said no.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,5 @@
 //! The open maildrop: TRANSACTION state, up to QUIT.
 
-use super::authorization::receive_capabilities;
 use super::refusal::When;
 use super::wire::{Heard, Listed, Wire};
 use crate::crash;
@@ -129,7 +128,7 @@ impl Transaction {
             false => wire.send(command),
         };
         send(&mut self.wire, &commands[0])?;
-        let announced = receive_capabilities(&mut self.wire)?;
+        let announced = self.wire.capabilities()?;
         // EXPIRE counts wherever it was announced; all else counts as it was announced last.
         self.expires |= announced
             .as_ref()

@@ -6,10 +6,12 @@ use log::trace;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::censor::Censor;
-use super::refusal::When;
+use super::refusal::{Said, When};
 use crate::error::{Failure, Kind, Result};
 use crate::net::{Awaited, Certificate, Stream, TlsConnector};
-use crate::pop3::{Command, Dialect, Event, Receiver, Reply, Shape, Unsendable, Violation, limits};
+use crate::pop3::{
+    Capabilities, Command, Dialect, Event, Receiver, Shape, Unsendable, Violation, limits,
+};
 
 /// Room for the longest line and then some, so that a message passes in large pieces.
 const INPUT: usize = 2 * limits::LINE;
@@ -34,13 +36,6 @@ pub(super) enum Listed {
     Whole,
     /// The server refused it.
     Refused(Failure),
-}
-
-/// A status line, and what it takes to show it.
-pub(super) struct Said<'a> {
-    pub(super) reply: Reply<'a>,
-    pub(super) host: &'a str,
-    pub(super) censor: &'a Censor,
 }
 
 /// One end of the dialogue with a server.
@@ -238,6 +233,20 @@ impl Wire {
                 (Some(true), None) => return Ok(Listed::Whole),
                 (Some(false), None) => {}
             }
+        }
+    }
+
+    /// Waits for the answer to CAPA; none where the server does not know the command.
+    ///
+    /// # Errors
+    ///
+    /// As [`Wire::receive`]; or there are too many of them.
+    pub(super) fn capabilities(&mut self) -> Result<Option<Capabilities>> {
+        let mut capabilities = Capabilities::default();
+        let awaited = Awaited::named("the answer to CAPA");
+        match self.listing(awaited, |entry| capabilities.add(entry))? {
+            Listed::Whole => Ok(Some(capabilities)),
+            Listed::Refused(_) => Ok(None),
         }
     }
 

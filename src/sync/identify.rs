@@ -1,10 +1,9 @@
 //! Which messages of a listing we know: a listing and the memory become plain values for the plan.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
-use super::session::Survey;
 use crate::journal::{Memory, Remembered};
-use crate::mail::{Digest, Listed, UniqueId};
+use crate::mail::{Listed, UniqueId};
 use crate::plan::Known;
 use crate::pop3::Listing;
 
@@ -79,23 +78,6 @@ pub(super) fn identify(listing: &Listing, memory: &Memory, destinations: &[u32])
         }
     };
     listing.messages.iter().map(identify).collect()
-}
-
-/// The messages that are stored but not listed, by their content. A server that has renumbered its
-/// maildrop lists them under other ids. One that was found under an id that is listed is not here.
-pub(super) fn vanished(survey: &Survey, memory: &Memory) -> HashMap<Digest, UniqueId> {
-    let listed: HashSet<&UniqueId> = survey.keys().collect();
-    let found = memory
-        .messages()
-        .filter(|(uid, message)| message.is_known_by_content() && listed.contains(uid));
-    let found: HashSet<Digest> = found.filter_map(|(_, message)| message.digest()).collect();
-    let gone = memory.messages().filter(|(uid, message)| {
-        message.is_stored() && !message.is_deleted() && !listed.contains(uid)
-    });
-    let by_content = gone.filter_map(|(uid, message)| Some((message.digest()?, uid.clone())));
-    by_content
-        .filter(|(digest, _)| !found.contains(digest))
-        .collect()
 }
 
 fn key<'a>(

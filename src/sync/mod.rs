@@ -26,11 +26,13 @@
 
 mod batch;
 mod identify;
+mod parcel;
 mod queue;
 mod recovery;
 mod session;
 mod sessions;
 mod store;
+mod survey;
 mod transfer;
 
 use std::time::Instant;

@@ -4,19 +4,18 @@ use std::collections::HashMap;
 use std::time::Instant;
 
 use super::batch::Slot;
-use super::identify::{Identity, identify};
 use super::store::Safe;
+use super::survey::Survey;
 use super::transfer::transfer;
 use super::{Job, recovery};
 use crate::client::Transaction;
 use crate::connecting::Connecting;
 use crate::crash;
 use crate::error::{Failure, Kind, Result};
-use crate::journal::{Fact, Journal, Memory, Proof, Record, Remembered};
-use crate::mail::{Listed, Number, Retention, UniqueId};
+use crate::journal::{Fact, Journal, Memory, Proof, Record};
+use crate::mail::Retention;
 use crate::monitor::{Event, Phase};
-use crate::plan::{Action, Candidate, Known, Plan, Reason, Rules, Step};
-use crate::pop3::Listing;
+use crate::plan::{Action, Reason, Rules, Step};
 use crate::pop3::login::Method;
 use crate::report::{FailedMessage, Report};
 
@@ -75,50 +74,6 @@ pub(super) struct Brought {
     pub(super) expires: bool,
     /// Messages are stored that were not deleted, and none of them was listed.
     pub(super) none_was_known: bool,
-}
-
-/// A maildrop as it is listed, what we know of each message, and what will be done with it: three
-/// lists in the same order.
-pub(super) struct Survey {
-    listing: Listing,
-    identities: Vec<Identity>,
-    pub(super) plan: Plan,
-}
-
-impl Survey {
-    /// A message, who it is, and what will be done with it.
-    pub(super) fn message(&self, index: usize) -> (&Listed, &Identity, &Step) {
-        (
-            &self.listing.messages[index],
-            &self.identities[index],
-            &self.plan.steps[index],
-        )
-    }
-
-    /// The ids under which the journal knows these messages.
-    pub(super) fn keys(&self) -> impl Iterator<Item = &UniqueId> {
-        let pairs = self.listing.messages.iter().zip(&self.identities);
-        pairs.filter_map(|(listed, identity)| identity.key(listed))
-    }
-
-    /// Whether there are messages that are stored, and left on the server, and none of them is listed.
-    fn lists_nothing_of(&self, memory: &Memory) -> bool {
-        let new = |identity: &Identity| identity.known == Known::New;
-        let is_left = |message: &Remembered| {
-            message.is_stored() && !message.is_deleted() && !message.is_asked()
-        };
-        let mut remembered = memory.messages();
-        self.identities.iter().all(new) && remembered.any(|(_, message)| is_left(message))
-    }
-
-    /// The unique-ids that turned out to stand for several messages.
-    fn shared_ids(&self, memory: &Memory) -> Vec<Record> {
-        let repeated = self.listing.repeated();
-        let new = repeated
-            .into_iter()
-            .filter(|uid| !memory.is_shared(uid.as_bytes()));
-        new.map(|uid| Record::Shared { uid: uid.clone() }).collect()
-    }
 }
 
 impl Session<'_> {
@@ -237,33 +192,16 @@ impl Session<'_> {
         let began = Instant::now();
         // Where nothing is remembered, everything is new.
         let listing = transaction.list(self.manner.pipelining, memory.is_empty())?;
-        let mut survey = self.plan(listing, memory, destinations);
-        let told_apart_by_size = survey.identities.iter().any(Identity::is_shared);
-        let wants_sizes = told_apart_by_size || survey.plan.wants_sizes();
-        if wants_sizes && !survey.listing.has_sizes() {
+        let now = self.job.environment.now();
+        let plan = |listing| Survey::new(listing, memory, destinations, &self.rules, now);
+        let mut survey = plan(listing);
+        if survey.wants_sizes() {
             transaction.add_sizes(&mut survey.listing)?;
-            survey = self.plan(survey.listing, memory, destinations);
+            survey = plan(survey.listing);
         }
         report.timing.add(Phase::List, began.elapsed());
         self.announce(&survey, report);
         Ok(survey)
-    }
-
-    fn plan(&self, listing: Listing, memory: &Memory, destinations: &[u32]) -> Survey {
-        let identities = identify(&listing, memory, destinations);
-        let candidate = |(listed, identity): (_, &Identity)| Candidate {
-            listed,
-            known: identity.known,
-            troublesome: identity.troublesome,
-        };
-        let candidates = listing.messages.iter().zip(&identities).map(candidate);
-        let now = self.job.environment.now();
-        let plan = Plan::new(&candidates.collect::<Vec<_>>(), &self.rules, now);
-        Survey {
-            listing,
-            identities,
-            plan,
-        }
     }
 
     /// Tells whoever watches what there is and what will be done with it.
@@ -320,7 +258,8 @@ impl Session<'_> {
         journal: &mut Journal,
         report: &mut Report,
     ) -> Result<Outcome> {
-        let came = transfer(self, transaction, survey, slots, journal, report);
+        let sizes = !self.manner.wrong_sizes;
+        let came = transfer(self.job, transaction, survey, sizes, slots, journal, report);
         let learnt = came.learnt.map(|fact| Record::Fact { fact, holds: true });
         // A message that ends the connection must not keep the others from coming: it is asked for last.
         let innocent = self.job.interrupt.requested().is_some();
@@ -445,17 +384,4 @@ enum Outcome {
     Deleted(Vec<(u64, Proof)>),
     /// The server may drop at QUIT what is not stored.
     NotSafe,
-}
-
-impl Survey {
-    /// A message's size by LIST; 0 where it is not known.
-    fn octets(&self, number: Number) -> u64 {
-        // A listing is in the order of its numbers.
-        let messages = &self.listing.messages;
-        let found = messages.binary_search_by_key(&number, |listed| listed.number);
-        found
-            .ok()
-            .and_then(|index| messages[index].octets)
-            .unwrap_or(0)
-    }
 }

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use sha2::{Digest as _, Sha256};
 
 use super::batch::{Batch, Lack, Message, Slot};
-use super::queue::{Queue, Weighted};
+use super::parcel::{Incoming, Item, Parcel, Purpose};
+use super::queue::Queue;
 use crate::deliver::{Complete, Trouble};
 use crate::environment::Environment;
 use crate::error::Failure;
@@ -27,96 +28,6 @@ const BATCH_BYTES: u64 = 32 * 1024 * 1024;
 
 /// Or when its first message waits so long: on a slow line messages are not held back.
 const BATCH_TIME: Duration = Duration::from_secs(1);
-
-/// A parcel goes to the store thread at the latest when it holds so many bytes of text.
-const PARCEL: usize = 64 * 1024;
-
-/// What the wire thread says to the store thread, many things at once: waking a thread costs more than
-/// storing a small message.
-#[derive(Default)]
-pub(super) struct Parcel {
-    items: Vec<Item>,
-    /// The texts of all items, one behind the other.
-    text: Vec<u8>,
-}
-
-impl Parcel {
-    /// Adds an item; a text with [`Parcel::add_text`].
-    pub(super) fn add(&mut self, item: Item) {
-        self.items.push(item);
-    }
-
-    /// Adds more of a message's text.
-    pub(super) fn add_text(&mut self, text: &[u8]) {
-        self.text.extend_from_slice(text);
-        match self.items.last_mut() {
-            Some(Item::Text { bytes }) => *bytes += text.len(),
-            _ => self.items.push(Item::Text { bytes: text.len() }),
-        }
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.items.is_empty()
-    }
-
-    pub(super) fn is_full(&self) -> bool {
-        self.text.len() >= PARCEL
-    }
-}
-
-/// One thing that the wire thread says.
-pub(super) enum Item {
-    /// A message begins.
-    Begin(Incoming),
-    /// More of its text: the next so many bytes of the parcel's.
-    Text { bytes: usize },
-    /// It is complete, and had so many octets on the wire.
-    End {
-        /// With CRLF counted as two.
-        octets: u64,
-    },
-    /// It came in whole, but it had another size than LIST said: only its digest is kept.
-    Withhold,
-    /// The rest of it will not come.
-    Abandon,
-    /// No more messages.
-    Finish,
-}
-
-/// A message that begins.
-#[derive(Debug, Clone)]
-pub(super) struct Incoming {
-    /// Its number in this session.
-    pub(super) number: Number,
-    /// Under which id the journal will remember it; none where the server gives it no identity.
-    pub(super) key: Option<UniqueId>,
-    /// That id says, all by itself, which message it is.
-    pub(super) certain: bool,
-    /// Its size by LIST.
-    pub(super) listed: Option<u64>,
-    /// What it is fetched for.
-    pub(super) purpose: Purpose,
-}
-
-/// What a message is fetched for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Purpose {
-    /// Nothing is remembered under its id: to be stored, unless it was stored under another.
-    Store,
-    /// To be stored, whatever is remembered.
-    StoreAgain,
-    /// To be stored where it is missing.
-    FillGaps,
-    /// To be stored only if it is another message than the one that is remembered under its id.
-    Compare,
-}
-
-/// An item's own size counts too, so that a flood of tiny messages is bounded as well.
-impl Weighted for Parcel {
-    fn weight(&self) -> usize {
-        self.text.capacity() + self.items.capacity() * size_of::<Item>()
-    }
-}
 
 /// What came of the messages.
 #[derive(Default)]

@@ -5,10 +5,10 @@ use std::sync::mpsc;
 
 use super::Job;
 use super::batch::Slot;
-use super::identify::vanished;
+use super::parcel::{Incoming, Item, Parcel, Purpose};
 use super::queue::Queue;
-use super::session::{Session, Survey};
-use super::store::{Halt, Incoming, Item, Kept, Parcel, Purpose, Store};
+use super::store::{Halt, Kept, Store};
+use super::survey::Survey;
 use crate::client::{Broken, Transaction, Wanted, Watcher};
 use crate::error::Failure;
 use crate::journal::{Fact, Journal};
@@ -40,22 +40,23 @@ pub(super) struct Cut {
     pub(super) due: Option<UniqueId>,
 }
 
-/// Retrieves what the plan says and stores it.
+/// Retrieves what the plan says and stores it. A message that has another size than LIST said is in
+/// doubt where the server's sizes are trusted.
 pub(super) fn transfer(
-    session: &Session<'_>,
+    job: &Job<'_>,
     transaction: &mut Transaction,
     survey: &Survey,
+    trusts_sizes: bool,
     slots: &mut [Slot],
     journal: &mut Journal,
     report: &mut Report,
 ) -> Transferred {
-    let job = session.job;
     let messages = incoming(survey);
     let vanished = match messages
         .iter()
         .any(|message| message.purpose == Purpose::Store)
     {
-        true => vanished(survey, journal.memory()),
+        true => survey.vanished(journal.memory()),
         false => HashMap::new(),
     };
     let (queue, halt) = (Queue::new(QUEUE), Halt::default());
@@ -82,7 +83,7 @@ pub(super) fn transfer(
             messages: &messages,
             order: Vec::new(),
             fills_gaps: false,
-            checks_sizes: transaction.is_pipelining() && !session.manner.wrong_sizes,
+            checks_sizes: transaction.is_pipelining() && trusts_sizes,
             withheld: Vec::new(),
             begun: HashSet::new(),
             refused: Vec::new(),
