@@ -123,7 +123,7 @@ fn another_machine_takes_each_message_or_a_stream() {
     let mailbox = Mailbox::with(small(3));
     let expected = mailbox.stored_forms();
     let server = Server::start(&mailbox);
-    let world = world_with(&server, "\"pipe:ssh nas maildrop ~/.mailfilter\"");
+    let world = world_with(&server, "\"pipe:ssh nas 'maildrop ~/.mailfilter'\"");
     // ssh, as far as this machine can play the other one.
     let ssh = world.private_file(
         "bin/ssh",
