@@ -1,8 +1,11 @@
 //! What README.md shows is run, as it stands there, but for the servers' names: those of the README
 //! stand for a scripted server on this machine.
 
+use popfetch::error::Kind;
+
 use crate::support::mailbox::Mailbox;
 use crate::support::messages::small;
+use crate::support::readers::git_mailsplit;
 use crate::support::server::{PASSWORD, Server};
 use crate::support::world::World;
 
@@ -21,28 +24,35 @@ const ELSEWHERE: [(&str, &str); 6] = [
     ("popfetch logout work", "tests/it/keyring.rs"),
 ];
 
-/// The lines of all fenced blocks of this kind.
-fn fenced(kind: &str) -> Vec<&'static str> {
-    let mut lines = Vec::new();
-    let mut inside = None;
+/// The lines of each fenced block of this kind.
+fn blocks(kind: &str) -> Vec<Vec<&'static str>> {
+    let mut blocks = Vec::new();
+    let mut inside: Option<(&str, Vec<&str>)> = None;
     for line in README.lines() {
-        match (line.strip_prefix("```"), inside) {
-            (Some(kind), None) => inside = Some(kind),
-            (Some(_), Some(_)) => inside = None,
-            (None, Some(of)) if of == kind => lines.push(line),
-            (None, _) => {}
+        match (line.strip_prefix("```"), &mut inside) {
+            (Some(kind), None) => inside = Some((kind, Vec::new())),
+            (Some(_), Some(_)) => blocks.extend(inside.take()),
+            (None, Some((_, lines))) => lines.push(line),
+            (None, None) => {}
         }
     }
-    lines
+    let of_kind = blocks.into_iter().filter(|(of, _)| *of == kind);
+    of_kind.map(|(_, lines)| lines).collect()
 }
 
-/// A world as the README leads to it, up to its `chmod`, and a server with mail.
+/// The lines of all of them.
+fn fenced(kind: &str) -> Vec<&'static str> {
+    blocks(kind).concat()
+}
+
+/// A world as the README leads to it, up to its `chmod`, with its first configuration, and a server
+/// with mail.
 fn set_up(mailbox: &Mailbox) -> (World, Server) {
     let mut world = World::new();
     let server = Server::start(mailbox).implicit_tls(world.certificates());
     let authority = world.certificates().authority_file();
     world.variable("SSL_CERT_FILE", &authority.display().to_string());
-    world.configure(&here(&fenced("toml").join("\n"), &server));
+    world.configure(&here(&blocks("toml")[0].join("\n"), &server));
     let password = world.private_file(".config/popfetch/work.password", PASSWORD);
     let everybody = std::os::unix::fs::PermissionsExt::from_mode(0o644);
     std::fs::set_permissions(password, everybody).expect("our own file");
@@ -71,12 +81,19 @@ fn commands() -> impl Iterator<Item = &'static str> {
 fn every_command_works_in_the_order_of_the_readme() {
     let mailbox = Mailbox::with(small(3));
     let (world, server) = set_up(&mailbox);
+    // procmail takes the home folder of the user for $HOME.
+    let sorted = format!("DEFAULT={}\n", world.home("sorted").display());
+    world.private_file(".procmailrc", &sorted);
     for command in commands() {
         let outcome = world.shell(&here(command, &server));
         outcome.ends_with(0).keeps_to_itself(PASSWORD);
     }
     for account in ["work", "alice"] {
         world.mail(account).holds(mailbox.stored_forms());
+    }
+    for mbox in ["sorted", "archive/work.mbox"] {
+        let texts = git_mailsplit(&world.home(mbox));
+        assert_eq!(texts, mailbox.stored_forms(), "{mbox}");
     }
     assert_eq!(mailbox.uids().len(), 3, "only dry runs were to delete");
 }
@@ -100,6 +117,31 @@ fn the_cron_line_fetches_and_says_nothing() {
         world.shell(command).ends_with(0).says_nothing();
     }
     world.mail("work").holds(mailbox.stored_forms());
+}
+
+#[test]
+fn every_configuration_is_a_good_one() {
+    let world = World::new();
+    for block in blocks("toml") {
+        world.configure(&block.join("\n"));
+        // Good as far as it goes; the account's name is not in it.
+        let outcome = world.run(&["sync", "nobody"]);
+        outcome.ends_with(64).complains("work");
+    }
+}
+
+#[test]
+fn the_commands_to_deliver_to_are_those_of_the_recipes() {
+    let recipes = include_str!("recipes.rs");
+    let commands: Vec<&str> = README
+        .lines()
+        .filter_map(|line| line.strip_suffix("\"` |")?.split_once("`\"pipe:"))
+        .map(|(_, command)| command)
+        .collect();
+    assert_eq!(commands.len(), 3, "{commands:?}");
+    for command in commands {
+        assert!(recipes.contains(command), "{command}");
+    }
 }
 
 #[test]
@@ -139,6 +181,35 @@ fn the_exit_statuses_are_those_of_the_help() {
         .collect();
     assert_eq!(in_readme, in_help);
     assert!(in_help.contains(&"77"));
+}
+
+#[test]
+fn the_kinds_of_errors_stand_with_their_statuses_here_and_in_the_manual() {
+    let manual = include_str!("../../man/popfetch-sync.1").replace('\\', "");
+    let (_, manual) = manual.split_once("\n.B kind\n").expect("a paragraph");
+    let (manual, _) = manual.split_once(')').expect("a list");
+    let (_, rows) = README.split_once("## Exit status").expect("a section");
+    for kind in [
+        Kind::Usage,
+        Kind::Data,
+        Kind::HostUnknown,
+        Kind::Unreachable,
+        Kind::Destination,
+        Kind::Io,
+        Kind::Temporary,
+        Kind::Protocol,
+        Kind::Tls,
+        Kind::Certificate,
+        Kind::Auth,
+        Kind::Config,
+        Kind::Interrupted(2),
+    ] {
+        let (name, status) = (format!("`{}`", kind.name()), kind.status().to_string());
+        let row = rows.lines().find(|row| row.contains(&name)).expect(&name);
+        assert!(row.contains(&status), "{row}");
+        let mut words = manual.split(|c: char| !c.is_ascii_lowercase() && c != '-');
+        assert!(words.any(|word| word == kind.name()), "{name}");
+    }
 }
 
 /// What stands in front of the gap, where that begins with a digit.
