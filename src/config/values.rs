@@ -113,46 +113,6 @@ pub fn retention(text: &str) -> Result<Retention, NotARetention> {
     Ok(Retention::For(duration))
 }
 
-/// A text that is no size.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NotASize {
-    /// Not a whole number with a unit that is known.
-    #[error("this is not a size such as 1048576, 500k, 10M or 1G")]
-    Unreadable,
-    /// `10MB`, which some take for 10,000,000 and some for 10,485,760.
-    #[error("units are k, M and G, by 1024, and have no B")]
-    Decimal,
-    /// More octets than can be counted.
-    #[error("this is more than can be counted")]
-    TooLarge,
-}
-
-/// Reads a size in octets: a whole number, alone or with the unit `k`, `M` or `G` (also written
-/// `KiB`, `MiB`, `GiB`; case does not count). Each is 1024 times the one before.
-///
-/// # Errors
-///
-/// The text is something else, or the size exceeds 64 bits.
-pub fn size(text: &str) -> Result<u64, NotASize> {
-    let digits = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let factor: u64 = match unit.trim_start().to_ascii_lowercase().as_str() {
-        "" => 1,
-        "k" | "kib" => 1 << 10,
-        "m" | "mib" => 1 << 20,
-        "g" | "gib" => 1 << 30,
-        "b" | "kb" | "mb" | "gb" => return Err(NotASize::Decimal),
-        _ => return Err(NotASize::Unreadable),
-    };
-    if number.is_empty() {
-        return Err(NotASize::Unreadable);
-    }
-    let number: u64 = number.parse().map_err(|_| NotASize::TooLarge)?;
-    number.checked_mul(factor).ok_or(NotASize::TooLarge)
-}
-
 /// A text that is no host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotAHost {
@@ -298,21 +258,6 @@ mod tests {
         assert_eq!(retention("36501d"), Err(NotARetention::TooLong));
         assert_eq!(retention("Always"), Err(NotARetention::Unreadable));
         assert_eq!(retention(""), Err(NotARetention::Unreadable));
-    }
-
-    #[test]
-    fn units_of_size_are_binary() {
-        assert_eq!(size("1048576"), Ok(1_048_576));
-        assert_eq!(size("500k"), Ok(512_000));
-        assert_eq!(size("10M"), Ok(10_485_760));
-        assert_eq!(size("1 GiB"), Ok(1_073_741_824));
-        assert_eq!(size("10MB"), Err(NotASize::Decimal));
-        assert_eq!(size("M"), Err(NotASize::Unreadable));
-        assert_eq!(size("1.5M"), Err(NotASize::Unreadable));
-        assert_eq!(size("-1"), Err(NotASize::Unreadable));
-        assert_eq!(size(""), Err(NotASize::Unreadable));
-        assert_eq!(size("99999999999G"), Err(NotASize::TooLarge));
-        assert_eq!(size("99999999999999999999"), Err(NotASize::TooLarge));
     }
 
     #[test]
