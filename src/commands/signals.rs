@@ -1,5 +1,6 @@
 //! Signals that ask us to stop.
 
+use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
@@ -17,14 +18,18 @@ use crate::interrupt::Interrupt;
 const DRAIN: Duration = Duration::from_secs(2);
 
 /// From now on the first signal asks the run to stop in order, and the second ends it at once. A
-/// file that grows beyond a limit is an error like any other, and no death by SIGXFSZ.
+/// file that grows beyond a limit is an error like any other, and no death by SIGXFSZ. A signal that
+/// was ignored before stays so.
 ///
 /// # Errors
 ///
 /// The system refuses us a signal handler or a thread.
 pub(super) fn watch(interrupt: &Arc<Interrupt>) -> Result<()> {
     let refused = || "cannot watch for signals";
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).or_fail(Kind::Io, refused)?;
+    let heeded = [SIGINT, SIGTERM, SIGHUP]
+        .into_iter()
+        .filter(|signal| !is_ignored(*signal));
+    let mut signals = Signals::new(heeded).or_fail(Kind::Io, refused)?;
     // Whoever writes sees EFBIG; nobody looks at the flag.
     flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false))).or_fail(Kind::Io, refused)?;
     let interrupt = Arc::clone(interrupt);
@@ -47,6 +52,15 @@ pub(super) fn watch(interrupt: &Arc<Interrupt>) -> Result<()> {
         .spawn(wait)
         .or_fail(Kind::Io, refused)?;
     Ok(())
+}
+
+/// Whether whoever started us wants this signal ignored, as `nohup` does. Where the system does not
+/// say, it is not.
+fn is_ignored(signal: i32) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.unwrap_or(0) >> (signal - 1) & 1 == 1
 }
 
 /// Ends the process the way this signal would have, so that a shell sees what happened.
