@@ -256,23 +256,48 @@ impl Store<'_> {
             .key
             .clone()
             .unwrap_or_else(|| key_of(digest));
-        if let Recognised::Stored(learnt) =
-            self.recognise(&current.incoming, &key, digest, &progress.batch)
-        {
-            self.withdraw(&current.taken_by);
-            progress.kept.settled += 1;
-            progress.kept.learnt.extend(learnt);
-            // Where only its size and order tell it from others, the stored copy may be another's.
-            if current.incoming.certain && current.incoming.purpose == Purpose::Compare {
-                let number = current.incoming.number;
-                progress.kept.safe.push(Safe {
-                    number,
-                    key,
-                    now: false,
-                });
-            }
-            return;
+        match self.recognise(&current.incoming, &key, digest, &progress.batch) {
+            Recognised::Stored(learnt) => self.pass_over(&current, key, learnt, progress),
+            Recognised::No => self.keep(current, key, digest, octets, progress),
         }
+    }
+
+    /// A message that is stored already is not stored again.
+    fn pass_over(
+        &mut self,
+        current: &Current,
+        key: UniqueId,
+        learnt: Option<Record>,
+        progress: &mut Progress,
+    ) {
+        self.withdraw(&current.taken_by);
+        let Incoming {
+            number,
+            certain,
+            purpose,
+            ..
+        } = current.incoming;
+        progress.kept.settled += 1;
+        progress.kept.learnt.extend(learnt);
+        // Where only its size and order tell it from others, the stored copy may be another's.
+        if certain && purpose == Purpose::Compare {
+            progress.kept.safe.push(Safe {
+                number,
+                key,
+                now: false,
+            });
+        }
+    }
+
+    /// Adds a message to the batch, and closes that if it is full.
+    fn keep(
+        &mut self,
+        mut current: Current,
+        key: UniqueId,
+        digest: Digest,
+        octets: u64,
+        progress: &mut Progress,
+    ) {
         let owed = self.owed(&mut current, &key, digest);
         let sender = current.peek.sender().map(<[u8]>::to_vec);
         let uid = current.incoming.key.clone();
