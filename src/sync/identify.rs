@@ -28,14 +28,20 @@ enum Key {
     Digest,
 }
 
-impl Identity {
-    /// The id under which the journal knows this message; none before it was fetched.
-    pub(super) fn key<'a>(&'a self, listed: &'a Listed) -> Option<&'a UniqueId> {
-        match &self.key {
+impl Key {
+    fn of<'a>(&'a self, listed: &'a Listed) -> Option<&'a UniqueId> {
+        match self {
             Key::UniqueId => listed.uid.as_ref(),
             Key::Shared(key) => Some(key),
             Key::Digest => None,
         }
+    }
+}
+
+impl Identity {
+    /// The id under which the journal knows this message; none before it was fetched.
+    pub(super) fn key<'a>(&'a self, listed: &'a Listed) -> Option<&'a UniqueId> {
+        self.key.of(listed)
     }
 
     /// Whether its unique-id stands for several messages.
@@ -62,12 +68,7 @@ pub(super) fn identify(listing: &Listing, memory: &Memory, destinations: &[u32])
             |uid| repeated.contains(uid) || memory.is_shared(uid.as_bytes()),
             &mut met,
         );
-        let id = match &key {
-            Key::UniqueId => listed.uid.as_ref(),
-            Key::Shared(key) => Some(key),
-            Key::Digest => None,
-        };
-        let remembered = id.and_then(|id| memory.recall(id.as_bytes()));
+        let remembered = key.of(listed).and_then(|id| memory.recall(id.as_bytes()));
         let certain = matches!(key, Key::UniqueId);
         Identity {
             known: remembered.map_or(Known::New, |remembered| {

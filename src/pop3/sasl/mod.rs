@@ -91,3 +91,13 @@ pub enum Refused {
     #[error("{0}")]
     Mechanism(Cow<'static, str>),
 }
+
+/// All of it, in a buffer that does not grow: a growing one leaves copies of a secret behind.
+fn joined(parts: &[&[u8]]) -> Zeroizing<Vec<u8>> {
+    let length = parts.iter().map(|part| part.len()).sum();
+    let mut message = Zeroizing::new(Vec::with_capacity(length));
+    parts
+        .iter()
+        .for_each(|part| message.extend_from_slice(part));
+    message
+}

@@ -3,7 +3,7 @@
 use zeroize::Zeroizing;
 
 use super::prepare::escaped_name;
-use super::{Mechanism, Refused};
+use super::{Mechanism, Refused, joined};
 use crate::pop3::Excerpt;
 use crate::pop3::command::{Unsendable, check};
 
@@ -54,16 +54,6 @@ pub(super) fn no_separator(command: &'static str, part: &[u8]) -> Result<(), Uns
         true => Err(Unsendable::Forbidden { command, byte: 1 }),
         false => Ok(()),
     }
-}
-
-/// All of it, in a buffer that does not grow: a growing one leaves copies of the token behind.
-pub(super) fn joined(parts: &[&[u8]]) -> Zeroizing<Vec<u8>> {
-    let length = parts.iter().map(|part| part.len()).sum();
-    let mut message = Zeroizing::new(Vec::with_capacity(length));
-    parts
-        .iter()
-        .for_each(|part| message.extend_from_slice(part));
-    message
 }
 
 impl Mechanism for OauthBearer {

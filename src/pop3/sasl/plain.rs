@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use super::{Mechanism, Refused};
+use super::{Mechanism, Refused, joined};
 use crate::pop3::Excerpt;
 use crate::pop3::command::{Unsendable, check};
 
@@ -25,10 +25,7 @@ impl Plain {
     pub fn new(user: &[u8], password: &[u8]) -> Result<Self, Unsendable> {
         check("AUTH PLAIN", user)?;
         check("AUTH PLAIN", password)?;
-        let mut message = Zeroizing::new(Vec::with_capacity(2 + user.len() + password.len()));
-        for part in [&b"\0"[..], user, b"\0", password] {
-            message.extend_from_slice(part);
-        }
+        let message = joined(&[b"\0", user, b"\0", password]);
         Ok(Plain { message })
     }
 }

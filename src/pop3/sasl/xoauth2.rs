@@ -3,8 +3,8 @@
 
 use zeroize::Zeroizing;
 
-use super::oauthbearer::{joined, no_separator, refused_before};
-use super::{Mechanism, Refused};
+use super::oauthbearer::{no_separator, refused_before};
+use super::{Mechanism, Refused, joined};
 use crate::pop3::Excerpt;
 use crate::pop3::command::{Unsendable, check};
 
