@@ -19,6 +19,8 @@ pub struct Transaction {
     window: Window,
     /// Messages that came whole while other commands were in flight.
     in_step: usize,
+    /// QUIT is on its way.
+    quitting: bool,
 }
 
 /// A message to retrieve.
@@ -71,6 +73,7 @@ impl Transaction {
             expires,
             window: Window::new(false),
             in_step: 0,
+            quitting: false,
         }
     }
 
@@ -293,17 +296,19 @@ impl Transaction {
         ended.ok_or_else(|| self.wire.out_of_step())
     }
 
-    /// Marks messages as deleted. The only place that sends DELE, and it wants a proof for each.
-    /// Returns those that the server refused, with the reason.
+    /// Marks messages as deleted, the last thing before [`Transaction::quit`]. The only place that sends DELE,
+    /// and it wants a proof for each. Where commands go ahead of their answers, QUIT follows in the same
+    /// flight: a refused DELE changes nothing about the others. Returns those that the server refused, with the
+    /// reason.
     ///
     /// # Errors
     ///
-    /// The connection broke: nothing is deleted, since QUIT was not sent.
+    /// The connection broke: what was marked may be deleted or not, since QUIT may have come through.
     pub fn delete(&mut self, proofs: &[Proof]) -> Result<Vec<(usize, Failure)>> {
         let mut sent = 0;
         let mut refused = Vec::new();
         for (index, proof) in proofs.iter().enumerate() {
-            if self.window.wants_more() {
+            if sent < proofs.len() && self.window.wants_more() {
                 sent += self.send_deletions(&proofs[sent..])?;
             }
             let awaited = Awaited::numbered("the answer to DELE", proof.number());
@@ -327,6 +332,10 @@ impl Transaction {
             self.window.sent(bytes, 0);
             count += 1;
         }
+        if count == proofs.len() && self.window.fits(QUIT, 0) {
+            self.wire.put(&Command::Quit)?;
+            self.quitting = true;
+        }
         if count > 0 {
             self.wire.flush()?;
         }
@@ -339,7 +348,9 @@ impl Transaction {
     ///
     /// The server did not confirm it: what was marked may be deleted or not, wholly or in part.
     pub fn quit(mut self) -> Result<()> {
-        self.wire.send(&Command::Quit)?;
+        if !self.quitting {
+            self.wire.send(&Command::Quit)?;
+        }
         crash::point("QUIT: sent, not answered");
         let answer = self
             .wire
@@ -365,6 +376,9 @@ const ENOUGH: usize = 32;
 /// The longest RETR or DELE there is, in bytes: `RETR 1000000` and CRLF.
 const RETR: usize = 14;
 const DELE: usize = RETR;
+
+/// QUIT and CRLF.
+const QUIT: usize = 6;
 
 fn promises_pipelining(capabilities: Option<&Capabilities>) -> bool {
     capabilities.is_some_and(|capabilities| capabilities.pipelining)

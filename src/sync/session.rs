@@ -334,7 +334,7 @@ impl Session<'_> {
             }
         });
         journal.append(&kept.collect::<Vec<_>>())?;
-        crash::point("deletion: asked of the server, before QUIT");
+        crash::point("deletion: asked of the server, not confirmed");
         for (index, failure) in refused.into_iter().rev() {
             let proof = proofs.remove(index);
             let (number, uid) = (proof.number(), Some(proof.uid().clone()));

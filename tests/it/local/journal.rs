@@ -110,7 +110,7 @@ fn damage_is_told_costs_doubles_at_most_and_never_mail() {
     for (retention, killed_at) in [
         ("\"always\"", "never"),
         ("\"always\"", "batch: placed, not recorded"),
-        ("\"never\"", "deletion: asked of the server, before QUIT"),
+        ("\"never\"", "deletion: asked of the server, not confirmed"),
     ] {
         let lines = {
             let mailbox = Mailbox::with(small(3));
