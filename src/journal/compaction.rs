@@ -54,7 +54,7 @@ pub(super) fn rewrite(path: &Path, mailbox: &Mailbox, loaded: &Loaded) -> Result
 
 fn still_matters(record: &Record, memory: &Memory) -> bool {
     match record {
-        Record::Intend(intent) => memory.unsettled().contains(intent),
+        Record::Intend(intent) => memory.is_unsettled(intent),
         Record::Void { .. } => false,
         Record::Asked { uid } => memory
             .recall(uid.as_bytes())

@@ -28,6 +28,8 @@ pub(super) const VERSION: u32 = 1;
 pub(super) enum BadLine {
     #[error("its checksum is wrong")]
     Checksum,
+    #[error("it is no text")]
+    Text(#[from] std::str::Utf8Error),
     #[error("it is no record: {0}")]
     Json(#[from] serde_json::Error),
     #[error("it lacks «{0}»")]
@@ -45,26 +47,46 @@ pub(super) struct Header {
     pub(super) mailbox: Mailbox,
 }
 
+/// A string, borrowed from its line where nothing in it is escaped: serde borrows a `Cow` that stands alone,
+/// not one in an `Option`.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'a, T: Into<Cow<'a, str>>> From<T> for Text<'a> {
+    fn from(text: T) -> Self {
+        Text(text.into())
+    }
+}
+
+impl std::ops::Deref for Text<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
 /// Any record, flat: a person can read it, and a parser is quick.
 #[derive(Serialize, Deserialize, Default)]
 #[serde(default)]
 struct Line<'a> {
     is: &'a str,
     #[serde(skip_serializing_if = "Option::is_none", borrow)]
-    uid: Option<Cow<'a, str>>,
+    uid: Option<Text<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     to: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none", borrow)]
-    name: Option<Cow<'a, str>>,
+    name: Option<Text<'a>>,
     #[serde(skip_serializing_if = "Option::is_none", borrow)]
-    digest: Option<Cow<'a, str>>,
+    digest: Option<Text<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     octets: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     listed: Option<u64>,
     /// The place in a Maildir.
     #[serde(skip_serializing_if = "Option::is_none", borrow)]
-    file: Option<Cow<'a, str>>,
+    file: Option<Text<'a>>,
     /// The place in an mbox.
     #[serde(skip_serializing_if = "Option::is_none")]
     range: Option<Range<'a>>,
@@ -279,11 +301,11 @@ pub(super) fn read_header(line: &[u8]) -> Result<Header, BadLine> {
 /// Reads any other line, without its line end.
 pub(super) fn read(line: &[u8]) -> Result<Record, BadLine> {
     check_seal(line)?;
-    let line: Line<'_> = serde_json::from_slice(line)?;
+    let line: Line<'_> = serde_json::from_str(str::from_utf8(line)?)?;
     Ok(match line.is {
         "destination" => Record::Destination {
             id: line.to.ok_or(BadLine::Lacks("to"))?,
-            name: line.name.ok_or(BadLine::Lacks("name"))?.into_owned(),
+            name: line.name.ok_or(BadLine::Lacks("name"))?.0.into_owned(),
         },
         "intend" => Record::Intend(line.intent()?),
         "void" => Record::Void {
@@ -317,7 +339,7 @@ pub(super) fn read(line: &[u8]) -> Result<Record, BadLine> {
         "shared" => Record::Shared { uid: line.uid()? },
         "dropped" => Record::Dropped { uid: line.uid()? },
         "logged-in" => Record::LoggedIn {
-            way: line.name.ok_or(BadLine::Lacks("name"))?.into_owned(),
+            way: line.name.ok_or(BadLine::Lacks("name"))?.0.into_owned(),
             over_tls: line.tls.ok_or(BadLine::Lacks("tls"))?,
         },
         "fact" => Record::Fact {
@@ -349,7 +371,7 @@ impl Line<'_> {
         let to = self.to.ok_or(BadLine::Lacks("to"))?;
         let place = match (&self.file, &self.range) {
             (Some(file), _) => Place::Maildir {
-                name: file.clone().into_owned(),
+                name: file.to_string(),
             },
             (None, Some(range)) => Place::Mbox {
                 offset: range.offset,

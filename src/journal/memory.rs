@@ -1,6 +1,6 @@
 //! What a journal says, all its lines together: pure, in memory.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 
@@ -12,11 +12,60 @@ use crate::mail::{Digest, UniqueId};
 pub struct Memory {
     messages: HashMap<UniqueId, Remembered>,
     destinations: Vec<(u32, String)>,
-    intents: VecDeque<Intent>,
+    intents: Intents,
     shared: HashSet<UniqueId>,
     facts: [bool; Fact::ALL.len()],
     /// The way to log in that worked last, in the clear and over TLS.
     logins: [Option<String>; 2],
+}
+
+/// Messages that were about to be placed, of which nothing more is known, each with its place in the order
+/// that they were announced in.
+#[derive(Debug, Default)]
+struct Intents {
+    waiting: HashMap<UniqueId, Vec<(u64, Intent)>>,
+    announced: u64,
+}
+
+/// Only the order counts, not when it began.
+impl PartialEq for Intents {
+    fn eq(&self, other: &Self) -> bool {
+        self.in_order() == other.in_order()
+    }
+}
+
+impl Intents {
+    /// One that was announced before for the same message and destination is void.
+    fn announce(&mut self, intent: &Intent) {
+        self.settle(&intent.uid, intent.to);
+        self.announced += 1;
+        let waiting = self.waiting.entry(intent.uid.clone()).or_default();
+        waiting.push((self.announced, intent.clone()));
+    }
+
+    fn settle(&mut self, uid: &UniqueId, to: u32) {
+        if let Some(waiting) = self.waiting.get_mut(uid) {
+            waiting.retain(|(_, intent)| intent.to != to);
+            if waiting.is_empty() {
+                self.waiting.remove(uid);
+            }
+        }
+    }
+
+    fn contains(&self, intent: &Intent) -> bool {
+        let waiting = self.waiting.get(&intent.uid);
+        waiting.is_some_and(|waiting| waiting.iter().any(|(_, waiting)| waiting == intent))
+    }
+
+    fn count(&self) -> usize {
+        self.waiting.values().map(Vec::len).sum()
+    }
+
+    fn in_order(&self) -> Vec<&Intent> {
+        let mut waiting: Vec<_> = self.waiting.values().flatten().collect();
+        waiting.sort_unstable_by_key(|(place, _)| *place);
+        waiting.into_iter().map(|(_, intent)| intent).collect()
+    }
 }
 
 /// Everything that is remembered of a message. A hundred thousand of these are held at once.
@@ -247,15 +296,20 @@ impl Memory {
 
     /// Messages that were about to be placed, of which nothing more is known: the run was cut off.
     #[must_use]
-    pub fn unsettled(&self) -> &VecDeque<Intent> {
-        &self.intents
+    pub fn unsettled(&self) -> Vec<&Intent> {
+        self.intents.in_order()
+    }
+
+    /// Whether this is one of them.
+    pub(super) fn is_unsettled(&self, intent: &Intent) -> bool {
+        self.intents.contains(intent)
     }
 
     /// How many lines that only matter until another one follows still do.
     pub(super) fn passing(&self) -> u64 {
         let of = |message: &Remembered| usize::from(message.asked) + usize::from(message.dropped);
         let passing: usize = self.messages.values().map(of).sum();
-        (passing + self.intents.len()) as u64
+        (passing + self.intents.count()) as u64
     }
 
     /// How many messages are remembered.
@@ -277,13 +331,10 @@ impl Memory {
                 self.destinations.retain(|(known, _)| known != id);
                 self.destinations.push((*id, name.clone()));
             }
-            Record::Intend(intent) => {
-                self.settle(&intent.uid, intent.to);
-                self.intents.push_back(intent.clone());
-            }
-            Record::Void { uid, to } => self.settle(uid, *to),
+            Record::Intend(intent) => self.intents.announce(intent),
+            Record::Void { uid, to } => self.intents.settle(uid, *to),
             Record::Stored { intent, at } => {
-                self.settle(&intent.uid, intent.to);
+                self.intents.settle(&intent.uid, intent.to);
                 self.message(&intent.uid).stored(intent, *at);
             }
             Record::Seen {
@@ -329,15 +380,6 @@ impl Memory {
 
     fn message(&mut self, uid: &UniqueId) -> &mut Remembered {
         self.messages.entry(uid.clone()).or_default()
-    }
-
-    fn settle(&mut self, uid: &UniqueId, to: u32) {
-        // Intents come in batches and are settled in the order they came: the first is the one.
-        let found = self
-            .intents
-            .iter()
-            .position(|intent| intent.to == to && intent.uid == *uid);
-        found.map(|at| self.intents.remove(at));
     }
 }
 

@@ -67,7 +67,7 @@ pub(super) fn foresee(job: &Job<'_>, memory: &mut Memory) -> Result<()> {
 fn of(memory: &Memory, to: u32) -> Vec<Intent> {
     memory
         .unsettled()
-        .iter()
+        .into_iter()
         .filter(|intent| intent.to == to)
         .cloned()
         .collect()
