@@ -99,6 +99,7 @@ impl<'a> Connecting<'a> {
                 ca_file: account.ca_file.clone(),
                 fingerprints: account.tls_fingerprints.clone(),
                 client: account.client_certificate.clone(),
+                least: account.tls_min_version,
             })?),
             Tls::None => None,
         };

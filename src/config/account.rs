@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::deliver::Spec;
 use crate::mail::Retention;
-use crate::net::{ClientCertificate, Fingerprint};
+use crate::net::{ClientCertificate, Fingerprint, TlsVersion};
 use crate::secret::{SecretSource, Who};
 
 /// The longest silence of a server where nothing else is said.
@@ -30,6 +30,8 @@ pub struct Account {
     pub user: String,
     /// How the connection is protected.
     pub tls: Tls,
+    /// The oldest version of TLS that is accepted.
+    pub tls_min_version: TlsVersion,
     /// Extra trusted roots, PEM.
     pub ca_file: Option<PathBuf>,
     /// The only certificates the server may show, in place of all other checks; with none, those are made.

@@ -15,7 +15,7 @@ use super::raw::{self, Destinations};
 use super::{Overrides, values};
 use crate::deliver::{self, Spec};
 use crate::mail::Retention;
-use crate::net::{ClientCertificate, Fingerprint};
+use crate::net::{ClientCertificate, Fingerprint, TlsVersion};
 use crate::secret::SecretSource;
 
 type Result<T> = std::result::Result<T, Complaint>;
@@ -69,6 +69,7 @@ struct Settings {
     port: Option<u16>,
     user: Option<String>,
     tls: Option<Tls>,
+    tls_min_version: Option<TlsVersion>,
     ca_file: Option<PathBuf>,
     tls_fingerprints: Option<Vec<Fingerprint>>,
     tls_server_name: Option<String>,
@@ -103,6 +104,9 @@ impl Settings {
                 values::user(text).map(str::to_owned)
             })?,
             tls: raw.tls.map(|word| word.0),
+            tls_min_version: checked("tls_min_version", raw.tls_min_version.as_ref(), |text| {
+                text.parse::<TlsVersion>()
+            })?,
             ca_file: checked("ca_file", raw.ca_file.as_ref(), |text| folders.path(text))?,
             tls_fingerprints: raw
                 .tls_fingerprints
@@ -144,6 +148,7 @@ impl Settings {
             port: self.port.or(defaults.port),
             user: self.user.or(defaults.user),
             tls: self.tls.or(defaults.tls),
+            tls_min_version: self.tls_min_version.or(defaults.tls_min_version),
             ca_file: self.ca_file.or(defaults.ca_file),
             tls_fingerprints: self.tls_fingerprints.or(defaults.tls_fingerprints),
             tls_server_name: self.tls_server_name.or(defaults.tls_server_name),
@@ -192,6 +197,7 @@ impl Settings {
                 .user
                 .ok_or_else(|| missing("user", "alice@example.com"))?,
             tls,
+            tls_min_version: self.tls_min_version.unwrap_or_default(),
             ca_file: overrides.ca_file.clone().or(self.ca_file),
             tls_fingerprints: self.tls_fingerprints.unwrap_or_default(),
             tls_server_name: self.tls_server_name,

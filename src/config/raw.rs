@@ -31,6 +31,7 @@ pub(super) struct Settings {
     pub(super) port: Option<Spanned<i64>>,
     pub(super) user: Option<Spanned<String>>,
     pub(super) tls: Option<Word<Tls>>,
+    pub(super) tls_min_version: Option<Spanned<String>>,
     pub(super) ca_file: Option<Spanned<String>>,
     pub(super) tls_fingerprints: Option<Spanned<Vec<Spanned<String>>>>,
     pub(super) tls_server_name: Option<Spanned<String>>,

@@ -48,6 +48,7 @@ fn described(account: &Account) -> String {
     .expect("a string takes it");
     for (what, value) in [
         ("tls", format!("{:?}", account.tls)),
+        ("tls_min_version", account.tls_min_version.to_string()),
         ("ca_file", format!("{:?}", account.ca_file)),
         (
             "pins",

@@ -8,6 +8,7 @@ use super::account::{Account, Auth, DEFAULT_TIMEOUT, Tls};
 use super::{Overrides, values};
 use crate::error::{Failure, Kind, OrFail, Result};
 use crate::mail::Retention;
+use crate::net::TlsVersion;
 use crate::secret::SecretSource;
 
 const FORM: &str = "A mailbox is written pops://user@host or pop3://user@host, with :port at the end where it is not the usual one.";
@@ -38,6 +39,7 @@ pub fn one_off(url: &str, secret: SecretSource, overrides: &Overrides) -> Result
         host,
         user,
         tls,
+        tls_min_version: TlsVersion::default(),
         ca_file: overrides.ca_file.clone(),
         tls_fingerprints: Vec::new(),
         tls_server_name: None,

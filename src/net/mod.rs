@@ -36,8 +36,8 @@ pub use resolve::resolve;
 pub use stream::Stream;
 pub use suspicion::speaks_tls;
 pub use tls::{
-    Certificate, ClientCertificate, Fingerprint, NotAFingerprint, TlsConnector, TlsConnectors,
-    TlsPolicy,
+    Certificate, ClientCertificate, Fingerprint, NotAFingerprint, NotAVersion, TlsConnector,
+    TlsConnectors, TlsPolicy, TlsVersion,
 };
 
 /// A server, and how long it may keep us waiting.

@@ -114,13 +114,15 @@ impl Stream {
             ));
         }
         let name = tls::name_to_check(name)?;
-        let connector = connector.ready()?;
+        let ready = connector.ready()?;
         peer.awaited = Awaited::HANDSHAKE;
         let is_upgrade = wire.received() > 0;
         wire.expect_handshake();
-        match connector.connect(name, *wire) {
+        match ready.connect(name, *wire) {
             Ok(protected) => Ok((peer, protected)),
-            Err(error) => Err(peer.handshake_failure(&error.to_string(), name, is_upgrade)),
+            Err(error) => Err(peer.cut_handshake(is_upgrade).unwrap_or_else(|| {
+                tls::handshake_failure(&error.to_string(), &peer.host, name, connector.least())
+            })),
         }
     }
 
@@ -272,17 +274,18 @@ impl Peer {
         }
     }
 
-    fn handshake_failure(&self, error: &str, name: &str, is_upgrade: bool) -> Failure {
+    /// Why a handshake failed, where that was not TLS's own doing.
+    fn cut_handshake(&self, is_upgrade: bool) -> Option<Failure> {
         let first_words = self.evidence.first_words();
-        match (self.evidence.cut(), tls::plain_text(&first_words)) {
+        Some(match (self.evidence.cut(), tls::plain_text(&first_words)) {
             (Some(Cut::Lost(_)) | None, Some(said)) if is_upgrade => {
                 tls::turned_plain(&self.host, said)
             }
             (Some(Cut::Lost(_)) | None, Some(said)) => tls::speaks_plainly(&self.host, said),
             (Some(Cut::Lost(_)), None) => tls::closed(&self.host),
             (Some(cut), _) => self.cut_failure(cut),
-            (None, None) => tls::failure(error, &self.host, name),
-        }
+            (None, None) => return None,
+        })
     }
 
     fn cut_failure(&self, cut: Cut) -> Failure {

@@ -8,7 +8,7 @@ use crate::support::messages::{one_of_each, small};
 use crate::support::server::{
     Dialogue, Fault, HANDSHAKE, PASSWORD, Server, SessionLog, State, Turn, USER,
 };
-use crate::support::world::World;
+use crate::support::world::{Outcome, World};
 
 /// No session heard anything of a login.
 #[track_caller]
@@ -70,16 +70,46 @@ fn a_certificate_that_is_not_good_ends_with_76() {
     }
 }
 
-#[test]
-fn a_server_that_knows_only_old_tls_ends_with_76() {
+/// A run against a server that knows no newer version of TLS than this.
+fn run_up_to(newest: SslVersion, tls: &str, least: Option<&str>) -> Outcome {
     let world = World::new();
     let certificates = world.certificates();
-    let acceptor = certificates
-        .make(Kind::Good)
-        .acceptor_up_to(SslVersion::TLS1_1);
-    let server = Server::start(&Mailbox::default()).implicit_tls_with(certificates, acceptor);
-    world.account("it", &server.endpoint()).write();
-    world.run(&["sync"]).ends_with(76);
+    let acceptor = certificates.make(Kind::Good).acceptor_up_to(newest);
+    let server = Server::start(&Mailbox::default());
+    let server = match tls {
+        "implicit" => server.implicit_tls_with(certificates, acceptor),
+        _ => server.stls_with(certificates, acceptor),
+    };
+    let mut account = world.account("it", &server.endpoint());
+    if let Some(least) = least {
+        account = account.set("tls_min_version", &format!("{least:?}"));
+    }
+    account.write();
+    let outcome = world.run(&["sync"]);
+    if outcome.status != Some(0) {
+        no_login(&server.sessions());
+    }
+    outcome
+}
+
+#[test]
+fn a_server_that_knows_only_old_tls_ends_with_76() {
+    run_up_to(SslVersion::TLS1_1, "implicit", None)
+        .ends_with(76)
+        .complains("older than 1.2");
+}
+
+#[test]
+fn tls_1_2_is_enough_unless_the_configuration_wants_1_3() {
+    for tls in ["implicit", "starttls"] {
+        run_up_to(SslVersion::TLS1_2, tls, None).ends_with(0);
+        run_up_to(SslVersion::TLS1_2, tls, Some("1.2")).ends_with(0);
+        run_up_to(SslVersion::TLS1_3, tls, Some("1.3")).ends_with(0);
+        run_up_to(SslVersion::TLS1_2, tls, Some("1.3"))
+            .ends_with(76)
+            .complains("127.0.0.1 does not speak TLS 1.3")
+            .complains("tls_min_version = \"1.2\"");
+    }
 }
 
 #[test]

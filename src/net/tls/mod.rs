@@ -4,6 +4,7 @@ mod certificate;
 mod fingerprint;
 mod identity;
 mod trouble;
+mod version;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 
-use native_tls::{Identity, Protocol, TlsStream};
+use native_tls::{Identity, TlsStream};
 
 use crate::error::{Failure, Kind, OrFail, Result};
 use crate::text::Foreign;
@@ -23,8 +24,9 @@ pub use certificate::Certificate;
 pub use fingerprint::{Fingerprint, NotAFingerprint};
 pub use identity::ClientCertificate;
 pub(super) use trouble::{
-    closed, failure, is_end_of_file, plain_text, speaks_plainly, turned_plain,
+    closed, failure, handshake_failure, is_end_of_file, plain_text, speaks_plainly, turned_plain,
 };
+pub use version::{NotAVersion, TlsVersion};
 
 /// Whom to trust. Accounts with the same policy share a [`TlsConnector`].
 ///
@@ -38,6 +40,8 @@ pub struct TlsPolicy {
     pub fingerprints: Vec<Fingerprint>,
     /// Who we are, for servers that ask.
     pub client: Option<ClientCertificate>,
+    /// The oldest version of TLS that is accepted.
+    pub least: TlsVersion,
 }
 
 /// Opens TLS connections under one policy. Clones share what is costly: reading the system's roots takes
@@ -70,6 +74,7 @@ struct Shared {
     roots: Vec<native_tls::Certificate>,
     trust: Trust,
     client: Option<Identity>,
+    least: TlsVersion,
     built: OnceLock<Result<native_tls::TlsConnector, String>>,
 }
 
@@ -101,19 +106,25 @@ impl TlsConnector {
             true => Trust::Authorities,
             false => Trust::Pinned(policy.fingerprints.clone()),
         };
-        Ok(Self::with(roots, trust, client))
+        Ok(Self::with(roots, trust, client, policy.least))
     }
 
     /// A connector that trusts anybody, to look at a certificate.
     pub(super) fn for_a_look() -> Self {
-        Self::with(Vec::new(), Trust::Nothing, None)
+        Self::with(Vec::new(), Trust::Nothing, None, TlsVersion::default())
     }
 
-    fn with(roots: Vec<native_tls::Certificate>, trust: Trust, client: Option<Identity>) -> Self {
+    fn with(
+        roots: Vec<native_tls::Certificate>,
+        trust: Trust,
+        client: Option<Identity>,
+        least: TlsVersion,
+    ) -> Self {
         TlsConnector(Arc::new(Shared {
             roots,
             trust,
             client,
+            least,
             built: OnceLock::new(),
         }))
     }
@@ -160,6 +171,11 @@ impl TlsConnector {
             .spawn(build);
     }
 
+    /// The oldest version of TLS that it accepts.
+    pub(super) fn least(&self) -> TlsVersion {
+        self.0.least
+    }
+
     /// The connector itself, as soon as it is built.
     pub(super) fn ready(&self) -> Result<&native_tls::TlsConnector> {
         self.0.built().as_ref().map_err(|reason| {
@@ -181,7 +197,7 @@ impl Shared {
     fn built(&self) -> &Result<native_tls::TlsConnector, String> {
         self.built.get_or_init(|| {
             let mut builder = native_tls::TlsConnector::builder();
-            builder.min_protocol_version(Some(Protocol::Tlsv12));
+            builder.min_protocol_version(Some(self.least.into()));
             for root in &self.roots {
                 builder.add_root_certificate(root.clone());
             }

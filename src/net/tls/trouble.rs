@@ -6,6 +6,7 @@
 use std::io;
 
 use super::certificate::Certificate;
+use super::version::TlsVersion;
 use crate::error::{Failure, Kind};
 use crate::text::Foreign;
 
@@ -181,6 +182,25 @@ pub(in crate::net) fn failure(text: &str, host: &str, name: &str) -> Failure {
             Kind::Tls,
             format!("TLS with {host} failed: {}", reason(text)),
         ),
+    }
+}
+
+/// The same for a handshake in which no version below `least` was offered: then that may be the reason.
+pub(in crate::net) fn handshake_failure(
+    text: &str,
+    host: &str,
+    name: &str,
+    least: TlsVersion,
+) -> Failure {
+    match (least, Trouble::find(text)) {
+        // A server that knows nothing of 1.3 finds no version among ours, or else no cipher.
+        (TlsVersion::V1_3, Some(Trouble::OldVersion | Trouble::NothingInCommon)) => {
+            log::debug!("TLS with {host}: {text}");
+            Failure::new(Kind::Tls, format!("{host} does not speak TLS {least}")).hint(
+                "With tls_min_version = \"1.2\", the default, TLS 1.2 will do, which is safe too.",
+            )
+        }
+        _ => failure(text, host, name),
     }
 }
 
@@ -397,6 +417,23 @@ mod tests {
             failure.to_string(),
             "pop.example.com speaks only versions of TLS older than 1.2"
         );
+    }
+
+    #[test]
+    fn where_1_3_is_the_least_a_server_without_it_is_told_from_one_that_has_nothing_to_offer() {
+        let alert = |what| format!("error:0A000410:SSL routines:ssl3_read_bytes:{what}:f.c:1:");
+        let said = |least, what| handshake_failure(&alert(what), NAME, NAME, least).to_string();
+        // The second is all that a server can say that knows nothing of 1.3.
+        for what in [
+            "tlsv1 alert protocol version",
+            "sslv3 alert handshake failure",
+        ] {
+            let told = said(TlsVersion::V1_3, what);
+            assert_eq!(told, "pop.example.com does not speak TLS 1.3");
+            assert_ne!(said(TlsVersion::V1_2, what), told);
+        }
+        let certificate = said(TlsVersion::V1_3, "tlsv1 alert unknown ca");
+        assert!(certificate.contains("client certificate"), "{certificate}");
     }
 
     #[test]
