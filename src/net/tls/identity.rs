@@ -1,13 +1,19 @@
 //! Who we are: client certificates.
+//!
+//! Keys must not be locked with a password. popfetch would have to be given that one too, and it would
+//! lie beside the key; what protects both is that nobody else can read the file.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use memchr::memmem;
 use native_tls::Identity;
+use openssl::pkcs12::Pkcs12;
 use openssl::pkey::PKey;
 use openssl::x509::X509;
 use zeroize::Zeroizing;
 
+use super::trouble::reason;
 use crate::error::{Failure, Kind, OrFail, Result};
 use crate::secret;
 use crate::text::Foreign;
@@ -15,9 +21,10 @@ use crate::text::Foreign;
 /// Where a client certificate and its key are. Only servers that ask for one see it (RFC 8314 section 5.5).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ClientCertificate {
-    /// PEM, with the certificates between it and its root behind it; or PKCS#12 with everything in it.
+    /// PEM, with the certificates between it and its root behind it; or PKCS#12 with everything in it
+    /// and an empty password.
     pub certificate: PathBuf,
-    /// PEM in PKCS#8 form; none with PKCS#12.
+    /// PEM in PKCS#8 form, without a password; may be the same file. None with PKCS#12.
     pub key: Option<PathBuf>,
 }
 
@@ -43,20 +50,33 @@ fn from_pem(certificate: &Path, key: &Path) -> Result<Identity> {
         })
         .map_err(|failure| failure.hint("Check the path, and that this user may read the file."))?;
     let key_shown = Foreign(key.as_os_str().as_encoded_bytes());
-    let pem = private(key, "client_key")?;
-    if !pem.starts_with(b"-----BEGIN PRIVATE KEY-----") {
-        let message = format!("the client_key {key_shown} is no private key in PKCS#8 form");
-        return Err(Failure::new(Kind::Config, message).hint(
-            "It must begin with -----BEGIN PRIVATE KEY-----. Convert it with: openssl pkey -in OLD -out NEW",
-        ));
-    }
-    let identity = Identity::from_pkcs8(&chain, &pem).ok();
-    identity.filter(|_| fits(&chain, &pem)).ok_or_else(|| {
+    let file = private(key, "client_key")?;
+    // OpenSSL writes what it knows of a key in front of it, and may write certificates, too.
+    let Some(begin) = memmem::find(&file, b"-----BEGIN PRIVATE KEY-----") else {
+        return Err(no_usable_key(&key_shown, &file));
+    };
+    let pem = &file[begin..];
+    let identity = Identity::from_pkcs8(&chain, pem).ok();
+    identity.filter(|_| fits(&chain, pem)).ok_or_else(|| {
         let message = format!("the client_cert {shown} and the client_key {key_shown} do not fit");
         Failure::new(Kind::Config, message).hint(
             "client_cert must begin with the certificate, in PEM form, that was made for this key.",
         )
     })
+}
+
+fn no_usable_key(shown: &Foreign<'_>, file: &[u8]) -> Failure {
+    let (what, how) = match memmem::find(file, b"ENCRYPTED") {
+        Some(_) => (
+            "is locked with a password",
+            "popfetch has no way to unlock it. Take the password away with: openssl pkey -in OLD -out NEW",
+        ),
+        None => (
+            "is no private key in PKCS#8 form",
+            "It must have a line -----BEGIN PRIVATE KEY-----. Convert it with: openssl pkey -in OLD -out NEW",
+        ),
+    };
+    Failure::new(Kind::Config, format!("the client_key {shown} {what}")).hint(how)
 }
 
 /// Whether the key is the certificate's; native-tls would find out only when it connects.
@@ -74,13 +94,24 @@ fn from_pkcs12(path: &Path) -> Result<Identity> {
         return Err(Failure::new(Kind::Config, message)
             .hint("Name the file with its private key, in PKCS#8 PEM form, as client_key."));
     }
-    Identity::from_pkcs12(&bytes, "").map_err(|_| {
-        let message = format!("the client_cert {shown} is no PKCS#12 file that can be opened without a password");
-        Failure::new(Kind::Config, message).hint(
-            "Convert it to PEM for client_cert and client_key: openssl pkcs12 -in FILE -clcerts -nokeys, \
-             and openssl pkcs12 -in FILE -nocerts -noenc (with -legacy for an old file).",
-        )
-    })
+    Identity::from_pkcs12(&bytes, "").map_err(|error| unopened(&shown, &bytes, &error.to_string()))
+}
+
+/// Why a PKCS#12 file is of no use.
+fn unopened(shown: &Foreign<'_>, bytes: &[u8], error: &str) -> Failure {
+    let failure = |what| Failure::new(Kind::Config, format!("the client_cert {shown} {what}"));
+    if Pkcs12::from_der(bytes).is_err() {
+        return failure("is neither PEM nor PKCS#12")
+            .hint("It must hold a certificate in one of these forms.");
+    }
+    let failure = match reason(error) {
+        "mac verify failure" => failure("is locked with a password"),
+        reason => failure("cannot be opened").because(reason.to_owned()),
+    };
+    failure.hint(
+        "Convert it with: openssl pkcs12 -in OLD -out NEW -noenc (and -legacy where OpenSSL calls it \
+         unsupported), and name NEW both as client_cert and as client_key.",
+    )
 }
 
 /// A file that holds a private key, and that others must not be able to read.
@@ -97,6 +128,10 @@ mod tests {
     use super::*;
     use crate::net::testing::{Authority, Leaf};
 
+    /// What OpenSSL writes in front of a key that it takes out of PKCS#12.
+    const ATTRIBUTES: &[u8] =
+        b"Bag Attributes\n    localKeyID: 35 9E\nKey Attributes: <No Attributes>\n";
+
     struct Files {
         folder: tempfile::TempDir,
     }
@@ -108,9 +143,16 @@ mod tests {
             };
             let (certificate, key) = Authority::new("root").issue_parts(&Leaf::good("alice"));
             files.write("cert.pem", &certificate.to_pem().unwrap());
-            files.write("key.pem", &key.private_key_to_pem_pkcs8().unwrap());
+            let pem = key.private_key_to_pem_pkcs8().unwrap();
+            files.write("key.pem", &pem);
+            let both = [ATTRIBUTES, &certificate.to_pem().unwrap(), ATTRIBUTES, &pem].concat();
+            files.write("both.pem", &both);
+            let cipher = openssl::symm::Cipher::aes_256_cbc();
+            let locked = key.private_key_to_pem_pkcs8_passphrase(cipher, b"secret");
+            files.write("locked.pem", &locked.unwrap());
             let (_, other) = Authority::new("root").issue_parts(&Leaf::good("bob"));
             files.write("other.pem", &other.private_key_to_pem_pkcs8().unwrap());
+            files.write("nonsense", b"no certificate");
             let ec = other.ec_key().unwrap().private_key_to_pem().unwrap();
             files.write("sec1.pem", &ec);
             for (name, password) in [("open.p12", ""), ("locked.p12", "secret")] {
@@ -142,6 +184,7 @@ mod tests {
     fn a_certificate_comes_as_pem_with_its_key_or_as_pkcs12() {
         let files = Files::new();
         assert!(files.read("cert.pem", Some("key.pem")).is_ok());
+        assert!(files.read("both.pem", Some("both.pem")).is_ok());
         assert!(files.read("open.p12", None).is_ok());
     }
 
@@ -154,7 +197,9 @@ mod tests {
             ("cert.pem", Some("missing"), "missing"),
             ("missing", Some("key.pem"), "missing"),
             ("cert.pem", None, "without its client_key"),
-            ("locked.p12", None, "password"),
+            ("cert.pem", Some("locked.pem"), "locked with a password"),
+            ("locked.p12", None, "locked with a password"),
+            ("nonsense", None, "neither PEM nor PKCS#12"),
             ("sec1.pem", Some("key.pem"), "do not fit"),
         ] {
             let failure = files.read(certificate, key).err().unwrap();
