@@ -167,6 +167,7 @@ impl<'a> Connecting<'a> {
         }
         watch.begin(Phase::Auth);
         server.ask_capabilities()?;
+        server.turn_to_utf8()?;
         server.log_in(&Login {
             user: &account.user,
             secret: self.secret,

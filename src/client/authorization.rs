@@ -43,6 +43,28 @@ impl Authorization {
         Ok(())
     }
 
+    /// Asks for messages as they are, where the server announces that it has to be asked (RFC 6856
+    /// section 2.1). Otherwise it may hide one whose header is not ASCII in a note about that, as
+    /// Courier does, with another boundary in each session: what is stored would not be the message,
+    /// and would not be known again. After this no TLS can begin.
+    ///
+    /// # Errors
+    ///
+    /// The connection broke; `-ERR` is no error.
+    pub fn turn_to_utf8(&mut self) -> Result<()> {
+        if !self.announced(|capabilities| capabilities.utf8) {
+            return Ok(());
+        }
+        self.wire.send(&Command::Utf8)?;
+        self.wire
+            .reply(Awaited::named("the answer to UTF8"), |_| ())
+    }
+
+    /// Whether the server announces this.
+    pub(super) fn announced(&self, this: impl FnOnce(&Capabilities) -> bool) -> bool {
+        self.capabilities.as_ref().is_some_and(this)
+    }
+
     /// Turns to TLS (RFC 2595 section 4). There is no way back to the clear connection.
     ///
     /// STLS is asked for whatever CAPA says: servers hide it, or have no CAPA, and who has forged the

@@ -149,22 +149,27 @@ impl Authorization {
     fn attempt(&mut self, method: Method, login: &Login<'_>) -> Result<Attempt> {
         let (user, secret) = (login.user.as_bytes(), login.secret());
         match method {
-            Method::User => match self.ask(method, &Command::User(user), "the answer to USER")? {
-                Attempt::Accepted => self.ask(method, &Command::Pass(secret), "the answer to PASS"),
-                refused => Ok(refused),
-            },
+            Method::User => {
+                let name = Command::User(user);
+                match self.ask(method, login, &name, "the answer to USER")? {
+                    Attempt::Accepted => {
+                        let password = Command::Pass(secret);
+                        self.ask(method, login, &password, "the answer to PASS")
+                    }
+                    refused => Ok(refused),
+                }
+            }
             Method::Apop => {
                 let stamp = self.stamp.clone().unwrap_or_default();
                 let digest = apop::digest(&stamp, secret);
                 self.wire.censor().hide(digest.as_bytes());
                 let digest = &digest;
                 let command = Command::Apop { user, digest };
-                self.ask(method, &command, "the answer to APOP")
+                self.ask(method, login, &command, "the answer to APOP")
             }
             _ => {
                 let mechanism = self.mechanism(method, login)?;
-                let announced = self.capabilities.as_ref();
-                let announced = announced.is_some_and(Capabilities::has_sasl);
+                let announced = self.announced(Capabilities::has_sasl);
                 self.exchange(method, login, Exchange::new(mechanism, announced))
             }
         }
@@ -227,20 +232,29 @@ impl Authorization {
     }
 
     /// One command of the login and its answer.
+    ///
+    /// These carry ASCII, unless the server announces more (RFC 6856 section 2.2; no UTF8 command is
+    /// needed for that). Most take any bytes without a word about it, so that it is tried all the same.
     fn ask(
         &mut self,
         method: Method,
+        login: &Login<'_>,
         command: &Command<'_>,
         awaited: &'static str,
     ) -> Result<Attempt> {
+        let daring = !login.is_ascii() && !self.announced(|capabilities| capabilities.utf8_user);
         self.wire.send(command)?;
         self.wire
             .reply(Awaited::named(awaited), |said| match said.reply.is_ok() {
                 true => Attempt::Accepted,
-                false => Attempt::refused(
-                    said.failure("the login", When::Login(method)),
-                    method.shows_secret(),
-                ),
+                false => {
+                    let failure = said.failure("the login", When::Login(method));
+                    let failure = match failure.kind() == Kind::Auth && daring {
+                        true => failure.hint(BEYOND_ASCII),
+                        false => failure,
+                    };
+                    Attempt::refused(failure, method.shows_secret())
+                }
             })
     }
 
@@ -308,11 +322,19 @@ impl Authorization {
 }
 
 impl Login<'_> {
+    /// Whether name and password are such as every server understands.
+    fn is_ascii(&self) -> bool {
+        self.user.is_ascii() && self.secret().is_ascii()
+    }
+
     /// The secret, or nothing; no way that needs one takes nothing for it.
     fn secret(&self) -> &[u8] {
         self.secret.map(Secret::expose).unwrap_or_default()
     }
 }
+
+const BEYOND_ASCII: &str = "The user's name or the password has other characters than ASCII, which the server does not \
+                            promise to understand: a password of plain letters and digits would show whether that is it.";
 
 fn fresh_nonce() -> Result<String> {
     let mut random = [0; 18];

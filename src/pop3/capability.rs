@@ -26,9 +26,9 @@ pub struct Capabilities {
     pub resp_codes: bool,
     /// AUTH-RESP-CODE (RFC 3206): a login refused without the code AUTH was not refused for the credentials.
     pub auth_resp_code: bool,
-    /// UTF8 (RFC 6856).
+    /// UTF8 (RFC 6856): without the command UTF8, other messages may come than there are.
     pub utf8: bool,
-    /// UTF8 USER: names and passwords may be UTF-8 after the UTF8 command.
+    /// UTF8 USER: names and passwords may be UTF-8, with that command or without.
     pub utf8_user: bool,
     /// How long messages are kept. The shortest where it was said more than once.
     pub expire: Option<Expire>,

@@ -64,7 +64,7 @@ pub enum Command<'a> {
     Rset,
     /// Ends the session; what is marked will be deleted.
     Quit,
-    /// Names, passwords and messages may be UTF-8 from now on (RFC 6856 section 2).
+    /// Messages may be UTF-8 from now on (RFC 6856 section 2.1).
     Utf8,
 }
 

@@ -10,6 +10,8 @@
 //!                                              ←  Listing    +OK, entries          Capabilities
 //!     Stls                                     →
 //!                                              ←  Line       +OK     then TLS, and Capa again
+//!     Utf8                                     →             where it is announced
+//!                                              ←  Line       +OK, or not
 //!     login::methods: which ways, in which order
 //!       Plain   Auth, Respond …                →             driven by sasl::Exchange
 //!                                              ←  Challenge  + …, at last +OK

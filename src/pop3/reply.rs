@@ -44,7 +44,7 @@ pub enum ResponseCode {
     Sys,
     /// `AUTH`: something is wrong with the credentials.
     Auth,
-    /// `UTF8`: the message or the name needs the UTF8 command.
+    /// `UTF8`: the message needs the UTF8 command (RFC 6856 section 5).
     Utf8,
     /// Another one.
     Other,

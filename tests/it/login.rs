@@ -281,6 +281,31 @@ fn passwords_of_every_kind_work_with_every_mechanism() {
 }
 
 #[test]
+fn letters_that_the_server_does_not_promise_to_understand_are_named_where_it_refuses() {
+    let hint = "other characters than ASCII";
+    for (password, announced, auth, told) in [
+        ("pässwörd", "UTF8", "user", true),
+        ("pässwörd", "UTF8 USER", "user", false),
+        ("plain-letters", "UTF8", "user", false),
+        // SASL says itself which letters there are.
+        ("pässwörd", "UTF8", "plain", false),
+    ] {
+        let world = World::new();
+        let server = Server::start(&Mailbox::default())
+            .capabilities(State::Greeted, &["USER", "SASL PLAIN", announced])
+            .on(LOGIN, Fault::reply("-ERR [AUTH] no"));
+        let mut endpoint = server.endpoint();
+        endpoint.password = password.to_owned();
+        let auth = format!("{auth:?}");
+        world.account("it", &endpoint).set("auth", &auth).write();
+        let outcome = world.run(&["sync"]);
+        outcome.ends_with(77).keeps_to_itself(password);
+        let context = format!("{password}, {announced}, {auth}: {outcome:#?}");
+        assert_eq!(outcome.stderr.contains(hint), told, "{context}");
+    }
+}
+
+#[test]
 fn a_refused_token_says_why_and_what_to_do() {
     for auth in ["\"xoauth2\"", "\"oauthbearer\""] {
         let world = World::new();

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::support::mailbox::Mailbox;
 use crate::support::messages::{Generator, Shape, one_of_each, small};
 use crate::support::readers::{digests, mutt, python_maildir};
-use crate::support::server::{Fault, PASSWORD, Pipelining, Server, State, USER};
+use crate::support::server::{Fault, PASSWORD, Pipelining, Server, SessionLog, State, USER};
 use crate::support::world::{World, mode};
 
 /// A world with one account, `it`, for this server, with some keys set.
@@ -40,6 +40,46 @@ fn every_shape_of_message_arrives_byte_for_byte_and_only_once() {
     world.mail("it").holds(mailbox.stored_forms());
     assert!(server.retrievals().values().all(|&count| count == 1));
     assert!(server.deletions().is_empty());
+}
+
+#[test]
+fn a_header_that_is_not_ascii_comes_as_it_is_where_the_server_has_to_be_asked_for_that() {
+    let mailbox = Mailbox::with(small(2));
+    mailbox.add(
+        "grüße",
+        "Subject: Grüße\r\nFrom: Jörg <j@x.example>\r\n\r\nHallo\r\n".as_bytes(),
+    );
+    let certificates = World::new();
+    for (name, server) in [
+        ("clear", Server::start(&mailbox)),
+        (
+            "stls",
+            Server::start(&mailbox).stls(certificates.certificates()),
+        ),
+    ] {
+        let server = server.knowing_utf8();
+        let world = world_for(&server, &[]);
+        world.run(&["sync"]).ends_with(0);
+        // Its content is the same in every session, too.
+        mailbox.renumber(name);
+        world.run(&["sync"]).ends_with(0);
+        world.mail("it").holds(mailbox.stored_forms());
+        assert!(server.retrievals().len() > 3, "they were compared");
+        let sessions = server.sessions();
+        let in_clear = |log: &SessionLog| log.in_clear().contains(&"UTF8".to_owned());
+        assert_eq!(sessions.iter().any(in_clear), name == "clear");
+    }
+}
+
+#[test]
+fn a_server_that_refuses_to_be_asked_for_utf8_is_served_all_the_same() {
+    let mailbox = Mailbox::with(small(2));
+    let server = Server::start(&mailbox)
+        .knowing_utf8()
+        .on("UTF8", Fault::reply("-ERR not today"));
+    let world = world_for(&server, &[]);
+    world.run(&["sync"]).ends_with(0).says_nothing();
+    world.mail("it").holds(mailbox.stored_forms());
 }
 
 #[test]

@@ -35,6 +35,12 @@ impl Mail {
         self.data.len() as u64 + missing
     }
 
+    /// Everything up to its first empty line.
+    pub(super) fn header(&self) -> &[u8] {
+        let end = memchr::memmem::find(&self.data, b"\r\n\r\n");
+        &self.data[..end.unwrap_or(self.data.len())]
+    }
+
     /// The first `lines` lines of its body behind its header, or all of it; with a line end at the
     /// end, dots stuffed, and the dot that ends an answer of several lines.
     pub(crate) fn stuffed(&self, lines: Option<usize>) -> Vec<u8> {

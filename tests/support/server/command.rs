@@ -103,11 +103,17 @@ impl Session<'_> {
         let octets = self.octets(number);
         let entry = self.entry_mut(number)?;
         entry.retrieved = true;
-        let text = entry.mail.stuffed(None);
+        let mail = entry.mail.clone();
         let uid = String::from_utf8_lossy(&entry.mail.uid).into_owned();
         self.note(|log| log.retrieved.push(uid));
+        let must_hide = self.settings.knows_utf8 && !self.utf8 && !mail.header().is_ascii();
+        let mail = if must_hide {
+            self.note_for(&mail)
+        } else {
+            mail
+        };
         let mut answer = Answer::line(format!("+OK {octets} octets"));
-        answer.bytes.extend(text);
+        answer.bytes.extend(mail.stuffed(None));
         Some(answer)
     }
 

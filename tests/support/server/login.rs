@@ -13,7 +13,7 @@ impl Session<'_> {
         let argument = argument.map(|bytes| String::from_utf8_lossy(bytes).into_owned());
         match (verb, argument) {
             (b"STLS", None) => self.stls(),
-            (b"UTF8", None) => self.announces("UTF8").then(|| Answer::line("+OK")),
+            (b"UTF8", None) => self.turn_to_utf8(),
             (b"USER", Some(name)) => {
                 self.named = Some(name);
                 Some(Answer::line("+OK and the password?"))
@@ -23,6 +23,11 @@ impl Session<'_> {
             (b"AUTH", Some(arguments)) => self.auth(&arguments),
             _ => None,
         }
+    }
+
+    fn turn_to_utf8(&mut self) -> Option<Answer> {
+        self.utf8 = self.announces("UTF8");
+        self.utf8.then(|| Answer::line("+OK as they are"))
     }
 
     fn stls(&mut self) -> Option<Answer> {

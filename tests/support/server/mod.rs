@@ -205,6 +205,12 @@ impl Server {
         self.set(|settings| settings.expires_at_once = true)
     }
 
+    /// Announces UTF8, and as Courier does hides a message behind a note, another one in each session,
+    /// if its header is not ASCII and no UTF8 was asked for (RFC 6856 section 2.1).
+    pub(crate) fn knowing_utf8(self) -> Self {
+        self.set(|settings| settings.knows_utf8 = true)
+    }
+
     /// Knows no UIDL.
     pub(crate) fn without_uidl(self) -> Self {
         self.on("UIDL", Fault::reply("-ERR what is that?"))

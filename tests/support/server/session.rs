@@ -37,6 +37,8 @@ pub(super) struct Session<'a> {
     pub(super) may_send_ahead: bool,
     /// What it was told is taken back as soon as it has caught up.
     pub(super) taken_back: bool,
+    /// UTF8 was asked for.
+    pub(super) utf8: bool,
     pub(super) maildrop: Option<Maildrop>,
 }
 
@@ -101,6 +103,7 @@ impl<'a> Session<'a> {
                 asked: None,
                 may_send_ahead: false,
                 taken_back: false,
+                utf8: false,
                 maildrop: None,
             };
             // A client that goes away in the middle is nothing that a server complains about.
@@ -343,6 +346,14 @@ impl<'a> Session<'a> {
         let (status, message) = second.split_at(status_end);
         self.wire.send(&[first, status, dot, message].concat())?;
         Ok(Some(Then::GoOn))
+    }
+
+    /// What stands in place of a message that must not be sent as it is.
+    pub(super) fn note_for(&self, mail: &Mail) -> Mail {
+        let boundary = format!("--session-{}\r\n", self.number).into_bytes();
+        let note = b"Subject: Cannot display Unicode content\r\n\r\n";
+        let text = [note, &boundary[..], &mail.data, &boundary].concat();
+        Mail::new(mail.uid.clone(), text)
     }
 
     /// The hash of the certificate that the client sees (RFC 5929 section 4); all of ours are signed

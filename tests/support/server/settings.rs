@@ -68,6 +68,7 @@ pub(super) struct Settings {
     pub(super) pipelining: Pipelining,
     pub(super) window: Option<usize>,
     pub(super) expires_at_once: bool,
+    pub(super) knows_utf8: bool,
     pub(super) claimed_sizes: BTreeMap<usize, u64>,
     pub(super) faults: Vec<Placed>,
 }
@@ -85,6 +86,7 @@ impl Settings {
             pipelining: Pipelining::Works,
             window: None,
             expires_at_once: false,
+            knows_utf8: false,
             claimed_sizes: BTreeMap::new(),
             faults: Vec::new(),
         }
@@ -133,6 +135,9 @@ impl Settings {
         }
         if self.expires_at_once {
             lines.push("EXPIRE 0");
+        }
+        if self.knows_utf8 {
+            lines.push("UTF8 USER");
         }
         if state != State::LoggedIn {
             lines.extend(["USER", &sasl]);

@@ -27,7 +27,7 @@ pub(super) fn form_of_command(line: &[u8]) -> Vec<&'static str> {
             "a NUL or CR in a command",
         ),
         (
-            verb.is_empty() || !verb.iter().all(u8::is_ascii_uppercase),
+            verb.is_empty() || !verb.iter().all(upper_case),
             "a verb that is not upper case",
         ),
         (
@@ -41,6 +41,11 @@ pub(super) fn form_of_command(line: &[u8]) -> Vec<&'static str> {
     ];
     let rules = broken.into_iter().filter(|(broken, _)| *broken);
     rules.map(|(_, rule)| rule).collect()
+}
+
+/// UTF8 has a digit.
+fn upper_case(byte: &u8) -> bool {
+    byte.is_ascii_uppercase() || byte.is_ascii_digit()
 }
 
 /// What is wrong with the form of a response to a challenge, given with its line end.
