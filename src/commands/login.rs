@@ -16,15 +16,27 @@ pub(super) fn run(context: &Context<'_>, name: &str) -> Result<u8> {
     let account = accounts::named(context, name)?;
     wants_keyring(&account)?;
     check_protection(&account)?;
-    let who = Who::from(&account);
-    let ask = || secret::obtain(&SecretSource::Prompt, &who, context.environment);
-    let secret = context.ui.aside(ask)?;
-    try_out(context, &account, &secret)?;
-    secret::store(&who, &secret)?;
+    let interrupt = Arc::new(Interrupt::default());
+    signals::watch(&interrupt)?;
+    let done = log_in(context, &account, &interrupt);
+    match interrupt.requested() {
+        Some(signal) if done.is_err() => signals::end_by(signal),
+        _ => {}
+    }
+    done?;
     context.ui.done(format!(
         "The password of {name} works and is in the key ring."
     ));
     Ok(0)
+}
+
+fn log_in(context: &Context<'_>, account: &Account, interrupt: &Interrupt) -> Result<()> {
+    let who = Who::from(account);
+    let stop = || interrupt.requested().is_some();
+    let ask = || secret::obtain(&SecretSource::Prompt, &who, context.environment, &stop);
+    let secret = context.ui.aside(ask)?;
+    try_out(context, account, &secret, interrupt)?;
+    secret::store(&who, &secret)
 }
 
 /// An account that takes its password from elsewhere would never look into the key ring.
@@ -46,19 +58,19 @@ fn wants_keyring(account: &Account) -> Result<()> {
     ))
 }
 
-fn try_out(context: &Context<'_>, account: &Account, secret: &Secret) -> Result<()> {
-    let interrupt = Arc::new(Interrupt::default());
-    signals::watch(&interrupt)?;
+fn try_out(
+    context: &Context<'_>,
+    account: &Account,
+    secret: &Secret,
+    interrupt: &Interrupt,
+) -> Result<()> {
     let connectors = TlsConnectors::default();
     let connecting = Connecting::new(
         account,
         Some(secret),
         context.ui.monitor(),
-        &interrupt,
+        interrupt,
         &connectors,
     )?;
-    let opened = connecting.open(&mut Timings::default());
-    opened
-        .and_then(|transaction| transaction.quit())
-        .map_err(|failure| interrupt.failure().unwrap_or(failure))
+    connecting.open(&mut Timings::default())?.quit()
 }

@@ -70,9 +70,10 @@ fn one(
 ) -> Report {
     let secret = || {
         let who = Who::from(account);
+        let stop = || interrupt.requested().is_some();
         context
             .ui
-            .aside(|| secret::obtain(&account.secret, &who, context.environment))
+            .aside(|| secret::obtain(&account.secret, &who, context.environment, &stop))
     };
     sync::run(&Job {
         account,

@@ -4,12 +4,13 @@ use std::io::{self, IsTerminal};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::read::{PATIENCE, Trouble, to_end};
-use super::{Secret, Who, terminal, unusable};
+use super::read::{PATIENCE, Trouble, Wait, to_end};
+use super::terminal::{self, Terminal};
+use super::{Secret, Who, stopped, unusable};
 use crate::child::shell;
 use crate::environment::Environment;
 use crate::error::{Failure, Kind, OrFail, Result};
@@ -20,12 +21,19 @@ const LOOK: Duration = Duration::from_millis(10);
 
 /// The secret that this command line prints when a shell runs it. Its standard error is ours, for
 /// what it has to say to the person; what it prints otherwise is never shown.
-pub(super) fn run(line: &str, who: &Who<'_>, environment: &Environment) -> Result<Secret> {
+pub(super) fn run(
+    line: &str,
+    who: &Who<'_>,
+    environment: &Environment,
+    stop: &dyn Fn() -> bool,
+) -> Result<Secret> {
     let place = Place::here();
     let _turn = (place == Place::Terminal).then(terminal::turn);
+    // A command that is ended while it asks for a passphrase leaves a terminal that shows nothing.
+    let _terminal = (place == Place::Terminal).then(Terminal::ours);
     run_at(
         place,
-        Instant::now() + PATIENCE,
+        Wait::at_most(PATIENCE, stop),
         shell(line, environment),
         who,
     )
@@ -51,7 +59,7 @@ impl Place {
     }
 }
 
-fn run_at(place: Place, deadline: Instant, mut command: Command, who: &Who<'_>) -> Result<Secret> {
+fn run_at(place: Place, wait: Wait<'_>, mut command: Command, who: &Who<'_>) -> Result<Secret> {
     command.stdout(Stdio::piped());
     match place {
         Place::Terminal if io::stdin().is_terminal() => command.stdin(Stdio::inherit()),
@@ -70,9 +78,9 @@ fn run_at(place: Place, deadline: Instant, mut command: Command, who: &Who<'_>) 
     let output = running.child.stdout.take();
     let output = output.ok_or_else(|| Failure::new(Kind::Io, format!("{name} has no output")))?;
 
-    let printed = to_end(output, deadline).map_err(|trouble| unreadable(trouble, &name))?;
+    let printed = to_end(output, wait).map_err(|trouble| unreadable(trouble, &name))?;
     let status = running
-        .end(deadline)
+        .end(wait)
         .map_err(|trouble| unreadable(trouble, &name))?;
     if !status.success() {
         return Err(unsuccessful(status, &name));
@@ -92,17 +100,14 @@ struct Running {
 }
 
 impl Running {
-    /// How it ended by itself, which must be before the deadline.
-    fn end(&mut self, deadline: Instant) -> Result<ExitStatus, Trouble> {
+    /// How it ended by itself.
+    fn end(&mut self, wait: Wait<'_>) -> Result<ExitStatus, Trouble> {
         loop {
             if let Some(status) = self.child.try_wait()? {
                 self.ended = true;
                 return Ok(status);
             }
-            if Instant::now() >= deadline {
-                return Err(Trouble::TooLate);
-            }
-            thread::sleep(LOOK);
+            thread::sleep(wait.glance()?.min(LOOK));
         }
     }
 }
@@ -124,12 +129,13 @@ impl Drop for Running {
 
 fn unreadable(trouble: Trouble, name: &str) -> Failure {
     match trouble {
-        Trouble::TooLong => Failure::new(Kind::Config, format!("{name} gives no usable password")).because(trouble),
+        Trouble::TooLong => unusable(name, trouble),
         Trouble::TooLate => Failure::new(
             Kind::Temporary,
             format!("{name} did not end within {} minutes and was killed", PATIENCE.as_secs() / 60),
         )
         .hint("It may be waiting for a passphrase, or have left a process behind that keeps its output open."),
+        Trouble::Stopped => stopped(name),
         Trouble::Io(_) => Failure::new(Kind::Io, format!("cannot read what {name} prints")).because(trouble),
     }
 }
@@ -159,17 +165,12 @@ mod tests {
         Environment::system().expect("surroundings")
     }
 
-    fn soon() -> Instant {
-        Instant::now() + Duration::from_secs(60)
+    fn soon() -> Wait<'static> {
+        Wait::at_most(Duration::from_secs(60), &|| false)
     }
 
-    fn run_in_background(line: &str, deadline: Instant) -> Result<Secret> {
-        run_at(
-            Place::Background,
-            deadline,
-            shell(line, &environment()),
-            &WHO,
-        )
+    fn run_in_background(line: &str, wait: Wait<'_>) -> Result<Secret> {
+        run_at(Place::Background, wait, shell(line, &environment()), &WHO)
     }
 
     #[test]
@@ -228,13 +229,21 @@ mod tests {
 
     #[test]
     fn a_command_that_hangs_is_not_waited_for_for_ever() {
-        let enough = soon();
         for line in ["sleep 1000", "exec >&-; sleep 1000"] {
-            let deadline = Instant::now() + Duration::from_millis(100);
-            let failure = run_in_background(line, deadline).expect_err("it hangs");
+            let short = Wait::at_most(Duration::from_millis(100), &|| false);
+            let failure = run_in_background(line, short).expect_err("it hangs");
             assert_eq!(failure.kind(), Kind::Temporary, "{line}");
+            assert!(failure.message().contains("did not end"), "{failure}");
         }
-        assert!(Instant::now() < enough);
+    }
+
+    #[test]
+    fn a_command_that_is_no_longer_wanted_is_ended() {
+        for line in ["sleep 1000", "exec >&-; sleep 1000"] {
+            let wait = Wait::at_most(Duration::from_secs(60), &|| true);
+            let failure = run_in_background(line, wait).expect_err("stopped");
+            assert!(failure.message().starts_with("stopped"), "{failure}");
+        }
     }
 
     /// The command opens a FIFO before it floods its output, so that the FIFO's end tells when

@@ -4,13 +4,12 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::time::Instant;
 
 use rustix::fs::{FileType, Mode, OFlags, Stat};
 use zeroize::Zeroizing;
 
-use super::read::{PATIENCE, Trouble, to_end};
-use super::{Secret, Who, acl, unusable};
+use super::read::{PATIENCE, Trouble, Wait, to_end};
+use super::{Secret, Who, acl, stopped, unusable};
 use crate::error::{Failure, Kind, OrFail, Result};
 use crate::text::Foreign;
 
@@ -19,29 +18,29 @@ const OTHERS: u32 = 0o077;
 
 /// The secret in this file, or what comes out of this FIFO. Symbolic links are followed; it is the
 /// file at their end that must be closed to others.
-pub(super) fn read(path: &Path, who: &Who<'_>) -> Result<Secret> {
-    read_before(Instant::now() + PATIENCE, path, who)
+pub(super) fn read(path: &Path, who: &Who<'_>, stop: &dyn Fn() -> bool) -> Result<Secret> {
+    read_within(Wait::at_most(PATIENCE, stop), path, who)
 }
 
 /// What is in a file that nobody else can get at; errors call it by this name.
 pub(super) fn private(path: &Path, name: &str) -> Result<Zeroizing<Vec<u8>>> {
-    private_before(Instant::now() + PATIENCE, path, name)
+    private_within(Wait::at_most(PATIENCE, &|| false), path, name)
 }
 
-fn private_before(deadline: Instant, path: &Path, name: &str) -> Result<Zeroizing<Vec<u8>>> {
+fn private_within(wait: Wait<'_>, path: &Path, name: &str) -> Result<Zeroizing<Vec<u8>>> {
     let file = open(path)
         .or_fail(Kind::Config, || format!("cannot open {name}"))
         .map_err(|failure| failure.hint("Check the path, and that this user may read the file."))?;
     check(&file, path, name)?;
-    to_end(&file, deadline).map_err(|trouble| unreadable(trouble, name))
+    to_end(&file, wait).map_err(|trouble| unreadable(trouble, name))
 }
 
-fn read_before(deadline: Instant, path: &Path, who: &Who<'_>) -> Result<Secret> {
+fn read_within(wait: Wait<'_>, path: &Path, who: &Who<'_>) -> Result<Secret> {
     let name = format!(
         "the password file {} of {who}",
         Foreign(path.as_os_str().as_bytes())
     );
-    let bytes = private_before(deadline, path, &name)?;
+    let bytes = private_within(wait, path, &name)?;
     Secret::new(&bytes)
         .map_err(|why| unusable(&name, why).hint("Keep the password in it and nothing else."))
 }
@@ -115,6 +114,7 @@ fn unreadable(trouble: Trouble, name: &str) -> Failure {
     let kind = match trouble {
         Trouble::TooLong => Kind::Config,
         Trouble::TooLate => Kind::Temporary,
+        Trouble::Stopped => return stopped(name),
         Trouble::Io(_) => Kind::Io,
     };
     Failure::new(kind, format!("cannot read {name}")).because(trouble)
@@ -132,6 +132,10 @@ mod tests {
     use super::super::read::LIMIT;
     use super::super::tests::WHO;
     use super::*;
+
+    fn read_file(path: &Path) -> Result<Secret> {
+        read(path, &WHO, &|| false)
+    }
 
     fn file(mode: u32, content: &[u8]) -> (TempDir, PathBuf) {
         let folder = tempfile::tempdir().expect("a folder");
@@ -153,7 +157,7 @@ mod tests {
     fn a_private_file_gives_its_secret() {
         for mode in [0o600, 0o400] {
             let (_folder, path) = file(mode, b" p%s \xff\n");
-            assert_eq!(read(&path, &WHO).expect("a secret").expose(), b" p%s \xff");
+            assert_eq!(read_file(&path).expect("a secret").expose(), b" p%s \xff");
         }
     }
 
@@ -161,7 +165,7 @@ mod tests {
     fn a_file_that_is_open_to_others_is_refused_whatever_they_may_do() {
         for mode in [0o644, 0o640, 0o620, 0o604, 0o602, 0o610, 0o601] {
             let (_folder, path) = file(mode, b"marker");
-            let failure = read(&path, &WHO).expect_err("open to others");
+            let failure = read_file(&path).expect_err("open to others");
             assert_eq!(failure.kind(), Kind::Config, "{mode:o}");
             assert!(failure.message().contains(&format!("mode {mode:04o}")));
             assert!(!failure.to_string().contains("marker"));
@@ -179,10 +183,10 @@ mod tests {
         let (folder, path) = file(0o600, b"secret");
         let link = folder.path().join("link");
         symlink(&path, &link).expect("linked");
-        assert_eq!(read(&link, &WHO).expect("a secret").expose(), b"secret");
+        assert_eq!(read_file(&link).expect("a secret").expose(), b"secret");
 
         fs::set_permissions(&path, Permissions::from_mode(0o644)).expect("mode set");
-        read(&link, &WHO).expect_err("open to others");
+        read_file(&link).expect_err("open to others");
     }
 
     #[test]
@@ -204,7 +208,7 @@ mod tests {
     fn folders_and_devices_are_no_files() {
         let folder = tempfile::tempdir().expect("a folder");
         for path in [folder.path(), Path::new("/dev/null")] {
-            let failure = read(path, &WHO).expect_err("no file");
+            let failure = read_file(path).expect_err("no file");
             assert_eq!(failure.kind(), Kind::Config);
             assert!(failure.message().ends_with("is neither a file nor a pipe"));
         }
@@ -212,7 +216,7 @@ mod tests {
 
     #[test]
     fn a_missing_file_is_named() {
-        let failure = read(Path::new("/does/not/exist"), &WHO).expect_err("missing");
+        let failure = read_file(Path::new("/does/not/exist")).expect_err("missing");
         assert_eq!(failure.kind(), Kind::Config);
         assert!(
             failure
@@ -224,7 +228,7 @@ mod tests {
     #[test]
     fn a_second_line_is_an_error_that_does_not_show_it() {
         let (_folder, path) = file(0o600, b"marker\nmarker\n");
-        let failure = read(&path, &WHO).expect_err("two lines");
+        let failure = read_file(&path).expect_err("two lines");
         assert_eq!(failure.kind(), Kind::Config);
         assert!(failure.to_string().ends_with("it has more than one line"));
         assert!(!format!("{failure} {:?}", failure.hints()).contains("marker"));
@@ -233,7 +237,7 @@ mod tests {
     #[test]
     fn a_file_too_long_for_a_secret_is_refused() {
         let (_folder, path) = file(0o600, &vec![b'x'; LIMIT + 1]);
-        let failure = read(&path, &WHO).expect_err("too long");
+        let failure = read_file(&path).expect_err("too long");
         assert_eq!(failure.kind(), Kind::Config);
         assert!(failure.to_string().ends_with("more than 64 KiB came"));
     }
@@ -246,7 +250,7 @@ mod tests {
         let (reader, mut writer) = io::pipe().expect("a pipe");
         let path = PathBuf::from(format!("/dev/fd/{}", reader.as_raw_fd()));
         let later = std::thread::spawn(move || writer.write_all(b"piped\n").expect("written"));
-        let secret = read(&path, &WHO).expect("a secret");
+        let secret = read_file(&path).expect("a secret");
         later.join().expect("written");
         assert_eq!(secret.expose(), b"piped");
     }
@@ -269,7 +273,7 @@ mod tests {
             let path = path.clone();
             std::thread::spawn(move || fs::write(path, "handed over\n").expect("written"))
         };
-        let secret = read(&path, &WHO).expect("a secret");
+        let secret = read_file(&path).expect("a secret");
         writer.join().expect("written");
         assert_eq!(secret.expose(), b"handed over");
     }
@@ -277,8 +281,8 @@ mod tests {
     #[test]
     fn a_fifo_that_nobody_writes_to_is_not_waited_for_for_ever() {
         let (_folder, path) = fifo();
-        let deadline = Instant::now() + Duration::from_millis(50);
-        let failure = read_before(deadline, &path, &WHO).expect_err("nobody writes");
+        let short = Wait::at_most(Duration::from_millis(50), &|| false);
+        let failure = read_within(short, &path, &WHO).expect_err("nobody writes");
         assert_eq!(failure.kind(), Kind::Temporary);
         assert!(failure.to_string().ends_with("it took too long"));
     }

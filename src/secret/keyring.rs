@@ -10,7 +10,7 @@ use keyring::v1::{Entry, Error};
 use zeroize::Zeroizing;
 
 use super::question::Question;
-use super::{Secret, WITHOUT_A_KEY_RING, Who, unusable};
+use super::{Secret, WITHOUT_A_KEY_RING, Who, stopped, unusable};
 use crate::error::{Failure, Kind, Result};
 use crate::text::Foreign;
 
@@ -31,8 +31,8 @@ static THERE: LazyLock<Question<Result<(), String>>> = LazyLock::new(|| {
 });
 
 /// What it has for this mailbox.
-pub(super) fn get(who: &Who<'_>) -> Result<Option<Secret>> {
-    let found = ask(who, |entry| match entry.get_secret() {
+pub(super) fn get(who: &Who<'_>, stop: &dyn Fn() -> bool) -> Result<Option<Secret>> {
+    let found = ask(who, stop, |entry| match entry.get_secret() {
         Ok(bytes) => Ok(Some(Zeroizing::new(bytes))),
         Err(Error::NoEntry) => Ok(None),
         Err(error) => Err(error),
@@ -45,12 +45,12 @@ pub(super) fn get(who: &Who<'_>) -> Result<Option<Secret>> {
 /// Puts it there, in place of what is there already.
 pub(super) fn store(who: &Who<'_>, secret: &Secret) -> Result<()> {
     let secret = Zeroizing::new(secret.expose().to_vec());
-    ask(who, move |entry| entry.set_secret(&secret))
+    ask(who, &|| false, move |entry| entry.set_secret(&secret))
 }
 
 /// Removes what it has for this mailbox, were it more than one entry; says whether there was any.
 pub(super) fn forget(who: &Who<'_>) -> Result<bool> {
-    ask(who, |entry| match entry.delete_credential() {
+    ask(who, &|| false, |entry| match entry.delete_credential() {
         Ok(()) => Ok(true),
         Err(Error::NoEntry) => Ok(false),
         Err(Error::Ambiguous(entries)) => {
@@ -65,17 +65,22 @@ pub(super) fn forget(who: &Who<'_>) -> Result<bool> {
 
 fn ask<T: Send + 'static>(
     who: &Who<'_>,
+    stop: &dyn Fn() -> bool,
     question: impl FnOnce(&Entry) -> Result<T, Error> + Send + 'static,
 ) -> Result<T> {
-    match THERE.answer(ANSWER_LIMIT) {
+    match THERE.answer(ANSWER_LIMIT, stop) {
+        None if stop() => return Err(stopped("the key ring")),
         None => return Err(silent("did not answer", ANSWER_LIMIT)),
         Some(Err(why)) => return Err(unavailable().because(why.clone())),
         Some(Ok(())) => {}
     }
     let name = entry_name(who);
     Question::ask(move || question(&Entry::new(SERVICE, &name)?))
-        .into_answer(UNLOCK_LIMIT)
-        .ok_or_else(|| silent("was not unlocked or did not answer", UNLOCK_LIMIT))?
+        .into_answer(UNLOCK_LIMIT, stop)
+        .ok_or_else(|| match stop() {
+            true => stopped("the key ring"),
+            false => silent("was not unlocked or did not answer", UNLOCK_LIMIT),
+        })?
         .map_err(|error| refused(&error, who))
 }
 

@@ -14,8 +14,10 @@ mod prompt;
 mod question;
 mod read;
 mod terminal;
+mod typing;
 mod variable;
 
+use std::error::Error;
 use std::fmt;
 use std::path::Path;
 use std::path::PathBuf;
@@ -119,23 +121,31 @@ impl fmt::Display for Who<'_> {
 /// Gets the secret from where the account says it is.
 ///
 /// May wait for a person: at a prompt as long as the person takes, for a command at most 5 minutes,
-/// for the key ring 5 seconds to answer and a minute to be unlocked. Of the sources that may use the
-/// terminal, only one does at a time, whatever thread asks.
+/// for the key ring 5 seconds to answer and a minute to be unlocked; and no longer than `stop` says,
+/// which is asked all the while. A command is then ended, where it has no terminal with all that it
+/// started, and a terminal is left as it was. Of the sources that may use the terminal, only one does at a time, whatever thread asks.
 ///
 /// # Errors
 ///
 /// [`Kind::Config`] where the source gives no usable secret, [`Kind::Temporary`] where it takes too
-/// long, [`Kind::Io`] where reading it fails, [`Kind::Interrupted`] where the person presses Ctrl-C at the prompt.
-pub fn obtain(source: &SecretSource, who: &Who<'_>, environment: &Environment) -> Result<Secret> {
+/// long or was stopped, [`Kind::Io`] where reading it fails.
+pub fn obtain(
+    source: &SecretSource,
+    who: &Who<'_>,
+    environment: &Environment,
+    stop: &dyn Fn() -> bool,
+) -> Result<Secret> {
+    let ask = |who: &Who<'_>, because: Option<&Failure>| prompt::ask(who, because, stop);
     match source {
         SecretSource::Keyring => {
-            let ask = terminal::is_there().then_some(prompt::ask);
-            keyring_or_person(keyring::get(who), ask, who)
+            let found = keyring::get(who, stop);
+            let nobody = stop() || !terminal::is_there();
+            keyring_or_person(found, (!nobody).then_some(ask), who)
         }
-        SecretSource::File(path) => file::read(path, who),
-        SecretSource::Command(line) => command::run(line, who, environment),
+        SecretSource::File(path) => file::read(path, who, stop),
+        SecretSource::Command(line) => command::run(line, who, environment, stop),
         SecretSource::Variable(name) => variable::read(name, environment.variable(name), who),
-        SecretSource::Prompt => prompt::ask(who, None),
+        SecretSource::Prompt => ask(who, None),
     }
 }
 
@@ -197,8 +207,13 @@ fn nothing_stored(who: &Who<'_>) -> Failure {
 const WITHOUT_A_KEY_RING: &str =
     "Without a key ring, give the account password_file, password_command or password_env.";
 
+/// The wait for this was ended. The kind is provisional: who ended it knows better why.
+fn stopped(what: &str) -> Failure {
+    Failure::new(Kind::Temporary, format!("stopped while waiting for {what}"))
+}
+
 /// Turns an unusable secret into a failure that says where it came from.
-fn unusable(from: impl fmt::Display, why: NotASecret) -> Failure {
+fn unusable(from: impl fmt::Display, why: impl Error + Send + Sync + 'static) -> Failure {
     Failure::new(Kind::Config, format!("{from} gives no usable password")).because(why)
 }
 

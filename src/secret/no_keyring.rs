@@ -3,7 +3,7 @@
 use super::{Secret, WITHOUT_A_KEY_RING, Who};
 use crate::error::{Failure, Kind, Result};
 
-pub(super) fn get(who: &Who<'_>) -> Result<Option<Secret>> {
+pub(super) fn get(who: &Who<'_>, _stop: &dyn Fn() -> bool) -> Result<Option<Secret>> {
     Err(left_out(who))
 }
 
@@ -30,7 +30,7 @@ mod tests {
 
     #[test]
     fn what_is_left_out_is_said_with_the_alternatives() {
-        let failure = get(&WHO).expect_err("left out");
+        let failure = get(&WHO, &|| false).expect_err("left out");
         assert_eq!(failure.kind(), Kind::Config);
         assert!(failure.message().contains("built without"));
         assert_eq!(failure.hints(), [WITHOUT_A_KEY_RING]);

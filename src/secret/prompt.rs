@@ -1,22 +1,29 @@
 //! A secret that a person types, unseen, at the terminal.
 
-use std::io;
+use std::io::{self, Write};
+use std::os::fd::AsFd;
 
-use rpassword::ConfigBuilder;
 use zeroize::Zeroizing;
 
-use super::{Secret, WITHOUT_A_KEY_RING, Who, terminal, unusable};
+use super::read::{Trouble, Wait, more};
+use super::terminal::{self, Terminal};
+use super::typing::{Step, Typing};
+use super::{Secret, WITHOUT_A_KEY_RING, Who, stopped, unusable};
 use crate::error::{Failure, Kind, Result};
 use crate::text::Foreign;
 
-/// SIGINT, which Ctrl-C stands for.
-const INTERRUPT: i32 = 2;
-
 /// Asks the person at the terminal, and says why where the secret should have come from elsewhere.
 /// Waits as long as the person takes.
-pub(super) fn ask(who: &Who<'_>, because: Option<&Failure>) -> Result<Secret> {
+pub(super) fn ask(
+    who: &Who<'_>,
+    because: Option<&Failure>,
+    stop: &dyn Fn() -> bool,
+) -> Result<Secret> {
     let _turn = terminal::turn();
-    ask_on(terminal::PATH, terminal::PATH, &question(who, because))
+    let terminal = Terminal::ours().map_err(no_terminal)?;
+    terminal.hide_typing().map_err(no_terminal)?;
+    let question = question(who, because);
+    ask_on(terminal.keyboard(), terminal.screen(), &question, stop)
 }
 
 fn question(who: &Who<'_>, because: Option<&Failure>) -> String {
@@ -27,67 +34,86 @@ fn question(who: &Who<'_>, because: Option<&Failure>) -> String {
     format!("{why}Password for {user} at {host}: ")
 }
 
-fn ask_on(input: &str, output: &str, question: &str) -> Result<Secret> {
-    let console = ConfigBuilder::new()
-        .input_file_path(input)
-        .output_file_path(output)
-        .build();
-    let typed = rpassword::prompt_password_with_config(question, console)
-        .map(Zeroizing::new)
-        .map_err(no_answer)?;
-    // A keyboard has no key for it: it stands where a byte was typed that is not UTF-8.
-    if typed.contains(char::REPLACEMENT_CHARACTER) {
+fn ask_on(
+    keyboard: impl AsFd,
+    mut screen: impl Write,
+    question: &str,
+    stop: &dyn Fn() -> bool,
+) -> Result<Secret> {
+    let asked = screen.write_all(question.as_bytes());
+    asked.map_err(no_terminal)?;
+    let typed = line(keyboard, Wait::for_a_person(stop));
+    // Not even Enter is shown.
+    let _ = screen.write_all(b"\n");
+    let typed = typed.map_err(no_answer)?.ok_or_else(nothing_typed)?;
+    if str::from_utf8(&typed).is_err() {
         return Err(Failure::new(
             Kind::Config,
             "the password as it was typed is not valid UTF-8",
         )
         .hint("Set the terminal to UTF-8, or put the password into a file and name it in password_file."));
     }
-    Secret::new(typed.as_bytes()).map_err(|why| unusable("what was typed", why))
+    Secret::new(&typed).map_err(|why| unusable("what was typed", why))
 }
 
-fn no_answer(error: io::Error) -> Failure {
-    match error.kind() {
-        io::ErrorKind::Interrupted => Failure::new(
-            Kind::Interrupted(INTERRUPT),
-            "interrupted while asking for the password",
-        ),
-        io::ErrorKind::UnexpectedEof => {
-            Failure::new(Kind::Config, "no password was typed").because(error)
+/// What is typed up to Enter; none where the person gives up, or goes away before.
+fn line(keyboard: impl AsFd, wait: Wait<'_>) -> Result<Option<Zeroizing<Vec<u8>>>, Trouble> {
+    let mut typing = Typing::new();
+    let mut key = [0];
+    while more(&keyboard, wait, &mut key)? > 0 {
+        match typing.press(key[0])? {
+            Step::More => {}
+            Step::Complete => return Ok(Some(typing.into_line())),
+            Step::GivenUp => return Ok(None),
         }
-        _ => Failure::new(
-            Kind::Config,
-            "there is no terminal to ask for the password on",
-        )
-        .because(error)
-        .hint(WITHOUT_A_KEY_RING)
-        .hint(
-            "For a one-off account, use --password-file, --password-command or POPFETCH_PASSWORD.",
-        ),
     }
+    Ok(None)
+}
+
+fn no_answer(trouble: Trouble) -> Failure {
+    match trouble {
+        Trouble::Stopped | Trouble::TooLate => stopped("the password"),
+        Trouble::TooLong => unusable("what was typed", trouble),
+        Trouble::Io(error) => no_terminal(error),
+    }
+}
+
+fn nothing_typed() -> Failure {
+    Failure::new(Kind::Config, "no password was typed")
+}
+
+fn no_terminal(error: io::Error) -> Failure {
+    Failure::new(
+        Kind::Config,
+        "there is no terminal to ask for the password on",
+    )
+    .because(error)
+    .hint(WITHOUT_A_KEY_RING)
+    .hint("For a one-off account, use --password-file, --password-command or POPFETCH_PASSWORD.")
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::tests::WHO;
     use super::*;
-    use std::fs;
+    use std::fs::{self, File};
 
-    /// Types this at a console made of two files; gives the secret and what the person saw.
+    /// Types this at a keyboard that is a file; gives the secret and what the person saw.
     fn answer(typed: &[u8]) -> (Result<Secret>, String) {
         let folder = tempfile::tempdir().expect("a folder");
-        let at = |name: &str| folder.path().join(name).to_str().expect("UTF-8").to_owned();
-        fs::write(at("keyboard"), typed).expect("written");
-        fs::write(at("screen"), "").expect("written");
-        let secret = ask_on(&at("keyboard"), &at("screen"), &question(&WHO, None));
-        (secret, fs::read_to_string(at("screen")).expect("read"))
+        let path = folder.path().join("keyboard");
+        fs::write(&path, typed).expect("written");
+        let keyboard = File::open(&path).expect("opened");
+        let mut screen = Vec::new();
+        let secret = ask_on(&keyboard, &mut screen, &question(&WHO, None), &|| false);
+        (secret, String::from_utf8(screen).expect("text"))
     }
 
     #[test]
     fn what_is_typed_up_to_enter_is_the_secret_and_is_not_shown() {
         let (secret, seen) = answer("p ä%s \nrest".as_bytes());
         assert_eq!(secret.expect("a secret").expose(), "p ä%s ".as_bytes());
-        assert_eq!(seen, "Password for alice at pop.example.com: ");
+        assert_eq!(seen, "Password for alice at pop.example.com: \n");
     }
 
     #[test]
@@ -104,15 +130,25 @@ mod tests {
     }
 
     #[test]
-    fn ctrl_d_gives_up() {
-        let failure = answer(b"\x04").0.expect_err("given up");
-        assert_eq!(failure.kind(), Kind::Config);
-        assert_eq!(failure.message(), "no password was typed");
+    fn who_gives_up_or_goes_away_in_the_middle_has_typed_no_password() {
+        for typed in [&b"\x04"[..], b"", b"pass"] {
+            let failure = answer(typed).0.expect_err("given up");
+            assert_eq!(failure.kind(), Kind::Config);
+            assert_eq!(failure.message(), "no password was typed");
+        }
+    }
+
+    #[test]
+    fn a_person_is_not_waited_for_any_longer_than_wanted() {
+        let (keyboard, person) = io::pipe().expect("a pipe");
+        let failure = ask_on(&keyboard, Vec::new(), "?", &|| true).expect_err("stopped");
+        assert!(failure.message().starts_with("stopped"), "{failure}");
+        drop(person);
     }
 
     #[test]
     fn without_a_terminal_the_alternatives_are_named() {
-        let failure = ask_on("/does/not/exist", "/does/not/exist", "?").expect_err("no terminal");
+        let failure = no_terminal(io::ErrorKind::NotFound.into());
         assert_eq!(failure.kind(), Kind::Config);
         let hints = failure.hints().join("\n");
         for word in [

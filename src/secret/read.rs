@@ -15,6 +15,46 @@ pub(super) const LIMIT: usize = 64 * 1024;
 /// who types a passphrase.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5 * 60);
 
+/// A wait looks so often whether it is to end.
+const GLANCE: Duration = Duration::from_millis(50);
+
+/// How long a secret is waited for.
+#[derive(Clone, Copy)]
+pub(super) struct Wait<'a> {
+    /// None where a person may take as long as they like.
+    until: Option<Instant>,
+    stop: &'a dyn Fn() -> bool,
+}
+
+impl<'a> Wait<'a> {
+    /// As long as it takes, unless `stop` says that it is over.
+    pub(super) fn for_a_person(stop: &'a dyn Fn() -> bool) -> Self {
+        Wait { until: None, stop }
+    }
+
+    /// The same, and at most so long from now.
+    pub(super) fn at_most(limit: Duration, stop: &'a dyn Fn() -> bool) -> Self {
+        Wait {
+            until: Some(Instant::now() + limit),
+            stop,
+        }
+    }
+
+    /// How long may be waited before this is asked again.
+    pub(super) fn glance(&self) -> Result<Duration, Trouble> {
+        if (self.stop)() {
+            return Err(Trouble::Stopped);
+        }
+        let Some(until) = self.until else {
+            return Ok(GLANCE);
+        };
+        match until.checked_duration_since(Instant::now()) {
+            Some(left) => Ok(left.min(GLANCE)),
+            None => Err(Trouble::TooLate),
+        }
+    }
+}
+
 /// Why a secret could not be read.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Trouble {
@@ -22,39 +62,41 @@ pub(super) enum Trouble {
     TooLong,
     #[error("it took too long")]
     TooLate,
+    #[error("it was no longer wanted")]
+    Stopped,
     #[error(transparent)]
     Io(#[from] io::Error),
 }
 
-/// Everything that comes until the end, which must come before the deadline.
-pub(super) fn to_end(source: impl AsFd, deadline: Instant) -> Result<Zeroizing<Vec<u8>>, Trouble> {
+/// Everything that comes until the end.
+pub(super) fn to_end(source: impl AsFd, wait: Wait<'_>) -> Result<Zeroizing<Vec<u8>>, Trouble> {
     // One byte more than may come, so that the end is seen without the buffer ever growing.
     let mut buffer = Zeroizing::new(vec![0; LIMIT + 1]);
     let mut filled = 0;
     while filled < buffer.len() {
-        wait_for_more(&source, deadline)?;
-        match rustix::io::read(&source, &mut buffer[filled..]) {
-            Ok(0) => {
+        match more(&source, wait, &mut buffer[filled..])? {
+            0 => {
                 buffer.truncate(filled);
                 return Ok(buffer);
             }
-            Ok(count) => filled += count,
-            Err(Errno::AGAIN | Errno::INTR) => {}
-            Err(error) => return Err(Trouble::Io(error.into())),
+            count => filled += count,
         }
     }
     Err(Trouble::TooLong)
 }
 
-fn wait_for_more(source: &impl AsFd, deadline: Instant) -> Result<(), Trouble> {
+/// What comes next, as much as there is room for; 0 bytes are the end.
+pub(super) fn more(source: impl AsFd, wait: Wait<'_>, room: &mut [u8]) -> Result<usize, Trouble> {
     loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let left = Timespec::try_from(left).map_err(|_| Trouble::TooLate)?;
-        match poll(&mut [PollFd::new(source, PollFlags::IN)], Some(&left)) {
-            Ok(0) => return Err(Trouble::TooLate),
-            Ok(_) => return Ok(()),
-            Err(Errno::INTR) => {}
-            Err(error) => return Err(Trouble::Io(error.into())),
+        let left = Timespec::try_from(wait.glance()?).map_err(|_| Trouble::TooLate)?;
+        let there = match poll(&mut [PollFd::new(&source, PollFlags::IN)], Some(&left)) {
+            Ok(0) | Err(Errno::INTR) => continue,
+            Ok(_) => rustix::io::read(&source, &mut *room),
+            Err(error) => Err(error),
+        };
+        match there {
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            there => return there.map_err(|error| Trouble::Io(error.into())),
         }
     }
 }
@@ -64,8 +106,8 @@ mod tests {
     use super::*;
     use std::io::Write;
 
-    fn soon() -> Instant {
-        Instant::now() + Duration::from_secs(30)
+    fn soon() -> Wait<'static> {
+        Wait::at_most(Duration::from_secs(30), &|| false)
     }
 
     #[test]
@@ -97,8 +139,18 @@ mod tests {
     fn an_end_that_never_comes_is_not_waited_for() {
         let (reader, mut writer) = io::pipe().expect("a pipe");
         writer.write_all(b"begun").expect("written");
-        let deadline = Instant::now() + Duration::from_millis(50);
-        assert!(matches!(to_end(&reader, deadline), Err(Trouble::TooLate)));
+        let short = Wait::at_most(Duration::from_millis(50), &|| false);
+        assert!(matches!(to_end(&reader, short), Err(Trouble::TooLate)));
+        drop(writer);
+    }
+
+    #[test]
+    fn a_wait_ends_as_soon_as_it_is_to() {
+        let (reader, writer) = io::pipe().expect("a pipe");
+        let asked = std::cell::Cell::new(0);
+        let stop = || asked.replace(asked.get() + 1) == 2;
+        let wait = Wait::for_a_person(&stop);
+        assert!(matches!(to_end(&reader, wait), Err(Trouble::Stopped)));
         drop(writer);
     }
 }

@@ -1,8 +1,10 @@
 //! What a person sees in front of a terminal, and what is written where there is none.
 
+use rustix::process::Signal;
+
 use crate::support::mailbox::Mailbox;
 use crate::support::messages::small;
-use crate::support::server::{Fault, LOGIN, Server};
+use crate::support::server::{Fault, LOGIN, PASSWORD, Server};
 use crate::support::terminal::{Terminal, left_on_screen};
 use crate::support::world::{Outcome, World};
 
@@ -56,6 +58,74 @@ fn the_bar_counts_and_ctrl_c_stops_in_order() {
     server.heal();
     world.run(&["sync"]).ends_with(0);
     assert!(server.retrievals().values().all(|&count| count == 1));
+}
+
+/// An account without any place for its password: a person is asked.
+fn asking_world(server: &Server) -> World {
+    let world = World::new();
+    let account = world.account("it", &server.endpoint());
+    account.without("password_file").write();
+    world
+}
+
+#[test]
+fn a_question_for_the_password_ends_with_the_first_signal() {
+    let server = Server::start(&Mailbox::with(small(1)));
+    for command in [&["popfetch", "sync"][..], &["popfetch", "login", "it"]] {
+        let signals = [(Signal::TERM, 143), (Signal::HUP, 129), (Signal::INT, 130)];
+        let signals = signals.map(|(signal, status)| (Some(signal), status));
+        for (signal, status) in signals.into_iter().chain([(None, 130)]) {
+            let world = asking_world(&server);
+            let asking = Terminal::start(&world, command);
+            asking.shows("Password for alice at 127.0.0.1: ");
+            asking.hides_typing().types("half a pass");
+            match signal {
+                Some(signal) => asking.signal(signal),
+                None => asking.types(CTRL_C),
+            };
+            asking
+                .finish()
+                .ends_with(status)
+                .keeps_to_itself("half a pass");
+        }
+    }
+    assert!(server.sessions().is_empty());
+}
+
+#[test]
+fn a_typed_password_can_be_corrected_and_a_person_can_give_up() {
+    let mailbox = Mailbox::with(small(1));
+    let server = Server::start(&mailbox).password("p ä%s");
+    let world = asking_world(&server);
+    let sync = Terminal::start(&world, &["popfetch", "sync"]);
+    sync.type_unseen("wrong\x15p äö\x7f\x1b[A%s");
+    let outcome = sync.finish();
+    outcome.ends_with(0).keeps_to_itself("%s");
+    world.mail("it").holds(mailbox.stored_forms());
+
+    let world = asking_world(&server);
+    let sync = Terminal::start(&world, &["popfetch", "sync"]);
+    sync.hides_typing().types("\x04");
+    let outcome = sync.finish();
+    outcome.ends_with(78);
+    assert!(outcome.stdout.contains("no password was typed"));
+}
+
+#[test]
+fn a_command_that_asks_on_the_terminal_ends_with_the_first_signal() {
+    let server = Server::start(&Mailbox::with(small(1)));
+    let world = World::new();
+    let command = "\"stty -echo </dev/tty; read -r it </dev/tty; stty echo </dev/tty; echo $it\"";
+    let account = world.account("it", &server.endpoint());
+    let account = account.without("password_file");
+    account.set("password_command", command).write();
+    let asking = Terminal::start(&world, &["popfetch", "sync"]);
+    asking.hides_typing().signal(Signal::TERM);
+    asking.finish().ends_with(143);
+    assert!(server.sessions().is_empty());
+    let asking = Terminal::start(&world, &["popfetch", "sync"]);
+    asking.type_unseen(PASSWORD);
+    asking.finish().ends_with(0);
 }
 
 #[test]

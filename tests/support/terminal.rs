@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{Mode, OFlags};
+use rustix::process::Signal;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 
@@ -52,11 +53,22 @@ impl Terminal {
     /// Types a line as soon as what is typed is not shown, as at a question for a password.
     #[track_caller]
     pub(crate) fn type_unseen(&self, line: &str) -> &Self {
-        self.wait_until("a terminal that hides what is typed", || {
-            let attributes = tcgetattr(&self.person).expect("a terminal");
-            !attributes.local_modes.contains(LocalModes::ECHO)
-        });
+        self.hides_typing();
         self.types(&format!("{line}\n"))
+    }
+
+    /// Waits until what is typed is not shown.
+    #[track_caller]
+    pub(crate) fn hides_typing(&self) -> &Self {
+        let hidden = || !shows_typing(&self.person);
+        self.wait_until("a terminal that hides what is typed", hidden);
+        self
+    }
+
+    /// Sends the program, and nobody else, a signal.
+    pub(crate) fn signal(&self, signal: Signal) -> &Self {
+        self.running.signal(signal);
+        self
     }
 
     /// Presses these keys now.
@@ -66,10 +78,13 @@ impl Terminal {
         self
     }
 
-    /// Waits for the program's end. Everything that was shown is its output.
+    /// Waits for the program's end. Everything that was shown is its output. The terminal must show again
+    /// what is typed.
+    #[track_caller]
     pub(crate) fn finish(self) -> Outcome {
         let mut outcome = self.running.finish();
         self.eyes.join().expect("watching does not panic");
+        assert!(shows_typing(&self.person), "typing is hidden: {outcome:#?}");
         outcome.stdout = String::from_utf8_lossy(&lock(&self.seen)).into_owned();
         outcome
     }
@@ -90,6 +105,12 @@ impl Terminal {
             std::thread::sleep(Duration::from_millis(5));
         }
     }
+}
+
+fn shows_typing(person: &File) -> bool {
+    let attributes = tcgetattr(person).expect("a terminal");
+    let needed = LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG;
+    attributes.local_modes.contains(needed)
 }
 
 /// What is left of this on a screen, line by line: what was wiped is gone. It knows wiping and colors,
