@@ -128,7 +128,7 @@ fn received(input: &[u8], size: usize) -> (Vec<u8>, String) {
                 match event {
                     Event::Incomplete if end == input.len() => return (text, events),
                     Event::Incomplete => end = input.len().min(end + size),
-                    Event::Text => {}
+                    Event::Text { .. } => {}
                     event => events += &format!("{event:?}\n"),
                 }
             }

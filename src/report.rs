@@ -60,7 +60,7 @@ impl Timings {
 }
 
 /// A message that could not be retrieved or stored; it is left on the server.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct FailedMessage {
     /// Its number in that session.
     pub number: Number,

@@ -241,7 +241,7 @@ impl Session {
                 Event::Incomplete => None,
                 Event::Reply(reply) if reply.is_ok() => Some(Step::Said),
                 Event::Reply(reply) => return Err(io::Error::other(format!("{reply:?}"))),
-                Event::Text => Some(Step::Text),
+                Event::Text { .. } => Some(Step::Text),
                 Event::Entry(_) => Some(Step::Entry),
                 Event::EndOfMessage { .. } | Event::EndOfListing => Some(Step::End),
             };

@@ -7,7 +7,9 @@ use crate::error::{Failure, Kind, Result};
 use crate::journal::Proof;
 use crate::mail::Number;
 use crate::net::Awaited;
-use crate::pop3::{Capabilities, Command, Listing, Sizes, Stat, Uids, Window, merge, parse_stat};
+use crate::pop3::{
+    Capabilities, Command, Listing, Sizes, Stat, Uids, Window, limits, merge, parse_stat,
+};
 
 /// An open maildrop.
 pub struct Transaction {
@@ -60,6 +62,18 @@ pub struct Broken {
     pub failure: Failure,
     /// Which message was due, as an index of what was wanted.
     pub due: usize,
+    /// That message went on for longer than any message may.
+    pub overlong: bool,
+}
+
+/// What of the answer to RETR came.
+enum Came {
+    /// A part of it; more follows.
+    Part,
+    /// The last of it.
+    Whole,
+    /// More than there may be.
+    TooMuch,
 }
 
 impl Transaction {
@@ -202,7 +216,8 @@ impl Transaction {
     ///
     /// # Errors
     ///
-    /// The connection broke; which message was due then is part of the error.
+    /// The connection broke, or a message is longer than any may be, so that the connection is of no
+    /// use any more. Which message was due then is part of the error.
     pub fn retrieve(
         &mut self,
         wanted: &[Wanted],
@@ -213,37 +228,48 @@ impl Transaction {
             let step = self.step(wanted, &mut sent, due, watcher);
             match step {
                 Ok(_) if due == sent => return Ok(sent),
-                Ok(true) => {
+                Ok(Came::Whole) => {
                     self.in_step += usize::from(self.window.in_flight() > 1);
                     self.window.answered();
                     due += 1;
                 }
-                Ok(false) => {}
+                Ok(Came::Part) => {}
+                Ok(Came::TooMuch) => {
+                    return Err(Broken {
+                        failure: self.overlong(&wanted[due]),
+                        due,
+                        overlong: true,
+                    });
+                }
                 Err(failure) => {
-                    return Err(Broken { failure, due });
+                    return Err(Broken {
+                        failure,
+                        due,
+                        overlong: false,
+                    });
                 }
             }
         }
     }
 
-    /// Fills the window, and takes the next piece of the answer that is due; whether it was the last of it.
+    /// Fills the window, and takes the next piece of the answer that is due.
     fn step(
         &mut self,
         wanted: &[Wanted],
         sent: &mut usize,
         due: usize,
         watcher: &mut dyn Watcher,
-    ) -> Result<bool> {
+    ) -> Result<Came> {
         if self.window.wants_more() && watcher.wants_more() {
             *sent += self.send_retrievals(&wanted[*sent..])?;
         }
         if due == *sent {
-            return Ok(false);
+            return Ok(Came::Part);
         }
         if self.wire.is_drained() {
             watcher.pause();
         }
-        self.receive_message(wanted[due].number, due, watcher)
+        self.receive_message(&wanted[due], due, watcher)
     }
 
     /// Sends RETR for as many of these as fit into the window; returns how many.
@@ -266,34 +292,50 @@ impl Transaction {
 
     fn receive_message(
         &mut self,
-        number: Number,
+        wanted: &Wanted,
         index: usize,
         watcher: &mut dyn Watcher,
-    ) -> Result<bool> {
+    ) -> Result<Came> {
+        let number = wanted.number;
+        let most = limits::message(wanted.octets);
         let awaited = Awaited::numbered("the answer to RETR", number);
-        let ended = self.wire.receive(awaited, |heard| match heard {
+        let came = self.wire.receive(awaited, |heard| match heard {
             Heard::Said(said) if said.reply.is_ok() => {
                 watcher.begin(index);
-                Some(false)
+                Some(Came::Part)
             }
             Heard::Said(said) => {
                 watcher.refused(
                     index,
                     said.failure(&format!("RETR {number}"), When::Command),
                 );
-                Some(true)
+                Some(Came::Whole)
             }
-            Heard::Text(text) => {
+            Heard::Text { octets, .. } if octets > most => Some(Came::TooMuch),
+            Heard::Text { text, .. } => {
                 watcher.text(text);
-                Some(false)
+                Some(Came::Part)
             }
             Heard::EndOfMessage { octets } => {
                 watcher.end(index, octets);
-                Some(true)
+                Some(Came::Whole)
             }
             Heard::Entry(_) | Heard::EndOfListing => None,
         })?;
-        ended.ok_or_else(|| self.wire.out_of_step())
+        came.ok_or_else(|| self.wire.out_of_step())
+    }
+
+    fn overlong(&self, wanted: &Wanted) -> Failure {
+        let Wanted { number, octets } = wanted;
+        let most = limits::message(*octets);
+        let expected = match octets {
+            Some(octets) => format!("LIST says {octets}"),
+            None => "LIST says nothing of its size".to_owned(),
+        };
+        let host = self.wire.host();
+        let message =
+            format!("{host} sent more than {most} octets of message {number}; {expected}");
+        Failure::new(Kind::Data, message).hint("The message stays on the server and is asked for last from now on. Look at it there, or tell whoever runs the server.")
     }
 
     /// Marks messages as deleted, the last thing before [`Transaction::quit`]. The only place that sends DELE,

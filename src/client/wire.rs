@@ -24,8 +24,9 @@ pub(super) enum Heard<'a> {
     Entry(&'a [u8]),
     /// The listing is complete.
     EndOfListing,
-    /// Text of a message; whoever takes it leaves the buffer empty.
-    Text(&'a mut Vec<u8>),
+    /// More text of a message, which has brought so many octets with it. Whoever takes it leaves the
+    /// buffer empty.
+    Text { text: &'a mut Vec<u8>, octets: u64 },
     /// The message is complete, having taken so many octets.
     EndOfMessage { octets: u64 },
 }
@@ -172,7 +173,10 @@ impl Wire {
                     Heard::Entry(entry)
                 }
                 Event::EndOfListing => Heard::EndOfListing,
-                Event::Text => Heard::Text(&mut self.text),
+                Event::Text { octets } => Heard::Text {
+                    text: &mut self.text,
+                    octets,
+                },
                 Event::EndOfMessage { octets } => Heard::EndOfMessage { octets },
             };
             return Ok(handle(heard));

@@ -41,3 +41,35 @@ pub const STAMP: usize = 512;
 /// The size of a message by LIST: 8 TiB. A larger one is taken for unknown, and so the sizes of
 /// [`MESSAGES`] can be added.
 pub const MESSAGE_OCTETS: u64 = 1 << 43;
+
+/// What a message may bring beyond twice its size by LIST, which is a hint: many servers count the
+/// end of a line as one octet, some forget a part of the message.
+pub const MESSAGE_EXCESS: u64 = 64 * 1024 * 1024;
+
+/// A message whose size by LIST is not known.
+pub const MESSAGE_UNLISTED: u64 = 4 * 1024 * 1024 * 1024;
+
+/// How many octets a message of this size by LIST may bring.
+#[must_use]
+pub fn message(listed: Option<u64>) -> u64 {
+    // Servers that do not know it say 0: no message is that small.
+    match listed.filter(|&octets| octets > 0) {
+        Some(octets) => octets.saturating_mul(2).saturating_add(MESSAGE_EXCESS),
+        None => MESSAGE_UNLISTED,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_may_bring_what_a_wrong_listing_explains() {
+        assert_eq!(message(Some(1_000)), 2_000 + (64 << 20));
+        assert_eq!(message(Some(MESSAGE_OCTETS)), (16 << 40) + (64 << 20));
+        assert_eq!(message(Some(u64::MAX)), u64::MAX);
+        for unknown in [None, Some(0)] {
+            assert_eq!(message(unknown), 4 << 30);
+        }
+    }
+}

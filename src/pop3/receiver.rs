@@ -38,7 +38,10 @@ pub enum Event<'a> {
     /// The listing is complete.
     EndOfListing,
     /// More of the message was appended to the text.
-    Text,
+    Text {
+        /// How much of the message came so far, counted as for [`Event::EndOfMessage`].
+        octets: u64,
+    },
     /// The message is complete; nothing was appended.
     EndOfMessage {
         /// What came, as LIST counts it: CRLF as two, without stuffed dots.
@@ -144,7 +147,8 @@ impl Receiver {
                     self.end();
                     Event::EndOfMessage { octets }
                 } else if text.len() > before {
-                    Event::Text
+                    let octets = decoder.octets();
+                    Event::Text { octets }
                 } else {
                     Event::Incomplete
                 };
@@ -276,7 +280,7 @@ mod tests {
                     end = wire.len().min(end + length.max(1));
                     continue;
                 }
-                Event::Text => continue,
+                Event::Text { .. } => continue,
                 Event::Reply(reply) => Seen::Reply(reply.status, reply.code, reply.text.to_vec()),
                 Event::Entry(entry) => Seen::Entry(entry.to_vec()),
                 Event::EndOfListing => Seen::EndOfListing,

@@ -110,6 +110,7 @@ fn carry_out(job: &Job<'_>, report: &mut Report) -> Result<()> {
         connecting: &connecting,
         rules: job.rules.clone(),
         manner: Manner::new(journal.memory()),
+        given_up: None,
     };
     session.run_all(&mut slots, &mut journal, report)?;
     job.interrupt.failure().map_or(Ok(()), Err)
@@ -128,6 +129,7 @@ fn rehearse(job: &Job<'_>, report: &mut Report) -> Result<()> {
         connecting: &connecting,
         rules: job.rules.clone(),
         manner: Manner::new(&memory),
+        given_up: None,
     };
     session.rehearse(&memory, report)
 }

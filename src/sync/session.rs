@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::batch::Slot;
 use super::store::Safe;
 use super::survey::Survey;
-use super::transfer::transfer;
+use super::transfer::{Caution, transfer};
 use super::{Job, recovery};
 use crate::client::Transaction;
 use crate::connecting::Connecting;
@@ -46,6 +46,8 @@ pub(super) struct Ended {
     pub(super) next: Option<Manner>,
     /// What is learnt if that does help.
     pub(super) lesson: Option<Fact>,
+    /// The message that ended it and would do so again.
+    pub(super) given_up: Option<FailedMessage>,
 }
 
 impl From<Failure> for Ended {
@@ -54,6 +56,7 @@ impl From<Failure> for Ended {
             failure,
             next: None,
             lesson: None,
+            given_up: None,
         }
     }
 }
@@ -65,6 +68,8 @@ pub(super) struct Session<'a> {
     /// What decides about single messages; what the limit leaves of them.
     pub(super) rules: Rules,
     pub(super) manner: Manner,
+    /// A message that ended a session and would end this one too.
+    pub(super) given_up: Option<FailedMessage>,
 }
 
 /// What a session tells about further ones; by default, that none is worth while.
@@ -90,7 +95,7 @@ impl Session<'_> {
         self.remember_login(journal)?;
         let conversed = self.converse(&mut transaction, slots, journal, report);
         let (outcome, none_was_known) =
-            conversed.map_err(|failure| self.ended(failure, &transaction))?;
+            conversed.map_err(|ended| self.think_of_another(ended, &transaction))?;
         let expires = transaction.expires_at_once();
         let brought = match outcome {
             Outcome::Deleted(deleted) => {
@@ -130,7 +135,7 @@ impl Session<'_> {
         slots: &mut [Slot],
         journal: &mut Journal,
         report: &mut Report,
-    ) -> Result<(Outcome, bool)> {
+    ) -> Result<(Outcome, bool), Ended> {
         let destinations: Vec<u32> = slots.iter().map(|slot| slot.id).collect();
         let survey = self.survey(transaction, journal.memory(), &destinations, report)?;
         let none_was_known = survey.lists_nothing_of(journal.memory());
@@ -142,15 +147,22 @@ impl Session<'_> {
         done.map(|outcome| (outcome, none_was_known))
     }
 
-    /// How to go on after a failure. Commands sent ahead of their answers may be what the server
-    /// cannot take: then once more, one by one.
-    fn ended(&self, failure: Failure, transaction: &Transaction) -> Ended {
+    /// How to go on after a failure: without the message that is given up; or, where commands sent
+    /// ahead of their answers may be what the server cannot take, one by one.
+    fn think_of_another(&self, ended: Ended, transaction: &Transaction) -> Ended {
+        if ended.given_up.is_some() {
+            return Ended {
+                next: Some(self.manner),
+                ..ended
+            };
+        }
+        let kind = ended.failure.kind();
         let theirs = matches!(
-            failure.kind(),
+            kind,
             Kind::Unreachable | Kind::Temporary | Kind::Protocol | Kind::Data
         );
         let pipelined = transaction.outstanding() > 1;
-        let next = match (pipelined, failure.kind()) {
+        let next = match (pipelined, kind) {
             _ if !theirs => None,
             (true, _) => Some(Manner {
                 pipelining: false,
@@ -163,9 +175,9 @@ impl Session<'_> {
         let lesson =
             (pipelined && !transaction.has_kept_in_step()).then_some(Fact::PipeliningBroken);
         Ended {
-            failure,
             next,
             lesson,
+            ..ended
         }
     }
 
@@ -257,9 +269,20 @@ impl Session<'_> {
         slots: &mut [Slot],
         journal: &mut Journal,
         report: &mut Report,
-    ) -> Result<Outcome> {
-        let sizes = !self.manner.wrong_sizes;
-        let came = transfer(self.job, transaction, survey, sizes, slots, journal, report);
+    ) -> Result<Outcome, Ended> {
+        let caution = Caution {
+            trusts_sizes: !self.manner.wrong_sizes,
+            given_up: self.given_up.as_ref(),
+        };
+        let came = transfer(
+            self.job,
+            transaction,
+            survey,
+            caution,
+            slots,
+            journal,
+            report,
+        );
         let learnt = came.learnt.map(|fact| Record::Fact { fact, holds: true });
         // A message that ends the connection must not keep the others from coming: it is asked for last.
         let innocent = self.job.interrupt.requested().is_some();
@@ -271,15 +294,21 @@ impl Session<'_> {
         let dropped = dropped.map(|uid| Record::Dropped { uid });
         journal.append(&learnt.into_iter().chain(dropped).collect::<Vec<_>>())?;
         journal.sync()?;
-        if let Some(failure) = came.kept.failure.or(came.cut.map(|cut| cut.failure)) {
-            return Err(failure);
+        if let Some(failure) = came.kept.failure {
+            return Err(failure.into());
+        }
+        if let Some(cut) = came.cut {
+            return Err(Ended {
+                given_up: cut.given_up,
+                ..cut.failure.into()
+            });
         }
         if transaction.expires_at_once() && came.kept.settled < came.sent {
             return Ok(Outcome::NotSafe);
         }
         let destinations: Vec<u32> = slots.iter().map(|slot| slot.id).collect();
         let proofs = self.prove(survey, came.kept.safe, journal, &destinations);
-        self.delete(transaction, survey, proofs, journal, report)
+        Ok(self.delete(transaction, survey, proofs, journal, report)?)
     }
 
     /// Proofs for what the plan deletes: what this session stored, and what an earlier one did.

@@ -68,6 +68,7 @@ impl Session<'_> {
         let again = format!("{}; trying once more", ended.failure);
         self.job.event(&Event::Remark(&again));
         self.manner = manner;
+        self.given_up = ended.given_up;
         let brought = self
             .run_within_limit(slots, journal, report)
             .map_err(|ended| ended.failure)?;

@@ -38,20 +38,32 @@ pub(super) struct Cut {
     pub(super) failure: Failure,
     /// Under which id the journal knows the message that was due.
     pub(super) due: Option<UniqueId>,
+    /// That message is longer than any may be: it would end the next session as well.
+    pub(super) given_up: Option<FailedMessage>,
 }
 
-/// Retrieves what the plan says and stores it. A message that has another size than LIST said is in
-/// doubt where the server's sizes are trusted.
+/// How to treat this server's messages.
+#[derive(Clone, Copy)]
+pub(super) struct Caution<'a> {
+    /// A message that has another size than LIST said is in doubt.
+    pub(super) trusts_sizes: bool,
+    /// The message that ended the session before this one and would end this one too: it has failed.
+    pub(super) given_up: Option<&'a FailedMessage>,
+}
+
+/// Retrieves what the plan says and stores it.
 pub(super) fn transfer(
     job: &Job<'_>,
     transaction: &mut Transaction,
     survey: &Survey,
-    trusts_sizes: bool,
+    caution: Caution<'_>,
     slots: &mut [Slot],
     journal: &mut Journal,
     report: &mut Report,
 ) -> Transferred {
-    let messages = incoming(survey);
+    let (given_up, messages): (Vec<_>, Vec<_>) = incoming(survey)
+        .into_iter()
+        .partition(|message| caution.gives_up(message));
     let vanished = match messages
         .iter()
         .any(|message| message.purpose == Purpose::Store)
@@ -73,7 +85,7 @@ pub(super) fn transfer(
         halt: &halt,
         verdicts,
     };
-    let (transferred, refused) = std::thread::scope(|scope| {
+    let (transferred, failed) = std::thread::scope(|scope| {
         let store = scope.spawn(|| store.run());
         let mut feed = Feed {
             job,
@@ -83,12 +95,15 @@ pub(super) fn transfer(
             messages: &messages,
             order: Vec::new(),
             fills_gaps: false,
-            checks_sizes: transaction.is_pipelining() && trusts_sizes,
+            checks_sizes: transaction.is_pipelining() && caution.trusts_sizes,
             withheld: Vec::new(),
             begun: HashSet::new(),
-            refused: Vec::new(),
+            failed: Vec::new(),
         };
         let ended = EndOfMessages(&queue);
+        for (message, known) in given_up.iter().zip(caution.given_up) {
+            feed.fail(message, known.failure.clone());
+        }
         let done = feed.fetch_all(transaction, &verdict);
         drop(ended);
         let kept = store
@@ -106,13 +121,25 @@ pub(super) fn transfer(
                 cut,
                 learnt,
             },
-            feed.refused,
+            feed.failed,
         )
     });
-    for (octets, message) in refused {
+    for (octets, message) in failed {
         report.message_failed(octets, message);
     }
     transferred
+}
+
+impl Caution<'_> {
+    fn gives_up(&self, message: &Incoming) -> bool {
+        self.given_up
+            .is_some_and(|known| match (&known.uid, &message.key) {
+                (Some(uid), Some(key)) => uid == key,
+                // Where messages have no identity, their numbers mostly stay from session to session.
+                (None, None) => known.number == message.number,
+                _ => false,
+            })
+    }
 }
 
 /// Tells the store thread that nothing more comes, also where the wire side panicked.
@@ -167,8 +194,8 @@ struct Feed<'a> {
     withheld: Vec<usize>,
     /// Which messages the server began to send, as indices: it may count them as retrieved.
     begun: HashSet<usize>,
-    /// What the server refused to send, with the sizes by LIST.
-    refused: Vec<(u64, FailedMessage)>,
+    /// What the server refused to send, or we to ask for, with the sizes by LIST.
+    failed: Vec<(u64, FailedMessage)>,
 }
 
 impl Feed<'_> {
@@ -203,12 +230,12 @@ impl Feed<'_> {
             }
             let mut withheld = std::mem::take(&mut self.withheld);
             self.checks_sizes = false;
-            let refused = self.refused.len();
+            let failed = self.failed.len();
             if self.fetch(transaction, vec![withheld.remove(0)])? == 0 {
                 // Somebody asked us to stop.
                 return Ok(learnt);
             }
-            learnt = match self.refused.len() > refused {
+            learnt = match self.failed.len() > failed {
                 true => learnt,
                 false if verdict.recv().unwrap_or(false) => Some(Fact::SizesWrong),
                 false => Some(Fact::PipeliningBroken),
@@ -236,12 +263,41 @@ impl Feed<'_> {
     }
 
     fn cut(&self, broken: Broken) -> Cut {
-        let index = self.order.get(broken.due);
-        let due = index.and_then(|&index| self.messages[index].key.clone());
-        Cut {
-            failure: broken.failure,
+        let Broken {
+            failure,
             due,
+            overlong,
+        } = broken;
+        let due = self.order.get(due).map(|&index| &self.messages[index]);
+        let given_up = due.filter(|_| overlong).map(|message| FailedMessage {
+            number: message.number,
+            uid: message.key.clone(),
+            failure: failure.clone(),
+        });
+        Cut {
+            failure,
+            due: due.and_then(|message| message.key.clone()),
+            given_up,
         }
+    }
+
+    /// This message will not come, for this reason.
+    fn fail(&mut self, message: &Incoming, failure: Failure) {
+        let (number, uid) = (message.number, message.key.clone());
+        self.job.event(&Event::MessageFailed {
+            number,
+            uid: uid.as_ref(),
+            failure: &failure,
+        });
+        let octets = message.listed.unwrap_or(0);
+        self.failed.push((
+            octets,
+            FailedMessage {
+                number,
+                uid,
+                failure,
+            },
+        ));
     }
 
     fn say(&mut self, item: Item) {
@@ -304,21 +360,7 @@ impl Watcher for Feed<'_> {
     }
 
     fn refused(&mut self, index: usize, failure: Failure) {
-        let message = &self.messages[self.order[index]];
-        let (number, uid) = (message.number, message.key.clone());
-        self.job.event(&Event::MessageFailed {
-            number,
-            uid: uid.as_ref(),
-            failure: &failure,
-        });
-        let octets = message.listed.unwrap_or(0);
-        self.refused.push((
-            octets,
-            FailedMessage {
-                number,
-                uid,
-                failure,
-            },
-        ));
+        let messages = self.messages;
+        self.fail(&messages[self.order[index]], failure);
     }
 }

@@ -7,7 +7,7 @@ use super::{
     listed, opened, stored_nothing, then, well_behaved, withstands, world_against, world_for,
 };
 use crate::support::mailbox::Mailbox;
-use crate::support::messages::small;
+use crate::support::messages::{small, stored_form};
 use crate::support::server::{Dialogue, Fault, Server, State, Turn};
 use crate::support::{sampled, world::World};
 
@@ -151,6 +151,55 @@ fn a54_listings_that_disagree() {
     let server = then(turns, [Turn::Expect("QUIT"), Turn::send("+OK\r\n")]);
     let world = world_against(&server);
     withstands(&world, &[0, 1, 65]);
+}
+
+#[test]
+fn a55_a_message_without_an_end() {
+    const DELIVER: &str = "[\"maildir:~/Mail/it\", \"mbox:~/inbox\", \"pipe:cat >> piped\"]";
+    for pipelining in [false, true] {
+        let mailbox = Mailbox::with(small(4));
+        let mut expected = mailbox.stored_forms();
+        let endless = expected.remove(1);
+        let more = "and more, and more, and more\r\n".repeat(2000);
+        let mut server =
+            Server::start(&mailbox).on("RETR 2", Fault::Flood(more.clone().into_bytes()));
+        if pipelining {
+            server = server.capabilities(State::LoggedIn, &["UIDL", "PIPELINING"]);
+        }
+        let keys = [("leave_on_server", "\"never\""), ("deliver", DELIVER)];
+        let world = world_for(&server, &keys);
+        let outcome = withstands(&world, &[1]);
+        // Twice what LIST says, and 64 MiB.
+        let most = 2 * small(4)[1].len() + (64 << 20);
+        outcome.complains("uid-2").complains(&most.to_string());
+        assert_eq!(server.retrievals()["uid-2"], 1, "asked for twice");
+        for destination in ["maildir:~/Mail/it", "mbox:~/inbox"] {
+            world.holds_at(destination, &expected, "the others");
+        }
+        world.mail("it").is_sound();
+        let piped = std::fs::read(world.home("piped")).expect("written");
+        assert_eq!(piped, expected.concat());
+        assert_eq!(mailbox.uids(), ["uid-2"], "the others were to be deleted");
+        let left = std::fs::read_dir(world.state()).expect("there");
+        let octets: u64 = left
+            .map(|file| file.and_then(|file| file.metadata()).expect("there").len())
+            .sum();
+        assert!(octets < 1 << 16, "{octets} octets are left in the state");
+
+        // It is asked for last from now on, and the server's pipelining is not blamed.
+        mailbox.add("uid-5", small(5).remove(4));
+        server.heal();
+        let server = server.on("RETR 1", Fault::Flood(more.into_bytes()));
+        withstands(&world, &[1]);
+        let last = server.sessions().pop().expect("a session").commands();
+        assert!(last.contains(&"DELE 2".to_owned()), "{last:?}");
+        assert_eq!(server.retrievals()["uid-2"], 2);
+        server.heal();
+        withstands(&world, &[0]);
+        expected.extend([stored_form(&small(5)[4]), endless]);
+        world.mail("it").holds(expected);
+        assert!(mailbox.uids().is_empty());
+    }
 }
 
 #[test]

@@ -39,6 +39,9 @@ pub(crate) enum Fault {
     Stall,
     /// Nothing is sent behind so many bytes of the good answer, though the connection stays.
     StallWithin(usize),
+    /// The good answer without its last line, and then these bytes over and over until the client ends
+    /// the connection.
+    Flood(Vec<u8>),
     /// The good answer, one byte a packet.
     Trickle,
     /// The good answer, one byte each time this has passed.

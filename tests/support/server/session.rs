@@ -290,6 +290,13 @@ impl<'a> Session<'a> {
                 self.wire.send(part(length))?;
                 return self.stall();
             }
+            Fault::Flood(more) => {
+                let last_line = b".\r\n".len();
+                self.wire.send(part(answer.bytes.len() - last_line))?;
+                loop {
+                    self.wire.send(&more)?;
+                }
+            }
             Fault::Trickle => self.drip(&answer.bytes, Duration::ZERO)?,
             Fault::Drip(interval) => self.drip(&answer.bytes, interval)?,
             Fault::Delay(time) => {
