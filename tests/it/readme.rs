@@ -1,6 +1,8 @@
 //! What README.md shows is run, as it stands there, but for the servers' names: those of the README
 //! stand for a scripted server on this machine.
 
+use std::path::Path;
+
 use popfetch::error::Kind;
 
 use crate::support::mailbox::Mailbox;
@@ -209,6 +211,119 @@ fn the_kinds_of_errors_stand_with_their_statuses_here_and_in_the_manual() {
         assert!(row.contains(&status), "{row}");
         let mut words = manual.split(|c: char| !c.is_ascii_lowercase() && c != '-');
         assert!(words.any(|word| word == kind.name()), "{name}");
+    }
+}
+
+/// The limits that users are told of, in this order, and where in src/ each of them is set.
+const LIMITS: [(&str, &str, &str); 15] = [
+    ("64 KiB", "pop3/limits.rs", "LINE: usize = 64 * 1024;"),
+    ("1 KiB", "pop3/limits.rs", "UNIQUE_ID: usize = 1024;"),
+    (
+        "128 MiB",
+        "pop3/limits.rs",
+        "UNIQUE_IDS: usize = 128 * 1024 * 1024;",
+    ),
+    ("1,000,000", "pop3/limits.rs", "MESSAGES: u32 = 1_000_000;"),
+    ("500", "pop3/limits.rs", "CAPABILITIES: usize = 500;"),
+    (
+        "64 MiB",
+        "pop3/limits.rs",
+        "MESSAGE_EXCESS: u64 = 64 * 1024 * 1024;",
+    ),
+    (
+        "4 GiB",
+        "pop3/limits.rs",
+        "MESSAGE_UNLISTED: u64 = 4 * 1024 * 1024 * 1024;",
+    ),
+    ("8", "pop3/limits.rs", "CHALLENGES: usize = 8;"),
+    (
+        "4,096 to 600,000",
+        "pop3/limits.rs",
+        "SCRAM_ITERATIONS: std::ops::RangeInclusive<u32> = 4_096..=600_000;",
+    ),
+    ("100", "sync/sessions.rs", "SESSIONS: usize = 100;"),
+    (
+        "60 s",
+        "config/account.rs",
+        "DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);",
+    ),
+    (
+        "60 s",
+        "deliver/pipe.rs",
+        "PATIENCE: Duration = Duration::from_secs(60);",
+    ),
+    (
+        "30 s",
+        "deliver/mbox.rs",
+        "LOCK_WAIT: Duration = Duration::from_secs(30);",
+    ),
+    (
+        "5 min",
+        "secret/read.rs",
+        "PATIENCE: Duration = Duration::from_secs(5 * 60);",
+    ),
+    (
+        "1 h",
+        "commands/after_new.rs",
+        "PATIENCE: Duration = Duration::from_secs(60 * 60);",
+    ),
+];
+
+/// What nobody meets: a limit of ours, or what is beyond it is cut, passed over or taken for unknown.
+const NOT_FOR_USERS: [&str; 6] = [
+    "COMMAND",
+    "EXCERPT",
+    "MECHANISMS",
+    "IMPLEMENTATION",
+    "STAMP",
+    "MESSAGE_OCTETS",
+];
+
+#[test]
+fn the_limits_are_those_of_the_code_here_and_in_the_manual() {
+    let (_, section) = README.split_once("## Limits\n").expect("a section");
+    let (section, _) = section.split_once("\n## ").expect("its end");
+    let first_cells = section.lines().filter_map(|row| row.split(" | ").next());
+    let in_readme: Vec<&str> = first_cells
+        .filter_map(|cell| cell.strip_prefix("| "))
+        .skip(1)
+        .collect();
+    let manual = include_str!("../../man/popfetch.1");
+    let (_, manual) = manual.split_once(".SH LIMITS\n").expect("a section");
+    let (manual, _) = manual.split_once(".SH").expect("its end");
+    let in_manual: Vec<String> = manual
+        .split(".TP\n.B ")
+        .skip(1)
+        .filter_map(|entry| entry.lines().next())
+        .map(|amount| {
+            amount
+                .replace(" seconds", " s")
+                .replace(" minutes", " min")
+                .replace(" hour", " h")
+        })
+        .collect();
+    let told = LIMITS.map(|(amount, ..)| amount);
+    assert_eq!(in_readme, told);
+    assert_eq!(in_manual, told);
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for (amount, file, line) in LIMITS {
+        let text = std::fs::read_to_string(source.join(file)).expect("source can be read");
+        assert!(text.contains(&format!("const {line}")), "{amount}: {file}");
+    }
+    let limits = std::fs::read_to_string(source.join("pop3/limits.rs")).expect("readable");
+    for constant in limits
+        .lines()
+        .filter_map(|line| line.strip_prefix("pub const "))
+    {
+        let (name, _) = constant.split_once(':').expect("a type");
+        let is_told = LIMITS
+            .iter()
+            .any(|(_, _, line)| line.starts_with(&format!("{name}:")));
+        assert!(is_told != NOT_FOR_USERS.contains(&name), "{name}");
+    }
+    for text in [section, manual] {
+        let rate = format!("{} octets a second", popfetch::net::LEAST_RATE);
+        assert!(text.contains(&rate), "{rate}");
     }
 }
 
