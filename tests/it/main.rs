@@ -20,6 +20,7 @@ mod keyring;
 mod local;
 mod login;
 mod logs;
+mod mailutils;
 mod mbox;
 mod model;
 mod pipe;

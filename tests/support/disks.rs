@@ -2,13 +2,14 @@
 //! kernel that lets it mount; where that is missing, tests say aloud that they were skipped.
 
 use std::fs::{self, File};
-use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use rustix::process::geteuid;
 use tempfile::TempDir;
+
+use super::skipped;
 
 /// A mounted file system; unmounted when this is dropped.
 pub(crate) struct Mounted {
@@ -120,12 +121,6 @@ fn may_mount(arguments: &[&str]) -> bool {
         skipped("mounting is not possible here");
     }
     mounted
-}
-
-/// Says so even where the harness keeps what a passing test prints to itself.
-fn skipped(why: &str) {
-    // Where even that cannot be written, there is nobody to read it.
-    let _ = io::stderr().write_all(format!("SKIPPED: {why}\n").as_bytes());
 }
 
 fn command(program: &str, arguments: &[&str]) -> bool {

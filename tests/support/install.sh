@@ -6,10 +6,14 @@
 for_building=(libssl-dev pkg-config)
 # shellcheck disable=SC2034
 for_testing=(dovecot-pop3d mutt openssl python3 bsdutils gnome-keyring dbus-daemon dbus-bin
-    procmail maildrop notmuch git mandoc zsh fish strace tmux)
+    procmail maildrop notmuch git mandoc zsh fish strace tmux mailutils-pop3d)
 # for_comparing: what `cargo bench --bench compare` needs.
 # shellcheck disable=SC2034
 for_comparing=(dovecot-pop3d mpop fetchmail getmail6 procmail)
+
+# What is not installed but only unpacked there, since its package would start a server on this machine, now and
+# whenever it boots.
+unpacked=$(realpath -m "${CARGO_TARGET_DIR:-target}/tmp/unpacked")
 
 # Whether what a package is needed for works.
 works() {
@@ -22,6 +26,7 @@ works() {
         mutt | openssl | maildrop | notmuch | git | mandoc | zsh | fish | strace | tmux | mpop | fetchmail)
             command -v "$1" ;;
         getmail6) command -v getmail ;;
+        mailutils-pop3d) "$unpacked/usr/sbin/pop3d" --version || [ -x /usr/sbin/pop3d ] ;;
         python3) python3 -c 'import hashlib, mailbox' ;;
         bsdutils) command -v script ;;
         gnome-keyring) command -v gnome-keyring-daemon ;;
@@ -51,13 +56,37 @@ need() {
         echo "installing: ${wanted[*]}"
         as_root+=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0)
         # The package lists may be missing, or too old.
-        said=$("${as_root[@]}" install -y --no-install-recommends "${wanted[@]}" 2>&1 ||
-            { "${as_root[@]}" update &&
-                "${as_root[@]}" install -y --no-install-recommends "${wanted[@]}"; } 2>&1) ||
+        said=$(obtain "${wanted[@]}" 2>&1 ||
+            { "${as_root[@]}" update && obtain "${wanted[@]}"; } 2>&1) ||
             printf '%s\n' "$said" >&2
     fi
     mapfile -t wanted < <(missing "$@")
     [ "${#wanted[@]}" -eq 0 ] || give_up "please install: ${wanted[*]} (these are Debian's names)"
+}
+
+# obtain PACKAGE...: installs them with the command that is in as_root, or unpacks them.
+obtain() {
+    local package packages=()
+    for package; do
+        case $package in
+            mailutils-pop3d) unpack "$package" || return ;;
+            *) packages+=("$package") ;;
+        esac
+    done
+    [ "${#packages[@]}" -eq 0 ] ||
+        "${as_root[@]}" install -y --no-install-recommends "${packages[@]}"
+}
+
+# unpack PACKAGE: its files, none of its scripts; what it depends on is installed.
+unpack() {
+    local folder status=0
+    folder=$(mktemp -d)
+    (cd "$folder" && apt-get -qq download "$1") &&
+        "${as_root[@]}" satisfy -y --no-install-recommends \
+            "$(dpkg-deb -f "$folder"/*.deb Depends)" &&
+        mkdir -p "$unpacked" && dpkg-deb -x "$folder"/*.deb "$unpacked" || status=$?
+    rm -r "$folder"
+    return $status
 }
 
 # need_cargo: Rust and a C compiler are the two things that nobody can install for you in passing.

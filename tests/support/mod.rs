@@ -7,6 +7,7 @@
 //! - [`certificates`]: a throw-away authority, and certificates good and bad
 //! - [`disks`]: file systems of a test's own
 //! - [`dovecot`]: the real thing
+//! - [`mailutils`]: another one, which offers APOP whether it can or not
 //! - [`world`]: a home for one test, in which the program runs
 //! - [`terminal`]: a pseudo-terminal, with a person at the other end
 //! - [`keyring`]: a desktop's bus and key ring
@@ -17,15 +18,24 @@ pub(crate) mod disks;
 pub(crate) mod dovecot;
 pub(crate) mod keyring;
 pub(crate) mod mailbox;
+pub(crate) mod mailutils;
 pub(crate) mod messages;
 pub(crate) mod readers;
 pub(crate) mod server;
 pub(crate) mod terminal;
 pub(crate) mod world;
 
+use std::io::Write as _;
+
 /// How many of a long row of cases to take: some of them, or with `POPFETCH_TEST_ALL` set all.
 pub(crate) fn sampled(some: usize, all: usize) -> usize {
     if everything() { all } else { some }
+}
+
+/// Tells that a test cannot be run here, even where the harness keeps what a passing test prints to itself.
+pub(crate) fn skipped(why: &str) {
+    // Where even that cannot be written, there is nobody to read it.
+    let _ = std::io::stderr().write_all(format!("SKIPPED: {why}\n").as_bytes());
 }
 
 /// Tells whoever runs the tests with `--nocapture` how many cases a row had.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// Tells the threads of a server that it ends.
 #[derive(Default)]
-pub(super) struct Stop {
+pub(in crate::support) struct Stop {
     state: Mutex<Connections>,
     bell: Condvar,
 }
@@ -22,7 +22,7 @@ struct Connections {
 
 impl Stop {
     /// Waits so long, or until the server ends; whether it does.
-    pub(super) fn wait(&self, time: Duration) -> bool {
+    pub(in crate::support) fn wait(&self, time: Duration) -> bool {
         let (state, _) = self
             .bell
             .wait_timeout_while(self.lock(), time, |state| !state.stopping)
@@ -36,7 +36,7 @@ impl Stop {
 }
 
 /// A listening socket on 127.0.0.1 and the thread that serves it.
-pub(super) struct Listener {
+pub(in crate::support) struct Listener {
     address: SocketAddr,
     stop: Arc<Stop>,
     accepting: Option<JoinHandle<()>>,
@@ -44,7 +44,9 @@ pub(super) struct Listener {
 
 impl Listener {
     /// Calls `serve` for each connection, in a thread of its own.
-    pub(super) fn start(serve: impl Fn(TcpStream, &Stop) + Send + Sync + 'static) -> Self {
+    pub(in crate::support) fn start(
+        serve: impl Fn(TcpStream, &Stop) + Send + Sync + 'static,
+    ) -> Self {
         let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port on 127.0.0.1");
         let address = socket.local_addr().expect("a bound socket has an address");
         let stop = Arc::new(Stop::default());
@@ -66,12 +68,12 @@ impl Listener {
         }
     }
 
-    pub(super) fn address(&self) -> SocketAddr {
+    pub(in crate::support) fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// Ends every connection and waits for the threads. A panic of one of them is passed on.
-    pub(super) fn stop(&mut self) {
+    pub(in crate::support) fn stop(&mut self) {
         let Some(accepting) = self.accepting.take() else {
             return;
         };

@@ -18,7 +18,7 @@ mod command;
 mod dialogue;
 mod fault;
 mod journal;
-mod listener;
+pub(super) mod listener;
 mod login;
 mod sasl;
 mod session;
