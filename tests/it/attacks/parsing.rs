@@ -8,7 +8,7 @@ use super::{
 };
 use crate::support::mailbox::Mailbox;
 use crate::support::messages::{small, stored_form};
-use crate::support::server::{Dialogue, Fault, Server, State, Turn};
+use crate::support::server::{Dialogue, Fault, Pipelining, Server, State, Turn};
 use crate::support::{sampled, world::World};
 
 #[test]
@@ -279,6 +279,58 @@ fn a58_a_line_of_one_dot_that_was_not_stuffed() {
     );
 }
 
+/// A session that fetches everything, with or without deleting it, ends after so many octets of what
+/// the server says; a server that is well again is asked twice more. Returns how many octets there are.
+fn cut_after(octets: usize, pipelining: bool, retention: &str) -> usize {
+    let texts = ["Subject: 1\r\n\r\n.dot\r\n", "\r\nab\r\n", "From: 3\r\n"];
+    let mailbox = Mailbox::with(texts.map(str::as_bytes));
+    let expected = mailbox.stored_forms();
+    let server = Server::start(&mailbox).cut_after(octets);
+    let server = match pipelining {
+        true => server,
+        false => server.pipelining(Pipelining::Absent),
+    };
+    let world = world_for(&server, &[("leave_on_server", retention)]);
+    let outcome = world.run(&["-v", "sync"]);
+    if outcome.status == Some(0) {
+        world.mail("it").holds(expected);
+        return server.sent();
+    }
+    let status = outcome.status.unwrap_or(-1);
+    assert!([1, 69, 75, 76].contains(&status), "{octets}: {outcome:#?}");
+    well_behaved(&outcome);
+    // What is gone there is here.
+    let here = world.mail("it").texts();
+    let there = mailbox.uids();
+    for (number, text) in (1..).zip(&expected) {
+        let is_there = there.contains(&format!("uid-{number}"));
+        assert!(
+            is_there || here.contains(text),
+            "{octets}: {number} is lost"
+        );
+    }
+    server.heal();
+    for _ in 0..2 {
+        world.run(&["sync"]).ends_with(0);
+        world.mail("it").holds(&expected);
+    }
+    assert_eq!(mailbox.uids().is_empty(), retention == "\"never\"");
+    octets
+}
+
+#[test]
+fn a59_the_connection_ends_after_any_octet() {
+    for retention in ["\"always\"", "\"never\""] {
+        for pipelining in [false, true] {
+            let whole = cut_after(usize::MAX, pipelining, retention);
+            assert!(whole > 300, "{whole} octets are no session");
+            for octets in (0..whole).step_by(sampled(61, 1)) {
+                assert_eq!(cut_after(octets, pipelining, retention), octets);
+            }
+        }
+    }
+}
+
 #[test]
 fn a66_lines_that_nobody_asked_for() {
     for (before, behind) in [
@@ -383,7 +435,7 @@ fn a72_a_server_that_promises_pipelining_and_mixes_messages_up() {
     let mailbox = Mailbox::with(small(40));
     let expected = mailbox.stored_forms();
     let server = Server::start(&mailbox)
-        .pipelining(crate::support::server::Pipelining::Swaps)
+        .pipelining(Pipelining::Swaps)
         .capabilities(State::LoggedIn, &["PIPELINING", "UIDL"]);
     let world = world_for(&server, &[("leave_on_server", "\"never\"")]);
     let outcome = world.run(&["sync"]);

@@ -244,6 +244,12 @@ impl Server {
         self.set(|settings| settings.place_after(times, step, fault))
     }
 
+    /// So many octets of good answers go out, all sessions together: behind the last of them the
+    /// connection ends, and every later one at once.
+    pub(crate) fn cut_after(self, octets: usize) -> Self {
+        self.set(|settings| settings.most = octets)
+    }
+
     /// The same as [`Server::on`], while the server is at work.
     pub(crate) fn strike(&self, step: &str, fault: Fault) {
         self.shared.settings().place(step, fault, usize::MAX);
@@ -251,7 +257,9 @@ impl Server {
 
     /// Takes all faults away.
     pub(crate) fn heal(&self) {
-        self.shared.settings().faults.clear();
+        let mut settings = self.shared.settings();
+        settings.faults.clear();
+        settings.most = usize::MAX;
     }
 
     fn set(self, change: impl FnOnce(&mut Settings)) -> Self {
@@ -293,6 +301,11 @@ impl Server {
     pub(crate) fn commands(&self) -> Vec<String> {
         let sessions = self.sessions();
         sessions.iter().flat_map(SessionLog::commands).collect()
+    }
+
+    /// How many octets of good answers went out.
+    pub(crate) fn sent(&self) -> usize {
+        self.shared.settings().sent
     }
 
     /// How often each message was retrieved, by unique-id.

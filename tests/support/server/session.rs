@@ -247,8 +247,12 @@ impl<'a> Session<'a> {
             Some(fault) => self.suffer(fault, act),
             None => {
                 let answer = act(self);
-                self.wire.send(&answer.bytes)?;
-                Ok(answer.then)
+                let length = self.shared.settings().let_out(answer.bytes.len());
+                self.wire.send(&answer.bytes[..length])?;
+                match length == answer.bytes.len() {
+                    true => Ok(answer.then),
+                    false => Ok(Then::Cut),
+                }
             }
         }
     }

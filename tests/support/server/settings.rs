@@ -71,6 +71,9 @@ pub(super) struct Settings {
     pub(super) knows_utf8: bool,
     pub(super) claimed_sizes: BTreeMap<usize, u64>,
     pub(super) faults: Vec<Placed>,
+    /// How many octets of good answers went out, in all sessions, and how many may.
+    pub(super) sent: usize,
+    pub(super) most: usize,
 }
 
 impl Settings {
@@ -89,7 +92,16 @@ impl Settings {
             knows_utf8: false,
             claimed_sizes: BTreeMap::new(),
             faults: Vec::new(),
+            sent: 0,
+            most: usize::MAX,
         }
+    }
+
+    /// How much of a good answer of this length goes out.
+    pub(super) fn let_out(&mut self, length: usize) -> usize {
+        let length = length.min(self.most - self.sent);
+        self.sent += length;
+        length
     }
 
     pub(super) fn place(&mut self, step: &str, fault: Fault, times: usize) {
