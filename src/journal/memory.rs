@@ -275,11 +275,11 @@ impl Memory {
 
     /// A number that stands for no destination yet.
     pub(super) fn free_destination(&self) -> u32 {
-        self.destinations
-            .iter()
-            .map(|(id, _)| id + 1)
-            .max()
-            .unwrap_or(0)
+        let taken = || self.destinations.iter().map(|(id, _)| *id);
+        let behind_all = taken().max().map_or(Some(0), |last| last.checked_add(1));
+        // The last number of all is only ever taken in a journal that somebody else wrote.
+        let first_free = || (0..u32::MAX).find(|id| taken().all(|taken| taken != *id));
+        behind_all.or_else(first_free).unwrap_or(u32::MAX)
     }
 
     /// Whether this was learnt of the server.
@@ -496,6 +496,19 @@ mod tests {
             !message.lacks(&[0, 1]),
             "the second message was meant for the second destination alone"
         );
+    }
+
+    #[test]
+    fn a_new_destination_gets_a_number_of_its_own() {
+        let named = |id, name: &str| Record::Destination {
+            id,
+            name: name.to_owned(),
+        };
+        assert_eq!(memory(&[]).free_destination(), 0);
+        let few = memory(&[named(4, "a"), named(0, "b")]);
+        assert_eq!(few.free_destination(), 5, "a lost line may have had 1 to 3");
+        let last = memory(&[named(u32::MAX, "a"), named(0, "b")]);
+        assert_eq!(last.free_destination(), 1);
     }
 
     #[test]
