@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use memchr::memchr;
 
 /// How a line begins that has to be quoted, behind any number of `>`.
-const FROM: &[u8; 5] = b"From ";
+pub(super) const FROM: &[u8; 5] = b"From ";
 
 /// The longest sender that goes into a From_ line, in bytes (RFC 5321 section 4.5.3.1.3: a path has at most 256).
 const SENDER: usize = 256;

@@ -108,11 +108,24 @@ fn in_place(
     let mut found = Vec::new();
     for intent in intents {
         let range = intent.range();
-        if range.end <= contents.length && contents.digest(range.clone())? == *intent.bytes {
+        if range.end <= contents.length
+            && contents.digest(range.clone())? == *intent.bytes
+            && may_end_at(contents, range.end)?
+        {
             found.push((intent.index, range));
         }
     }
     Ok(found)
+}
+
+/// Whether a message may end here: behind it there is nothing, or a From_ line, or as much of one as came. What has
+/// the same bytes and goes on is another message, which begins like it.
+fn may_end_at(contents: Contents<'_>, at: u64) -> io::Result<bool> {
+    let mut behind = Vec::new();
+    let end = at.saturating_add(mboxrd::FROM.len() as u64);
+    contents.each(at..end, |piece| behind.extend_from_slice(piece))?;
+    let nuls = memchr::memchr(0, &behind);
+    Ok(mboxrd::FROM.starts_with(&behind[..nuls.unwrap_or(behind.len())]))
 }
 
 /// Those that are somewhere else, in a file that was rewritten.
@@ -207,7 +220,7 @@ fn is_beginning_of_from_line(contents: Contents<'_>, range: Range<u64>) -> io::R
     let line = bytes.strip_prefix(b"\n").unwrap_or(&bytes);
     let alike = line
         .iter()
-        .zip(b"From ")
+        .zip(mboxrd::FROM)
         .all(|(found, expected)| found == expected);
     Ok(alike && !line.contains(&b'\n'))
 }

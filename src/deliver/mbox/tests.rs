@@ -637,6 +637,20 @@ fn one_message_in_a_rewritten_mbox_stands_for_one_intent_only() {
 }
 
 #[test]
+fn a_message_that_begins_like_ours_and_goes_on_is_not_ours() {
+    let root = tempdir();
+    let text = b"S: a\n\ntext\n";
+    let place = prepared(root.path(), text);
+    let longer = [text, &b"\nmore\n"[..]].concat();
+    write(root.path(), b"");
+    store(&mut mbox(root.path()), &[&longer]);
+    for act in [false, true] {
+        assert!(!settle(&mut mbox(root.path()), &place, text, act));
+        assert_eq!(texts(root.path()), [&longer[..]]);
+    }
+}
+
+#[test]
 fn a_run_killed_while_it_held_the_locks_is_no_obstacle() {
     let root = tempdir();
     write(root.path(), b"");
