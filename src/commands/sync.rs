@@ -71,9 +71,11 @@ fn one(
     let secret = || {
         let who = Who::from(account);
         let stop = || interrupt.requested().is_some();
-        context
-            .ui
-            .aside(|| secret::obtain(&account.secret, &who, context.environment, &stop))
+        let obtain = || secret::obtain(&account.secret, &who, context.environment, &stop);
+        match secret::may_ask(&account.secret) {
+            true => context.ui.aside(obtain),
+            false => obtain(),
+        }
     };
     sync::run(&Job {
         account,

@@ -149,6 +149,17 @@ pub fn obtain(
     }
 }
 
+/// Whether getting the secret may take the terminal: to ask a person, or for a command that does.
+#[must_use]
+pub fn may_ask(source: &SecretSource) -> bool {
+    match source {
+        SecretSource::Keyring | SecretSource::Command(_) | SecretSource::Prompt => {
+            terminal::is_there()
+        }
+        SecretSource::File(_) | SecretSource::Variable(_) => false,
+    }
+}
+
 /// What is in a file that only this user and root can read, such as a private key; errors call it by
 /// this name.
 ///

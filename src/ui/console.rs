@@ -1,41 +1,55 @@
 //! Lines for people, kept apart from the bars.
 
 use std::io::{self, BufWriter, Write};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use indicatif::{MultiProgress, ProgressDrawTarget};
+use indicatif::MultiProgress;
 use jiff::Zoned;
 
 use super::palette::Palette;
+use super::screen::{Curtain, Stage};
+
+/// So much waits to be said while somebody uses the terminal, in bytes; what comes beyond that is said
+/// at once.
+const UNSAID: usize = 64 * 1024;
 
 type Output = Mutex<Box<dyn Write + Send>>;
 
 /// Standard output, standard error, and the bars that make room for both.
 pub(super) struct Console {
     bars: MultiProgress,
+    curtain: Curtain,
     stdout: Output,
     stderr: Output,
     palette: Palette,
-    /// Who has the terminal for itself.
-    turn: Mutex<()>,
+    aside: Mutex<Aside>,
     /// Whether each line on standard error begins with the time.
     stamped: bool,
 }
 
+/// What is known of those who have the terminal for themselves.
+#[derive(Default)]
+struct Aside {
+    users: usize,
+    /// What is said once there are none.
+    unsaid: String,
+}
+
 impl Console {
     pub(super) fn new(
-        bars: ProgressDrawTarget,
+        stage: Stage,
         stdout: Box<dyn Write + Send>,
         stderr: Box<dyn Write + Send>,
         palette: Palette,
         stamped: bool,
     ) -> Self {
         Console {
-            bars: MultiProgress::with_draw_target(bars),
+            bars: MultiProgress::with_draw_target(stage.bars),
+            curtain: stage.curtain,
             stdout: Mutex::new(stdout),
             stderr: Mutex::new(stderr),
             palette,
-            turn: Mutex::default(),
+            aside: Mutex::default(),
             stamped,
         }
     }
@@ -63,11 +77,17 @@ impl Console {
             .lines()
             .map(|line| format!("{stamp}{line}\n"))
             .collect();
-        self.bars.suspend(|| {
-            let mut stderr = self.stderr.lock().unwrap_or_else(PoisonError::into_inner);
-            let _ = stderr.write_all(block.as_bytes());
-            let _ = stderr.flush();
-        });
+        let mut aside = self.lock_aside();
+        match aside.users > 0 && aside.unsaid.len() < UNSAID {
+            true => aside.unsaid.push_str(&block),
+            false => self.bars.suspend(|| self.write(&block)),
+        }
+    }
+
+    fn write(&self, block: &str) {
+        let mut stderr = self.stderr.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = stderr.write_all(block.as_bytes());
+        let _ = stderr.flush();
     }
 
     /// Writes to standard output.
@@ -85,14 +105,45 @@ impl Console {
         })
     }
 
-    /// Does something while no bar is on the screen; one account after the other. indicatif's `println`
-    /// would lose the line where bars are hidden; `suspend` does not. But it keeps whoever draws a bar or
-    /// writes a line waiting, so that where there are no bars, only the turn is taken.
+    /// Does something while no bar is on the screen. What is said meanwhile, where there are bars, is
+    /// shown afterwards. indicatif's `println` would lose the line where bars are hidden; `suspend` does
+    /// not, but keeps whoever counts a message waiting: so it lasts no longer than the curtain moves.
     pub(super) fn aside<R>(&self, act: impl FnOnce() -> R) -> R {
-        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        match self.bars.is_hidden() {
-            true => act(),
-            false => self.bars.suspend(act),
+        if self.bars.is_hidden() {
+            return act();
+        }
+        let _alone = Alone::begin(self);
+        act()
+    }
+
+    fn lock_aside(&self) -> MutexGuard<'_, Aside> {
+        self.aside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The time in which somebody uses the terminal.
+struct Alone<'a>(&'a Console);
+
+impl<'a> Alone<'a> {
+    fn begin(console: &'a Console) -> Self {
+        let mut aside = console.lock_aside();
+        aside.users += 1;
+        console.bars.suspend(|| console.curtain.close());
+        Alone(console)
+    }
+}
+
+impl Drop for Alone<'_> {
+    fn drop(&mut self) {
+        let Alone(console) = self;
+        let mut aside = console.lock_aside();
+        aside.users -= 1;
+        if aside.users == 0 {
+            let unsaid = std::mem::take(&mut aside.unsaid);
+            console.bars.suspend(|| {
+                console.curtain.open();
+                console.write(&unsaid);
+            });
         }
     }
 }

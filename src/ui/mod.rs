@@ -30,7 +30,7 @@ use crate::text::Escaped;
 use console::Console;
 use palette::Palette;
 use progress::Progress;
-use screen::{Screen, Terminal};
+use screen::{Curtain, Screen, Stage, Terminal};
 
 /// How much a person wants to know. Each says what the ones before it say, and more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -82,11 +82,18 @@ impl Ui {
     #[must_use]
     pub fn new(options: Options) -> Self {
         let terminal = Terminal::of_standard_error();
-        let screen = Screen::new(io::stderr(), screen::size_of_standard_error);
+        let curtain = Curtain::default();
+        let screen = Screen::new(
+            io::stderr(),
+            screen::size_of_standard_error,
+            curtain.clone(),
+        );
+        let often = progress::REDRAWN_PER_SECOND;
+        let bars = ProgressDrawTarget::term_like_with_hz(Box::new(screen), often);
         Self::on(
             options,
             &terminal,
-            ProgressDrawTarget::term_like_with_hz(Box::new(screen), progress::REDRAWN_PER_SECOND),
+            Stage { bars, curtain },
             Box::new(io::stdout()),
             Box::new(io::stderr()),
         )
@@ -95,20 +102,20 @@ impl Ui {
     fn on(
         options: Options,
         terminal: &Terminal,
-        bars: ProgressDrawTarget,
+        stage: Stage,
         stdout: Box<dyn Write + Send>,
         stderr: Box<dyn Write + Send>,
     ) -> Self {
         let palette = Palette::new(options.color, terminal);
         // Between the lines of a dialogue, bars would only flicker.
         let calm = matches!(options.verbosity, Verbosity::Normal | Verbosity::Verbose);
-        let bars = if terminal.can_draw_bars() && calm {
-            bars
+        let stage = if terminal.can_draw_bars() && calm {
+            stage
         } else {
-            ProgressDrawTarget::hidden()
+            Stage::hidden()
         };
         let stamped = !terminal.attended && options.verbosity >= Verbosity::Verbose;
-        let console = Arc::new(Console::new(bars, stdout, stderr, palette, stamped));
+        let console = Arc::new(Console::new(stage, stdout, stderr, palette, stamped));
         Ui {
             options,
             attended: terminal.attended,
@@ -169,7 +176,8 @@ impl Ui {
         }
     }
 
-    /// Does something that needs the terminal for itself, such as asking for a password.
+    /// Does something that needs the terminal for itself, such as asking for a password. Bars are hidden
+    /// and lines wait until it is done; the work that they are about does not wait.
     pub fn aside<R>(&self, act: impl FnOnce() -> R) -> R {
         self.console.aside(act)
     }
@@ -413,7 +421,7 @@ mod tests {
                 ..OPTIONS
             },
             &NOBODY,
-            glass.bars(),
+            glass.stage(),
             Box::new(Broken(kind)),
             Box::new(glass),
         );
@@ -429,11 +437,13 @@ mod tests {
 
     #[test]
     fn a_terminal_that_went_away_does_not_end_the_work() {
-        let gone = Screen::new(Broken(io::ErrorKind::Other), || (100, 24));
+        let curtain = Curtain::default();
+        let gone = Screen::new(Broken(io::ErrorKind::Other), || (100, 24), curtain.clone());
+        let bars = ProgressDrawTarget::term_like(Box::new(gone));
         let ui = Ui::on(
             OPTIONS,
             &TERMINAL,
-            ProgressDrawTarget::term_like(Box::new(gone)),
+            Stage { bars, curtain },
             Box::new(Buffer::default()),
             Box::new(Broken(io::ErrorKind::Other)),
         );

@@ -312,6 +312,7 @@ mod tests {
     use crate::error::{Failure, Kind};
     use crate::mail::UniqueId;
     use crate::ui::testing::{Glass, NOBODY, TERMINAL, colorful, console, plain};
+    use std::io::Write as _;
 
     fn progress(glass: &Glass, verbosity: Verbosity) -> Progress {
         let console = console(&TERMINAL, verbosity, glass);
@@ -396,6 +397,33 @@ mod tests {
             progress.finish(account);
         }
         assert_eq!(glass.lines().len(), 4);
+    }
+
+    #[test]
+    fn who_uses_the_terminal_is_not_disturbed_and_holds_up_nobody() {
+        let glass = Glass::new(100);
+        let progress = progress(&glass, Verbosity::Normal);
+        for account in ["work", "home"] {
+            progress.event(account, &PLAN);
+            progress.draw(account);
+        }
+        progress.console.aside(|| {
+            progress
+                .console
+                .aside(|| assert_eq!(glass.lines(), [""; 0]));
+            store(&progress, "work", 3_000);
+            progress.event("work", &Event::Warning("odd"));
+            progress.draw("work");
+            assert_eq!(glass.lines(), [""; 0]);
+            let answered = glass.clone().write_all(b"Password: \r\n");
+            answered.expect("a terminal");
+            progress.finish("home");
+        });
+        progress.draw("work");
+        let lines = glass.lines();
+        assert_eq!(lines[..2], ["Password:", "popfetch: warning: work: odd"]);
+        assert!(lines[2].contains("1/4  3.0 kB/4.0 kB"), "{lines:?}");
+        assert_eq!(lines.len(), 3, "{lines:?}");
     }
 
     #[test]

@@ -2,9 +2,10 @@
 
 use std::fmt::{self, Write as _};
 use std::io::{self, IsTerminal, Write};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use indicatif::TermLike;
+use indicatif::{ProgressDrawTarget, TermLike};
 
 /// Below this width a bar would not fit into its line.
 const NARROWEST: u16 = 30;
@@ -51,6 +52,41 @@ pub(super) fn size_of_standard_error() -> (u16, u16) {
     }
 }
 
+/// Bars, and what hides them.
+pub(super) struct Stage {
+    pub(super) bars: ProgressDrawTarget,
+    pub(super) curtain: Curtain,
+}
+
+impl Stage {
+    /// Where nothing is ever drawn.
+    pub(super) fn hidden() -> Self {
+        Stage {
+            bars: ProgressDrawTarget::hidden(),
+            curtain: Curtain::default(),
+        }
+    }
+}
+
+/// Hides what is drawn while somebody else uses the terminal, so that who draws need not wait. Clones
+/// are the same curtain.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Curtain(Arc<AtomicBool>);
+
+impl Curtain {
+    pub(super) fn close(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+
+    pub(super) fn open(&self) {
+        self.0.store(false, Ordering::SeqCst);
+    }
+
+    fn is_closed(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
 /// Where bars are drawn: gathers the pieces of a picture and writes them at once.
 ///
 /// indicatif's own terminal passes a write error on, and panics where bars make room for a line. A
@@ -58,6 +94,7 @@ pub(super) fn size_of_standard_error() -> (u16, u16) {
 pub(super) struct Screen<W> {
     picture: Mutex<Picture<W>>,
     size: fn() -> (u16, u16),
+    curtain: Curtain,
 }
 
 struct Picture<W> {
@@ -66,8 +103,9 @@ struct Picture<W> {
 }
 
 impl<W: Write> Screen<W> {
-    pub(super) fn new(out: W, size: fn() -> (u16, u16)) -> Self {
+    pub(super) fn new(out: W, size: fn() -> (u16, u16), curtain: Curtain) -> Self {
         Screen {
+            curtain,
             picture: Mutex::new(Picture {
                 pending: String::new(),
                 out,
@@ -140,8 +178,10 @@ impl<W: Write + Send> TermLike for Screen<W> {
 
     fn flush(&self) -> io::Result<()> {
         let picture = &mut *self.picture();
-        let _ = picture.out.write_all(picture.pending.as_bytes());
-        let _ = picture.out.flush();
+        if !self.curtain.is_closed() {
+            let _ = picture.out.write_all(picture.pending.as_bytes());
+            let _ = picture.out.flush();
+        }
         picture.pending.clear();
         Ok(())
     }

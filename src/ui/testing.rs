@@ -8,7 +8,7 @@ use indicatif::ProgressDrawTarget;
 
 use super::console::Console;
 use super::palette::Palette;
-use super::screen::{Screen, Terminal};
+use super::screen::{Curtain, Screen, Stage, Terminal};
 use super::{Options, Ui, Verbosity};
 use crate::report::Report;
 
@@ -45,13 +45,13 @@ pub(super) fn report() -> Report {
 /// A console on this glass, with bars where the terminal can draw them.
 pub(super) fn console(terminal: &Terminal, verbosity: Verbosity, glass: &Glass) -> Console {
     let stamped = !terminal.attended && verbosity >= Verbosity::Verbose;
-    let bars = if terminal.can_draw_bars() {
-        glass.bars()
+    let stage = if terminal.can_draw_bars() {
+        glass.stage()
     } else {
-        ProgressDrawTarget::hidden()
+        Stage::hidden()
     };
     let (stdout, stderr) = (Box::new(io::sink()), Box::new(glass.clone()));
-    Console::new(bars, stdout, stderr, plain(), stamped)
+    Console::new(stage, stdout, stderr, plain(), stamped)
 }
 
 /// A whole user interface: standard error on the glass, standard output in a buffer.
@@ -60,7 +60,7 @@ pub(super) fn ui(terminal: &Terminal, options: Options, glass: &Glass) -> (Ui, B
     let ui = Ui::on(
         options,
         terminal,
-        glass.bars(),
+        glass.stage(),
         Box::new(stdout.clone()),
         Box::new(glass.clone()),
     );
@@ -112,9 +112,13 @@ impl Glass {
     }
 
     /// Bars that are drawn here, as often as something changes.
-    pub(super) fn bars(&self) -> ProgressDrawTarget {
-        let screen = Screen::new(self.clone(), || (WIDTH as u16, 24));
-        ProgressDrawTarget::term_like(Box::new(screen))
+    pub(super) fn stage(&self) -> Stage {
+        let curtain = Curtain::default();
+        let screen = Screen::new(self.clone(), || (WIDTH as u16, 24), curtain.clone());
+        Stage {
+            bars: ProgressDrawTarget::term_like(Box::new(screen)),
+            curtain,
+        }
     }
 
     /// All lines down to the last one that is not empty, without blanks at their ends.

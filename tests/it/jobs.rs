@@ -6,7 +6,7 @@ use rustix::process::Signal;
 
 use crate::support::mailbox::Mailbox;
 use crate::support::messages::small;
-use crate::support::server::{Fault, Server};
+use crate::support::server::{Fault, PASSWORD, Server};
 use crate::support::world::{Outcome, World};
 
 /// An account for each of these servers: `a0`, `a1`, …
@@ -47,6 +47,27 @@ fn a_slow_account_holds_up_no_other() {
         world
             .mail(&format!("a{index}"))
             .holds(mailbox.stored_forms());
+    }
+}
+
+#[test]
+fn a_password_that_is_long_in_coming_holds_up_no_other_account() {
+    let mailbox = Mailbox::with(small(2));
+    let servers = [(); 2].map(|()| Server::start(&mailbox));
+    let world = World::new();
+    let password = world.fifo("password");
+    let account = world.account("a0", &servers[0].endpoint());
+    let account = account.without("password_file");
+    account
+        .set("password_command", "\"cat ~/password\"")
+        .write();
+    world.account("a1", &servers[1].endpoint()).write();
+    let running = world.start(&["sync"]);
+    servers[1].wait_for("QUIT");
+    password.say(PASSWORD);
+    running.finish().ends_with(0);
+    for name in ["a0", "a1"] {
+        world.mail(name).holds(mailbox.stored_forms());
     }
 }
 

@@ -1,11 +1,9 @@
 //! Signals: the first asks a run to stop in order, the second ends it at once, and none kills it
 //! without a word.
 
-use std::fs::{self, File};
-use std::io::{BufRead as _, BufReader};
+use std::fs;
 use std::time::Duration;
 
-use rustix::fs::{CWD, FileType, Mode};
 use rustix::process::Signal;
 
 use crate::support::mailbox::Mailbox;
@@ -73,19 +71,16 @@ fn a_password_command_ends_with_the_first_signal_and_all_it_started_with_it() {
     for (signal, status) in [(Signal::INT, 130), (Signal::TERM, 143)] {
         let server = Server::start(&Mailbox::with(small(3)));
         let world = World::new();
-        let alive = world.home("alive");
-        rustix::fs::mknodat(CWD, &alive, FileType::Fifo, Mode::RWXU, 0).expect("a FIFO");
+        let mut alive = world.fifo("alive").listen();
         let command = "\"exec 3>~/alive; echo begun >&3; sleep 1000 & sleep 1000\"";
         let account = world.account("it", &server.endpoint());
         let account = account.without("password_file");
         account.set("password_command", command).write();
         let running = world.start(&["sync"]);
-        let mut alive = BufReader::new(File::open(alive).expect("the command opens it, too"));
-        let mut line = String::new();
-        alive.read_line(&mut line).expect("the command speaks");
+        alive.hears_something();
         running.signal(signal);
         running.finish().ends_with(status);
-        assert_eq!(alive.read_line(&mut line).expect("its end"), 0);
+        alive.hears_the_end();
         assert!(server.sessions().is_empty());
     }
 }

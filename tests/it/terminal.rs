@@ -93,6 +93,31 @@ fn a_question_for_the_password_ends_with_the_first_signal() {
 }
 
 #[test]
+fn a_question_for_one_password_holds_up_no_other_account_and_is_not_disturbed() {
+    let (asked, mailbox) = (Mailbox::with(small(2)), Mailbox::with(small(5)));
+    let (asking, other) = (Server::start(&asked), Server::start(&mailbox));
+    let world = asking_world(&asking);
+    // The other one begins once the question is there.
+    let password = world.fifo("other-password");
+    let account = world.account("other", &other.endpoint());
+    account.set("password_file", "\"~/other-password\"").write();
+    let sync = Terminal::start(&world, &["popfetch", "sync"]);
+    sync.shows("Password for alice at 127.0.0.1: ");
+    password.say(PASSWORD);
+    other.wait_for("QUIT");
+    sync.type_unseen(PASSWORD);
+    let outcome = sync.finish();
+    outcome.ends_with(0);
+    let shown = &outcome.stdout;
+    assert!(shown.contains("at 127.0.0.1: \r\n"), "{outcome:#?}");
+    for summary in ["it: 2 new messages", "other: 5 new messages"] {
+        assert!(shown.contains(summary), "{outcome:#?}");
+    }
+    world.mail("it").holds(asked.stored_forms());
+    world.mail("other").holds(mailbox.stored_forms());
+}
+
+#[test]
 fn a_typed_password_can_be_corrected_and_a_person_can_give_up() {
     let mailbox = Mailbox::with(small(1));
     let server = Server::start(&mailbox).password("p ä%s");

@@ -7,6 +7,7 @@
 //! - [`certificates`]: a throw-away authority, and certificates good and bad
 //! - [`disks`]: file systems of a test's own
 //! - [`dovecot`]: the real thing
+//! - [`fifo`]: holds a command until a test lets it go
 //! - [`mailutils`]: another one, which offers APOP whether it can or not
 //! - [`world`]: a home for one test, in which the program runs
 //! - [`terminal`]: a pseudo-terminal, with a person at the other end
@@ -16,6 +17,7 @@
 pub(crate) mod certificates;
 pub(crate) mod disks;
 pub(crate) mod dovecot;
+pub(crate) mod fifo;
 pub(crate) mod keyring;
 pub(crate) mod mailbox;
 pub(crate) mod mailutils;

@@ -16,6 +16,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use super::certificates::{Certificates, write_private};
+use super::fifo::Fifo;
 use super::server::Endpoint;
 
 /// The program.
@@ -101,6 +102,11 @@ impl World {
         fs::create_dir_all(path.parent().expect("a file has a folder")).expect("our own folder");
         write_private(&path, content.as_bytes());
         path
+    }
+
+    /// A FIFO below the home folder that nobody else can open.
+    pub(crate) fn fifo(&self, path: &str) -> Fifo {
+        Fifo::new(self.home(path))
     }
 
     /// Writes the configuration file.
