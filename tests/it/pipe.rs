@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::support::dovecot::{Dovecot, Port};
 use crate::support::mailbox::Mailbox;
@@ -263,9 +263,7 @@ fn a_command_that_hangs_is_killed_with_all_it_started() {
         let mailbox = Mailbox::with(small(3));
         let server = Server::start(&mailbox);
         let world = world_for(&server, command);
-        let began = Instant::now();
         world.run(&["sync"]).ends_with(75).complains("was killed");
-        assert!(began.elapsed() < Duration::from_secs(20));
         assert_eq!(mailbox.uids().len(), 3);
         if let Ok(child) = fs::read_to_string(world.home("child")) {
             let stat = fs::read_to_string(format!("/proc/{}/stat", child.trim()));
@@ -283,8 +281,9 @@ fn a_command_need_not_read_nor_be_quiet_nor_clean_up() {
     for (command, said) in [
         ("true", None),
         ("exec <&-; sleep 0.3", None),
-        ("cat > /dev/null; sleep 60 &", None),
-        ("sleep 60 <&0 >&2 & head -c 10 > /dev/null", None),
+        // Longer than the test waits for the run.
+        ("cat > /dev/null; sleep 100 &", None),
+        ("sleep 100 <&0 >&2 & head -c 10 > /dev/null", None),
         (
             "head -c 3000000 /dev/zero | tr '\\0' x >&2; cat >/dev/null",
             Some("xxx"),
@@ -298,10 +297,8 @@ fn a_command_need_not_read_nor_be_quiet_nor_clean_up() {
         let mailbox = Mailbox::with([large.clone(), small(1).remove(0)]);
         let server = Server::start(&mailbox);
         let world = world_for(&server, command);
-        let began = Instant::now();
         let outcome = world.run(&["sync"]);
         outcome.ends_with(0).keeps_to_itself("\x1b");
-        assert!(began.elapsed() < Duration::from_secs(30), "{command}");
         assert!(mailbox.uids().is_empty(), "{command}");
         assert!(outcome.stdout.is_empty());
         match said {
