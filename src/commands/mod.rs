@@ -13,6 +13,7 @@ mod sync;
 use crate::cli::{Cli, Command};
 use crate::environment::Environment;
 use crate::error::Result;
+use crate::secret;
 use crate::ui::Ui;
 
 /// What every command works with.
@@ -31,6 +32,7 @@ pub struct Context<'a> {
 ///
 /// What could not even begin; what failed for an account is shown, and part of the status.
 pub fn run(context: &Context<'_>) -> Result<u8> {
+    secret::keep_out_of_core_files();
     match &context.cli.command {
         Command::Sync(options) => sync::run(context, options),
         Command::Login(options) => login::run(context, &options.account),

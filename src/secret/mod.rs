@@ -22,11 +22,23 @@ use std::fmt;
 use std::path::Path;
 use std::path::PathBuf;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use zeroize::Zeroizing;
 
 use crate::environment::Environment;
 use crate::error::{Failure, Kind, Result};
 use crate::text::Foreign;
+
+/// From now on a crash of this process leaves no core file, which would have passwords in it. Programs that
+/// it starts inherit that, and may change it for themselves.
+pub fn keep_out_of_core_files() {
+    let none = Rlimit {
+        current: Some(0),
+        ..getrlimit(Resource::Core)
+    };
+    // Less is always allowed.
+    let _ = setrlimit(Resource::Core, none);
+}
 
 /// A password or an access token: never empty, without CR, LF and NUL, otherwise any bytes. Wiped
 /// from memory when dropped.

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, Mode, OFlags};
@@ -15,8 +16,9 @@ use crate::error::{Failure, Kind, Result};
 ///
 /// # Errors
 ///
-/// Something else is there, or it cannot be written.
+/// Something else is there, or it cannot be written; or a symbolic link is there that somebody else made.
 pub(super) fn check(path: &Path) -> Result<()> {
+    check_links(path)?;
     match fs::metadata(path) {
         Ok(found) if !found.is_file() => Err(unusable(path)),
         Ok(_) => rustix::fs::access(path, Access::READ_OK | Access::WRITE_OK)
@@ -49,8 +51,47 @@ pub(super) fn parent(path: &Path) -> &Path {
     path.parent().unwrap_or(path)
 }
 
+/// Symbolic links that lead from one to the next; the kernel follows as many.
+const LINKS: usize = 40;
+
+/// Whether the mbox is no symbolic link, or one that we or root made, and so on. In a folder where others may
+/// write, theirs would lead our mail into any file of ours.
+fn check_links(path: &Path) -> Result<()> {
+    let us = rustix::process::geteuid().as_raw();
+    let mut path = path.to_owned();
+    for _ in 0..LINKS {
+        // What is not there is no link, and what cannot be looked at is told where it is opened.
+        let Ok(found) = fs::symlink_metadata(&path) else {
+            return Ok(());
+        };
+        if !found.is_symlink() {
+            return Ok(());
+        }
+        if ![0, us].contains(&found.uid()) {
+            return Err(link_of_others(&path));
+        }
+        let target = fs::read_link(&path).map_err(|error| disk::failure("read", &path, error))?;
+        path = parent(&path).join(target);
+    }
+    Err(disk::failure("look at", &path, Errno::LOOP))
+}
+
+fn link_of_others(path: &Path) -> Failure {
+    let shown = disk::shown(path);
+    Failure::new(
+        Kind::Destination,
+        format!("{shown} is a symbolic link that another user made"),
+    )
+    .hint("It may lead your mail into any file of yours. Remove it, or name the mbox itself.")
+}
+
 /// The file behind symbolic links: it is what is locked.
+///
+/// # Errors
+///
+/// A link cannot be followed, or somebody else made it.
 pub(super) fn resolved(path: &Path) -> Result<PathBuf> {
+    check_links(path)?;
     match fs::canonicalize(path) {
         Ok(resolved) => Ok(resolved),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(path.to_owned()),
@@ -58,7 +99,7 @@ pub(super) fn resolved(path: &Path) -> Result<PathBuf> {
     }
 }
 
-/// Opens the mbox for reading and appending; none where there is none.
+/// Opens the mbox at a [`resolved`] path for reading and appending; none where there is none.
 ///
 /// # Errors
 ///
@@ -77,7 +118,7 @@ pub(super) fn open_to_read(path: &Path) -> Result<Option<File>> {
 }
 
 fn open_with(path: &Path, flags: OFlags) -> Result<Option<File>> {
-    let flags = flags | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let flags = flags | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let file = match rustix::fs::open(path, flags, Mode::empty()) {
         Ok(file) => File::from(file),
         Err(Errno::NOENT) => return Ok(None),

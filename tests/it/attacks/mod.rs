@@ -32,6 +32,7 @@
 //! pipe; their tests are those of these destinations.
 
 mod authentication;
+mod machine;
 mod parsing;
 mod protection;
 
