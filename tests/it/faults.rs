@@ -145,6 +145,7 @@ fn every_shape_of_message_survives_one_byte_a_packet() {
 fn silence_and_slowness_have_an_end() {
     for (step, fault) in [
         (GREETING, Fault::Stall),
+        (GREETING, Fault::Drip(Duration::from_millis(900))),
         ("CAPA", Fault::Stall),
         ("UIDL", Fault::StallWithin(20)),
         ("RETR 1", Fault::StallWithin(200)),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::support::keyring::KeyRing;
 use crate::support::mailbox::Mailbox;
 use crate::support::messages::small;
-use crate::support::server::{PASSWORD, Server};
+use crate::support::server::{Fault, LOGIN, PASSWORD, Server};
 use crate::support::terminal::Terminal;
 use crate::support::world::World;
 
@@ -79,6 +79,21 @@ fn login_takes_the_place_of_an_older_password() {
     }
     world.run(&["sync"]).ends_with(0);
     world.mail("work").holds(mailbox.stored_forms());
+}
+
+#[test]
+fn a_refusal_later_on_leaves_the_password_where_it_is() {
+    let mut world = World::new();
+    let _ring = KeyRing::start(&mut world);
+    let server = Server::start(&Mailbox::default()).implicit_tls(world.certificates());
+    account(&world, &server);
+    let login = Terminal::start(&world, &["popfetch", "login", "work"]);
+    login.type_unseen(PASSWORD);
+    login.finish().ends_with(0);
+    server.strike(LOGIN, Fault::reply("-ERR [AUTH] no"));
+    world.run(&["sync"]).ends_with(77);
+    server.heal();
+    world.run(&["sync"]).ends_with(0);
 }
 
 /// A world whose bus takes a connection and never says a word, for as long as the listener lives.

@@ -380,6 +380,10 @@ fn only_the_field_for_hosts_names_one_and_only_so_far_as_it_says() {
             Kind::For(b"pop.example.com\0.evil.example"),
             "pop.example.com",
         ),
+        (
+            Kind::CommonName("pop.example.com\0.evil.example"),
+            "pop.example.com",
+        ),
         (Kind::For(b"127.0.0.1"), "127.0.0.1"),
         (Kind::CommonName("127.0.0.1"), "127.0.0.1"),
     ];

@@ -1,4 +1,4 @@
-//! A30–A42: attacks on the login.
+//! A30–A40: attacks on the login.
 
 use std::process::Command;
 
@@ -11,7 +11,9 @@ use openssl::x509::X509;
 use super::{no_login, stored_nothing, then, withstands, world_against, world_for};
 use crate::support::mailbox::Mailbox;
 use crate::support::messages::small;
-use crate::support::server::{Dialogue, Fault, LOGIN, PASSWORD, RESPONSE, Server, Turn, USER};
+use crate::support::server::{
+    Dialogue, Fault, GREETING, LOGIN, PASSWORD, RESPONSE, Server, Turn, USER,
+};
 use crate::support::world::World;
 
 /// A server over TLS that announces these mechanisms.
@@ -234,6 +236,41 @@ fn a35_challenges_without_an_end() {
 }
 
 #[test]
+fn a36_no_other_host_gets_the_password() {
+    let elsewhere = Server::start(&Mailbox::default());
+    let url = format!("pop://{}", elsewhere.address());
+    for answer in [
+        format!("-ERR [REFERRAL {url}] your mailbox has moved"),
+        format!("-ERR [SYS/TEMP] try {url}"),
+        format!("+OK [REFERRAL {url}]"),
+    ] {
+        let greeting = Server::start(&Mailbox::default()).once(GREETING, Fault::reply(&answer));
+        let login = Server::start(&Mailbox::default()).on(LOGIN, Fault::say(&answer));
+        for server in [greeting, login] {
+            let world = world_for(&server, &[("timeout", "\"2s\"")]);
+            withstands(&world, &[0, 69, 75, 76, 77]);
+            // To this server we may be logged in.
+            let _ = server.violations();
+        }
+    }
+    assert!(elsewhere.sessions().is_empty());
+}
+
+#[test]
+fn a37_a_line_end_in_a_url_is_refused() {
+    for user in ["a%0D%0ADELE%201", "a%0Ab", "a%00b"] {
+        let server = Server::start(&Mailbox::default());
+        let world = World::new();
+        let url = format!("pop3://{user}@{}", server.address());
+        let arguments = ["sync", "--url", &url, "--to", "maildir:~/Mail/it"];
+        let outcome = world.run(&arguments);
+        super::well_behaved(&outcome);
+        assert!(matches!(outcome.status, Some(64 | 78)), "{outcome:#?}");
+        assert!(server.sessions().is_empty());
+    }
+}
+
+#[test]
 fn a37_what_cannot_be_in_a_line_is_not_sent() {
     for secret in ["one\\r\\nDELE 1", "one\\ntwo", "nul\\0byte"] {
         for auth in ["user", "plain", "login", "xoauth2", "scram-sha-256"] {
@@ -249,7 +286,7 @@ fn a37_what_cannot_be_in_a_line_is_not_sent() {
                 .set("auth", &auth)
                 .write();
             // Of a command, the first line is the password.
-            withstands(&world, &[0, 77, 78]);
+            withstands(&world, &[77, 78]);
             assert!(
                 !server
                     .commands()
@@ -280,12 +317,14 @@ fn a38_success_before_anything_was_said() {
     for (auth, statuses) in [
         // Servers exist that say +OK where + belongs: the response is due all the same.
         ("plain", &[0][..]),
+        ("xoauth2", &[0]),
         ("login", &[76]),
         ("cram-md5", &[76, 77]),
     ] {
         let world = World::new();
-        let server = announcing(&world, "LOGIN CRAM-MD5")
+        let server = announcing(&world, "LOGIN CRAM-MD5 XOAUTH2")
             .on("AUTH PLAIN", Fault::say("+OK logged in"))
+            .on("AUTH XOAUTH2", Fault::say("+OK logged in"))
             .on("AUTH LOGIN", Fault::say("+OK logged in"))
             .on("AUTH CRAM-MD5", Fault::say("+OK logged in"))
             .password(&"long".repeat(60));
@@ -313,6 +352,19 @@ fn a38_success_in_place_of_a_password() {
     let world = world_against(&server);
     withstands(&world, &[65, 75, 76]);
     stored_nothing(&world);
+}
+
+#[test]
+fn a39_a_refusal_that_speaks_of_a_lock_is_no_refusal_of_the_password() {
+    for (answer, status) in [
+        ("-ERR unable to lock the maildrop", 75),
+        ("-ERR no", 77),
+        ("-ERR [AUTH] no", 77),
+    ] {
+        let server = Server::start(&Mailbox::default()).on("PASS", Fault::reply(answer));
+        let world = world_for(&server, &[("auth", "\"user\"")]);
+        withstands(&world, &[status]);
+    }
 }
 
 #[test]
@@ -346,7 +398,7 @@ fn a40_a_server_that_repeats_the_password_is_not_quoted() {
 }
 
 #[test]
-fn a_refusal_that_floods_or_paints_is_cut_and_escaped() {
+fn a64_a_refusal_that_floods_or_paints_is_cut_and_escaped() {
     for text in [
         "\x1b[2J\x08\x08\x1b]0;gotcha\x07 \u{202e}",
         &"long ".repeat(10_000),

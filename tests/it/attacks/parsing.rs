@@ -1,13 +1,15 @@
-//! A50–A72: attacks on the parser, and on memory, disk and patience.
+//! A50–A74: attacks on the parser, and on memory, disk and patience.
 
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use super::{
-    listed, opened, stored_nothing, then, well_behaved, withstands, world_against, world_for,
+    listed, opened, stored_nothing, then, well_behaved, what_is_gone_is_here, withstands,
+    world_against, world_for,
 };
 use crate::support::mailbox::Mailbox;
 use crate::support::messages::{small, stored_form};
+use crate::support::readers::git_mailsplit;
 use crate::support::server::{Dialogue, Fault, Pipelining, Server, State, Turn};
 use crate::support::{sampled, world::World};
 
@@ -89,6 +91,42 @@ fn a52_listings_that_make_no_sense() {
 }
 
 #[test]
+fn a52_listings_that_are_odd() {
+    for (step, answer) in [
+        ("UIDL", "007 uid-1\r\n2 uid-2\r\n3 uid-3"),
+        ("UIDL", "3 uid-3\r\n1 uid-1\r\n2 uid-2"),
+        ("UIDL", "1 uid-1\r\n3 uid-3"),
+        (
+            "UIDL",
+            "1 uid-1\r\n2 uid-2\r\n3 uid-3\r\n4 uid-4\r\n1000000 uid-5",
+        ),
+        ("LIST", "3 40\r\n2 40\r\n1 40"),
+        ("LIST", "1 40\r\n3 40"),
+        ("LIST", "1 40\r\n2 40\r\n3 40\r\n900 40"),
+        ("STAT", "0 0"),
+        ("STAT", "1 40"),
+        ("STAT", "1000000 9223372036854775807"),
+    ] {
+        let mailbox = Mailbox::with(small(3));
+        let expected = mailbox.stored_forms();
+        let answer = match step {
+            "STAT" => format!("+OK {answer}"),
+            _ => format!("+OK\r\n{answer}\r\n."),
+        };
+        let server = Server::start(&mailbox).on(step, Fault::reply(&answer));
+        let world = world_for(&server, &[("leave_on_server", "\"never\"")]);
+        withstands(&world, &[0, 1, 65, 76]);
+        what_is_gone_is_here(&world, &mailbox, &expected);
+        // Numbers that are not there may have been asked for.
+        let _ = server.violations();
+        server.heal();
+        world.run(&["sync"]).ends_with(0);
+        world.mail("it").holds(expected);
+        assert!(mailbox.uids().is_empty(), "{answer}");
+    }
+}
+
+#[test]
 fn a52_listings_without_an_end() {
     let mut lines = String::new();
     for number in 1..=1_100_000 {
@@ -150,7 +188,9 @@ fn a54_listings_that_disagree() {
     }
     let server = then(turns, [Turn::Expect("QUIT"), Turn::send("+OK\r\n")]);
     let world = world_against(&server);
-    withstands(&world, &[0, 1, 65]);
+    // All that UIDL lists is there to be had.
+    withstands(&world, &[0]).complains("UIDL");
+    world.mail("it").holds(["From: a\n\ntext..\n"; 4]);
 }
 
 #[test]
@@ -216,7 +256,7 @@ fn a56_a_size_that_nobody_has_room_for() {
 #[test]
 fn a57_ends_that_are_none() {
     for end in [
-        ".\n", "\r\n.", ".\r", "\r\n.\r", "..\r\n", ". \r\n", "\n.\n", "\r.\r",
+        ".\r\n", ".\n", "\r\n.", ".\r", "\r\n.\r", "..\r\n", ". \r\n", "\n.\n", "\r.\r",
     ] {
         let server = then(
             listed(),
@@ -299,16 +339,7 @@ fn cut_after(octets: usize, pipelining: bool, retention: &str) -> usize {
     let status = outcome.status.unwrap_or(-1);
     assert!([1, 69, 75, 76].contains(&status), "{octets}: {outcome:#?}");
     well_behaved(&outcome);
-    // What is gone there is here.
-    let here = world.mail("it").texts();
-    let there = mailbox.uids();
-    for (number, text) in (1..).zip(&expected) {
-        let is_there = there.contains(&format!("uid-{number}"));
-        assert!(
-            is_there || here.contains(text),
-            "{octets}: {number} is lost"
-        );
-    }
+    what_is_gone_is_here(&world, &mailbox, &expected);
     server.heal();
     for _ in 0..2 {
         world.run(&["sync"]).ends_with(0);
@@ -329,6 +360,80 @@ fn a59_the_connection_ends_after_any_octet() {
             }
         }
     }
+}
+
+#[test]
+fn a60_a61_texts_that_could_be_taken_for_something_else() {
+    let texts = [
+        &b"Subject: a\rb\r\n\r\nc\rd\0e\xff\nf\n\ng\r\n"[..],
+        b"From me Sun Mar  1 12:34:56 2026\r\nSubject: x\r\n\r\nFrom you\r\n>From us\r\n",
+        b"Content-Length: 3\r\n\r\nabc\nFrom x@y Sun Mar  1 12:34:56 2026\nSubject: forged\n\n\r\n",
+        b"Content-Length: 99999999\r\n\r\n\r\n",
+    ];
+    let mailbox = Mailbox::with(texts);
+    let expected = mailbox.stored_forms();
+    let server = Server::start(&mailbox);
+    let deliver = "[\"maildir:~/Mail/it\", \"mbox:~/inbox\", \"pipe:cat >> piped\"]";
+    let world = world_for(&server, &[("deliver", deliver)]);
+    withstands(&world, &[0]);
+    for destination in ["maildir:~/Mail/it", "mbox:~/inbox"] {
+        world.holds_at(destination, &expected, "odd texts");
+    }
+    assert_eq!(git_mailsplit(&world.home("inbox")), expected);
+    let piped = std::fs::read(world.home("piped")).expect("written");
+    assert_eq!(piped, expected.concat());
+}
+
+#[test]
+fn a62_a74_ids_that_could_be_taken_for_something_else() {
+    let long = vec![b'x'; 10_000];
+    let uids = [
+        &b"../../../../escaped"[..],
+        b"/",
+        b".",
+        b"..",
+        b"",
+        &long,
+        b"%00",
+        b"\x1b]0;gotcha\x07",
+        b"\x9b2J",
+        "\u{202e}\u{2066}".as_bytes(),
+        b"a\rb",
+        b"=cmd",
+        b"-rf",
+        b"{\"is\":\"stored\"}",
+    ];
+    let mailbox = Mailbox::default();
+    for (uid, text) in uids.into_iter().zip(small(uids.len())) {
+        mailbox.add(uid, text);
+    }
+    let server = Server::start(&mailbox);
+    let world = world_for(&server, &[]);
+    well_behaved(&world.run(&["-vv", "sync", "--dry-run"]));
+    withstands(&world, &[0]);
+    let bytes = |path| std::fs::read(path).expect("readable");
+    for entry in std::fs::read_dir(world.state()).expect("there") {
+        let journal = bytes(entry.expect("readable").path());
+        assert!(
+            journal
+                .iter()
+                .all(|byte| matches!(byte, b'\n' | b' '..=b'~'))
+        );
+        let lines = journal.split(|byte| *byte == b'\n');
+        for line in lines.filter(|line| !line.is_empty()) {
+            serde_json::from_slice::<serde_json::Value>(line).expect("a line of its own");
+        }
+    }
+    world.mail("it").is_sound();
+    for entry in std::fs::read_dir(world.mail("it").path.join("new")).expect("there") {
+        let name = entry.expect("readable").file_name();
+        let name = name.to_str().expect("ASCII");
+        let ours = |c: char| c.is_ascii_alphanumeric() || "._-,=".contains(c);
+        assert!(name.chars().all(ours), "{name}");
+        assert!(!name.contains("escaped") && !name.contains("cmd"), "{name}");
+    }
+    withstands(&world, &[0]);
+    world.mail("it").holds(mailbox.stored_forms());
 }
 
 #[test]
@@ -418,6 +523,33 @@ fn a65_a_greeting_of_a_megabyte() {
 }
 
 #[test]
+fn a70_a_quit_that_nobody_confirms() {
+    for fault in [
+        Fault::Stall,
+        Fault::reply("-ERR \x1b[2Jnot all could be deleted"),
+        Fault::reply("gibberish"),
+        Fault::ResetWithin(0),
+        Fault::CloseBefore,
+        Fault::CloseUnanswered,
+    ] {
+        let mailbox = Mailbox::with(small(3));
+        let expected = mailbox.stored_forms();
+        let server = Server::start(&mailbox).on("QUIT", fault.clone());
+        let keys = [("leave_on_server", "\"never\""), ("timeout", "\"2s\"")];
+        let world = world_for(&server, &keys);
+        let outcome = world.run(&["-v", "sync", "--json"]);
+        well_behaved(&outcome);
+        assert_ne!(outcome.status, Some(0), "{fault:?}");
+        assert_eq!(outcome.json()[0]["deleted"]["messages"], 0, "{fault:?}");
+        world.mail("it").holds(&expected);
+        server.heal();
+        withstands(&world, &[0]);
+        world.mail("it").holds(&expected);
+        assert!(mailbox.uids().is_empty());
+    }
+}
+
+#[test]
 fn a71_a_deletion_that_is_refused_is_asked_for_again() {
     let mailbox = Mailbox::with(small(3));
     let expected = mailbox.stored_forms();
@@ -438,10 +570,10 @@ fn a72_a_server_that_promises_pipelining_and_mixes_messages_up() {
         .pipelining(Pipelining::Swaps)
         .capabilities(State::LoggedIn, &["PIPELINING", "UIDL"]);
     let world = world_for(&server, &[("leave_on_server", "\"never\"")]);
-    let outcome = world.run(&["sync"]);
-    well_behaved(&outcome);
-    world.run(&["sync"]);
-    // Whatever it takes, nothing is lost: what is gone from the server is here.
-    let stored = world.mail("it").texts();
-    assert!(expected.iter().all(|text| stored.contains(text)) || !mailbox.uids().is_empty());
+    for _ in 0..3 {
+        let outcome = world.run(&["sync"]);
+        well_behaved(&outcome);
+        what_is_gone_is_here(&world, &mailbox, &expected);
+    }
+    assert!(mailbox.uids().is_empty(), "it is found out and got over");
 }

@@ -1,4 +1,4 @@
-//! A02–A25: attacks on TLS and STLS.
+//! A01–A25: attacks on TLS and STLS.
 
 use std::sync::{Arc, Mutex};
 
@@ -8,7 +8,7 @@ use super::{no_login, stored_nothing, then, withstands, world_against, world_for
 use crate::support::certificates::Kind;
 use crate::support::mailbox::Mailbox;
 use crate::support::messages::small;
-use crate::support::server::{Dialogue, Fault, Server, State, Turn};
+use crate::support::server::{Dialogue, Fault, Server, SessionLog, State, Turn};
 use crate::support::world::World;
 
 /// An account for this dialogue that wants STLS.
@@ -18,6 +18,23 @@ fn wanting_stls(server: &Dialogue, world: &World) {
     endpoint.ca_file = Some(world.certificates().authority_file());
     let account = world.account("it", &endpoint);
     account.set("timeout", "\"2s\"").write();
+}
+
+#[test]
+fn a01_a_refusal_of_stls_with_more_behind_it() {
+    let server = then(
+        vec![Turn::send("+OK\r\n"), Turn::Expect("STLS")],
+        [Turn::send("-ERR no\r\n+OK injected\r\n")],
+    );
+    let world = World::new();
+    wanting_stls(&server, &world);
+    withstands(&world, &[76]);
+    let last = |log: &SessionLog| log.commands().pop();
+    assert_eq!(
+        server.sessions().iter().find_map(last).as_deref(),
+        Some("STLS")
+    );
+    no_login(&server.sessions());
 }
 
 #[test]
@@ -74,6 +91,22 @@ fn a07_a_greeting_that_pretends_or_refuses() {
         withstands(&world, statuses);
         no_login(&server.sessions());
     }
+}
+
+#[test]
+fn a08_an_expiry_announced_before_tls_is_forgotten() {
+    let world = World::new();
+    let mailbox = Mailbox::with(small(3));
+    let server = Server::start(&mailbox)
+        .stls(world.certificates())
+        .capabilities(State::Greeted, &["STLS", "EXPIRE 0"])
+        .capabilities(State::Secured, &["USER"])
+        .on("RETR 2", Fault::reply("-ERR no"));
+    let account = world.account("it", &server.endpoint());
+    account.set("leave_on_server", "\"never\"").write();
+    // Where what was retrieved expires, the session would end without QUIT, and so without deletions.
+    withstands(&world, &[1]);
+    assert_eq!(mailbox.uids(), ["uid-2"]);
 }
 
 #[test]
