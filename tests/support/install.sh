@@ -6,7 +6,7 @@
 for_building=(libssl-dev pkg-config)
 # shellcheck disable=SC2034
 for_testing=(dovecot-pop3d mutt openssl python3 bsdutils gnome-keyring dbus-daemon dbus-bin
-    procmail maildrop notmuch git mandoc zsh fish strace tmux mailutils-pop3d)
+    procmail maildrop notmuch git mandoc zsh fish strace tmux mailutils-pop3d g++)
 # for_comparing: what `cargo bench --bench compare` needs.
 # shellcheck disable=SC2034
 for_comparing=(dovecot-pop3d mpop fetchmail getmail6 procmail)
@@ -29,6 +29,7 @@ works() {
         mailutils-pop3d) "$unpacked/usr/sbin/pop3d" --version || [ -x /usr/sbin/pop3d ] ;;
         python3) python3 -c 'import hashlib, mailbox' ;;
         bsdutils) command -v script ;;
+        g++) command -v c++ ;;
         gnome-keyring) command -v gnome-keyring-daemon ;;
         dbus-daemon) command -v dbus-daemon ;;
         dbus-bin) command -v dbus-send ;;
