@@ -66,7 +66,7 @@ fn source() -> BTreeMap<String, BTreeSet<String>> {
         let module = path.with_extension("");
         let names: Vec<&str> = module.iter().filter_map(|name| name.to_str()).collect();
         // lib.rs only lists the rooms.
-        if matches!(names.as_slice(), ["lib"] | [.., "tests" | "testing"]) {
+        if names == ["lib"] || is_for_tests(&file) {
             continue;
         }
         let from_the_top = match names.as_slice() {
@@ -84,7 +84,14 @@ fn source() -> BTreeMap<String, BTreeSet<String>> {
     rooms
 }
 
-fn rust_files(folder: &Path) -> Vec<PathBuf> {
+/// Whether a file below src/ is there for tests alone.
+pub(crate) fn is_for_tests(file: &Path) -> bool {
+    let name = file.file_stem().and_then(|name| name.to_str());
+    matches!(name, Some("tests" | "testing"))
+}
+
+/// Every source file below a folder.
+pub(crate) fn rust_files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).expect("src/ can be read");
     let paths = entries.map(|entry| entry.expect("src/ can be read").path());
     paths
@@ -96,14 +103,17 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
+/// The lines of a module without its comments and its tests.
+pub(crate) fn code(text: &str) -> impl Iterator<Item = &str> {
+    let for_tests = |line: &&str| matches!(*line, "mod tests {" | "mod testing {");
+    let lines = text.lines().take_while(move |line| !for_tests(line));
+    lines.filter(|line| !line.trim_start().starts_with("//"))
+}
+
 /// The rooms that a module names, by either way.
 fn named_rooms(text: &str, from_the_top: &str) -> BTreeSet<String> {
     let mut rooms = BTreeSet::new();
-    let for_tests = |line: &&str| matches!(*line, "mod tests {" | "mod testing {");
-    for line in text.lines().take_while(|line| !for_tests(line)) {
-        if line.trim_start().starts_with("//") {
-            continue;
-        }
+    for line in code(text) {
         for way in ["crate::", from_the_top] {
             for behind in line.split(way).skip(1) {
                 let end = behind.find(|c: char| !c.is_alphanumeric() && c != '_');

@@ -10,6 +10,7 @@ mod cli;
 mod config;
 mod crash;
 mod cron;
+mod dependencies;
 mod dovecot;
 mod faults;
 mod generated;
