@@ -105,7 +105,7 @@ fn seen(shapes: &[Shape], wire: &[u8], lengths: &[usize]) -> Vec<Seen> {
                 end = wire.len().min(end + length);
                 continue;
             }
-            Event::Text => continue,
+            Event::Text { .. } => continue,
             Event::Reply(reply) => Seen::Reply(reply.status, reply.text.to_vec()),
             Event::Entry(entry) => Seen::Entry(entry.to_vec()),
             Event::EndOfListing => Seen::EndOfListing,
