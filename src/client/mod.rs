@@ -15,4 +15,5 @@ mod wire;
 
 pub use authorization::Authorization;
 pub use login::{LoggedIn, Login};
+pub use refusal::is_too_soon;
 pub use transaction::{Broken, Transaction, Wanted, Watcher};

@@ -1,5 +1,6 @@
 //! What a `-ERR` means for the run.
 
+use std::error::Error as _;
 use std::fmt;
 
 use super::censor::Censor;
@@ -50,8 +51,12 @@ impl Said<'_> {
         match (self.reply.code, when) {
             (Some(ResponseCode::InUse), _) => refused("says that the mailbox is in use")
                 .hint("Another program has it open; a later run will find it free."),
-            (Some(ResponseCode::LoginDelay), _) => refused("wants a longer pause between logins")
-                .hint("Run popfetch less often for this account."),
+            (Some(ResponseCode::LoginDelay), _) => {
+                let message = format!("{} wants a longer pause between logins", self.host);
+                Failure::new(kind, message)
+                    .because(TooSoon(self.censor.show(self.reply.text)))
+                    .hint("Run popfetch less often for this account.")
+            }
             (Some(ResponseCode::SysTemp | ResponseCode::Sys), _) => {
                 refused("has a problem that should pass")
             }
@@ -83,6 +88,18 @@ impl Said<'_> {
             },
         }
     }
+}
+
+/// The cause of a refusal with the code LOGIN-DELAY (RFC 2449 section 8.1.1): what the server said, ready
+/// to be shown.
+#[derive(Debug, thiserror::Error)]
+#[error("«{0}»")]
+struct TooSoon(String);
+
+/// Whether the server refused a login because the one before was not long enough ago.
+#[must_use]
+pub fn is_too_soon(failure: &Failure) -> bool {
+    failure.source().is_some_and(|cause| cause.is::<TooSoon>())
 }
 
 /// What may be wrong with the credentials.

@@ -17,6 +17,7 @@ pub struct Transaction {
     /// As announced before the login.
     capabilities: Option<Capabilities>,
     expires: bool,
+    delays_logins: bool,
     /// What may be in flight. It keeps the size it has grown to: DELE gains by what RETR has shown.
     window: Window,
     /// Messages that came whole while other commands were in flight.
@@ -78,13 +79,12 @@ enum Came {
 
 impl Transaction {
     pub(super) fn new(wire: Wire, capabilities: Option<Capabilities>) -> Self {
-        let expires = capabilities
-            .as_ref()
-            .is_some_and(Capabilities::expires_at_once);
+        let announced = |this: fn(&Capabilities) -> bool| capabilities.as_ref().is_some_and(this);
         Transaction {
             wire,
+            expires: announced(Capabilities::expires_at_once),
+            delays_logins: announced(Capabilities::delays_logins),
             capabilities,
-            expires,
             window: Window::new(false),
             in_step: 0,
             quitting: false,
@@ -95,6 +95,12 @@ impl Transaction {
     #[must_use]
     pub fn expires_at_once(&self) -> bool {
         self.expires
+    }
+
+    /// Whether the server says that it wants a pause between two logins (RFC 2449 section 6.5).
+    #[must_use]
+    pub fn delays_logins(&self) -> bool {
+        self.delays_logins
     }
 
     /// Whether commands are sent ahead of their answers.
@@ -146,10 +152,12 @@ impl Transaction {
         };
         send(&mut self.wire, &commands[0])?;
         let announced = self.wire.capabilities()?;
-        // EXPIRE counts wherever it was announced; all else counts as it was announced last.
-        self.expires |= announced
-            .as_ref()
-            .is_some_and(Capabilities::expires_at_once);
+        // EXPIRE and LOGIN-DELAY count wherever they were announced; all else counts as it was
+        // announced last.
+        if let Some(announced) = &announced {
+            self.expires |= announced.expires_at_once();
+            self.delays_logins |= announced.delays_logins();
+        }
         self.window = Window::new(pipelining && promises_pipelining(announced.as_ref()));
         send(&mut self.wire, &commands[1])?;
         let stat = self.receive_stat()?;

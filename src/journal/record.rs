@@ -118,11 +118,18 @@ pub enum Fact {
     SizesWrong,
     /// It lists a part of the maildrop at a time.
     ShowsWindows,
+    /// It refuses a login that comes too soon after another.
+    RefusesSoonLogins,
 }
 
 impl Fact {
     /// Every fact.
-    pub const ALL: [Fact; 3] = [Fact::PipeliningBroken, Fact::SizesWrong, Fact::ShowsWindows];
+    pub const ALL: [Fact; 4] = [
+        Fact::PipeliningBroken,
+        Fact::SizesWrong,
+        Fact::ShowsWindows,
+        Fact::RefusesSoonLogins,
+    ];
 
     /// Its name in the journal.
     #[must_use]
@@ -131,6 +138,7 @@ impl Fact {
             Fact::PipeliningBroken => "pipelining-broken",
             Fact::SizesWrong => "sizes-wrong",
             Fact::ShowsWindows => "shows-windows",
+            Fact::RefusesSoonLogins => "refuses-soon-logins",
         }
     }
 }

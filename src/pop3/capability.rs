@@ -126,6 +126,12 @@ impl Capabilities {
         self.expire == Some(Expire::Days(0))
     }
 
+    /// Whether there must be a pause between two logins.
+    #[must_use]
+    pub fn delays_logins(&self) -> bool {
+        self.login_delay.is_some_and(|delay| !delay.is_zero())
+    }
+
     /// Names are as RFC 4422 section 3.1 has them; others are not remembered.
     fn add_mechanism(&mut self, name: &[u8]) {
         let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
@@ -236,7 +242,9 @@ mod tests {
             other.implementation.as_deref(),
             Some(&b"Cyrus POP3 v3.8 server"[..])
         );
-        assert!(!other.has_sasl() && !other.expires_at_once());
+        assert!(!other.has_sasl() && !other.expires_at_once() && other.delays_logins());
+        // Cyrus announces it also where it wants no pause.
+        assert!(!capabilities(&["LOGIN-DELAY 0"]).delays_logins());
     }
 
     #[test]

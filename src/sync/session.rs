@@ -48,6 +48,8 @@ pub(super) struct Ended {
     pub(super) lesson: Option<Fact>,
     /// The message that ended it and would do so again.
     pub(super) given_up: Option<FailedMessage>,
+    /// Whether the maildrop was not even opened.
+    pub(super) at_the_door: bool,
 }
 
 impl From<Failure> for Ended {
@@ -57,6 +59,7 @@ impl From<Failure> for Ended {
             next: None,
             lesson: None,
             given_up: None,
+            at_the_door: false,
         }
     }
 }
@@ -79,6 +82,8 @@ pub(super) struct Brought {
     pub(super) expires: bool,
     /// Messages are stored that were not deleted, and none of them was listed.
     pub(super) none_was_known: bool,
+    /// The server says that it wants a pause before the next login.
+    pub(super) delays_logins: bool,
 }
 
 impl Session<'_> {
@@ -91,18 +96,24 @@ impl Session<'_> {
     ) -> Result<Brought, Ended> {
         // What an earlier run, or the session before, has left half done.
         recovery::settle(slots, journal, self.job.environment.now())?;
-        let mut transaction = self.connecting.open(&mut report.timing)?;
+        let opened = self.connecting.open(&mut report.timing);
+        let mut transaction = opened.map_err(|failure| Ended {
+            at_the_door: true,
+            ..Ended::from(failure)
+        })?;
         self.remember_login(journal)?;
         let conversed = self.converse(&mut transaction, slots, journal, report);
         let (outcome, none_was_known) =
             conversed.map_err(|ended| self.think_of_another(ended, &transaction))?;
         let expires = transaction.expires_at_once();
+        let delays_logins = transaction.delays_logins();
         let brought = match outcome {
             Outcome::Deleted(deleted) => {
                 self.quit(transaction, deleted, journal, report)?;
                 Brought {
                     expires,
                     none_was_known,
+                    delays_logins,
                 }
             }
             Outcome::NotSafe => {

@@ -1,8 +1,9 @@
 //! Servers that list a part of the maildrop at a time, and the next part in the next session.
 
 use crate::support::mailbox::Mailbox;
-use crate::support::messages::small;
-use crate::support::server::{Fault, LOGIN, Server};
+use crate::support::messages::{small, stored_form};
+use crate::support::server::{Fault, LOGIN, Server, State};
+use crate::support::world::Outcome;
 use crate::sync::world_for;
 
 #[test]
@@ -60,11 +61,108 @@ fn a_login_delay_ends_the_windows_with_75_and_what_was_stored_stays() {
     // The second login comes too early.
     let server = server.after(1, LOGIN, Fault::reply("-ERR [LOGIN-DELAY] too early"));
     let world = world_for(&server, &[]);
-    world.run(&["sync"]).ends_with(75);
+    let outcome = world.run(&["sync"]);
+    outcome
+        .ends_with(75)
+        .complains("the server may have more mail, but takes no further session now")
+        .complains("wants a longer pause between logins: «[LOGIN-DELAY] too early»")
+        .keeps_to_itself("less often");
     world.mail("it").holds(&expected[..10]);
     server.heal();
     world.run(&["sync"]).ends_with(0);
     world.mail("it").holds(&expected);
+}
+
+/// A server that drops what was fetched and wants a pause between logins, with so many messages.
+fn delaying(messages: usize) -> (Mailbox, Server) {
+    let mailbox = Mailbox::with(small(messages));
+    let server = Server::start(&mailbox).expires_at_once().listing_window(10);
+    let common = ["UIDL", "RESP-CODES", "EXPIRE 0", "LOGIN-DELAY 300"];
+    let before = [&["USER", "SASL PLAIN"], &common[..]].concat();
+    let server = server
+        .capabilities(State::Greeted, &before)
+        .capabilities(State::LoggedIn, &common);
+    (mailbox, server)
+}
+
+#[test]
+fn a_pause_that_is_only_announced_keeps_no_mail_back() {
+    let (mailbox, server) = delaying(25);
+    let expected = mailbox.stored_forms();
+    let world = world_for(&server, &[]);
+    world.run(&["sync"]).ends_with(0);
+    world.mail("it").holds(&expected);
+}
+
+#[test]
+fn a_pause_that_is_announced_and_insisted_on_is_a_failure_once_and_respected_from_then_on() {
+    let (mailbox, mut server) = delaying(15);
+    let mut expected = mailbox.stored_forms();
+    let too_early = || Fault::reply("-ERR [LOGIN-DELAY] too early");
+    let world = world_for(&server, &[]);
+    server = server.after(1, LOGIN, too_early());
+    world.run(&["sync"]).ends_with(75);
+    world.mail("it").holds(&expected[..10]);
+
+    server.heal();
+    server = server.after(1, LOGIN, too_early());
+    let outcome = world.run(&["sync", "-v"]);
+    outcome.ends_with(0).complains("no further login so soon");
+    world.mail("it").holds(&expected);
+
+    let later = small(16).remove(15);
+    expected.push(stored_form(&later));
+    mailbox.add("later", later);
+    server.heal();
+    server = server.after(1, LOGIN, too_early());
+    world.run(&["sync"]).ends_with(0).says_nothing();
+    world.mail("it").holds(&expected);
+    assert_eq!(server.sessions().len(), 2 + 1 + 1);
+}
+
+#[test]
+fn a_run_holds_a_hundred_sessions_at_most_and_the_next_goes_on() {
+    let mailbox = Mailbox::with(small(102));
+    let expected = mailbox.stored_forms();
+    let server = Server::start(&mailbox).expires_at_once().listing_window(1);
+    let world = world_for(&server, &[]);
+    let outcome = world.run(&["sync"]);
+    outcome.ends_with(0).complains("100 sessions");
+    assert_eq!(server.sessions().len(), 100);
+    world.mail("it").holds(&expected[..100]);
+    world.run(&["sync"]).ends_with(0).says_nothing();
+    world.mail("it").holds(&expected);
+}
+
+/// The second run of this world finds that all mail that was stored has gone, and one new message: there
+/// may be more. What then is wrong at the second login decides how it ends.
+fn second_session_with(step: &str, fault: Fault) -> Outcome {
+    let mailbox = Mailbox::with(small(3));
+    let server = Server::start(&mailbox);
+    let world = world_for(&server, &[]);
+    world.run(&["sync"]).ends_with(0);
+    mailbox.clear();
+    mailbox.add("new", small(4).remove(3));
+    let server = server.after(1, step, fault);
+    let outcome = world.run(&["sync"]);
+    assert_eq!(server.sessions().len(), 3);
+    assert_eq!(world.mail("it").texts().len(), 4);
+    outcome
+}
+
+#[test]
+fn a_login_that_only_a_suspicion_asked_for_may_be_refused() {
+    for refusal in [
+        Fault::reply("-ERR [LOGIN-DELAY] too early"),
+        Fault::reply("-ERR [IN-USE] busy"),
+        Fault::CloseBefore,
+    ] {
+        second_session_with(LOGIN, refusal)
+            .ends_with(0)
+            .says_nothing();
+    }
+    let broken = second_session_with("STAT", Fault::reply("-ERR [SYS/TEMP] not now"));
+    broken.ends_with(75);
 }
 
 #[test]
