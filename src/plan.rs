@@ -47,6 +47,8 @@ pub enum Known {
     Renumbered {
         /// When it was first stored here.
         at: Timestamp,
+        /// Whether its copies were found where they were stored; nobody looks before it is due.
+        in_place: bool,
     },
     /// It was written to standard output or marked by hand. That proves nothing durable.
     Seen,
@@ -118,7 +120,8 @@ pub enum Reason {
     Again,
     /// It was deleted once and is listed again.
     Returned,
-    /// It is due for deletion, but its size is another one or not known: it is compared with what was stored first.
+    /// It is due for deletion, but its id and its size do not say for certain which message it is: it is
+    /// compared with what was stored first.
     Compare,
     /// It was stored at this time and is due, but several messages have its unique-id.
     Shared(Timestamp),
@@ -128,7 +131,7 @@ pub enum Reason {
     Stored(Timestamp),
     /// It is stored and will be due at this time.
     DueLater(Timestamp),
-    /// It was stored at this time under another id, so that it is not certain enough to be deleted.
+    /// It was stored at this time under another id and is due, but its copies are not where they were stored.
     Renumbered(Timestamp),
     /// It was written to standard output or marked by hand.
     Seen,
@@ -152,7 +155,9 @@ impl fmt::Display for Reason {
             Reason::Due(at) => write!(f, "stored {}, due", day(at)),
             Reason::Stored(at) => write!(f, "stored {}", day(at)),
             Reason::DueLater(at) => write!(f, "due {}", day(at)),
-            Reason::Renumbered(at) => write!(f, "stored {} under another id", day(at)),
+            Reason::Renumbered(at) => {
+                write!(f, "stored {} under another id, no copy found", day(at))
+            }
             Reason::Seen => f.write_str("seen"),
             Reason::TooLarge => f.write_str("too large"),
             Reason::OverLimit => f.write_str("over the limit"),
@@ -245,10 +250,16 @@ fn decide(candidate: &Candidate<'_>, rules: &Rules, now: Timestamp) -> (Action, 
         Known::New => (as_new, Reason::New),
         Known::Lacking => (as_new, Reason::Lacking),
         Known::Deleted { at } => (retrieve(due(at).is_ok()), Reason::Returned),
-        Known::Stored { at, .. } if rules.all => (retrieve(due(at).is_ok()), Reason::Again),
-        Known::Renumbered { .. } | Known::Seen if rules.all => (as_new, Reason::Again),
-        Known::Renumbered { at } => (Action::Leave, Reason::Renumbered(at)),
+        Known::Stored { at, .. } | Known::Renumbered { at, .. } if rules.all => {
+            (retrieve(due(at).is_ok()), Reason::Again)
+        }
+        Known::Seen if rules.all => (as_new, Reason::Again),
         Known::Seen => (Action::Leave, Reason::Seen),
+        Known::Renumbered { at, in_place } => match due(at) {
+            Err(reason) => (Action::Leave, reason),
+            Ok(()) if in_place => (retrieve(true), Reason::Compare),
+            Ok(()) => (Action::Leave, Reason::Renumbered(at)),
+        },
         Known::Stored {
             at,
             octets,
@@ -404,6 +415,27 @@ mod tests {
     }
 
     #[test]
+    fn what_was_renumbered_is_compared_once_it_is_due_and_its_copies_are_found() {
+        let renumbered = |days_ago: i32, in_place| Known::Renumbered {
+            at: now() - DAY * days_ago,
+            in_place,
+        };
+        let month = rules(Retention::For(DAY * 30));
+        let plan = |known| plan_one(known, Some(100), &month);
+        assert_eq!(plan(renumbered(31, true)), (MOVE, Reason::Compare));
+        let (action, reason) = plan(renumbered(31, false));
+        let stored = now() - DAY * 31;
+        assert_eq!(
+            (action, reason),
+            (Action::Leave, Reason::Renumbered(stored))
+        );
+        for in_place in [true, false] {
+            let later = Reason::DueLater(now() + DAY);
+            assert_eq!(plan(renumbered(29, in_place)), (Action::Leave, later));
+        }
+    }
+
+    #[test]
     fn asking_again_suspends_no_rule() {
         let all = Rules {
             all: true,
@@ -489,6 +521,10 @@ mod tests {
             Just(Known::Lacking),
             Just(Known::Seen),
             Just(Known::Deleted { at: now() }),
+            any::<bool>().prop_map(|in_place| Known::Renumbered {
+                at: now() - DAY * 100,
+                in_place,
+            }),
             (-900..900i32, any::<Option<u8>>(), any::<bool>()).prop_map(
                 |(days, octets, certain)| {
                     Known::Stored {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use jiff::Timestamp;
-use popfetch::deliver::{Complete, Destination, Mbox, Unsettled};
+use popfetch::deliver::{Complete, Destination, Mbox, Sought};
 use popfetch::environment::Environment;
 use popfetch::mail::{Digest, Place};
 use popfetch::message::Peek;
@@ -179,7 +179,7 @@ impl Batch<'_> {
         let digests: Vec<_> = self.messages.iter().map(|text| digest(text)).collect();
         let unsettled = self.places.iter().zip(&digests);
         let unsettled: Vec<_> = unsettled
-            .map(|(place, digest)| Unsettled { place, digest })
+            .map(|(place, digest)| Sought { place, digest })
             .collect();
         mbox.settle(&unsettled, act).expect("settled")
     }

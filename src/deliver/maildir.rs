@@ -6,6 +6,7 @@
 mod folders;
 mod name;
 mod recovery;
+mod search;
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -16,7 +17,7 @@ use rustix::io::Errno;
 
 use self::folders::Folders;
 use self::name::Names;
-use super::{Complete, Destination, Trouble, Unsettled, disk};
+use super::{Complete, Destination, Sought, Trouble, disk};
 use crate::crash;
 use crate::environment::Environment;
 use crate::error::{Failure, Result};
@@ -257,8 +258,12 @@ impl Destination for Maildir {
         }
     }
 
-    fn settle(&mut self, unsettled: &[Unsettled<'_>], act: bool) -> Result<Vec<bool>> {
+    fn settle(&mut self, unsettled: &[Sought<'_>], act: bool) -> Result<Vec<bool>> {
         recovery::settle(&self.path, unsettled, act)
+    }
+
+    fn find(&mut self, stored: &[Sought<'_>], act: bool) -> Result<Vec<bool>> {
+        search::find(&self.path, stored, act)
     }
 }
 
@@ -291,7 +296,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::deliver::testing::{add, environment, settle, store};
+    use crate::deliver::testing::{add, environment, find, settle, store};
     use crate::error::Kind;
 
     fn maildir(root: &Path) -> Maildir {
@@ -567,6 +572,43 @@ mod tests {
             }
             assert_eq!(count(root.path()), [0, 0, 1]);
         }
+    }
+
+    #[test]
+    fn a_copy_is_found_by_name_and_content_and_only_where_readers_see_it() {
+        for (put, content, is_found) in [
+            ("new/{}", &b"text"[..], true),
+            ("cur/{}:2,S", b"text", true),
+            ("cur/{},U=7:2,FS", b"text", true),
+            ("cur/{}:2,S", b"tex", false),
+            ("cur/{}:2,S", b"texT", false),
+            ("cur/other{}", b"text", false),
+            ("tmp/{}", b"text", false),
+            (".Archive/cur/{}:2,S", b"text", false),
+        ] {
+            let root = tempdir();
+            let place = store(&mut maildir(root.path()), &[b"text"]).remove(0);
+            let work = root.path().join("Mail/work");
+            fs::remove_file(work.join("new").join(name(&place))).expect("moved");
+            let put = work.join(put.replace("{}", name(&place)));
+            fs::create_dir_all(put.parent().expect("a folder")).expect("made");
+            fs::write(&put, content).expect("written");
+            for act in [false, true] {
+                let found = find(&mut maildir(root.path()), &place, b"text", act);
+                assert_eq!(found, is_found, "{}", put.display());
+                assert_eq!(fs::read(&put).expect("left alone"), content);
+            }
+        }
+    }
+
+    #[test]
+    fn where_no_maildir_is_no_copy_is_found_and_none_is_made() {
+        let root = tempdir();
+        let place = Place::Maildir {
+            name: "1.M2P3Q4.h,S=4".into(),
+        };
+        assert!(!find(&mut maildir(root.path()), &place, b"text", true));
+        assert!(!root.path().join("Mail").exists());
     }
 
     #[test]

@@ -26,7 +26,7 @@ use self::lock::{Locked, Patience};
 use self::marks::Marker;
 use self::turns::Turn;
 use super::quoted::{Quoted, QuotedBatch};
-use super::{Complete, Destination, Trouble, Unsettled, disk};
+use super::{Complete, Destination, Sought, Trouble, disk};
 use crate::crash;
 use crate::environment::Environment;
 use crate::error::{Failure, Kind, Result};
@@ -126,17 +126,21 @@ impl Mbox {
         Ok(place)
     }
 
-    /// What settling would lead to. Nothing is changed, not even a lock is made.
-    fn look(&self, unsettled: &[Unsettled<'_>]) -> Result<Vec<bool>> {
+    /// Looks into the mbox as it is; none where there is none. Nothing is changed, not even a lock is made.
+    fn look<T>(&self, look: impl FnOnce(&File) -> io::Result<T>) -> Result<Option<T>> {
         let path = file::resolved(&self.path)?;
         let _turn = Turn::wait(&path, self.lock_wait);
         let Some(file) = file::open_to_read(&path)? else {
-            return Ok(vec![false; unsettled.len()]);
+            return Ok(None);
         };
-        let settled = recovery::look(&file, unsettled);
-        settled
-            .map(|settled| settled.stored)
-            .map_err(|error| disk::failure("read", &path, error))
+        let seen = look(&file).map_err(|error| disk::failure("read", &path, error))?;
+        Ok(Some(seen))
+    }
+
+    /// Works on the mbox while it is locked; none where there is none.
+    fn lock<T>(&self, work: impl FnOnce(&Locked) -> Result<T>) -> Result<Option<T>> {
+        let locked = Locked::existing(&self.path, self.patience())?;
+        locked.map(|locked| work(&locked)).transpose()
     }
 
     /// Appends the batch, durably. Whatever fails, no part of a message stays.
@@ -306,22 +310,31 @@ impl Destination for Mbox {
         self.batch.clear();
     }
 
-    fn settle(&mut self, unsettled: &[Unsettled<'_>], act: bool) -> Result<Vec<bool>> {
+    fn settle(&mut self, unsettled: &[Sought<'_>], act: bool) -> Result<Vec<bool>> {
         if unsettled.is_empty() {
             return Ok(Vec::new());
         }
-        if !act {
-            return self.look(unsettled);
+        let settled = match act {
+            true => self.lock(|locked| settle(locked, unsettled))?,
+            false => self.look(|file| Ok(recovery::look(file, unsettled)?.stored))?,
+        };
+        Ok(settled.unwrap_or_else(|| vec![false; unsettled.len()]))
+    }
+
+    fn find(&mut self, stored: &[Sought<'_>], act: bool) -> Result<Vec<bool>> {
+        if stored.is_empty() {
+            return Ok(Vec::new());
         }
-        match Locked::existing(&self.path, self.patience())? {
-            Some(locked) => settle(&locked, unsettled),
-            None => Ok(vec![false; unsettled.len()]),
-        }
+        let found = match act {
+            true => self.lock(|locked| find(locked, stored))?,
+            false => self.look(|file| recovery::find(file, stored))?,
+        };
+        Ok(found.unwrap_or_else(|| vec![false; stored.len()]))
     }
 }
 
 /// Settles intents for good.
-fn settle(locked: &Locked, unsettled: &[Unsettled<'_>]) -> Result<Vec<bool>> {
+fn settle(locked: &Locked, unsettled: &[Sought<'_>]) -> Result<Vec<bool>> {
     let cannot = |doing| move |error: io::Error| disk::failure(doing, &locked.path, error);
     let settled = recovery::look(&locked.file, unsettled).map_err(cannot("read"))?;
     if let Some(length) = settled.cut {
@@ -330,11 +343,24 @@ fn settle(locked: &Locked, unsettled: &[Unsettled<'_>]) -> Result<Vec<bool>> {
         cut.map_err(cannot("cut a part of a message off the end of"))?;
     }
     crash::point("mbox: recovered, not synced");
-    // Whoever wrote what was found, the record that it is stored must not outlive it.
+    make_durable(locked)?;
+    Ok(settled.stored)
+}
+
+/// Finds stored copies, and makes them durable.
+fn find(locked: &Locked, stored: &[Sought<'_>]) -> Result<Vec<bool>> {
+    let found = recovery::find(&locked.file, stored);
+    let found = found.map_err(|error| disk::failure("read", &locked.path, error))?;
+    crash::point("mbox: copies found, not synced");
+    make_durable(locked)?;
+    Ok(found)
+}
+
+/// Whoever wrote what was found, the record that it is stored must not outlive it.
+fn make_durable(locked: &Locked) -> Result<()> {
     let synced = rustix::fs::fdatasync(&locked.file);
     synced.map_err(|errno| disk::failure("make durable", &locked.path, errno))?;
-    file::sync_entry(&locked.path)?;
-    Ok(settled.stored)
+    file::sync_entry(&locked.path)
 }
 
 #[cfg(test)]

@@ -56,10 +56,10 @@ pub enum Trouble {
     Destination(Failure),
 }
 
-/// An intent that the journal holds without a record of what came of it.
+/// A message to be looked for.
 #[derive(Debug, Clone, Copy)]
-pub struct Unsettled<'a> {
-    /// The place the message was to have.
+pub struct Sought<'a> {
+    /// The place that the journal says it was to have.
     pub place: &'a Place,
     /// SHA-256 of its text.
     pub digest: &'a Digest,
@@ -128,7 +128,19 @@ pub trait Destination: Send {
     /// # Errors
     ///
     /// The destination could not be looked into.
-    fn settle(&mut self, unsettled: &[Unsettled<'_>], act: bool) -> Result<Vec<bool>>;
+    fn settle(&mut self, unsettled: &[Sought<'_>], act: bool) -> Result<Vec<bool>>;
+
+    /// Says of each of these messages, stored by an earlier run, whether its copy is here, with the same
+    /// text still. With `act`, what is found is made durable; without it nothing is changed. Where
+    /// nothing can be looked up, nothing is found.
+    ///
+    /// # Errors
+    ///
+    /// The destination could not be looked into.
+    fn find(&mut self, stored: &[Sought<'_>], act: bool) -> Result<Vec<bool>> {
+        let _ = act;
+        Ok(vec![false; stored.len()])
+    }
 }
 
 /// What a destination has to know of the account it works for.
@@ -216,7 +228,19 @@ mod testing {
         act: bool,
     ) -> bool {
         let digest = &digest(text);
-        let settled = destination.settle(&[Unsettled { place, digest }], act);
+        let settled = destination.settle(&[Sought { place, digest }], act);
         settled.expect("settled")[0]
+    }
+
+    /// Asks for one stored copy.
+    pub(super) fn find(
+        destination: &mut dyn Destination,
+        place: &Place,
+        text: &[u8],
+        act: bool,
+    ) -> bool {
+        let digest = &digest(text);
+        let found = destination.find(&[Sought { place, digest }], act);
+        found.expect("looked for")[0]
     }
 }

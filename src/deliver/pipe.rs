@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use self::variables::Variables;
 use super::spool::Spool;
-use super::{Complete, Destination, Settings, Trouble, Unsettled};
+use super::{Complete, Destination, Settings, Sought, Trouble};
 use crate::child::{self, Ending, Outcome, Terms};
 use crate::environment::Environment;
 use crate::error::{Failure, Kind, Result};
@@ -287,7 +287,7 @@ impl Destination for Pipe {
     }
 
     /// Whether the command took a message before we were cut off, nobody can say: it is handed over again.
-    fn settle(&mut self, unsettled: &[Unsettled<'_>], _act: bool) -> Result<Vec<bool>> {
+    fn settle(&mut self, unsettled: &[Sought<'_>], _act: bool) -> Result<Vec<bool>> {
         Ok(vec![false; unsettled.len()])
     }
 }

@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::sync::{Mutex, PoisonError};
 
 use super::quoted::QuotedBatch;
-use super::{Complete, Destination, Trouble, Unsettled};
+use super::{Complete, Destination, Sought, Trouble};
 use crate::environment::Environment;
 use crate::error::{Failure, Kind, OrFail, Result};
 use crate::mail::Place;
@@ -126,7 +126,7 @@ impl Destination for Stdout {
     }
 
     /// Whether somebody read what was cut off, nobody can say: it comes again.
-    fn settle(&mut self, unsettled: &[Unsettled<'_>], _act: bool) -> Result<Vec<bool>> {
+    fn settle(&mut self, unsettled: &[Sought<'_>], _act: bool) -> Result<Vec<bool>> {
         Ok(vec![false; unsettled.len()])
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 
+use super::copies::Found;
 use super::record::{Fact, Intent, Record};
 use crate::mail::{Digest, UniqueId};
 
@@ -77,7 +78,6 @@ pub struct Remembered {
     first_stored: i64,
     copies: Copies,
     marked_by_hand: bool,
-    by_content: bool,
     asked: bool,
     deleted: bool,
     dropped: bool,
@@ -89,7 +89,11 @@ enum Copies {
     #[default]
     None,
     /// Stored durably in the only destination that it was meant for.
-    One(u32),
+    One {
+        to: u32,
+        /// Under another id; only its content says that it is the same message.
+        by_content: bool,
+    },
     Several(Box<Several>),
 }
 
@@ -98,21 +102,34 @@ struct Several {
     durable: Vec<u32>,
     seen: Vec<u32>,
     owed: Vec<u32>,
+    /// Those of the durable copies that were stored under another id.
+    by_content: Vec<u32>,
 }
 
 impl Copies {
     fn durable(&self) -> &[u32] {
         match self {
             Copies::None => &[],
-            Copies::One(to) => std::slice::from_ref(to),
+            Copies::One { to, .. } => std::slice::from_ref(to),
             Copies::Several(several) => &several.durable,
+        }
+    }
+
+    fn by_content(&self) -> &[u32] {
+        match self {
+            Copies::One {
+                to,
+                by_content: true,
+            } => std::slice::from_ref(to),
+            Copies::Several(several) => &several.by_content,
+            Copies::None | Copies::One { .. } => &[],
         }
     }
 
     fn seen(&self) -> &[u32] {
         match self {
             Copies::Several(several) => &several.seen,
-            Copies::None | Copies::One(_) => &[],
+            Copies::None | Copies::One { .. } => &[],
         }
     }
 
@@ -131,6 +148,7 @@ impl Copies {
                 let durable = one.durable().to_vec();
                 Box::new(Several {
                     owed: durable.clone(),
+                    by_content: one.by_content().to_vec(),
                     durable,
                     seen: Vec::new(),
                 })
@@ -141,14 +159,30 @@ impl Copies {
     }
 
     fn stored(&mut self, to: u32, owed: &[u32]) {
-        if owed == [to] && (matches!(self, Copies::None) || *self == Copies::One(to)) {
-            *self = Copies::One(to);
+        let elsewhere =
+            matches!(self, Copies::Several(_)) || self.durable().iter().any(|&at| at != to);
+        if owed == [to] && !elsewhere {
+            *self = Copies::One {
+                to,
+                by_content: false,
+            };
             return;
         }
         self.change(|several| {
             add(&mut several.durable, &[to]);
             add(&mut several.owed, owed);
+            several.by_content.retain(|&at| at != to);
         });
+    }
+
+    /// The same copies, of a message that has another id now.
+    fn known_by_content(mut self) -> Self {
+        match &mut self {
+            Copies::None => {}
+            Copies::One { by_content, .. } => *by_content = true,
+            Copies::Several(several) => several.by_content.clone_from(&several.durable),
+        }
+        self
     }
 
     fn seen_by(&mut self, to: u32, owed: &[u32]) {
@@ -207,10 +241,22 @@ impl Remembered {
         self.deleted
     }
 
-    /// Whether it was stored under another id and only its content says that it is the same message.
+    /// Whether a copy of it was stored under another id, so that only its content says that it is the same message.
     #[must_use]
     pub fn is_known_by_content(&self) -> bool {
-        self.by_content
+        !self.copies.by_content().is_empty()
+    }
+
+    /// Whether its copies in these destinations stand for it: each was stored under this id, or was
+    /// found again. Where some are known by content alone, at least one has to.
+    #[must_use]
+    pub fn has_its_copies(&self, destinations: &[u32], found: &Found) -> bool {
+        let by_content = self.copies.by_content();
+        let was_found = |to| self.digest.is_some_and(|digest| found.has(digest, to));
+        let stands = |to: &u32| !by_content.contains(to) || was_found(*to);
+        let here = |to: &&u32| destinations.contains(to);
+        let mut held = self.copies.durable().iter().filter(here).peekable();
+        by_content.is_empty() || held.peek().is_some() && held.all(stands)
     }
 
     /// Whether its deletion was asked for, and never confirmed.
@@ -271,6 +317,15 @@ impl Memory {
             .iter()
             .find(|(_, known)| known == name)
             .map(|(id, _)| *id)
+    }
+
+    /// The same, given now if it has none. The journal does not learn of it: for rehearsals.
+    pub fn number_destination(&mut self, name: &str) -> u32 {
+        self.destination(name).unwrap_or_else(|| {
+            let id = self.free_destination();
+            self.destinations.push((id, name.to_owned()));
+            id
+        })
     }
 
     /// A number that stands for no destination yet.
@@ -357,8 +412,7 @@ impl Memory {
                 *self.message(uid) = Remembered {
                     digest: known.digest,
                     first_stored: known.first_stored,
-                    copies: known.copies,
-                    by_content: true,
+                    copies: known.copies.known_by_content(),
                     ..Remembered::default()
                 };
             }
@@ -393,7 +447,6 @@ impl Remembered {
         if !self.is_stored() {
             self.first_stored = at.as_second();
         }
-        self.by_content = false;
         self.digest = Some(intent.digest);
         self.listed = intent.listed;
         self.copies.stored(intent.to, &intent.owed);
@@ -527,6 +580,42 @@ mod tests {
         );
         let after = memory(&[stored("a", 0, 1, &[0]), deleted, stored("a", 0, 1, &[0])]);
         assert!(!after.recall(b"a").expect("remembered").is_deleted());
+    }
+
+    #[test]
+    fn what_is_known_by_content_needs_every_copy_that_a_destination_holds_by_it() {
+        let renumbered = Record::Same {
+            uid: UniqueId::new(b"b"),
+            stored_as: UniqueId::new(b"a"),
+        };
+        let has = |records: &[Record], destinations: &[u32], copies: &[u32]| {
+            let memory = memory(records);
+            let message = memory.recall(b"b").expect("stored");
+            let mut found = Found::default();
+            copies.iter().for_each(|to| found.add(Digest([1; 32]), *to));
+            message.has_its_copies(destinations, &found)
+        };
+        let one = [stored("a", 0, 1, &[0]), renumbered.clone()];
+        assert!(!has(&one, &[0], &[]) && has(&one, &[0], &[0]));
+        assert!(
+            !has(&one, &[1], &[]) && !has(&one, &[1], &[0]),
+            "nobody can look into a destination that was taken away"
+        );
+        let both = [
+            stored("a", 0, 1, &[0, 1]),
+            stored("a", 1, 1, &[0, 1]),
+            renumbered.clone(),
+        ];
+        assert!(!has(&both, &[0, 1], &[1]) && has(&both, &[0, 1], &[0, 1]));
+        assert!(has(&both, &[1], &[1]));
+        let filled = [
+            stored("a", 0, 1, &[0, 1]),
+            renumbered,
+            stored("b", 1, 1, &[0, 1]),
+        ];
+        assert!(!has(&filled, &[0, 1], &[]) && has(&filled, &[0, 1], &[0]));
+        let again = [&filled[..], &[stored("b", 0, 1, &[0, 1])]].concat();
+        assert!(has(&again, &[0, 1], &[]), "stored anew in every one");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 mod absence;
 mod compaction;
+mod copies;
 mod file;
 mod format;
 mod loading;
@@ -17,6 +18,7 @@ mod record;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use file::Appender;
@@ -24,9 +26,10 @@ use lock::Lock;
 
 use crate::crash;
 use crate::error::Result;
-use crate::mail::{Number, UniqueId};
+use crate::mail::{Digest, Number, UniqueId};
 
 pub use absence::Absence;
+pub use copies::Found;
 pub use loading::Damage;
 pub use mailbox::Mailbox;
 pub use memory::{Memory, Remembered};
@@ -85,6 +88,19 @@ impl Journal {
     /// As [`Journal::open`], but for the lock.
     pub fn peek(folder: &Path, mailbox: &Mailbox) -> Result<Memory> {
         Ok(loading::load(&path(folder, mailbox), mailbox)?.memory)
+    }
+
+    /// Where messages with such content were stored: too much to remember of each for what is rarely asked.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::error::Kind::Io`]: the file cannot be read.
+    pub fn copies(
+        folder: &Path,
+        mailbox: &Mailbox,
+        wanted: &HashSet<Digest>,
+    ) -> Result<Vec<Intent>> {
+        copies::read(&path(folder, mailbox), wanted)
     }
 
     /// What the journal says.
@@ -164,12 +180,19 @@ impl Journal {
 
     /// Proof that the message which has this number in the session, and which the journal knows by
     /// this id, may be deleted: it is stored durably in every one of these destinations that it is
-    /// owed, and the record of that is durable. None otherwise.
+    /// owed, and the record of that is durable. None otherwise. A copy that only its content says to
+    /// be this message's counts only where it was just found.
     #[must_use]
-    pub fn prove(&self, number: Number, uid: &UniqueId, destinations: &[u32]) -> Option<Proof> {
+    pub fn prove(
+        &self,
+        number: Number,
+        uid: &UniqueId,
+        destinations: &[u32],
+        found: &Found,
+    ) -> Option<Proof> {
         let remembered = self.memory.recall(uid.as_bytes())?;
         let stored = remembered.is_stored() && !remembered.lacks(destinations);
-        let stored = stored && !remembered.is_known_by_content();
+        let stored = stored && remembered.has_its_copies(destinations, found);
         let certain = self.file.is_synced() && !self.memory.is_shared(uid.as_bytes());
         (stored && certain).then(|| Proof::new(number, uid.clone()))
     }

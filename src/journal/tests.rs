@@ -300,17 +300,22 @@ fn a_newer_format_is_refused() {
     assert!(failure.message().contains("format 2"), "{failure}");
 }
 
+/// Proof that this message may be deleted, without a look for its copies.
+fn prove(journal: &Journal, uid: &str, destinations: &[u32]) -> Option<Proof> {
+    let uid = UniqueId::new(uid.as_bytes());
+    journal.prove(1, &uid, destinations, &Found::default())
+}
+
 #[test]
 fn there_is_no_proof_before_the_record_is_durable() {
     let folder = folder();
     let mut journal = open(&folder);
-    let uid = UniqueId::new(b"a");
-    assert!(journal.prove(1, &uid, &[0]).is_none(), "never stored");
+    assert!(prove(&journal, "a", &[0]).is_none(), "never stored");
     journal.append(&[stored("a")]).expect("appended");
-    assert!(journal.prove(1, &uid, &[0]).is_none(), "not durable yet");
+    assert!(prove(&journal, "a", &[0]).is_none(), "not durable yet");
     journal.sync().expect("synced");
-    let proof = journal.prove(1, &uid, &[0]).expect("a proof");
-    assert_eq!((proof.number(), proof.uid()), (1, &uid));
+    let proof = prove(&journal, "a", &[0]).expect("a proof");
+    assert_eq!((proof.number(), proof.uid()), (1, &UniqueId::new(b"a")));
 }
 
 #[test]
@@ -337,12 +342,56 @@ fn there_is_no_proof_for_what_is_not_stored_everywhere_or_only_seen_or_shared() 
     journal
         .commit(&[half, seen, stored("shared"), shared])
         .expect("committed");
-    let prove = |uid: &str| journal.prove(1, &UniqueId::new(uid.as_bytes()), &[0, 1]);
-    assert!(prove("half").is_none() && prove("seen").is_none() && prove("shared").is_none());
+    for uid in ["half", "seen", "shared"] {
+        assert!(prove(&journal, uid, &[0, 1]).is_none(), "{uid}");
+    }
     assert!(
-        journal.prove(1, &UniqueId::new(b"half"), &[0]).is_some(),
+        prove(&journal, "half", &[0]).is_some(),
         "the other was taken away"
     );
+}
+
+#[test]
+fn there_is_no_proof_for_what_is_known_by_content_unless_its_copy_was_found() {
+    let folder = folder();
+    let mut journal = open(&folder);
+    let renumbered = Record::Same {
+        uid: UniqueId::new(b"new"),
+        stored_as: UniqueId::new(b"old"),
+    };
+    journal
+        .commit(&[stored("old"), renumbered])
+        .expect("committed");
+    assert!(prove(&journal, "old", &[0]).is_some());
+    assert!(prove(&journal, "new", &[0]).is_none());
+    let prove = |digest: u8, to| {
+        let mut found = Found::default();
+        found.add(Digest([digest; 32]), to);
+        journal.prove(1, &UniqueId::new(b"new"), &[0], &found)
+    };
+    assert!(prove(7, 1).is_none(), "found elsewhere");
+    assert!(prove(8, 0).is_none(), "another message's copy");
+    assert!(prove(7, 0).is_some());
+}
+
+#[test]
+fn where_copies_were_put_is_read_from_the_file() {
+    let folder = folder();
+    let mut journal = open(&folder);
+    let other = Record::Stored {
+        intent: Intent {
+            digest: Digest([8; 32]),
+            ..intent("other")
+        },
+        at: Timestamp::UNIX_EPOCH,
+    };
+    let intended = Record::Intend(intent("intended"));
+    journal
+        .append(&[stored("a"), other, intended, deleted("a")])
+        .expect("appended");
+    let wanted = HashSet::from([Digest([7; 32])]);
+    let copies = Journal::copies(folder.path(), &mailbox(), &wanted).expect("read");
+    assert_eq!(copies, [intent("a")], "stored, and with such content");
 }
 
 #[test]

@@ -41,6 +41,21 @@ impl Slot {
     }
 }
 
+/// Whether there is a destination left.
+///
+/// # Errors
+///
+/// There is none; why the first one is broken.
+pub(super) fn some_works(slots: &[Slot]) -> Result<()> {
+    match slots.iter().any(Slot::works) {
+        true => Ok(()),
+        false => slots
+            .iter()
+            .find_map(|slot| slot.failure.clone())
+            .map_or(Ok(()), Err),
+    }
+}
+
 /// A message that came in whole.
 pub(super) struct Message {
     pub(super) number: Number,

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::journal::{Memory, Remembered};
+use crate::journal::{Found, Memory, Remembered};
 use crate::mail::{Listed, UniqueId};
 use crate::plan::Known;
 use crate::pop3::Listing;
@@ -55,11 +55,17 @@ impl Identity {
     }
 }
 
-/// What we know of each of these messages. `destinations` are the account's, by the journal's names.
+/// What we know of each of these messages. `destinations` are the account's, by the journal's names;
+/// `found` are copies of those that are known by their content.
 ///
 /// Messages that share a unique-id (popa3d makes them of headers) are told apart by their size and,
 /// where that is the same too, by their order: good enough to fetch none in vain, not to delete one.
-pub(super) fn identify(listing: &Listing, memory: &Memory, destinations: &[u32]) -> Vec<Identity> {
+pub(super) fn identify(
+    listing: &Listing,
+    memory: &Memory,
+    destinations: &[u32],
+    found: &Found,
+) -> Vec<Identity> {
     let repeated = listing.repeated();
     let mut met: HashMap<(&UniqueId, Option<u64>), u32> = HashMap::new();
     let identify = |listed| {
@@ -72,7 +78,7 @@ pub(super) fn identify(listing: &Listing, memory: &Memory, destinations: &[u32])
         let certain = matches!(key, Key::UniqueId);
         Identity {
             known: remembered.map_or(Known::New, |remembered| {
-                known(remembered, certain, destinations)
+                known(remembered, certain, destinations, found)
             }),
             troublesome: remembered.is_some_and(Remembered::is_dropped),
             key,
@@ -105,12 +111,15 @@ fn key<'a>(
     Key::Shared(UniqueId::new(&bytes))
 }
 
-fn known(remembered: &Remembered, certain: bool, destinations: &[u32]) -> Known {
+fn known(remembered: &Remembered, certain: bool, destinations: &[u32], found: &Found) -> Known {
     let may_be_gone = remembered.is_deleted() || remembered.is_asked();
     match remembered.first_stored() {
         Some(at) if may_be_gone => Known::Deleted { at },
         _ if remembered.lacks(destinations) => Known::Lacking,
-        Some(at) if remembered.is_known_by_content() => Known::Renumbered { at },
+        Some(at) if certain && remembered.is_known_by_content() => Known::Renumbered {
+            at,
+            in_place: remembered.has_its_copies(destinations, found),
+        },
         Some(at) => Known::Stored {
             at,
             octets: remembered.listed(),

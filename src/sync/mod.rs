@@ -9,9 +9,12 @@
 //! 4. Absence from a listing proves nothing.
 //! 5. A message stored earlier is deleted only when its unique-id is listed once, with the size
 //!    recorded then; else it is fetched and compared.
-//! 6. Where the server may drop what was retrieved (EXPIRE 0), QUIT is sent only if all that was
+//! 6. A message whose id is new, and that is known by its content alone (the server has renumbered its
+//!    maildrop), is not stored again. It is deleted only after it was fetched and compared in the same
+//!    session, and after its copies were found, durable, where they were stored.
+//! 7. Where the server may drop what was retrieved (EXPIRE 0), QUIT is sent only if all that was
 //!    asked for is stored.
-//! 7. Every way out leaves the journal true.
+//! 8. Every way out leaves the journal true.
 //!
 //! A batch of messages is stored in six steps, each durable before the next begins:
 //!
@@ -25,6 +28,7 @@
 //! ```
 
 mod batch;
+mod copies;
 mod identify;
 mod parcel;
 mod queue;
@@ -38,11 +42,11 @@ mod transfer;
 use std::time::Instant;
 
 use batch::Slot;
-use session::{Manner, Session};
+use session::Session;
 
 use crate::config::{Account, Tls};
 use crate::connecting::{Connecting, check_protection, needs_secret};
-use crate::deliver::{self, Destination, Spec};
+use crate::deliver::{self, Spec};
 use crate::environment::Environment;
 use crate::error::Result;
 use crate::interrupt::Interrupt;
@@ -103,15 +107,9 @@ fn carry_out(job: &Job<'_>, report: &mut Report) -> Result<()> {
         .damage()
         .iter()
         .for_each(|damage| job.warn(&damage.to_string()));
-    let mut slots = open_all(job, &mut journal)?;
+    let mut slots = open_all(job, |name| journal.destination(name))?;
     job.remember_login(&connecting, journal.memory());
-    let mut session = Session {
-        job,
-        connecting: &connecting,
-        rules: job.rules.clone(),
-        manner: Manner::new(journal.memory()),
-        given_up: None,
-    };
+    let mut session = Session::new(job, &connecting, journal.memory());
     session.run_all(&mut slots, &mut journal, report)?;
     job.interrupt.failure().map_or(Ok(()), Err)
 }
@@ -122,16 +120,11 @@ fn rehearse(job: &Job<'_>, report: &mut Report) -> Result<()> {
     let secret = job.secret()?;
     let connecting = job.connecting(secret.as_ref())?;
     let mut memory = Journal::peek(&job.environment.state_dir, &mailbox(job.account))?;
+    let mut slots = open_all(job, |name| Ok(memory.number_destination(name)))?;
     job.remember_login(&connecting, &memory);
-    recovery::foresee(job, &mut memory)?;
-    let session = Session {
-        job,
-        connecting: &connecting,
-        rules: job.rules.clone(),
-        manner: Manner::new(&memory),
-        given_up: None,
-    };
-    session.rehearse(&memory, report)
+    recovery::foresee(&mut slots, &mut memory, job.environment.now())?;
+    let session = Session::new(job, &connecting, &memory);
+    session.rehearse(&mut slots, &memory, report)
 }
 
 impl Job<'_> {
@@ -182,25 +175,20 @@ pub fn mailbox(account: &Account) -> Mailbox {
     Mailbox::new(&account.user, &account.host, account.port)
 }
 
-/// The account's destinations, each with its number in the journal. Commands come last: what they did
+/// The account's destinations, each with the number that the journal gives it. Commands come last: what they did
 /// cannot be looked up after a crash, so the less can fail behind them the better.
-fn open_all(job: &Job<'_>, journal: &mut Journal) -> Result<Vec<Slot>> {
+fn open_all(job: &Job<'_>, mut number: impl FnMut(&str) -> Result<u32>) -> Result<Vec<Slot>> {
     let mut specs: Vec<&Spec> = job.account.deliver.iter().collect();
     specs.sort_by_key(|spec| matches!(spec, Spec::Pipe(_)));
-    let mut slots = Vec::new();
-    for spec in specs {
-        slots.push(Slot::new(
-            journal.destination(&spec.to_string())?,
-            open(job, spec),
-        ));
-    }
-    Ok(slots)
-}
-
-fn open(job: &Job<'_>, spec: &Spec) -> Box<dyn Destination> {
     let settings = deliver::Settings {
         account: &job.account.name,
         pipe_jobs: job.account.pipe_jobs,
     };
-    deliver::open(spec, &settings, job.environment)
+    let mut slots = Vec::new();
+    for spec in specs {
+        let id = number(&spec.to_string())?;
+        let destination = deliver::open(spec, &settings, job.environment);
+        slots.push(Slot::new(id, destination));
+    }
+    Ok(slots)
 }

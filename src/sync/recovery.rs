@@ -2,10 +2,9 @@
 
 use jiff::Timestamp;
 
-use super::batch::Slot;
-use super::{Job, open};
+use super::batch::{Slot, some_works};
 use crate::crash;
-use crate::deliver::{Destination, Unsettled};
+use crate::deliver::{Destination, Sought};
 use crate::error::Result;
 use crate::journal::{Intent, Journal, Memory, Record};
 
@@ -28,13 +27,7 @@ pub(super) fn settle(slots: &mut [Slot], journal: &mut Journal, now: Timestamp) 
             Err(failure) => slot.fail(failure),
         }
     }
-    match slots.iter().all(|slot| !slot.works()) {
-        true => slots
-            .iter()
-            .find_map(|slot| slot.failure.clone())
-            .map_or(Ok(()), Err),
-        false => Ok(()),
-    }
+    some_works(slots)
 }
 
 /// What [`settle`] would record, as if it had: nothing is changed but the memory.
@@ -42,26 +35,15 @@ pub(super) fn settle(slots: &mut [Slot], journal: &mut Journal, now: Timestamp) 
 /// # Errors
 ///
 /// No destination can be looked into.
-pub(super) fn foresee(job: &Job<'_>, memory: &mut Memory) -> Result<()> {
-    let mut seen = Err(None);
-    for spec in &job.account.deliver {
-        let intents = memory
-            .destination(&spec.to_string())
-            .map_or(Vec::new(), |id| of(memory, id));
-        match ask(
-            open(job, spec).as_mut(),
-            intents,
-            false,
-            job.environment.now(),
-        ) {
-            Ok(records) => {
-                records.iter().for_each(|record| memory.apply(record));
-                seen = Ok(());
-            }
-            Err(failure) => seen = seen.map_err(|_| Some(failure)),
+pub(super) fn foresee(slots: &mut [Slot], memory: &mut Memory, now: Timestamp) -> Result<()> {
+    for slot in slots.iter_mut() {
+        let intents = of(memory, slot.id);
+        match ask(slot.destination.as_mut(), intents, false, now) {
+            Ok(records) => records.iter().for_each(|record| memory.apply(record)),
+            Err(failure) => slot.fail(failure),
         }
     }
-    seen.or_else(|failure| failure.map_or(Ok(()), Err))
+    some_works(slots)
 }
 
 fn of(memory: &Memory, to: u32) -> Vec<Intent> {
@@ -84,7 +66,7 @@ fn ask(
     }
     let unsettled: Vec<_> = intents
         .iter()
-        .map(|intent| Unsettled {
+        .map(|intent| Sought {
             place: &intent.place,
             digest: &intent.digest,
         })

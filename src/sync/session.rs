@@ -1,19 +1,20 @@
 //! One session with the server: connect, list, plan, transfer, delete, quit.
 
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
-use super::batch::Slot;
+use super::batch::{Slot, some_works};
 use super::store::Safe;
 use super::survey::Survey;
 use super::transfer::{Caution, transfer};
-use super::{Job, recovery};
+use super::{Job, copies, recovery};
 use crate::client::Transaction;
 use crate::connecting::Connecting;
 use crate::crash;
 use crate::error::{Failure, Kind, Result};
-use crate::journal::{Fact, Journal, Memory, Proof, Record};
-use crate::mail::Retention;
+use crate::journal::{Fact, Found, Journal, Memory, Proof, Record};
+use crate::mail::{Number, Retention, UniqueId};
 use crate::monitor::{Event, Phase};
 use crate::plan::{Action, Reason, Rules, Step};
 use crate::pop3::login::Method;
@@ -73,6 +74,8 @@ pub(super) struct Session<'a> {
     pub(super) manner: Manner,
     /// A message that ended a session and would end this one too.
     pub(super) given_up: Option<FailedMessage>,
+    /// What was warned of: once is enough for all sessions of a run.
+    told: RefCell<HashSet<String>>,
 }
 
 /// What a session tells about further ones; by default, that none is worth while.
@@ -86,7 +89,19 @@ pub(super) struct Brought {
     pub(super) delays_logins: bool,
 }
 
-impl Session<'_> {
+impl<'a> Session<'a> {
+    /// A session of this job, treating the server as earlier runs learnt.
+    pub(super) fn new(job: &'a Job<'a>, connecting: &'a Connecting<'a>, memory: &Memory) -> Self {
+        Session {
+            job,
+            connecting,
+            rules: job.rules.clone(),
+            manner: Manner::new(memory),
+            given_up: None,
+            told: RefCell::default(),
+        }
+    }
+
     /// The whole session, with all that it changes.
     pub(super) fn run(
         &self,
@@ -147,8 +162,7 @@ impl Session<'_> {
         journal: &mut Journal,
         report: &mut Report,
     ) -> Result<(Outcome, bool), Ended> {
-        let destinations: Vec<u32> = slots.iter().map(|slot| slot.id).collect();
-        let survey = self.survey(transaction, journal.memory(), &destinations, report)?;
+        let survey = self.survey(transaction, slots, journal.memory(), report)?;
         let none_was_known = survey.lists_nothing_of(journal.memory());
         journal.append(&survey.shared_ids(journal.memory()))?;
         self.job.event(&Event::Phase(Phase::Transfer));
@@ -193,12 +207,14 @@ impl Session<'_> {
     }
 
     /// Everything up to the plan; nothing is changed, here or there.
-    pub(super) fn rehearse(&self, memory: &Memory, report: &mut Report) -> Result<()> {
+    pub(super) fn rehearse(
+        &self,
+        slots: &mut [Slot],
+        memory: &Memory,
+        report: &mut Report,
+    ) -> Result<()> {
         let mut transaction = self.connecting.open(&mut report.timing)?;
-        // A destination that was never used has no number yet, and is owed nothing old.
-        let names = self.job.account.deliver.iter().map(ToString::to_string);
-        let known: Vec<u32> = names.filter_map(|name| memory.destination(&name)).collect();
-        let survey = self.survey(&mut transaction, memory, &known, report)?;
+        let survey = self.survey(&mut transaction, slots, memory, report)?;
         report.plan = Some(survey.plan.steps.into_iter().map(Into::into).collect());
         transaction.quit()
     }
@@ -207,8 +223,8 @@ impl Session<'_> {
     fn survey(
         &self,
         transaction: &mut Transaction,
+        slots: &mut [Slot],
         memory: &Memory,
-        destinations: &[u32],
         report: &mut Report,
     ) -> Result<Survey> {
         self.job.event(&Event::Phase(Phase::List));
@@ -216,11 +232,21 @@ impl Session<'_> {
         // Where nothing is remembered, everything is new.
         let listing = transaction.list(self.manner.pipelining, memory.is_empty())?;
         let now = self.job.environment.now();
-        let plan = |listing| Survey::new(listing, memory, destinations, &self.rules, now);
-        let mut survey = plan(listing);
+        let destinations = numbers(slots);
+        let plan = |listing, found: &Found| {
+            Survey::new(listing, memory, &destinations, found, &self.rules, now)
+        };
+        let mut found = Found::default();
+        let mut survey = plan(listing, &found);
+        let missing = survey.missing_copies(memory);
+        if !missing.is_empty() {
+            found = copies::look(self.job, slots, &missing)?;
+            some_works(slots)?;
+            survey = plan(survey.listing, &found);
+        }
         if survey.wants_sizes() {
             transaction.add_sizes(&mut survey.listing)?;
-            survey = plan(survey.listing);
+            survey = plan(survey.listing, &found);
         }
         report.timing.add(Phase::List, began.elapsed());
         self.announce(&survey, report);
@@ -230,7 +256,7 @@ impl Session<'_> {
     /// Tells whoever watches what there is and what will be done with it.
     fn announce(&self, survey: &Survey, report: &mut Report) {
         if let Some(disagreement) = survey.listing.disagreement {
-            self.job.warn(&disagreement.to_string());
+            self.warn(&disagreement.to_string());
         }
         if survey
             .listing
@@ -238,7 +264,7 @@ impl Session<'_> {
             .iter()
             .any(|listed| listed.uid.is_none())
         {
-            self.job.warn("the server gives no unique-ids: every message is fetched to be known by its content; none is stored twice, and only what this run stores is deleted");
+            self.warn("the server gives no unique-ids: every message is fetched to be known by its content; none is stored twice, and only what this run stores is deleted");
         }
         // A second session of the run sees the whole maildrop once more.
         report.begin_session();
@@ -264,11 +290,26 @@ impl Session<'_> {
 
     /// Says what the rule would delete, but for its identity.
     fn admit_uncertainty(&self, survey: &Survey) {
-        let uncertain =
-            |step: &&Step| matches!(step.reason, Reason::Renumbered(_) | Reason::Shared(_));
-        let count = survey.plan.steps.iter().filter(uncertain).count();
-        if count > 0 && self.rules.retention != Retention::Always {
-            self.job.warn(&format!("{count} stored messages stay on the server: their unique-ids do not say for certain which messages they are"));
+        let count =
+            |why: fn(&Step) -> bool| survey.plan.steps.iter().filter(|step| why(step)).count();
+        let shared = count(|step| matches!(step.reason, Reason::Shared(_)));
+        if shared > 0 {
+            self.warn(&format!("{shared} stored messages stay on the server: their unique-ids do not say for certain which messages they are"));
+        }
+        self.admit_missing_copies(count(|step| matches!(step.reason, Reason::Renumbered(_))));
+    }
+
+    /// Says how many messages are due but known by their content alone, with nothing here to prove it by.
+    fn admit_missing_copies(&self, count: usize) {
+        if count > 0 {
+            self.warn(&format!("{count} stored messages that are due stay on the server: it has given them other ids since, and their copies are not found where they were stored; delete them there by other means, or fetch everything once more with --all"));
+        }
+    }
+
+    /// Warns of what holds for all sessions of the run.
+    fn warn(&self, warning: &str) {
+        if self.told.borrow_mut().insert(warning.to_owned()) {
+            self.job.warn(warning);
         }
     }
 
@@ -317,37 +358,58 @@ impl Session<'_> {
         if transaction.expires_at_once() && came.kept.settled < came.sent {
             return Ok(Outcome::NotSafe);
         }
-        let destinations: Vec<u32> = slots.iter().map(|slot| slot.id).collect();
-        let proofs = self.prove(survey, came.kept.safe, journal, &destinations);
+        let proofs = self.prove(survey, came.kept.safe, slots, journal)?;
         Ok(self.delete(transaction, survey, proofs, journal, report)?)
     }
 
-    /// Proofs for what the plan deletes: what this session stored, and what an earlier one did.
+    /// Proofs for what the plan deletes: what this session stored, and what an earlier one did. For what
+    /// is known by its content alone, the copies have to be found once more, now.
     fn prove(
         &self,
         survey: &Survey,
         safe: Vec<Safe>,
+        slots: &mut [Slot],
         journal: &Journal,
-        destinations: &[u32],
-    ) -> Vec<Proof> {
-        let safe: HashMap<_, _> = safe.into_iter().map(|safe| (safe.number, safe)).collect();
-        let prove = |index| {
+    ) -> Result<Vec<Proof>> {
+        let due = self.due(survey, safe);
+        let renumbered = |uid: &UniqueId| {
+            let message = journal.memory().recall(uid.as_bytes())?;
+            message.digest().filter(|_| message.is_known_by_content())
+        };
+        let doubtful = due.iter().filter_map(|(_, uid)| renumbered(uid));
+        let found = copies::look(self.job, slots, &doubtful.collect())?;
+        let destinations = numbers(slots);
+        let (mut proofs, mut missing) = (Vec::new(), 0);
+        for (number, uid) in due {
+            match journal.prove(number, &uid, &destinations, &found) {
+                None if renumbered(&uid).is_some() => missing += 1,
+                proof => proofs.extend(proof),
+            }
+        }
+        self.admit_missing_copies(missing);
+        Ok(proofs)
+    }
+
+    /// What the plan deletes and this session found safe, by number and by the journal's id.
+    fn due(&self, survey: &Survey, safe: Vec<Safe>) -> Vec<(Number, UniqueId)> {
+        let mut safe: HashMap<_, _> = safe.into_iter().map(|safe| (safe.number, safe)).collect();
+        let due = |index| {
             let (listed, identity, step) = survey.message(index);
             let key = match step.action {
-                Action::Delete => identity.key(listed)?,
+                Action::Delete => identity.key(listed)?.clone(),
                 Action::Retrieve { .. } => {
-                    let safe = safe.get(&listed.number)?;
+                    let safe = safe.remove(&listed.number)?;
                     // What turned out to be another message than the one that is due is not due itself.
                     let compared = matches!(step.reason, Reason::Compare | Reason::Returned);
                     let another = safe.now && compared;
                     let due = !another || self.rules.retention == Retention::Never;
-                    due.then_some(&safe.key)?
+                    due.then_some(safe.key)?
                 }
                 Action::Leave => return None,
             };
-            journal.prove(listed.number, key, destinations)
+            Some((listed.number, key))
         };
-        survey.plan.deletions().filter_map(prove).collect()
+        survey.plan.deletions().filter_map(due).collect()
     }
 
     /// Marks what is proven to be safe as deleted.
@@ -424,4 +486,9 @@ enum Outcome {
     Deleted(Vec<(u64, Proof)>),
     /// The server may drop at QUIT what is not stored.
     NotSafe,
+}
+
+/// The destinations, by the journal's names.
+fn numbers(slots: &[Slot]) -> Vec<u32> {
+    slots.iter().map(|slot| slot.id).collect()
 }

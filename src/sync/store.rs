@@ -272,15 +272,12 @@ impl Store<'_> {
     ) {
         self.withdraw(&current.taken_by);
         let Incoming {
-            number,
-            certain,
-            purpose,
-            ..
+            number, certain, ..
         } = current.incoming;
         progress.kept.settled += 1;
         progress.kept.learnt.extend(learnt);
         // Where only its size and order tell it from others, the stored copy may be another's.
-        if certain && purpose == Purpose::Compare {
+        if certain {
             progress.kept.safe.push(Safe {
                 number,
                 key,

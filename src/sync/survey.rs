@@ -5,9 +5,9 @@ use std::collections::{HashMap, HashSet};
 use jiff::Timestamp;
 
 use super::identify::{Identity, identify};
-use crate::journal::{Memory, Record, Remembered};
+use crate::journal::{Found, Memory, Record, Remembered};
 use crate::mail::{Digest, Listed, Number, UniqueId};
-use crate::plan::{Candidate, Known, Plan, Rules, Step};
+use crate::plan::{Candidate, Known, Plan, Reason, Rules, Step};
 use crate::pop3::Listing;
 
 /// A maildrop as it is listed, what we know of each message, and what will be done with it: three
@@ -20,15 +20,16 @@ pub(super) struct Survey {
 
 impl Survey {
     /// Identifies these messages and plans what to do with each. `destinations` are the account's, by
-    /// the journal's names.
+    /// the journal's names; `found` are copies of [`Survey::missing_copies`].
     pub(super) fn new(
         listing: Listing,
         memory: &Memory,
         destinations: &[u32],
+        found: &Found,
         rules: &Rules,
         now: Timestamp,
     ) -> Self {
-        let identities = identify(&listing, memory, destinations);
+        let identities = identify(&listing, memory, destinations, found);
         let candidate = |(listed, identity): (_, &Identity)| Candidate {
             listed,
             known: identity.known,
@@ -47,6 +48,16 @@ impl Survey {
     pub(super) fn wants_sizes(&self) -> bool {
         let told_apart_by_size = self.identities.iter().any(Identity::is_shared);
         (told_apart_by_size || self.plan.wants_sizes()) && !self.listing.has_sizes()
+    }
+
+    /// The contents of the messages that the rule would delete if their copies were found.
+    pub(super) fn missing_copies(&self, memory: &Memory) -> HashSet<Digest> {
+        let messages = (0..self.plan.steps.len()).map(|index| self.message(index));
+        let missing = messages.filter(|(_, _, step)| matches!(step.reason, Reason::Renumbered(_)));
+        let digest = |(listed, identity, _): (&Listed, &Identity, _)| {
+            memory.recall(identity.key(listed)?.as_bytes())?.digest()
+        };
+        missing.filter_map(digest).collect()
     }
 
     /// A message, who it is, and what will be done with it.

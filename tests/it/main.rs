@@ -27,6 +27,7 @@ mod model;
 mod pipe;
 mod readme;
 mod recipes;
+mod renumbered;
 mod secrets;
 mod signals;
 mod status;

@@ -2,6 +2,8 @@
 //! the server is stored, nothing is stored twice, and in the end everything is.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -19,6 +21,10 @@ enum Event {
     Arrive(usize),
     /// The server gives every message a new unique-id.
     Renumber,
+    /// A reader moves all messages, without changing one.
+    Tidy,
+    /// A reader deletes the copies of a message, one of so many.
+    Discard(prop::sample::Index),
     /// From now on this goes wrong at this step, until it is healed.
     Fault(&'static str, Fault),
     /// Nothing goes wrong any more.
@@ -44,7 +50,9 @@ fn event() -> impl Strategy<Value = Event> {
     let rule = prop::sample::select(vec!["always", "never", "30d"]);
     prop_oneof![
         3 => (1..5_usize).prop_map(Event::Arrive),
-        1 => Just(Event::Renumber),
+        2 => Just(Event::Renumber),
+        1 => Just(Event::Tidy),
+        1 => any::<prop::sample::Index>().prop_map(Event::Discard),
         2 => (step, fault).prop_map(|(step, fault)| Event::Fault(step, fault)),
         1 => Just(Event::Heal),
         1 => (-20..50_i64).prop_map(Event::Days),
@@ -76,6 +84,11 @@ struct Model {
     generator: Generator,
     /// Every text that ever was on the server.
     arrived: Vec<Vec<u8>>,
+    /// Those of them whose copies somebody deleted here.
+    discarded: BTreeSet<Vec<u8>>,
+    /// Those of them that may go from the server all the same: what is stored under its own id is
+    /// deleted when it is due, whatever became of the copy.
+    given_up: BTreeSet<Vec<u8>>,
     renumbered: usize,
     day: i64,
 }
@@ -98,6 +111,8 @@ impl Model {
             batch: batch.to_string(),
             generator: Generator::new(17),
             arrived: Vec::new(),
+            discarded: BTreeSet::new(),
+            given_up: BTreeSet::new(),
             renumbered: 0,
             day: 1000,
         }
@@ -110,7 +125,17 @@ impl Model {
                 self.renumbered += 1;
                 self.mailbox
                     .renumber(&format!("moved-{}-", self.renumbered));
+                let left = self.mailbox.stored_forms();
+                self.given_up.retain(|text| !left.contains(text));
             }
+            Event::Tidy => self.tidy(),
+            Event::Discard(which) if !self.arrived.is_empty() => {
+                let text = which.get(&self.arrived).clone();
+                self.discard(&text);
+                self.discarded.insert(text.clone());
+                self.given_up.insert(text);
+            }
+            Event::Discard(_) => {}
             Event::Fault(step, fault) => self.server.strike(step, fault.clone()),
             Event::Heal => self.server.heal(),
             Event::Days(days) => self.day += days,
@@ -128,6 +153,47 @@ impl Model {
         let uid = format!("uid-{}", self.arrived.len());
         self.mailbox.add(uid, text);
         self.arrived.extend(self.mailbox.stored_forms().pop());
+    }
+
+    /// Moves what is in Maildirs into `cur/`, and in mboxes the last message to the front.
+    fn tidy(&self) {
+        for destination in &self.destinations {
+            let path = self.path(destination);
+            if destination.starts_with("maildir:") {
+                for file in files(&path.join("new")) {
+                    let name = file.file_name().expect("a name").to_string_lossy();
+                    let read = path.join("cur").join(format!("{name}:2,S"));
+                    fs::rename(&file, read).expect("our own file");
+                }
+            } else if let Some(mut messages) = mbox(&path) {
+                messages.rotate_right(1);
+                fs::write(&path, messages.concat()).expect("our own file");
+            }
+        }
+    }
+
+    /// Deletes the copies of a message.
+    fn discard(&self, text: &[u8]) {
+        for destination in &self.destinations {
+            let path = self.path(destination);
+            if destination.starts_with("maildir:") {
+                let all = ["new", "cur"]
+                    .into_iter()
+                    .flat_map(|name| files(&path.join(name)));
+                let same = all.filter(|file| fs::read(file).expect("our own file") == text);
+                same.for_each(|file| fs::remove_file(file).expect("our own file"));
+            } else if let Some(mut messages) = mbox(&path) {
+                messages.retain(|message| memchr::memmem::find(message, text).is_none());
+                fs::write(&path, messages.concat()).expect("our own file");
+            }
+        }
+    }
+
+    fn path(&self, destination: &str) -> PathBuf {
+        let (_, path) = destination
+            .split_once(":~/")
+            .expect("below the home folder");
+        self.world.home(path)
     }
 
     fn sync(&mut self, options: &[&str], point: Option<usize>) -> Outcome {
@@ -155,7 +221,8 @@ impl Model {
             for text in &self.arrived {
                 let stored = copies.get(text).copied().unwrap_or_default();
                 prop_assert!(stored <= 1, "stored {stored} times in {destination}");
-                prop_assert!(stored == 1 || left.contains(text), "lost for {destination}");
+                let safe = stored == 1 || left.contains(text) || self.given_up.contains(text);
+                prop_assert!(safe, "lost for {destination}");
             }
         }
         Ok(())
@@ -177,8 +244,14 @@ impl Model {
         prop_assert_eq!(outcome.status, Some(0), "{:#?}", outcome);
         self.does_as_said(&dry, before)?;
         for destination in &self.destinations {
-            let stored = self.world.stored_at(destination).len();
-            prop_assert_eq!(stored, self.arrived.len(), "in {}", destination);
+            let stored = self.world.stored_at(destination);
+            let missing = self.arrived.iter().filter(|text| !stored.contains(text));
+            let missing: BTreeSet<_> = missing.cloned().collect();
+            prop_assert!(missing.is_subset(&self.discarded), "in {destination}");
+        }
+        if rule == "never" {
+            let left: BTreeSet<_> = self.mailbox.stored_forms().into_iter().collect();
+            prop_assert!(left.is_subset(&self.discarded), "due, and not deleted");
         }
         self.check()
     }
@@ -204,6 +277,31 @@ impl Model {
         prop_assert!(deleted.is_subset(&may_go));
         Ok(())
     }
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    entries.map(|entry| entry.expect("a file").path()).collect()
+}
+
+/// The messages of an mbox, each with its From_ line; none where a run was cut off while it wrote one:
+/// readers leave such a file alone until somebody has mended it.
+fn mbox(path: &Path) -> Option<Vec<Vec<u8>>> {
+    let content = fs::read(path)
+        .ok()
+        .filter(|content| content.ends_with(b"\n\n"))?;
+    let mut starts: Vec<_> = memchr::memmem::find_iter(&content, b"\nFrom ")
+        .map(|at| at + 1)
+        .collect();
+    starts.insert(0, 0);
+    let ends = starts[1..].iter().copied().chain([content.len()]);
+    Some(
+        starts
+            .iter()
+            .zip(ends)
+            .map(|(&start, end)| content[start..end].to_vec())
+            .collect(),
+    )
 }
 
 #[test]

@@ -361,22 +361,6 @@ fn where_retrieved_mail_expires_quit_waits_until_all_of_it_is_stored() {
 }
 
 #[test]
-fn a_server_that_renumbered_doubles_nothing() {
-    let mailbox = Mailbox::with(small(10));
-    let server = Server::start(&mailbox);
-    let world = world_for(&server, &[]);
-    world.run(&["sync"]).ends_with(0);
-    // Servers that make ids of where a message stands do it again and again.
-    for prefix in ["moved-", "once-more-", "moved-"] {
-        mailbox.renumber(prefix);
-        for _ in 0..2 {
-            world.run(&["sync"]).ends_with(0);
-            world.mail("it").holds(mailbox.stored_forms());
-        }
-    }
-}
-
-#[test]
 fn an_id_listed_twice_names_two_messages() {
     let mailbox = Mailbox::default();
     for text in small(4) {

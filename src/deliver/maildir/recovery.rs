@@ -1,40 +1,33 @@
 //! What runs that were cut off left in a Maildir.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use rustix::fs::{Mode, OFlags};
-use rustix::io::Errno;
-use sha2::{Digest as _, Sha256};
 
 use super::folders::Folders;
 use super::name;
+use super::search::{self, Named, PUBLISHED};
 use crate::crash;
-use crate::deliver::{Unsettled, disk};
+use crate::deliver::Sought;
 use crate::error::Result;
-use crate::mail::{Digest, Place};
 
 /// After so many seconds (36 hours) a file in `tmp/` is a remainder, says the Maildir specification.
 const STALE: i64 = 36 * 60 * 60;
 
 /// Settles intents: see [`crate::deliver::Destination::settle`]. A message is stored where its file is in `new/` or `cur/`,
 /// and as good as stored where it waits whole in `tmp/`.
-pub(super) fn settle(maildir: &Path, unsettled: &[Unsettled<'_>], act: bool) -> Result<Vec<bool>> {
-    let wanted: HashSet<&str> = unsettled
-        .iter()
-        .filter_map(intended)
-        .map(|(unique, ..)| unique)
-        .collect();
+pub(super) fn settle(maildir: &Path, unsettled: &[Sought<'_>], act: bool) -> Result<Vec<bool>> {
+    let named = unsettled.iter().filter_map(Named::of);
+    let wanted: HashSet<_> = named.map(|named| named.unique).collect();
     let published = find_published(maildir, &wanted)?;
-    let waiting = names_in(&maildir.join("tmp"), &wanted, |name| name)?;
+    let is_wanted = |name: &str| wanted.contains(name);
+    let waiting = search::names_in(&maildir.join("tmp"), |name| name, is_wanted)?;
     if published.is_empty() && waiting.is_empty() {
         return Ok(vec![false; unsettled.len()]);
     }
     let remains = Remains {
-        tmp: maildir.join("tmp"),
         published,
         waiting,
         folders: act.then(|| Folders::open(maildir)).transpose()?,
@@ -43,84 +36,53 @@ pub(super) fn settle(maildir: &Path, unsettled: &[Unsettled<'_>], act: bool) -> 
     let settled = settled.collect::<Result<Vec<_>>>()?;
     crash::point("maildir: recovered, not synced");
     if let Some(folders) = &remains.folders {
-        make_durable(folders)?;
+        search::make_durable(folders)?;
     }
     Ok(settled)
-}
-
-/// The unique part of the name, the size, and the name that a message was to have.
-fn intended<'a>(unsettled: &Unsettled<'a>) -> Option<(&'a str, u64, &'a str)> {
-    let Place::Maildir { name } = unsettled.place else {
-        return None;
-    };
-    name::parts(name).map(|(unique, bytes)| (unique, bytes, &**name))
 }
 
 /// Those of the wanted that are in `new/` or `cur/`, whatever flags they have by now.
 fn find_published(maildir: &Path, wanted: &HashSet<&str>) -> Result<HashSet<String>> {
     let mut found = HashSet::new();
-    // A reader that renames a file while its folder is being read can hide it from us: who was not
-    // seen is looked for a second time. `new` comes first, because files move from there to `cur`.
-    for folder in ["new", "cur", "new", "cur"] {
+    for folder in PUBLISHED {
         if found.len() == wanted.len() {
             break;
         }
-        found.extend(names_in(&maildir.join(folder), wanted, name::unique_part)?);
-    }
-    Ok(found)
-}
-
-/// Those of the wanted whose file is in a folder. A folder that is missing has none.
-fn names_in(
-    folder: &Path,
-    wanted: &HashSet<&str>,
-    unique: fn(&str) -> &str,
-) -> Result<HashSet<String>> {
-    let cannot = |error| disk::failure("read", folder, error);
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(HashSet::new()),
-        Err(error) => return Err(cannot(error)),
-    };
-    let mut found = HashSet::new();
-    for entry in entries {
-        let name = entry.map_err(cannot)?.file_name();
-        if let Some(unique) = name
-            .to_str()
-            .map(unique)
-            .filter(|name| wanted.contains(name))
-        {
-            found.insert(unique.to_owned());
-        }
+        let is_wanted = |name: &str| wanted.contains(name);
+        let names = search::names_in(&maildir.join(folder), name::unique_part, is_wanted)?;
+        found.extend(names.into_keys());
     }
     Ok(found)
 }
 
 /// What was found of the wanted messages.
 struct Remains {
-    tmp: PathBuf,
     /// Unique parts of the names in `new/` and `cur/`.
     published: HashSet<String>,
-    /// Names in `tmp/`.
-    waiting: HashSet<String>,
+    /// Names in `tmp/`, and the paths.
+    waiting: HashMap<String, PathBuf>,
     /// Opened where something may be changed.
     folders: Option<Folders>,
 }
 
 impl Remains {
     /// Whether this message is stored, finishing what can be finished.
-    fn settle(&self, unsettled: &Unsettled<'_>) -> Result<bool> {
-        let Some((unique, bytes, name)) = intended(unsettled) else {
+    fn settle(&self, unsettled: &Sought<'_>) -> Result<bool> {
+        let Some(Named {
+            name,
+            unique,
+            bytes,
+        }) = Named::of(unsettled)
+        else {
             return Ok(false);
         };
         let published = self.published.contains(unique);
-        if !self.waiting.contains(unique) {
+        let Some(path) = self.waiting.get(unique) else {
             return Ok(published);
-        }
-        let whole = if published {
-            None
-        } else {
-            self.whole(unique, bytes, unsettled.digest)?
+        };
+        let whole = match published {
+            true => None,
+            false => search::whole(path, bytes, unsettled.digest)?,
         };
         match (&self.folders, &whole) {
             (None, _) => {}
@@ -128,24 +90,6 @@ impl Remains {
             (Some(folders), None) => folders.remove(unique),
         }
         Ok(published || whole.is_some())
-    }
-
-    /// The file in `tmp/` if it is the message, byte for byte: after a power cut a file can have its length and not its bytes.
-    fn whole(&self, unique: &str, bytes: u64, digest: &Digest) -> Result<Option<File>> {
-        let path = self.tmp.join(unique);
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let mut file = match rustix::fs::open(&path, flags, Mode::empty()) {
-            Ok(file) => File::from(file),
-            Err(Errno::NOENT | Errno::LOOP) => return Ok(None),
-            Err(errno) => return Err(disk::failure("open", &path, errno)),
-        };
-        let cannot_read = |error| disk::failure("read", &path, error);
-        let metadata = file.metadata().map_err(cannot_read)?;
-        if !metadata.is_file() || metadata.len() != bytes {
-            return Ok(None);
-        }
-        let found = digest_of(&mut file).map_err(cannot_read)?;
-        Ok((found == *digest).then_some(file))
     }
 }
 
@@ -156,24 +100,6 @@ fn publish(folders: &Folders, file: &File, unique: &str, name: &str) -> Result<(
     folders
         .publish(unique, name)
         .map_err(|errno| folders.failure("put a message into", "new", errno))
-}
-
-/// Whoever moved the files that were found, the record that they are stored must not outlive them.
-fn make_durable(folders: &Folders) -> Result<()> {
-    let cannot = |folder| move |errno| folders.failure("make durable what is in", folder, errno);
-    folders.sync_new().map_err(cannot("new"))?;
-    folders.sync_cur().map_err(cannot("cur"))
-}
-
-fn digest_of(file: &mut impl Read) -> io::Result<Digest> {
-    let mut hash = Sha256::new();
-    let mut buffer = vec![0; 64 * 1024];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(Digest(hash.finalize().into())),
-            n => hash.update(&buffer[..n]),
-        }
-    }
 }
 
 /// Removes files with our kind of name from `tmp/` that nobody can still be writing. What cannot be removed stays.

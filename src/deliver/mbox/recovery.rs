@@ -3,6 +3,8 @@
 //! Each is where it was to be; or a part of it, or nothing, is at the end of the file; or somebody
 //! rewrote the file meanwhile and it may be anywhere. Only bytes that are known to be a part of ours are
 //! ever cut away: another program may have appended a message where ours was to begin.
+//!
+//! What was stored long ago is looked for in the same way.
 
 use std::fs::File;
 use std::io;
@@ -13,7 +15,7 @@ use memchr::memmem;
 use super::contents::Contents;
 use super::marks;
 use super::search::{self, Wanted};
-use crate::deliver::Unsettled;
+use crate::deliver::Sought;
 use crate::deliver::mboxrd;
 use crate::mail::{Digest, Place};
 
@@ -33,7 +35,7 @@ struct Intent<'a> {
 }
 
 impl<'a> Intent<'a> {
-    fn of((index, unsettled): (usize, &Unsettled<'a>)) -> Option<Self> {
+    fn of((index, unsettled): (usize, &Sought<'a>)) -> Option<Self> {
         match unsettled.place {
             Place::Mbox {
                 offset,
@@ -50,6 +52,13 @@ impl<'a> Intent<'a> {
             }),
             _ => None,
         }
+    }
+
+    /// All of these that are for an mbox, in the order of their offsets.
+    fn all(sought: &[Sought<'a>]) -> Vec<Self> {
+        let mut intents: Vec<_> = sought.iter().enumerate().filter_map(Intent::of).collect();
+        intents.sort_by_key(|intent| intent.offset);
+        intents
     }
 
     /// The range it was to have. A journal that was tampered with may say anything.
@@ -76,28 +85,48 @@ pub(super) struct Settled {
 /// # Errors
 ///
 /// The file could not be read.
-pub(super) fn look(file: &File, unsettled: &[Unsettled<'_>]) -> io::Result<Settled> {
+pub(super) fn look(file: &File, unsettled: &[Sought<'_>]) -> io::Result<Settled> {
     let contents = Contents::of(file)?;
-    let mut intents: Vec<_> = unsettled
-        .iter()
-        .enumerate()
-        .filter_map(Intent::of)
-        .collect();
-    intents.sort_by_key(|intent| intent.offset);
+    let mut intents = Intent::all(unsettled);
     let mut stored = vec![false; unsettled.len()];
     let mut kept = in_place(contents, &intents)?;
-    mark_stored(&mut stored, &kept);
-    intents.retain(|intent| !stored[intent.index]);
-    let elsewhere = elsewhere(contents, &intents, &kept)?;
-    mark_stored(&mut stored, &elsewhere);
-    intents.retain(|intent| !stored[intent.index]);
+    mark(&mut stored, &mut intents, &kept);
+    let counts = |range: &Range<u64>| {
+        let is_taken = kept.iter().any(|(_, taken)| taken.contains(&range.start));
+        // A part of one of ours at the end of the file may look like a whole message: the text of another one,
+        // or its own without the empty line behind it.
+        let is_part = |intent: &Intent<'_>| {
+            intent.begins_at(range.start) && contents.length < intent.range().end
+        };
+        !is_taken && !intents.iter().any(is_part)
+    };
+    let elsewhere = elsewhere(contents, &intents, counts)?;
+    mark(&mut stored, &mut intents, &elsewhere);
     kept.extend(elsewhere);
     let cut = part_of_ours(contents, &intents, &kept)?;
     Ok(Settled { stored, cut })
 }
 
-fn mark_stored(stored: &mut [bool], found: &[(usize, Range<u64>)]) {
+/// Which of these messages, stored earlier, are still there.
+///
+/// # Errors
+///
+/// The file could not be read.
+pub(super) fn find(file: &File, stored: &[Sought<'_>]) -> io::Result<Vec<bool>> {
+    let contents = Contents::of(file)?;
+    let mut intents = Intent::all(stored);
+    let mut found = vec![false; stored.len()];
+    let kept = in_place(contents, &intents)?;
+    mark(&mut found, &mut intents, &kept);
+    let elsewhere = elsewhere(contents, &intents, |_| true)?;
+    mark(&mut found, &mut intents, &elsewhere);
+    Ok(found)
+}
+
+/// Marks what was found; what is left in the list was not.
+fn mark(stored: &mut [bool], missing: &mut Vec<Intent<'_>>, found: &[(usize, Range<u64>)]) {
     found.iter().for_each(|(index, _)| stored[*index] = true);
+    missing.retain(|intent| !stored[intent.index]);
 }
 
 /// Those that are exactly where they were to be.
@@ -128,11 +157,11 @@ fn may_end_at(contents: Contents<'_>, at: u64) -> io::Result<bool> {
     Ok(mboxrd::FROM.starts_with(&behind[..nuls.unwrap_or(behind.len())]))
 }
 
-/// Those that are somewhere else, in a file that was rewritten.
+/// Those that are somewhere else, in a file that was rewritten, among the ranges that count.
 fn elsewhere(
     contents: Contents<'_>,
     intents: &[Intent<'_>],
-    taken: &[(usize, Range<u64>)],
+    counts: impl Fn(&Range<u64>) -> bool,
 ) -> io::Result<Vec<(usize, Range<u64>)>> {
     if intents.is_empty() {
         return Ok(Vec::new());
@@ -144,15 +173,6 @@ fn elsewhere(
             text: intent.text,
         })
         .collect();
-    let counts = |range: &Range<u64>| {
-        let is_taken = taken.iter().any(|(_, taken)| taken.contains(&range.start));
-        // A part of one of ours at the end of the file may look like a whole message: the text of another one,
-        // or its own without the empty line behind it.
-        let is_part = |intent: &Intent<'_>| {
-            intent.begins_at(range.start) && contents.length < intent.range().end
-        };
-        !is_taken && !intents.iter().any(is_part)
-    };
     let found = search::search(contents, &wanted, counts)?
         .into_iter()
         .zip(intents);

@@ -1,6 +1,7 @@
 //! Looking for messages in an mbox that was rewritten: they are no longer where they were put, and
 //! readers keep notes in their headers.
 
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io::{self, BufRead, BufReader, Read};
 use std::ops::Range;
 
@@ -50,20 +51,31 @@ pub(super) fn search(
     counts: impl Fn(&Range<u64>) -> bool,
 ) -> io::Result<Vec<Option<Range<u64>>>> {
     let mut found = vec![None; wanted.len()];
+    let mut left = wanted.len();
+    let mut by_text: HashMap<&Digest, VecDeque<usize>> = HashMap::new();
+    for (n, wanted) in wanted.iter().enumerate() {
+        by_text.entry(wanted.text).or_default().push_back(n);
+    }
+    let lengths: BTreeSet<u64> = wanted.iter().map(|wanted| wanted.length).collect();
     let starts = contents.messages()?;
     let ends = starts.iter().skip(1).copied().chain([contents.length]);
     for (start, end) in starts.iter().copied().zip(ends) {
+        let length = end - start;
+        let near = length.saturating_sub(NOTES_LENGTH)..=length.saturating_add(NOTES_LENGTH);
         let range = start..end;
-        let near = |wanted: &Wanted<'_>| wanted.length.abs_diff(end - start) <= NOTES_LENGTH;
-        let mut candidates = (0..wanted.len())
-            .filter(|n| found[*n].is_none() && near(&wanted[*n]))
-            .peekable();
-        if candidates.peek().is_none() || !counts(&range) {
+        if lengths.range(near).next().is_none() || !counts(&range) {
             continue;
         }
         let digests = digests(contents, range.clone())?;
-        if let Some(n) = candidates.find(|n| digests.contains(wanted[*n].text)) {
+        let same = digests
+            .iter()
+            .find_map(|text| by_text.get_mut(text)?.pop_front());
+        if let Some(n) = same {
             found[n] = Some(range);
+            left -= 1;
+        }
+        if left == 0 {
+            break;
         }
     }
     Ok(found)

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::deliver::mboxrd::Unquoter;
-use crate::deliver::testing::{add, add_from, digest, environment, settle, store};
+use crate::deliver::testing::{add, add_from, digest, environment, find, settle, store};
 
 /// A message that shares its first half with others of its kind: what tests and robots send.
 const SIMILAR: &[u8] =
@@ -90,7 +90,7 @@ fn settle_all(root: &Path, places: &[Place], texts: &[&[u8]], act: bool) -> Vec<
     let unsettled: Vec<_> = places
         .iter()
         .zip(&digests)
-        .map(|(place, digest)| Unsettled { place, digest })
+        .map(|(place, digest)| Sought { place, digest })
         .collect();
     mbox(root).settle(&unsettled, act).expect("settled")
 }
@@ -614,6 +614,11 @@ fn a_message_is_found_in_an_mbox_that_a_reader_rewrote() {
         for act in [false, true] {
             assert_eq!(
                 settle(&mut mbox(root.path()), &place, text, act),
+                stored,
+                "{rewritten}"
+            );
+            assert_eq!(
+                find(&mut mbox(root.path()), &place, text, act),
                 stored,
                 "{rewritten}"
             );

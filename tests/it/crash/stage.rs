@@ -30,6 +30,10 @@ pub(super) enum Before {
     Nothing,
     /// It has stored everything, and deleted nothing.
     Stored,
+    /// The same; then the server has given every message another id.
+    Renumbered,
+    /// And a second run has found that out.
+    Recognised,
 }
 
 /// More than any test has messages.
@@ -54,12 +58,14 @@ impl Scenario {
                     });
                 }
             }
-            all.push(Scenario {
-                destinations,
-                batch: MANY,
-                retention: "never",
-                before: Before::Stored,
-            });
+            for before in [Before::Stored, Before::Renumbered, Before::Recognised] {
+                all.push(Scenario {
+                    destinations,
+                    batch: MANY,
+                    retention: "never",
+                    before,
+                });
+            }
         }
         all
     }
@@ -83,7 +89,7 @@ impl Scenario {
         // Larger than any buffer on its way.
         let large = Generator::new(7).message(Shape::Plain, 200_000);
         mailbox.add("large", large);
-        let stage = Stage {
+        let mut stage = Stage {
             server: Server::start(&mailbox),
             expected: mailbox.stored_forms(),
             uids: mailbox.uids(),
@@ -91,8 +97,15 @@ impl Scenario {
             world,
             scenario: self,
         };
-        if self.before == Before::Stored {
+        if self.before != Before::Nothing {
             stage.configure("always");
+            stage.sync(&[], &[]).ends_with(0);
+        }
+        if matches!(self.before, Before::Renumbered | Before::Recognised) {
+            stage.mailbox.renumber("moved-");
+            stage.uids = stage.mailbox.uids();
+        }
+        if self.before == Before::Recognised {
             stage.sync(&[], &[]).ends_with(0);
         }
         stage.configure(self.retention);

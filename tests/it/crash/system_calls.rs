@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::fs;
 
-use super::stage::{Scenario, Stage};
+use super::stage::{Before, Scenario, Stage};
 use super::trace::{Call, Trace};
 use crate::support::{everything, figure};
 
@@ -211,6 +211,25 @@ fn mbox_steps<'a>(trace: &'a Trace, uid: &str, to: usize) -> &'a Call {
     trace.first("syncs the mbox", |call| {
         appended.comes_before_if(call) && call.syncs(".mbox>")
     })
+}
+
+#[test]
+fn a_copy_that_stands_for_a_deletion_is_durable_before_it() {
+    let recognised = |scenario: &Scenario| scenario.before == Before::Recognised;
+    for scenario in Scenario::all().into_iter().filter(recognised) {
+        let (_, trace) = trace(scenario);
+        let deleted = trace.first("sends DELE", |call| call.sends("DELE "));
+        for destination in scenario.destinations {
+            let copies = match destination.starts_with("maildir:") {
+                true => &["/Mail/it/new/", "/Mail/it/new>", "/Mail/it/cur>"][..],
+                false => &[".mbox>", "/home/Mail>"],
+            };
+            for copy in copies {
+                let synced = trace.first(copy, |call| call.syncs(copy));
+                synced.comes_before(deleted);
+            }
+        }
+    }
 }
 
 #[test]
