@@ -134,12 +134,13 @@ fn in_place(
     contents: Contents<'_>,
     intents: &[Intent<'_>],
 ) -> io::Result<Vec<(usize, Range<u64>)>> {
+    let end_of_text = contents.end_of_text()?;
     let mut found = Vec::new();
     for intent in intents {
         let range = intent.range();
         if range.end <= contents.length
             && contents.digest(range.clone())? == *intent.bytes
-            && may_end_at(contents, range.end)?
+            && may_end_at(contents, range.end, end_of_text)?
         {
             found.push((intent.index, range));
         }
@@ -147,14 +148,15 @@ fn in_place(
     Ok(found)
 }
 
-/// Whether a message may end here: behind it there is nothing, or a From_ line, or as much of one as came. What has
-/// the same bytes and goes on is another message, which begins like it.
-fn may_end_at(contents: Contents<'_>, at: u64) -> io::Result<bool> {
-    let mut behind = Vec::new();
+/// Whether a message may end here, in an mbox whose text ends there: behind it there is nothing, or a From_ line,
+/// or as much of one as came. What has the same bytes and goes on is another message, which begins like it.
+fn may_end_at(contents: Contents<'_>, at: u64, end_of_text: u64) -> io::Result<bool> {
     let end = at.saturating_add(mboxrd::FROM.len() as u64);
-    contents.each(at..end, |piece| behind.extend_from_slice(piece))?;
-    let nuls = memchr::memchr(0, &behind);
-    Ok(mboxrd::FROM.starts_with(&behind[..nuls.unwrap_or(behind.len())]))
+    let mut behind = Vec::new();
+    contents.each(at..end.min(end_of_text), |piece| {
+        behind.extend_from_slice(piece);
+    })?;
+    Ok(mboxrd::FROM.starts_with(&behind))
 }
 
 /// Those that are somewhere else, in a file that was rewritten, among the ranges that count.

@@ -643,15 +643,16 @@ fn one_message_in_a_rewritten_mbox_stands_for_one_intent_only() {
 
 #[test]
 fn a_message_that_begins_like_ours_and_goes_on_is_not_ours() {
-    let root = tempdir();
     let text = b"S: a\n\ntext\n";
-    let place = prepared(root.path(), text);
-    let longer = [text, &b"\nmore\n"[..]].concat();
-    write(root.path(), b"");
-    store(&mut mbox(root.path()), &[&longer]);
-    for act in [false, true] {
-        assert!(!settle(&mut mbox(root.path()), &place, text, act));
-        assert_eq!(texts(root.path()), [&longer[..]]);
+    for more in ["\nmore\n", "\n\0\0\0\0\0\0more\n"] {
+        let root = tempdir();
+        let place = prepared(root.path(), text);
+        let longer = [text, more.as_bytes()].concat();
+        store(&mut mbox(root.path()), &[&longer]);
+        for act in [false, true] {
+            assert!(!settle(&mut mbox(root.path()), &place, text, act));
+            assert_eq!(texts(root.path()), [&longer[..]]);
+        }
     }
 }
 
