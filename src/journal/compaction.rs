@@ -33,10 +33,11 @@ pub(super) fn rewrite(path: &Path, mailbox: &Mailbox, loaded: &Loaded) -> Result
         format::write_header(mailbox, &mut header);
         let cannot = || format!("cannot write {}", new.display());
         out.write_all(&header).or_fail(Kind::Io, cannot)?;
-        loading::each_line(path, |line| match format::read(line.trim_ascii_end()) {
-            Ok(record) if still_matters(&record, &loaded.memory) => {
-                out.write_all(line).or_fail(Kind::Io, cannot)
-            }
+        loading::each_line(path, |line| match format::read(line) {
+            Ok(record) if still_matters(&record, &loaded.memory) => out
+                .write_all(line)
+                .and_then(|()| out.write_all(b"\n"))
+                .or_fail(Kind::Io, cannot),
             _ => Ok(()),
         })
     })?;

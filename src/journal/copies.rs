@@ -31,7 +31,7 @@ pub(super) fn read(path: &Path, wanted: &HashSet<Digest>) -> Result<Vec<Intent>>
     let mut copies = Vec::new();
     loading::each_line(path, |line| {
         // Damage was told when the journal was opened.
-        if let Ok(Record::Stored { intent, .. }) = format::read(line.trim_ascii_end())
+        if let Ok(Record::Stored { intent, .. }) = format::read(line)
             && wanted.contains(&intent.digest)
         {
             copies.push(intent);

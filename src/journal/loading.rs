@@ -180,14 +180,17 @@ fn is_passing(record: &Record) -> bool {
     )
 }
 
-/// Calls for each line of a file, line end included. What is no whole line of ours is left out.
+/// Calls for each whole line of a file, without its line end. What is no line of ours, since it is too long or
+/// torn, is left out.
 pub(super) fn each_line(path: &Path, mut take: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
     let mut overlong = false;
-    each_piece(path, |piece| {
-        let whole = piece.ends_with(b"\n");
-        let is_line = whole && !overlong;
-        overlong = !whole;
-        if is_line { take(piece) } else { Ok(()) }
+    each_piece(path, |piece| match piece.strip_suffix(b"\n") {
+        Some(line) if !std::mem::take(&mut overlong) => take(line),
+        Some(_) => Ok(()),
+        None => {
+            overlong = true;
+            Ok(())
+        }
     })
 }
 

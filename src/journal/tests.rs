@@ -237,6 +237,22 @@ fn a_flipped_bit_is_found_and_all_other_lines_are_believed() {
 }
 
 #[test]
+fn a_line_with_a_blank_at_its_end_is_damage_that_the_next_run_no_longer_meets() {
+    let folder = folder();
+    open(&folder)
+        .commit(&[stored("a"), stored("b")])
+        .expect("committed");
+    let whole = fs::read(file(folder.path())).expect("the file");
+    let mut damaged = whole.strip_suffix(b"\n").expect("a line end").to_vec();
+    damaged.extend_from_slice(b" \n");
+    fs::write(file(folder.path()), &damaged).expect("a damaged file");
+    assert_eq!(open(&folder).damage().len(), 1);
+    let mended = open(&folder);
+    assert!(mended.damage().is_empty());
+    assert!(is_stored(mended.memory(), "a") && !is_stored(mended.memory(), "b"));
+}
+
+#[test]
 fn damage_is_told_once_and_the_damaged_file_is_kept() {
     let folder = folder();
     let mut journal = open(&folder);
