@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
+use rustix::fs::{Advice, AtFlags, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use crate::crash;
@@ -99,7 +99,13 @@ pub(super) fn create_folder(path: &Path) -> Result<()> {
         Err(error) => return Err(failure("create", path, error)),
     }
     crash::point("folder: made, not synced");
-    sync_folder(&open_folder(parent)?, parent)
+    open_folder(parent)
+        .and_then(|folder| sync_folder(folder, parent))
+        .inspect_err(|_| {
+            // The next run would find it and take it for durable. Where there is something in it already,
+            // it stays.
+            let _ = fs::remove_dir(path);
+        })
 }
 
 fn not_a_folder(path: &Path) -> Failure {
@@ -131,6 +137,14 @@ pub(super) fn sync_entries(folder: impl AsFd) -> Result<(), Errno> {
         Err(Errno::INVAL) => Ok(()),
         other => other,
     }
+}
+
+/// Makes the data of a file durable that a run which was cut off may have written. Where that fails, what
+/// memory holds of it is forgotten: the next run is to see what the disk holds.
+pub(super) fn sync_found(file: impl AsFd) -> Result<(), Errno> {
+    rustix::fs::fdatasync(&file).inspect_err(|_| {
+        let _ = rustix::fs::fadvise(&file, 0, None, Advice::DontNeed);
+    })
 }
 
 /// Moves a file to another name, never over one that is there ([`Errno::EXIST`]).

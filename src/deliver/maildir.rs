@@ -233,14 +233,17 @@ impl Destination for Maildir {
         let Some(folders) = &self.folders else {
             return Vec::new();
         };
-        let mut results: Vec<_> = self
-            .batch
-            .drain(..)
-            .map(|message| publish(folders, &message))
+        let batch = std::mem::take(&mut self.batch);
+        let mut results: Vec<_> = batch
+            .iter()
+            .map(|message| publish(folders, message))
             .collect();
         crash::point("maildir: messages placed, new/ not synced");
         if let Err(errno) = folders.sync_new() {
-            for result in results.iter_mut().filter(|result| result.is_ok()) {
+            let placed = batch.iter().zip(&mut results);
+            for (message, result) in placed.filter(|(_, result)| result.is_ok()) {
+                // The next run places it anew: if it found it here, it would take it for durable.
+                folders.withdraw(&message.unique, &message.name());
                 let failure = folders.failure("make durable what is in", "new", errno);
                 *result = Err(Trouble::Destination(failure));
             }

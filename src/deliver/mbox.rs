@@ -358,7 +358,7 @@ fn find(locked: &Locked, stored: &[Sought<'_>]) -> Result<Vec<bool>> {
 
 /// Whoever wrote what was found, the record that it is stored must not outlive it.
 fn make_durable(locked: &Locked) -> Result<()> {
-    let synced = rustix::fs::fdatasync(&locked.file);
+    let synced = disk::sync_found(&locked.file);
     synced.map_err(|errno| disk::failure("make durable", &locked.path, errno))?;
     file::sync_entry(&locked.path)
 }

@@ -16,9 +16,11 @@ pub(super) struct Appender {
     path: PathBuf,
     file: File,
     length: u64,
+    /// How much of it is durable.
+    durable: u64,
     unsynced: bool,
-    /// Set once nothing can be relied on any more: a failed append that could not be taken back, or a failed sync.
-    broken: bool,
+    /// Why nothing can be relied on any more: a failed append that could not be taken back, or a failed sync.
+    broken: Option<Failure>,
 }
 
 impl Appender {
@@ -39,8 +41,9 @@ impl Appender {
             path: path.to_owned(),
             file,
             length,
+            durable: length,
             unsynced: false,
-            broken: false,
+            broken: None,
         })
     }
 
@@ -54,7 +57,7 @@ impl Appender {
 
     /// Whether all that was appended is durable.
     pub(super) fn is_synced(&self) -> bool {
-        !self.unsynced && !self.broken
+        !self.unsynced && self.broken.is_none()
     }
 
     /// Cuts the file to this length.
@@ -63,55 +66,60 @@ impl Appender {
             .set_len(length)
             .or_fail(Kind::Io, || self.cannot("cut"))?;
         self.length = length;
+        self.durable = length;
         self.unsynced = true;
         Ok(())
     }
 
     /// Appends lines, all or none: what a full disk cut off is taken back.
     pub(super) fn append(&mut self, lines: &[u8]) -> Result<()> {
-        if self.broken {
-            return Err(self.no_longer());
-        }
+        self.is_reliable()?;
         self.unsynced = true;
         crash::point("journal: before an append");
         if let Err(error) = self.file.write_all(lines) {
-            self.broken = self.file.set_len(self.length).is_err();
-            return Err(Failure::new(Kind::Io, self.cannot("write")).because(error));
+            let failure = Failure::new(Kind::Io, self.cannot("write")).because(error);
+            if self.file.set_len(self.length).is_err() {
+                self.broken = Some(failure.clone());
+            }
+            return Err(failure);
         }
         self.length += lines.len() as u64;
         Ok(())
     }
 
     /// Makes all that was appended durable. After a failed sync nobody knows what the disk holds, so
-    /// nothing is claimed durable any more.
+    /// nothing is claimed durable any more, and what may not be is taken back: the next run would find it
+    /// in memory and take it for durable.
     pub(super) fn sync(&mut self) -> Result<()> {
-        if self.broken {
-            return Err(self.no_longer());
-        }
+        self.is_reliable()?;
         if self.unsynced {
             crash::point("journal: appended, not synced");
-            self.broken = true;
-            self.file
-                .sync_data()
-                .or_fail(Kind::Io, || self.cannot("sync"))?;
-            (self.broken, self.unsynced) = (false, false);
+            let synced = self.file.sync_data();
+            synced
+                .or_fail(Kind::Io, || self.cannot("sync"))
+                .inspect_err(|failure| {
+                    self.broken = Some(failure.clone());
+                    let _ = self.file.set_len(self.durable);
+                })?;
+            (self.durable, self.unsynced) = (self.length, false);
             crash::point("journal: synced");
         }
         Ok(())
+    }
+
+    /// Removes a file that was only just made.
+    pub(super) fn remove_if_empty(&self) {
+        if self.is_empty() {
+            let _ = fs::remove_file(&self.path);
+        }
     }
 
     fn cannot(&self, what: &str) -> String {
         format!("cannot {what} the journal {}", self.path.display())
     }
 
-    fn no_longer(&self) -> Failure {
-        Failure::new(
-            Kind::Io,
-            format!(
-                "the journal {} can no longer be written",
-                self.path.display()
-            ),
-        )
+    fn is_reliable(&self) -> Result<()> {
+        self.broken.clone().map_or(Ok(()), Err)
     }
 }
 
@@ -161,7 +169,11 @@ pub(super) fn make_folder(folder: &Path) -> Result<()> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         made => made.or_fail(Kind::Io, cannot)?,
     }
-    parent.map_or(Ok(()), sync_folder)
+    parent.map_or(Ok(()), sync_folder).inspect_err(|_| {
+        // The next run would find it and take it for durable. Where there is something in it already,
+        // it stays.
+        let _ = fs::remove_dir(folder);
+    })
 }
 
 /// Makes what was created, renamed or removed in a folder durable.

@@ -63,7 +63,7 @@ impl Journal {
             file.cut(loaded.read)?;
         }
         // An earlier run may have been cut off before its journal's name was durable.
-        file::sync_folder(folder)?;
+        file::sync_folder(folder).inspect_err(|_| file.remove_if_empty())?;
         if file.is_empty() {
             let mut header = Vec::new();
             format::write_header(mailbox, &mut header);

@@ -91,6 +91,12 @@ impl Folders {
         disk::move_without_replacing(from, Path::new(unique), to, Path::new(name))
     }
 
+    /// Moves a file back from `new/` into `tmp/`, if it is still there.
+    pub(super) fn withdraw(&self, unique: &str, name: &str) {
+        let (from, to) = (self.new.as_fd(), self.tmp.as_fd());
+        let _ = disk::move_without_replacing(from, Path::new(name), to, Path::new(unique));
+    }
+
     /// Makes durable what was made in `tmp/`.
     pub(super) fn sync_tmp(&self) -> Result<(), Errno> {
         disk::sync_entries(&self.tmp)

@@ -10,7 +10,7 @@ use super::folders::Folders;
 use super::name;
 use super::search::{self, Named, PUBLISHED};
 use crate::crash;
-use crate::deliver::Sought;
+use crate::deliver::{Sought, disk};
 use crate::error::Result;
 
 /// After so many seconds (36 hours) a file in `tmp/` is a remainder, says the Maildir specification.
@@ -36,7 +36,12 @@ pub(super) fn settle(maildir: &Path, unsettled: &[Sought<'_>], act: bool) -> Res
     let settled = settled.collect::<Result<Vec<_>>>()?;
     crash::point("maildir: recovered, not synced");
     if let Some(folders) = &remains.folders {
-        search::make_durable(folders)?;
+        search::make_durable(folders).inspect_err(|_| {
+            // The next run places them anew: if it found them here, it would take them for durable.
+            for named in unsettled.iter().filter_map(Named::of) {
+                folders.withdraw(named.unique, named.name);
+            }
+        })?;
     }
     Ok(settled)
 }
@@ -95,7 +100,7 @@ impl Remains {
 
 fn publish(folders: &Folders, file: &File, unique: &str, name: &str) -> Result<()> {
     crash::point("maildir: message to be recovered");
-    rustix::fs::fdatasync(file)
+    disk::sync_found(file)
         .map_err(|errno| folders.failure("make durable a file in", "tmp", errno))?;
     folders
         .publish(unique, name)

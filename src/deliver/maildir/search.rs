@@ -61,7 +61,7 @@ pub(super) fn find(maildir: &Path, stored: &[Sought<'_>], act: bool) -> Result<V
         for (unique, path) in there {
             let (named, n) = &missing[&*unique];
             if let Ok(Some(file)) = whole(&path, named.bytes, stored[*n].digest) {
-                found[*n] = !act || rustix::fs::fdatasync(file).is_ok();
+                found[*n] = !act || disk::sync_found(file).is_ok();
             }
         }
     }

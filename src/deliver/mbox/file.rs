@@ -146,10 +146,14 @@ pub(super) fn open_or_create(path: &Path) -> Result<Option<File>> {
     let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::APPEND | OFlags::CLOEXEC;
     match rustix::fs::open(path, flags, disk::FILE_MODE) {
         Ok(file) => {
-            rustix::fs::fchmod(&file, disk::FILE_MODE)
-                .map_err(|errno| disk::failure("set the permissions of", path, errno))?;
-            disk::sync_folder(disk::open_folder(parent)?, parent)?;
-            Ok(Some(file.into()))
+            let file = File::from(file);
+            make_lasting(&file, path).inspect_err(|_| {
+                // The next run would find it and take it for durable.
+                if file.metadata().is_ok_and(|found| found.len() == 0) {
+                    let _ = fs::remove_file(path);
+                }
+            })?;
+            Ok(Some(file))
         }
         // Somebody else was faster.
         Err(Errno::EXIST) => match open(path)? {
@@ -158,6 +162,14 @@ pub(super) fn open_or_create(path: &Path) -> Result<Option<File>> {
         },
         Err(errno) => Err(disk::failure("create", path, errno)),
     }
+}
+
+/// What a new mbox needs.
+fn make_lasting(file: &File, path: &Path) -> Result<()> {
+    rustix::fs::fchmod(file, disk::FILE_MODE)
+        .map_err(|errno| disk::failure("set the permissions of", path, errno))?;
+    let parent = parent(path);
+    disk::sync_folder(disk::open_folder(parent)?, parent)
 }
 
 /// Makes the entry of an mbox that stood already durable: it may be what a run left that was cut off.

@@ -191,12 +191,23 @@ impl Stage {
         }
     }
 
+    /// How long each file below the mail and the state is.
+    pub(super) fn lengths(&self) -> BTreeMap<PathBuf, u64> {
+        let length = |(path, (_, _, length))| (path, length);
+        self.files().into_iter().map(length).collect()
+    }
+
     /// Everything that a run which does something changes: files, journal, what the server was asked.
     fn traces(&self) -> impl PartialEq + std::fmt::Debug + use<> {
+        let asked = (self.server.retrievals(), self.server.deletions());
+        (self.files(), asked)
+    }
+
+    fn files(&self) -> BTreeMap<PathBuf, (i64, i64, u64)> {
         let mut files = BTreeMap::new();
         collect(&self.world.home("Mail"), &mut files);
         collect(&self.world.state(), &mut files);
-        (files, self.server.retrievals(), self.server.deletions())
+        files
     }
 }
 

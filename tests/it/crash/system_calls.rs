@@ -1,7 +1,6 @@
 //! Seen from outside, by strace: killed at each system call that writes, and the order of what is
 //! made durable and what is deleted.
 
-use std::collections::HashMap;
 use std::fs;
 
 use super::stage::{Before, Scenario, Stage};
@@ -63,66 +62,6 @@ fn killed_at_any_system_call_that_writes_it_resumes_where_it_was() {
     figure(&format!(
         "killed at a system call and resumed {killed} times"
     ));
-}
-
-/// How often an undisturbed run makes each call that writes.
-fn counts(scenario: Scenario) -> HashMap<String, usize> {
-    let stage = scenario.stage();
-    let file = stage.world.home("trace");
-    let shown = file.display().to_string();
-    let only = format!("--trace={}", WRITING.join(","));
-    let strace = ["strace", "-f", "-qq", &only, "-o", &shown];
-    stage.sync(&strace, &[]).ends_with(0);
-    let mut counts = HashMap::new();
-    for line in fs::read_to_string(&file).expect("a trace").lines() {
-        // A call that others interrupted has a second line, which says «<... write resumed>».
-        let name = line
-            .split_once('(')
-            .and_then(|(name, _)| name.split(' ').next_back());
-        if let Some(name) = name.filter(|name| !name.contains('>')) {
-            *counts.entry(format!("?{name}")).or_default() += 1;
-        }
-    }
-    counts
-}
-
-#[test]
-fn an_error_of_any_system_call_that_writes_loses_and_doubles_nothing() {
-    let mut failed = 0;
-    for (index, scenario) in Scenario::deleting().enumerate() {
-        let counts = counts(scenario);
-        for (kind, call) in WRITING.iter().enumerate() {
-            let every = match (everything(), *call) {
-                (true, "?openat") => 5,
-                (true, _) => 1,
-                (false, "?openat") => 61,
-                (false, _) => 17,
-            };
-            let count = counts.get(*call).copied().unwrap_or(0);
-            for (turn, number) in (1 + (3 * index + kind) % every..=count)
-                .step_by(every)
-                .enumerate()
-            {
-                let error = ["EIO", "EDQUOT"][(index + turn) % 2];
-                let stage = scenario.stage();
-                let inject = format!("--inject={call}:error={error}:when={number}");
-                let strace = ["strace", "-f", "-qq", "-o", "/dev/null", &inject];
-                let context = format!("{scenario:?}, {error} at {call} number {number}");
-                let outcome = stage.sync(&strace, &[]);
-                let status = outcome.status.unwrap_or(-1);
-                assert!((0..128).contains(&status), "{context}: {outcome:#?}");
-                assert!(
-                    !outcome.stderr.contains("panicked"),
-                    "{context}: {outcome:#?}"
-                );
-                stage.has_lost_nothing(&context);
-                stage.completes(&context);
-                failed += 1;
-            }
-        }
-    }
-    assert!(failed > 20, "only {failed} calls failed");
-    figure(&format!("resumed after {failed} errors of system calls"));
 }
 
 /// Traces a run that deletes.

@@ -1,14 +1,19 @@
 //! What `strace -f -y` saw: calls, each with the lines where it began and ended.
 
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 
 /// A trace, in the order in which the calls ended.
 pub(super) struct Trace(Vec<Call>);
 
-/// A system call that succeeded.
+/// A system call.
 #[derive(Debug)]
 pub(super) struct Call {
-    name: String,
+    pub(super) name: String,
+    /// How many calls of this name its thread had made by then, this one included.
+    pub(super) nth: usize,
+    /// Whether it was done.
+    succeeded: bool,
     /// All of it as strace writes it: file descriptors with their paths, strings escaped.
     pub(super) text: String,
     began: usize,
@@ -20,6 +25,7 @@ impl Trace {
     pub(super) fn parse(text: &str) -> Self {
         let mut calls = Vec::new();
         let mut unfinished: HashMap<&str, (usize, String)> = HashMap::new();
+        let mut counts: HashMap<(&str, String), usize> = HashMap::new();
         for (number, line) in text.lines().enumerate() {
             let Some((process, rest)) = line.split_once(' ') else {
                 continue;
@@ -38,12 +44,17 @@ impl Trace {
                 }
                 _ => (number, rest.to_owned()),
             };
-            let result = text.rsplit(" = ").next().unwrap_or_default();
-            let Some((name, _)) = text.split_once('(').filter(|_| !result.starts_with('-')) else {
+            let Some((name, _)) = text.split_once('(') else {
                 continue;
             };
+            let name = name.to_owned();
+            let nth = counts.entry((process, name.clone())).or_default();
+            *nth += 1;
+            let result = text.rsplit(" = ").next().unwrap_or_default();
             calls.push(Call {
-                name: name.to_owned(),
+                name,
+                nth: *nth,
+                succeeded: !result.starts_with('-'),
                 text,
                 began,
                 ended: number,
@@ -52,17 +63,33 @@ impl Trace {
         Trace(calls)
     }
 
+    /// All calls, those that failed included.
+    pub(super) fn calls(&self) -> &[Call] {
+        &self.0
+    }
+
+    /// The calls before this one: up to the last that made this file or folder durable, and since then.
+    pub(super) fn around_last_sync(&self, path: &Path, until: &Call) -> (&[Call], &[Call]) {
+        let end = self.0.iter().position(|call| std::ptr::eq(call, until));
+        let before = &self.0[..end.expect("a call of this trace")];
+        let syncs = |call: &Call| call.is_sync() && call.open_path() == Some(path);
+        let last = before
+            .iter()
+            .rposition(|call| call.succeeded && syncs(call));
+        before.split_at(last.map_or(0, |last| last + 1))
+    }
+
     /// The first call like this.
     #[track_caller]
     pub(super) fn first(&self, what: &str, like: impl Fn(&Call) -> bool) -> &Call {
-        let found = self.0.iter().find(|call| like(call));
+        let found = self.0.iter().find(|call| call.succeeded && like(call));
         found.unwrap_or_else(|| panic!("no call {what} in a trace of {} calls", self.0.len()))
     }
 
     /// The last call like this.
     #[track_caller]
     pub(super) fn last(&self, what: &str, like: impl Fn(&Call) -> bool) -> &Call {
-        let found = self.0.iter().rev().find(|call| like(call));
+        let found = self.0.iter().rfind(|call| call.succeeded && like(call));
         found.unwrap_or_else(|| panic!("no call {what} in a trace of {} calls", self.0.len()))
     }
 }
@@ -77,7 +104,7 @@ impl Call {
 
     /// Makes a file or folder durable whose path has this in it.
     pub(super) fn syncs(&self, path: &str) -> bool {
-        matches!(self.name.as_str(), "fsync" | "fdatasync") && self.text.contains(path)
+        self.is_sync() && self.text.contains(path)
     }
 
     /// Gives a file this name.
@@ -95,6 +122,66 @@ impl Call {
         let target = self.first_argument();
         let to_socket = target.contains("socket:") || target.contains("TCP:");
         sending && to_socket && self.text.contains(content)
+    }
+
+    /// Whether strace made it fail.
+    pub(super) fn is_injected(&self) -> bool {
+        self.text.ends_with("(INJECTED)")
+    }
+
+    /// Whether it makes something durable.
+    pub(super) fn is_sync(&self) -> bool {
+        matches!(self.name.as_str(), "fsync" | "fdatasync")
+    }
+
+    /// Writes to this file.
+    pub(super) fn writes_to(&self, path: &Path) -> bool {
+        let writing = matches!(self.name.as_str(), "write" | "writev" | "pwrite64");
+        self.succeeded && writing && self.open_path() == Some(path)
+    }
+
+    /// Forgets what memory holds of this file.
+    pub(super) fn forgets(&self, path: &Path) -> bool {
+        let forgets = self.name == "fadvise64" && self.text.contains("DONTNEED");
+        forgets && self.open_path() == Some(path)
+    }
+
+    /// The names in this folder that it gives to files and folders.
+    pub(super) fn names_in(&self, folder: &Path) -> Vec<PathBuf> {
+        let naming = ["rename", "link", "mkdir"];
+        let naming = naming.iter().any(|name| self.name.starts_with(name));
+        if !self.succeeded || !(naming || self.text.contains("O_CREAT")) {
+            return Vec::new();
+        }
+        let mut names = self.named_paths();
+        names.retain(|name| name.parent() == Some(folder));
+        names
+    }
+
+    /// The path of the open file or folder that is its first argument.
+    pub(super) fn open_path(&self) -> Option<&Path> {
+        let argument = self.first_argument();
+        let (path, _) = argument[argument.find("</")? + 1..].split_once('>')?;
+        Some(Path::new(path))
+    }
+
+    /// The paths that its arguments name, as `"/path"` or as `3</folder>, "name"`.
+    pub(super) fn named_paths(&self) -> Vec<PathBuf> {
+        let parts: Vec<&str> = self.text.split('"').collect();
+        let pairs = parts.chunks_exact(2).map(|pair| {
+            let folder = pair[0].strip_suffix(">, ").and_then(|before| {
+                let (_, folder) = before.rsplit_once('<')?;
+                Some(folder)
+            });
+            Path::new(folder.unwrap_or_default()).join(pair[1])
+        });
+        pairs.collect()
+    }
+
+    /// What the call returned, where that is a number.
+    pub(super) fn result(&self) -> Option<u64> {
+        let (_, result) = self.text.rsplit_once(" = ")?;
+        result.split(' ').next()?.parse().ok()
     }
 
     /// This call was over before the other began.
