@@ -237,7 +237,7 @@ impl<'a> Appender<'a> {
 
     /// Takes back what was written of a message that isn't whole.
     fn cut_back(&self, failure: Failure) -> Failure {
-        match self.file.set_len(self.whole) {
+        match file::cut(self.file, self.whole) {
             Ok(()) => failure,
             Err(_) => failure.hint(
                 "A part of a message is left at the end of the mbox; the next run takes it away.",
@@ -249,7 +249,7 @@ impl<'a> Appender<'a> {
         crash::point("mbox: messages appended, not synced");
         rustix::fs::fdatasync(self.file).inspect_err(|_| {
             // What is not known to be durable comes again, and should not be there twice.
-            let _ = self.file.set_len(self.start);
+            let _ = file::cut(self.file, self.start);
         })
     }
 }
@@ -339,7 +339,7 @@ fn settle(locked: &Locked, unsettled: &[Sought<'_>]) -> Result<Vec<bool>> {
     let settled = recovery::look(&locked.file, unsettled).map_err(cannot("read"))?;
     if let Some(length) = settled.cut {
         crash::point("mbox: part of a message to be cut off");
-        let cut = locked.file.set_len(length);
+        let cut = file::cut(&locked.file, length);
         cut.map_err(cannot("cut a part of a message off the end of"))?;
     }
     crash::point("mbox: recovered, not synced");

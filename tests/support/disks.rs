@@ -1,5 +1,6 @@
-//! File systems of the tests' own: images with ext4, and small ones in memory. They need root and a
-//! kernel that lets it mount; where that is missing, tests say aloud that they were skipped.
+//! File systems of the tests' own: images with ext4, with btrfs for its quotas, and small ones in memory.
+//! They need root and a kernel that lets it mount; where that is missing, tests say aloud that they were
+//! skipped.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -56,15 +57,62 @@ pub(crate) fn memory(options: &str) -> Option<Mounted> {
     may_mount(&arguments).then_some(Mounted { point })
 }
 
-/// An image with ext4.
+/// A folder with a quota, in a file system that has room enough; gone when this is dropped.
+pub(crate) struct Quota {
+    folder: PathBuf,
+    mounted: Mounted,
+    _image: Image,
+}
+
+impl Quota {
+    /// An empty folder in which this much may be written (`200k`), by btrfs's count, which adds some
+    /// for names and the like; none without root.
+    pub(crate) fn new(limit: &str) -> Option<Self> {
+        let image = Image::formatted(64 << 20, "mkfs.btrfs", &["-q", "--mixed"])?;
+        let mounted = image.mount("defaults")?;
+        let folder = mounted.path().join("limited");
+        let quota = Quota {
+            folder,
+            mounted,
+            _image: image,
+        };
+        let has_quotas = command("btrfs", &["quota", "enable", shown(quota.mounted.path())])
+            && command("btrfs", &["subvolume", "create", shown(&quota.folder)])
+            && quota.limit(limit);
+        if !has_quotas {
+            skipped("btrfs has no quotas here");
+        }
+        has_quotas.then_some(quota)
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.folder
+    }
+
+    /// There is a quota no longer.
+    pub(crate) fn lift(&self) {
+        assert!(self.limit("none"), "cannot lift the quota");
+    }
+
+    fn limit(&self, limit: &str) -> bool {
+        command("btrfs", &["qgroup", "limit", limit, shown(&self.folder)])
+    }
+}
+
+/// An image of a file system.
 pub(crate) struct Image {
     file: PathBuf,
     _folder: TempDir,
 }
 
 impl Image {
-    /// A new one, empty; none without root.
+    /// A new one with ext4, empty; none without root.
     pub(crate) fn new() -> Option<Self> {
+        Self::formatted(16 << 20, "mkfs.ext4", &["-q", "-F"])
+    }
+
+    fn formatted(octets: u64, program: &str, options: &[&str]) -> Option<Self> {
         if !geteuid().is_root() {
             skipped("only root may mount an image");
             return None;
@@ -72,10 +120,9 @@ impl Image {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let file = folder.path().join("image");
         let image = File::create(&file).expect("our own file");
-        image.set_len(16 << 20).expect("our own file");
-        let made = command("mkfs.ext4", &["-q", "-F", shown(&file)]);
-        if !made {
-            skipped("mkfs.ext4 does not work");
+        image.set_len(octets).expect("our own file");
+        if !command(program, &[options, &[shown(&file)]].concat()) {
+            skipped(&format!("{program} does not work"));
             return None;
         }
         Some(Image {

@@ -6,7 +6,8 @@
 for_building=(libssl-dev pkg-config)
 # shellcheck disable=SC2034
 for_testing=(dovecot-pop3d mutt openssl python3 bsdutils gnome-keyring dbus-daemon dbus-bin
-    procmail maildrop notmuch git mandoc zsh fish strace tmux mailutils-pop3d g++)
+    procmail maildrop notmuch git mandoc zsh fish strace tmux mailutils-pop3d g++
+    btrfs-progs)
 # for_comparing: what `cargo bench --bench compare` needs.
 # shellcheck disable=SC2034
 for_comparing=(dovecot-pop3d mpop fetchmail getmail6 procmail)
@@ -27,6 +28,7 @@ works() {
             command -v "$1" ;;
         getmail6) command -v getmail ;;
         mailutils-pop3d) "$unpacked/usr/sbin/pop3d" --version || [ -x /usr/sbin/pop3d ] ;;
+        btrfs-progs) PATH=$PATH:/usr/sbin command -v mkfs.btrfs ;;
         python3) python3 -c 'import hashlib, mailbox' ;;
         bsdutils) command -v script ;;
         g++) command -v c++ ;;

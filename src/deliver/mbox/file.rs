@@ -182,6 +182,23 @@ pub(super) fn sync_entry(path: &Path) -> Result<()> {
     disk::sync_folder(disk::open_folder(parent)?, parent)
 }
 
+/// Cuts the file to this length. Where it can't be cut, what is behind that is not spoilt either: the next
+/// run has to know it again.
+///
+/// # Errors
+///
+/// It could not be cut.
+pub(super) fn cut(file: &File, length: u64) -> io::Result<()> {
+    let found = file.metadata()?;
+    // Where a quota is used up, btrfs wipes the rest of the block and only then says that it cannot cut;
+    // between two blocks there is nothing to wipe.
+    let block_end = length.next_multiple_of(found.blksize().max(1));
+    if block_end < found.len() {
+        file.set_len(block_end)?;
+    }
+    file.set_len(length)
+}
+
 /// Whether the path still leads to this open file.
 pub(super) fn is_at(path: &Path, file: &File) -> bool {
     let same = || {

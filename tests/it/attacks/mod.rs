@@ -59,7 +59,7 @@
 //! | A71 | a deletion that is refused | `attacks::parsing::a71_a_deletion_that_is_refused_is_asked_for_again` |
 //! | A72 | messages mixed up | `attacks::parsing::a72_a_server_that_promises_pipelining_and_mixes_messages_up`, `sync::broken_pipelining_costs_time_but_no_message` |
 //! | A73 | messages that look like commands and From_ lines | `attacks::machine::a73_nothing_of_a_message_is_a_command_or_a_line_of_its_own`, `pipe::what_comes_from_outside_cannot_leave_its_quotes` |
-//! | A75 | a disk that takes no more, or fails | `local::disk::a_full_disk_ends_with_73_and_the_rest_arrives_once_there_is_room`, `local::disk::a_full_disk_under_the_journal_loses_and_doubles_nothing`, `local::disk::a_read_only_disk_is_named_and_nothing_is_fetched_in_vain`, `crash::failing_calls::a_call_that_fails_is_told_and_the_next_run_completes` |
+//! | A75 | a disk that takes no more, or fails | `local::disk::a_full_disk_ends_with_73_and_the_rest_arrives_once_there_is_room`, `local::disk::a_full_disk_under_the_journal_loses_and_doubles_nothing`, `local::disk::a_read_only_disk_is_named_and_nothing_is_fetched_in_vain`, `local::disk::a_quota_that_is_used_up_is_told_as_such_and_the_rest_arrives_once_it_is_lifted`, `crash::failing_calls::a_call_that_fails_is_told_and_the_next_run_completes` |
 //! | A76 | two at once | `faults::another_popfetch_at_work_ends_with_75` |
 //! | A77 | a configuration from the net in XML | popfetch asks for none |
 //! | A78 | an SRV record that leads elsewhere | popfetch asks for none |

@@ -1,10 +1,10 @@
-//! A disk that is full, out of inodes, read-only, or limited.
+//! A disk that is full, out of inodes, read-only, or limited by a quota or for each file.
 
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use crate::support::disks;
+use crate::support::disks::{self, Mounted, Quota};
 use crate::support::mailbox::Mailbox;
 use crate::support::messages::{Generator, Shape};
 use crate::support::server::Server;
@@ -41,12 +41,44 @@ fn write_account(world: &World, server: &Server, deliver: &str) {
         .write();
 }
 
+/// A disk that is too small at first.
+trait SmallDisk {
+    fn path(&self) -> &Path;
+    fn grow(&self);
+}
+
+impl SmallDisk for Mounted {
+    fn path(&self) -> &Path {
+        Mounted::path(self)
+    }
+
+    fn grow(&self) {
+        self.remount("size=10m,nr_inodes=1000");
+    }
+}
+
+impl SmallDisk for Quota {
+    fn path(&self) -> &Path {
+        Quota::path(self)
+    }
+
+    fn grow(&self) {
+        self.lift();
+    }
+}
+
 /// A disk too small for all of it, once for each of these options; then it grows.
-fn small_disks(options: &[String], what: &str, status: &[i32], word: &str) {
+fn small_disks<D: SmallDisk>(
+    make: impl Fn(&str) -> Option<D>,
+    options: &[String],
+    what: &str,
+    status: &[i32],
+    word: &str,
+) {
     let mut failed = 0;
     for deliver in KINDS {
         for option in options {
-            let Some(disk) = disks::memory(option) else {
+            let Some(disk) = make(option) else {
                 return;
             };
             let mailbox = messages();
@@ -62,7 +94,7 @@ fn small_disks(options: &[String], what: &str, status: &[i32], word: &str) {
                 outcome.complains(word);
             }
             has_lost_nothing(&world, deliver, &mailbox, &expected, &context);
-            disk.remount("size=10m,nr_inodes=1000");
+            disk.grow();
             completes(&world, deliver, &mailbox, &expected, &context);
         }
     }
@@ -110,13 +142,26 @@ fn a_full_disk_ends_with_73_and_the_rest_arrives_once_there_is_room() {
     let options: Vec<_> = sizes(8, 140, 4)
         .map(|size| format!("size={size}k"))
         .collect();
-    small_disks(&options, "mail", &[73], "make room");
+    small_disks(disks::memory, &options, "mail", &[73], "make room");
 }
 
 #[test]
 fn a_disk_without_inodes_is_a_full_disk() {
     let options: Vec<_> = (2..9).map(|inodes| format!("nr_inodes={inodes}")).collect();
-    small_disks(&options, "mail", &[73], "make room");
+    small_disks(disks::memory, &options, "mail", &[73], "make room");
+}
+
+#[test]
+fn a_quota_that_is_used_up_is_told_as_such_and_the_rest_arrives_once_it_is_lifted() {
+    let options: Vec<_> = sizes(20, 220, 5).map(|size| format!("{size}k")).collect();
+    small_disks(Quota::new, &options, "mail", &[73], "quota is used up");
+    small_disks(
+        Quota::new,
+        &options,
+        "state",
+        &[73, 74],
+        "Disk quota exceeded",
+    );
 }
 
 #[test]
@@ -125,7 +170,7 @@ fn a_full_disk_under_the_journal_loses_and_doubles_nothing() {
     let options: Vec<_> = sizes(4, 140, 4)
         .map(|size| format!("size={size}k"))
         .collect();
-    small_disks(&options, "state", &[73, 74], "No space left");
+    small_disks(disks::memory, &options, "state", &[73, 74], "No space left");
 }
 
 #[test]
