@@ -3,6 +3,7 @@
 use popfetch::mail::Digest;
 use sha2::{Digest as _, Sha256};
 
+use crate::shared::fetcher::body;
 use crate::support::certificates::Certificates;
 use crate::support::dovecot::{Dovecot, Port};
 use crate::support::messages::{Generator, Shape, stored_form};
@@ -153,10 +154,4 @@ impl Maildrop {
 
 pub(crate) fn digest(text: &[u8]) -> Digest {
     Digest(Sha256::digest(text).into())
-}
-
-/// What follows the header, without the line ends that some programs add.
-pub(crate) fn body(message: &[u8]) -> &[u8] {
-    let start = memchr::memmem::find(message, b"\n\n").map_or(message.len(), |at| at + 2);
-    message.get(start..).unwrap_or_default().trim_ascii_end()
 }

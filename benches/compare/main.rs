@@ -17,6 +17,10 @@ mod rows;
 mod run;
 mod table;
 
+#[path = "../shared/mod.rs"]
+#[expect(dead_code, reason = "not every benchmark needs all of it")]
+mod shared;
+
 #[path = "../../tests/support"]
 #[expect(
     dead_code,
@@ -32,10 +36,11 @@ mod support {
 }
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::path::PathBuf;
+use std::process::ExitCode;
 
 use run::Bench;
+use shared::set_up;
 
 /// What the command line says.
 struct Options {
@@ -69,7 +74,7 @@ fn options(arguments: impl Iterator<Item = String>) -> Result<Options, String> {
         only: None,
         pairs: 0,
         json: None,
-        work_dir: target().join("compare"),
+        work_dir: set_up::target().join("compare"),
     };
     let mut arguments = arguments;
     while let Some(argument) = arguments.next() {
@@ -92,9 +97,8 @@ fn options(arguments: impl Iterator<Item = String>) -> Result<Options, String> {
 }
 
 fn compare(options: &Options) -> Result<(), String> {
-    install_peers()?;
-    let popfetch = build()?;
-    has_no_test_hooks(&popfetch)?;
+    set_up::install("for_comparing")?;
+    let popfetch = set_up::build()?;
     let mut bench = Bench::new(popfetch, &options.work_dir, options.pairs)?;
     let mut results = Vec::new();
     for row in rows::all(options.quick) {
@@ -119,62 +123,6 @@ fn compare(options: &Options) -> Result<(), String> {
         std::fs::write(file, format!("{all:#}\n")).map_err(|error| error.to_string())?;
     }
     Ok(())
-}
-
-/// Installs what is to be compared, where it is missing.
-fn install_peers() -> Result<(), String> {
-    let script = "set -euo pipefail; . tests/support/install.sh; need \"${for_comparing[@]}\"";
-    let mut bash = Command::new("bash");
-    bash.args(["-c", script, "compare"])
-        .current_dir(env!("CARGO_MANIFEST_DIR"));
-    match bash.status() {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("the peers could not be installed: {status}")),
-        Err(error) => Err(format!("bash cannot be started: {error}")),
-    }
-}
-
-/// Builds the program as a person does. What cargo built for this benchmark has the hooks of the tests.
-fn build() -> Result<PathBuf, String> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut build = Command::new(cargo);
-    build.args([
-        "build",
-        "--release",
-        "--locked",
-        "--quiet",
-        "--bin",
-        "popfetch",
-    ]);
-    build
-        .arg("--target-dir")
-        .arg(target())
-        .current_dir(env!("CARGO_MANIFEST_DIR"));
-    match build.status() {
-        Ok(status) if status.success() => Ok(target().join("release/popfetch")),
-        Ok(status) => Err(format!("popfetch could not be built: {status}")),
-        Err(error) => Err(format!("cargo cannot be started: {error}")),
-    }
-}
-
-/// With the hooks, a program takes this for the time, and complains.
-fn has_no_test_hooks(popfetch: &Path) -> Result<(), String> {
-    let mut command = Command::new(popfetch);
-    command
-        .args(["--config", "/nonexistent", "sync"])
-        .env("POPFETCH_TEST_NOW", "never");
-    let said = command.output().map_err(|error| error.to_string())?.stderr;
-    match String::from_utf8_lossy(&said).contains("POPFETCH_TEST_NOW") {
-        true => Err(format!("{} has test hooks", popfetch.display())),
-        false => Ok(()),
-    }
-}
-
-/// Cargo's target folder: this program is in `target/release/deps`.
-fn target() -> PathBuf {
-    let myself = std::env::current_exe().expect("a program has a path");
-    let above = myself.ancestors().nth(3).expect("cargo puts it there");
-    above.to_owned()
 }
 
 /// Writes to standard error.

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::floor::Floor;
 use crate::load::Load;
-use crate::program::{Program, Store};
+use crate::program::Program;
+use crate::shared::fetcher::Store;
 
 /// Where the mail and the memory of a program are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,13 +106,13 @@ pub(crate) fn all(quick: bool) -> Vec<Row> {
             "small",
             small,
             Disk::Tmpfs,
-            &[(Program::Mpop, 1.0), (FILES, 1.3), (DRAIN, f64::INFINITY)],
+            &[(Program::MPOP, 1.0), (FILES, 1.3), (DRAIN, f64::INFINITY)],
         ),
         first(
             "small, durable",
             small,
             Disk::Ext4,
-            &[(Program::Mpop, 1.0 / 1.5), (DURABLE, 1.15)],
+            &[(Program::MPOP, 1.0 / 1.5), (DURABLE, 1.15)],
         ),
         Row {
             store: Store::Mbox,
@@ -119,7 +120,7 @@ pub(crate) fn all(quick: bool) -> Vec<Row> {
                 "small, mbox, durable",
                 small,
                 Disk::Ext4,
-                &[(Program::Mpop, 0.7)],
+                &[(Program::MPOP, 0.7)],
             )
         },
         Row {
@@ -133,7 +134,7 @@ pub(crate) fn all(quick: bool) -> Vec<Row> {
                 "40 ms away",
                 fewer,
                 Disk::Tmpfs,
-                &[(DRAIN, 1.2), (Program::Mpop, f64::INFINITY)],
+                &[(DRAIN, 1.2), (Program::MPOP, f64::INFINITY)],
             )
         },
         Row {
@@ -143,7 +144,7 @@ pub(crate) fn all(quick: bool) -> Vec<Row> {
                 "40 ms away, and delete",
                 small,
                 Disk::Tmpfs,
-                &[(DRAIN, 1.3), (Program::Mpop, f64::INFINITY)],
+                &[(DRAIN, 1.3), (Program::MPOP, f64::INFINITY)],
             )
         },
         Row {
@@ -156,7 +157,7 @@ pub(crate) fn all(quick: bool) -> Vec<Row> {
                     octets: 4_000,
                 },
                 Disk::Tmpfs,
-                &[(DRAIN, 1.2), (Program::Mpop, f64::INFINITY)],
+                &[(DRAIN, 1.2), (Program::MPOP, f64::INFINITY)],
             )
         },
         Row {
@@ -168,7 +169,7 @@ pub(crate) fn all(quick: bool) -> Vec<Row> {
                 &[
                     (DRAIN, 1.25),
                     (FILES, f64::INFINITY),
-                    (Program::Mpop, f64::INFINITY),
+                    (Program::MPOP, f64::INFINITY),
                 ],
             )
         },
@@ -176,13 +177,13 @@ pub(crate) fn all(quick: bool) -> Vec<Row> {
             "mixed, durable",
             mixed,
             Disk::Ext4,
-            &[(DURABLE, 1.15), (Program::Mpop, f64::INFINITY)],
+            &[(DURABLE, 1.15), (Program::MPOP, f64::INFINITY)],
         ),
         first(
             "large",
             large,
             Disk::Tmpfs,
-            &[(DRAIN, 1.15), (Program::Mpop, f64::INFINITY)],
+            &[(DRAIN, 1.15), (Program::MPOP, f64::INFINITY)],
         ),
         Row {
             memory: 24.0,
@@ -190,25 +191,25 @@ pub(crate) fn all(quick: bool) -> Vec<Row> {
                 "tiny",
                 tiny,
                 Disk::Tmpfs,
-                &[(FILES, 1.2), (Program::Mpop, f64::INFINITY)],
+                &[(FILES, 1.2), (Program::MPOP, f64::INFINITY)],
             )
         },
         Row {
             before: Before::AllBut(10),
             memory: 24.0,
-            cpu: Some((Program::Mpop, 0.0)),
+            cpu: Some((Program::MPOP, 0.0)),
             ..first(
                 "tiny, seen but ten",
                 tiny,
                 Disk::Tmpfs,
-                &[(UIDL, 1.15), (Program::Mpop, f64::INFINITY)],
+                &[(UIDL, 1.15), (Program::MPOP, f64::INFINITY)],
             )
         },
         first(
             "against fetchmail and getmail",
             slow,
             Disk::Tmpfs,
-            &[(Program::Fetchmail, 0.04), (Program::Getmail, 0.04)],
+            &[(Program::FETCHMAIL, 0.04), (Program::GETMAIL, 0.04)],
         ),
     ]
 }

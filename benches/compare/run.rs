@@ -11,9 +11,10 @@ use tempfile::TempDir;
 
 use crate::load::{Expected, Load, Maildrop};
 use crate::measure::{Cost, Spread, measure};
-use crate::program::{Order, Program};
+use crate::program::Program;
 use crate::proxy::Proxy;
 use crate::rows::{Before, Disk, Row};
+use crate::shared::fetcher::{Order, Tls};
 use crate::support::certificates::Certificates;
 
 /// What `statfs` calls ext4 (ext2 and ext3 have the same number).
@@ -179,6 +180,7 @@ impl Bench {
     fn order<'a>(&'a self, row: &Row, ports: &'a [u16]) -> Order<'a> {
         Order {
             ports,
+            tls: Tls::Implicit,
             authority: self.certificates.authority_file(),
             store: row.store,
             delete: row.delete,
@@ -202,7 +204,7 @@ impl Bench {
 }
 
 fn programs(row: &Row) -> impl Iterator<Item = Program> {
-    std::iter::once(Program::Popfetch).chain(row.against.clone())
+    std::iter::once(Program::POPFETCH).chain(row.against.clone())
 }
 
 fn is_on(folder: &Path, wanted: u64, name: &str) -> Result<(), String> {

@@ -83,12 +83,12 @@ fn ratio(outcome: &Outcome, against: Program) -> Spread {
             .flatten()
             .map(|cost| cost.wall)
     };
-    let pairs = walls(Program::Popfetch).zip(walls(against));
+    let pairs = walls(Program::POPFETCH).zip(walls(against));
     Spread::of(pairs.map(|(ours, theirs)| ours / theirs))
 }
 
 fn memory(row: &Row, outcome: &Outcome) -> (bool, String) {
-    let costs = outcome.costs.get(&Program::Popfetch).into_iter().flatten();
+    let costs = outcome.costs.get(&Program::POPFETCH).into_iter().flatten();
     let peak = Spread::of(costs.map(|cost| cost.peak as f64 / 1e6)).most;
     (
         peak <= row.memory,
@@ -103,7 +103,7 @@ fn cpu(row: &Row, outcome: &Outcome) -> Option<(bool, String)> {
         Spread::of(costs.map(|cost| cost.cpu)).middle
     };
     let most = middle(against) + allowance * outcome.octets as f64 / 1e9;
-    let ours = middle(Program::Popfetch);
+    let ours = middle(Program::POPFETCH);
     let said = format!("processor time: {}, want {}", seconds(ours), seconds(most));
     Some((ours <= most, said))
 }

@@ -1,4 +1,4 @@
-# Sourced by tests/run, tests/demo and benches/compare: finds out what is missing on this machine, and installs it
+# Sourced by tests/run, tests/demo and the benchmarks: finds out what is missing on this machine, and installs it
 # where that is possible. The names are Debian's.
 
 # for_building: what it takes to build popfetch. for_testing: what the tests need besides.
@@ -11,6 +11,9 @@ for_testing=(dovecot-pop3d mutt openssl python3 bsdutils gnome-keyring dbus-daem
 # for_comparing: what `cargo bench --bench compare` needs.
 # shellcheck disable=SC2034
 for_comparing=(dovecot-pop3d mpop fetchmail getmail6 procmail)
+# for_peers: what `cargo bench --bench peers` needs.
+# shellcheck disable=SC2034
+for_peers=(mpop fetchmail getmail6 procmail strace)
 
 # What is not installed but only unpacked there, since its package would start a server on this machine, now and
 # whenever it boots.
