@@ -81,8 +81,9 @@ pub(super) fn search(
     Ok(found)
 }
 
-/// SHA-256 of the texts that a stored message may have come from: with and without the readers' notes,
-/// and as nobody can tell by looking whether its last line had an end, each with and without that.
+/// SHA-256 of the texts that a stored message may have come from, the likeliest first: with and without
+/// the readers' notes, and as nobody can tell by looking whether its last line had an end, each with and
+/// without that.
 fn digests(contents: Contents<'_>, message: Range<u64>) -> io::Result<Vec<Digest>> {
     let mut digests = Vec::new();
     for notes in [true, false] {
@@ -180,15 +181,18 @@ impl Text {
             .unquote(quoted, |bytes| self.hash.update(bytes));
     }
 
-    /// Its digest with none, one … of so many line ends behind it.
+    /// Its digest with none, one … of so many line ends behind it. The last line end is the empty line that
+    /// we put behind a message, and the one before it hardly ever is ours: in that order they are tried, so
+    /// that messages that differ in nothing but such line ends are not taken for each other.
     fn finish(self, newlines: u64) -> Vec<Digest> {
         let mut hash = self.hash;
         self.unquoter.finish(|bytes| hash.update(bytes));
-        let mut digests = Vec::new();
-        for _ in 0..=newlines {
-            digests.push(Digest(hash.clone().finalize().into()));
+        let mut digests = VecDeque::new();
+        for _ in 0..newlines {
+            digests.push_front(Digest(hash.clone().finalize().into()));
             hash.update(b"\n");
         }
-        digests
+        digests.push_back(Digest(hash.finalize().into()));
+        digests.into()
     }
 }

@@ -642,6 +642,16 @@ fn one_message_in_a_rewritten_mbox_stands_for_one_intent_only() {
 }
 
 #[test]
+fn messages_alike_but_for_their_last_line_ends_are_all_found_in_a_rewritten_mbox() {
+    let texts: [&[u8]; 4] = [b"S: a\n\n", b"S: a\n\n\n", b"S: a\n", b"S: a"];
+    let root = tempdir();
+    let places = store(&mut mbox(root.path()), &texts);
+    let front = b"From other@example.org Thu Jan  1 00:00:00 1970\nS: put in front\n\n\n";
+    write(root.path(), &[&front[..], &content(root.path())].concat());
+    assert_eq!(settle_all(root.path(), &places, &texts, false), [true; 4]);
+}
+
+#[test]
 fn a_message_that_begins_like_ours_and_goes_on_is_not_ours() {
     let text = b"S: a\n\ntext\n";
     for more in ["\nmore\n", "\n\0\0\0\0\0\0more\n"] {
