@@ -5,13 +5,15 @@
 //! message, the rules, and the time.
 //!
 //! Sizes cost some servers a look into every message, so a plan can be made without them. Where
-//! [`Plan::wants_sizes`], LIST is asked for and the plan made once more.
+//! [`Plan::wanting_sizes`] names some, LIST is asked for and the plan made once more.
 
 use std::fmt;
 
 use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::Offset;
 
-use crate::mail::{Listed, Number, Retention, UniqueId};
+use crate::mail::{Listed, Retention};
 
 /// What a person asked for, as far as it decides about single messages.
 #[derive(Debug, Clone)]
@@ -79,14 +81,8 @@ pub struct Plan {
 }
 
 /// What will be done with one message, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Step {
-    /// The message's number in this session.
-    pub number: Number,
-    /// Its unique-id.
-    pub uid: Option<UniqueId>,
-    /// Its size by LIST.
-    pub octets: Option<u64>,
     /// What will be done.
     pub action: Action,
     /// Why.
@@ -109,7 +105,7 @@ pub enum Action {
     Leave,
 }
 
-/// Why something is done with a message.
+/// Why something is done with a message. Days are those of UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
     /// It was never stored.
@@ -123,16 +119,16 @@ pub enum Reason {
     /// It is due for deletion, but its id and its size do not say for certain which message it is: it is
     /// compared with what was stored first.
     Compare,
-    /// It was stored at this time and is due, but several messages have its unique-id.
-    Shared(Timestamp),
-    /// It was stored at this time, and the rule deletes it now.
-    Due(Timestamp),
-    /// It was stored at this time, and the rule says that it stays.
-    Stored(Timestamp),
-    /// It is stored and will be due at this time.
-    DueLater(Timestamp),
-    /// It was stored at this time under another id and is due, but its copies are not where they were stored.
-    Renumbered(Timestamp),
+    /// It was stored on this day and is due, but several messages have its unique-id.
+    Shared(Date),
+    /// It was stored on this day, and the rule deletes it now.
+    Due(Date),
+    /// It was stored on this day, and the rule says that it stays.
+    Stored(Date),
+    /// It is stored and will be due on this day.
+    DueLater(Date),
+    /// It was stored on this day under another id and is due, but its copies are not where they were stored.
+    Renumbered(Date),
     /// It was written to standard output or marked by hand.
     Seen,
     /// It is larger than `--max-size`.
@@ -141,23 +137,28 @@ pub enum Reason {
     OverLimit,
 }
 
+impl Reason {
+    /// Whether a limit of the run's holds the message back.
+    #[must_use]
+    pub fn is_limit(self) -> bool {
+        matches!(self, Reason::TooLarge | Reason::OverLimit)
+    }
+}
+
 /// Whole sentences would be repeated a thousand times; these are read in a column.
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let day = |at: &Timestamp| at.strftime("%Y-%m-%d").to_string();
         match self {
             Reason::New => f.write_str("new"),
             Reason::Lacking => f.write_str("missing in a destination"),
             Reason::Again => f.write_str("asked for again"),
             Reason::Returned => f.write_str("was deleted, is listed again"),
             Reason::Compare => f.write_str("due, to be compared with the stored copy"),
-            Reason::Shared(at) => write!(f, "stored {}, its id is not its own", day(at)),
-            Reason::Due(at) => write!(f, "stored {}, due", day(at)),
-            Reason::Stored(at) => write!(f, "stored {}", day(at)),
-            Reason::DueLater(at) => write!(f, "due {}", day(at)),
-            Reason::Renumbered(at) => {
-                write!(f, "stored {} under another id, no copy found", day(at))
-            }
+            Reason::Shared(day) => write!(f, "stored {day}, its id is not its own"),
+            Reason::Due(day) => write!(f, "stored {day}, due"),
+            Reason::Stored(day) => write!(f, "stored {day}"),
+            Reason::DueLater(day) => write!(f, "due {day}"),
+            Reason::Renumbered(day) => write!(f, "stored {day} under another id, no copy found"),
             Reason::Seen => f.write_str("seen"),
             Reason::TooLarge => f.write_str("too large"),
             Reason::OverLimit => f.write_str("over the limit"),
@@ -168,20 +169,28 @@ impl fmt::Display for Reason {
 impl Plan {
     /// Plans what to do with these messages, at this time.
     #[must_use]
-    pub fn new(candidates: &[Candidate<'_>], rules: &Rules, now: Timestamp) -> Self {
+    pub fn new<'a>(
+        candidates: impl IntoIterator<Item = Candidate<'a>>,
+        rules: &Rules,
+        now: Timestamp,
+    ) -> Self {
         let mut left = rules.limit.unwrap_or(u64::MAX);
         let steps = candidates
-            .iter()
-            .map(|candidate| step(candidate, rules, now, &mut left));
+            .into_iter()
+            .map(|candidate| step(&candidate, rules, now, &mut left));
         Plan {
             steps: steps.collect(),
         }
     }
 
-    /// Whether anything is retrieved or deleted, so that the sizes by LIST matter.
-    #[must_use]
-    pub fn wants_sizes(&self) -> bool {
-        self.steps.iter().any(|step| step.action != Action::Leave)
+    /// The steps that may become others once the message's size by LIST is known, as indices: what is
+    /// retrieved or deleted, and what a limit holds back.
+    pub fn wanting_sizes(&self) -> impl Iterator<Item = usize> {
+        let wants = |step: &Step| match step.action {
+            Action::Retrieve { .. } | Action::Delete => true,
+            Action::Leave => step.reason.is_limit(),
+        };
+        (0..self.steps.len()).filter(move |&index| wants(&self.steps[index]))
     }
 
     /// The steps that retrieve, as indices, in the order to ask for them.
@@ -207,20 +216,13 @@ impl Plan {
 }
 
 fn step(candidate: &Candidate<'_>, rules: &Rules, now: Timestamp, left: &mut u64) -> Step {
-    let listed = candidate.listed;
     let (mut action, mut reason) = decide(candidate, rules, now);
     if let Action::Retrieve { .. } = action
-        && let Some(why) = held_back(listed.octets, rules, left)
+        && let Some(why) = held_back(candidate.listed.octets, rules, left)
     {
         (action, reason) = (Action::Leave, why);
     }
-    Step {
-        number: listed.number,
-        uid: listed.uid.clone(),
-        octets: listed.octets,
-        action,
-        reason,
-    }
+    Step { action, reason }
 }
 
 /// Why a message that would be retrieved is left for later; else one of the messages left is used up.
@@ -258,7 +260,7 @@ fn decide(candidate: &Candidate<'_>, rules: &Rules, now: Timestamp) -> (Action, 
         Known::Renumbered { at, in_place } => match due(at) {
             Err(reason) => (Action::Leave, reason),
             Ok(()) if in_place => (retrieve(true), Reason::Compare),
-            Ok(()) => (Action::Leave, Reason::Renumbered(at)),
+            Ok(()) => (Action::Leave, Reason::Renumbered(day(at))),
         },
         Known::Stored {
             at,
@@ -266,9 +268,9 @@ fn decide(candidate: &Candidate<'_>, rules: &Rules, now: Timestamp) -> (Action, 
             certain,
         } => match due(at) {
             Err(reason) => (Action::Leave, reason),
-            Ok(()) if !certain => (Action::Leave, Reason::Shared(at)),
+            Ok(()) if !certain => (Action::Leave, Reason::Shared(day(at))),
             Ok(()) if same_size(octets, candidate.listed.octets) => {
-                (Action::Delete, Reason::Due(at))
+                (Action::Delete, Reason::Due(day(at)))
             }
             Ok(()) => (retrieve(true), Reason::Compare),
         },
@@ -278,14 +280,18 @@ fn decide(candidate: &Candidate<'_>, rules: &Rules, now: Timestamp) -> (Action, 
 /// Whether the rule deletes now what was stored then; else why it stays.
 fn due(at: Timestamp, retention: Retention, now: Timestamp) -> Result<(), Reason> {
     match retention {
-        Retention::Always => Err(Reason::Stored(at)),
+        Retention::Always => Err(Reason::Stored(day(at))),
         Retention::Never => Ok(()),
         Retention::For(time) => match at.saturating_add(time) {
-            Ok(then) if then > now => Err(Reason::DueLater(then)),
+            Ok(then) if then > now => Err(Reason::DueLater(day(then))),
             Ok(_) => Ok(()),
-            Err(_) => Err(Reason::Stored(at)),
+            Err(_) => Err(Reason::Stored(day(at))),
         },
     }
+}
+
+fn day(at: Timestamp) -> Date {
+    Offset::UTC.to_datetime(at).date()
 }
 
 /// Sizes that nobody knows are not the same.
@@ -301,6 +307,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    use crate::mail::{Number, UniqueId};
 
     const DAY: SignedDuration = SignedDuration::from_hours(24);
 
@@ -340,7 +348,7 @@ mod tests {
             known,
             troublesome: false,
         };
-        let plan = Plan::new(&[candidate], rules, now());
+        let plan = Plan::new([candidate], rules, now());
         (plan.steps[0].action, plan.steps[0].reason)
     }
 
@@ -391,7 +399,7 @@ mod tests {
         let (action, reason) = plan_one(stored(-500), Some(100), &month);
         assert_eq!(
             (action, reason),
-            (Action::Leave, Reason::DueLater(now() + DAY * 30))
+            (Action::Leave, Reason::DueLater(day(now() + DAY * 30)))
         );
     }
 
@@ -410,7 +418,7 @@ mod tests {
         };
         assert_eq!(
             plan_one(shared, Some(100), &never),
-            (Action::Leave, Reason::Shared(now()))
+            (Action::Leave, Reason::Shared(day(now())))
         );
     }
 
@@ -427,10 +435,10 @@ mod tests {
         let stored = now() - DAY * 31;
         assert_eq!(
             (action, reason),
-            (Action::Leave, Reason::Renumbered(stored))
+            (Action::Leave, Reason::Renumbered(day(stored)))
         );
         for in_place in [true, false] {
-            let later = Reason::DueLater(now() + DAY);
+            let later = Reason::DueLater(day(now() + DAY));
             assert_eq!(plan(renumbered(29, in_place)), (Action::Leave, later));
         }
     }
@@ -476,20 +484,17 @@ mod tests {
             listed(3, Some(10)),
             listed(4, Some(10)),
         ];
-        let candidates: Vec<_> = listing
-            .iter()
-            .map(|listed| Candidate {
-                listed,
-                known: Known::New,
-                troublesome: false,
-            })
-            .collect();
+        let candidates = listing.iter().map(|listed| Candidate {
+            listed,
+            known: Known::New,
+            troublesome: false,
+        });
         let rules = Rules {
             limit: Some(2),
             max_size: Some(1000),
             ..rules(Retention::Always)
         };
-        let plan = Plan::new(&candidates, &rules, now());
+        let plan = Plan::new(candidates, &rules, now());
         let reasons: Vec<_> = plan.steps.iter().map(|step| step.reason).collect();
         assert_eq!(
             reasons,
@@ -499,6 +504,12 @@ mod tests {
                 Reason::New,
                 Reason::OverLimit
             ]
+        );
+        let wanting: Vec<_> = plan.wanting_sizes().collect();
+        assert_eq!(
+            wanting,
+            [0, 1, 2, 3],
+            "a size may let one in, or keep one out"
         );
     }
 
@@ -511,7 +522,7 @@ mod tests {
                 known: Known::New,
                 troublesome,
             });
-        let plan = Plan::new(&candidates, &rules(Retention::Always), now());
+        let plan = Plan::new(candidates, &rules(Retention::Always), now());
         assert_eq!(plan.retrievals(), [1, 0]);
     }
 

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 use crate::error::{Failure, Kind};
-use crate::mail::{Number, UniqueId};
+use crate::mail::{Listed, Number, UniqueId};
 use crate::monitor::Phase;
 use crate::plan::{self, Step};
 
@@ -108,17 +108,19 @@ pub struct PlanLine {
     pub then_delete: bool,
 }
 
-impl From<Step> for PlanLine {
-    fn from(step: Step) -> Self {
+impl PlanLine {
+    /// What a plan says of a listed message.
+    #[must_use]
+    pub fn new(listed: &Listed, step: &Step) -> Self {
         let (action, then_delete) = match step.action {
             plan::Action::Retrieve { then_delete, .. } => (Action::Retrieve, then_delete),
             plan::Action::Delete => (Action::Delete, false),
             plan::Action::Leave => (Action::Leave, false),
         };
         PlanLine {
-            number: step.number,
-            uid: step.uid,
-            octets: step.octets,
+            number: listed.number,
+            uid: listed.uid.clone(),
+            octets: listed.octets,
             action,
             reason: step.reason.to_string(),
             then_delete,

@@ -289,7 +289,7 @@ fn sealed_text(folder: &Path, input: &[u8]) {
     let before: Vec<_> = journal
         .memory()
         .messages()
-        .map(|(uid, _)| uid.clone())
+        .map(|(_, uid, _)| uid.clone())
         .collect();
     drop(journal);
     let journal = Journal::open(folder, &mailbox()).expect("our own journal");

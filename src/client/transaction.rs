@@ -8,7 +8,8 @@ use crate::journal::Proof;
 use crate::mail::Number;
 use crate::net::Awaited;
 use crate::pop3::{
-    Capabilities, Command, Listing, Sizes, Stat, Uids, Window, limits, merge, parse_stat,
+    Capabilities, Command, Listing, Sizes, Stat, Uids, Window, limits, merge, parse_size,
+    parse_stat,
 };
 
 /// An open maildrop.
@@ -196,6 +197,40 @@ impl Transaction {
             listing.add_sizes(sizes);
         }
         Ok(())
+    }
+
+    /// The same, where only the sizes of these messages matter: those are asked for one by one if they are so
+    /// few that it takes no longer. Servers may have to read every message to answer LIST for all.
+    ///
+    /// # Errors
+    ///
+    /// As [`Transaction::add_sizes`].
+    pub fn add_sizes_of(&mut self, listing: &mut Listing, numbers: &[Number]) -> Result<()> {
+        let few = if self.is_pipelining() { FEW } else { 1 };
+        if numbers.len() > few || numbers.len() * WORTH_IT > listing.messages.len() {
+            return self.add_sizes(listing);
+        }
+        for number in numbers {
+            self.wire.put(&Command::ListOf(*number))?;
+        }
+        self.wire.flush()?;
+        for number in numbers {
+            let octets = self.receive_size(*number)?;
+            listing.add_size(*number, octets);
+        }
+        Ok(())
+    }
+
+    fn receive_size(&mut self, number: Number) -> Result<Option<u64>> {
+        let awaited = Awaited::numbered("the answer to LIST", number);
+        let size = self.wire.reply(awaited, |said| {
+            said.reply.is_ok().then(|| parse_size(said.reply.text))
+        })?;
+        match size.transpose() {
+            Ok(Some((named, _))) if named != number => Err(self.wire.out_of_step()),
+            Ok(size) => Ok(size.and_then(|(_, octets)| octets)),
+            Err(nonsense) => Err(self.wire.nonsense(&nonsense)),
+        }
     }
 
     fn receive_stat(&mut self) -> Result<Stat> {
@@ -422,6 +457,13 @@ impl Transaction {
 
 /// Messages that came in step, after which a server is trusted to take commands ahead.
 const ENOUGH: usize = 32;
+
+/// So many sizes are asked for one by one where commands go ahead of their answers: they fit into any
+/// kernel's buffers.
+const FEW: usize = 32;
+
+/// And where all messages are at least so many times more.
+const WORTH_IT: usize = 4;
 
 /// The longest RETR or DELE there is, in bytes: `RETR 1000000` and CRLF.
 const RETR: usize = 14;

@@ -1,7 +1,9 @@
 //! What a journal says, all its lines together: pure, in memory.
 
 use std::collections::{HashMap, HashSet};
+use std::num::NonZeroU32;
 
+use indexmap::IndexMap;
 use jiff::Timestamp;
 
 use super::copies::Found;
@@ -11,13 +13,30 @@ use crate::mail::{Digest, UniqueId};
 /// Everything that is remembered of a maildrop.
 #[derive(Debug, Default, PartialEq)]
 pub struct Memory {
-    messages: HashMap<UniqueId, Remembered>,
+    messages: IndexMap<UniqueId, Remembered>,
     destinations: Vec<(u32, String)>,
     intents: Intents,
     shared: HashSet<UniqueId>,
     facts: [bool; Fact::ALL.len()],
     /// The way to log in that worked last, in the clear and over TLS.
     logins: [Option<String>; 2],
+}
+
+/// Which of the messages of a [`Memory`] one is: a number that stays, whatever is remembered besides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position(NonZeroU32);
+
+impl Position {
+    fn new(index: usize) -> Option<Self> {
+        let number = u32::try_from(index).ok()?.checked_add(1)?;
+        NonZeroU32::new(number).map(Position)
+    }
+
+    /// The number, from 0.
+    #[must_use]
+    pub fn index(self) -> usize {
+        self.0.get() as usize - 1
+    }
 }
 
 /// Messages that were about to be placed, of which nothing more is known, each with its place in the order
@@ -299,9 +318,23 @@ impl Memory {
         self.messages.get(uid)
     }
 
-    /// Every message, in no order.
-    pub fn messages(&self) -> impl Iterator<Item = (&UniqueId, &Remembered)> {
-        self.messages.iter()
+    /// Which of the messages has this id.
+    #[must_use]
+    pub fn position(&self, uid: &[u8]) -> Option<Position> {
+        Position::new(self.messages.get_index_of(uid)?)
+    }
+
+    /// What is remembered of the message at this position.
+    #[must_use]
+    pub fn at(&self, position: Position) -> Option<&Remembered> {
+        let found = self.messages.get_index(position.index());
+        found.map(|(_, message)| message)
+    }
+
+    /// Every message and its position, in their order.
+    pub fn messages(&self) -> impl Iterator<Item = (Position, &UniqueId, &Remembered)> {
+        let message = |(index, (uid, message))| Some((Position::new(index)?, uid, message));
+        self.messages.iter().enumerate().filter_map(message)
     }
 
     /// Whether this unique-id was ever listed more than once in one listing.

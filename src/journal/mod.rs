@@ -32,7 +32,7 @@ pub use absence::Absence;
 pub use copies::Found;
 pub use loading::Damage;
 pub use mailbox::Mailbox;
-pub use memory::{Memory, Remembered};
+pub use memory::{Memory, Position, Remembered};
 pub use proof::Proof;
 pub use record::{Fact, Intent, Record};
 

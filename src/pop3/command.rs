@@ -52,6 +52,8 @@ pub enum Command<'a> {
     UidlOf(Number),
     /// The sizes of all messages.
     List,
+    /// The size of one message.
+    ListOf(Number),
     /// A message.
     Retr(Number),
     /// The header of a message and so many lines of its body (RFC 1939 section 7).
@@ -133,6 +135,7 @@ impl Command<'_> {
             Command::Uidl => line(out, "UIDL", &[]),
             Command::UidlOf(number) => numbered(out, format_args!("UIDL {number}")),
             Command::List => line(out, "LIST", &[]),
+            Command::ListOf(number) => numbered(out, format_args!("LIST {number}")),
             Command::Retr(number) => numbered(out, format_args!("RETR {number}")),
             Command::Top(number, lines) => numbered(out, format_args!("TOP {number} {lines}")),
             Command::Dele(number) => numbered(out, format_args!("DELE {number}")),
@@ -284,6 +287,7 @@ mod tests {
             (Command::Uidl, "UIDL\r\n"),
             (Command::UidlOf(7), "UIDL 7\r\n"),
             (Command::List, "LIST\r\n"),
+            (Command::ListOf(8), "LIST 8\r\n"),
             (Command::Retr(999_999), "RETR 999999\r\n"),
             (Command::Top(3, 0), "TOP 3 0\r\n"),
             (Command::Dele(1), "DELE 1\r\n"),

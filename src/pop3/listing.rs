@@ -1,6 +1,5 @@
 //! What is in the maildrop: the answers to STAT, UIDL and LIST, and the three put together.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::iter::Peekable;
 
@@ -81,6 +80,17 @@ pub fn parse_uid(entry: &[u8]) -> Result<(Number, Option<UniqueId>), BadListing>
     Ok((number, is_usable.then(|| UniqueId::new(rest))))
 }
 
+/// Reads a line of LIST, or the text of the answer to LIST with a number: the number and the size. A size that
+/// is no number is unknown; what follows it means nothing (RFC 1939 section 5).
+///
+/// # Errors
+///
+/// The line does not begin with a message number.
+pub fn parse_size(entry: &[u8]) -> Result<(Number, Option<u64>), BadListing> {
+    let (number, rest) = numbered(entry)?;
+    Ok((number, size(first_word(rest).0)))
+}
+
 /// The unique-ids of a maildrop, taken in line by line. To be used only once the listing is complete.
 #[derive(Debug, Default)]
 pub struct Uids {
@@ -142,15 +152,14 @@ impl Sizes {
         Self::default()
     }
 
-    /// Takes in a line of the answer to LIST. A size that is no number is unknown; what follows it
-    /// means nothing (RFC 1939 section 5). The order does not matter, and numbers may be missing.
+    /// Takes in a line of the answer to LIST. The order does not matter, and numbers may be missing.
     ///
     /// # Errors
     ///
     /// The listing makes no sense.
     pub fn add(&mut self, entry: &[u8]) -> Result<(), BadListing> {
-        let (number, rest) = numbered(entry)?;
-        self.0.insert(number, size(first_word(rest).0))
+        let (number, octets) = parse_size(entry)?;
+        self.0.insert(number, octets)
     }
 }
 
@@ -209,7 +218,7 @@ pub struct Listing {
 }
 
 impl Listing {
-    /// Whether LIST was asked.
+    /// Whether LIST was asked for all messages.
     #[must_use]
     pub fn has_sizes(&self) -> bool {
         self.told.list.is_some()
@@ -227,16 +236,12 @@ impl Listing {
         self.disagreement = self.told.exists().then_some(self.told);
     }
 
-    /// The unique-ids that more than one message has (RFC 1939 section 7 allows it for equal
-    /// messages; some servers do it for different ones). They identify nothing.
-    #[must_use]
-    pub fn repeated(&self) -> HashSet<&UniqueId> {
-        let mut seen = HashSet::with_capacity(self.messages.len());
-        let ids = self
-            .messages
-            .iter()
-            .filter_map(|message| message.uid.as_ref());
-        ids.filter(|uid| !seen.insert(*uid)).collect()
+    /// Adds the size of a single message.
+    pub fn add_size(&mut self, number: Number, octets: Option<u64>) {
+        let messages = &mut self.messages;
+        if let Ok(index) = messages.binary_search_by_key(&number, |message| message.number) {
+            messages[index].octets = octets;
+        }
     }
 }
 
@@ -405,6 +410,23 @@ mod tests {
             uid,
             octets,
         }
+    }
+
+    #[test]
+    fn a_single_size_is_added_to_its_message_alone() {
+        let told = uids(&["2 b", "4 d"]).expect("a listing");
+        let mut listing = merge(None, Some(told), None);
+        for answer in ["4 40 octets", "3 30"] {
+            let (number, octets) = parse_size(answer.as_bytes()).expect("a size");
+            listing.add_size(number, octets);
+        }
+        let octets: Vec<_> = listing
+            .messages
+            .iter()
+            .map(|message| message.octets)
+            .collect();
+        assert_eq!(octets, [None, Some(40)]);
+        assert!(!listing.has_sizes() && listing.disagreement.is_none());
     }
 
     fn disagreement(stat: u32, list: &[&str], uidl: &[&str]) -> Option<String> {
@@ -627,15 +649,6 @@ mod tests {
             told.to_string()
                 .ends_with("1 by STAT, 0 by LIST; going by LIST")
         }));
-    }
-
-    #[test]
-    fn repeated_unique_ids_are_told_once_each() {
-        let told = uids(&["1 a", "2 b", "3 a", "4", "5 c", "6 a", "7 ", "8 c"]).expect("a listing");
-        let listing = merge(None, Some(told), None);
-        let repeated = listing.repeated();
-        assert_eq!(repeated.len(), 2);
-        assert!(repeated.contains(&UniqueId::new(b"a")) && repeated.contains(&UniqueId::new(b"c")));
     }
 
     fn odd_line() -> impl Strategy<Value = Vec<u8>> {

@@ -55,7 +55,7 @@ pub use command::{Command, Unsendable};
 pub use dialect::Dialect;
 pub use excerpt::Excerpt;
 pub use listing::{
-    BadListing, Disagreement, Listing, Sizes, Stat, Uids, merge, parse_stat, parse_uid,
+    BadListing, Disagreement, Listing, Sizes, Stat, Uids, merge, parse_size, parse_stat, parse_uid,
 };
 pub use multiline::{Decoder, Progress};
 pub use receiver::{Event, Receiver, Shape, Violation};

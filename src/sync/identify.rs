@@ -1,114 +1,169 @@
 //! Which messages of a listing we know: a listing and the memory become plain values for the plan.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use crate::journal::{Found, Memory, Remembered};
+use crate::journal::{Found, Memory, Position, Remembered};
 use crate::mail::{Listed, UniqueId};
 use crate::plan::Known;
 use crate::pop3::Listing;
 
-/// Who a listed message is, as far as we know.
-#[derive(Debug, Clone)]
-pub(super) struct Identity {
-    /// The id under which the journal knows it, where that is not its unique-id.
-    key: Key,
-    /// What we remember of it.
-    pub(super) known: Known,
-    /// Fetching it ended the connection the last time.
-    pub(super) troublesome: bool,
+/// Who the messages of a listing are, as far as we know. Mostly their unique-ids say that, and the memory
+/// is asked for each of these once.
+#[derive(Default)]
+pub(super) struct Identities {
+    /// Where the memory has each message, in the listing's order.
+    positions: Vec<Option<Position>>,
+    /// The unique-ids that are listed more than once.
+    repeated: HashSet<UniqueId>,
+    /// The ids under which the journal knows messages whose unique-ids stand for several, by index.
+    shared: HashMap<usize, UniqueId>,
 }
 
-#[derive(Debug, Clone)]
-enum Key {
-    /// Its unique-id, which is listed once and always was.
-    UniqueId,
-    /// Its unique-id stands for several messages; this tells them apart as well as can be.
-    Shared(UniqueId),
-    /// It has none. It is known by its digest, once it was fetched.
-    Digest,
-}
+impl Identities {
+    /// Those of these messages.
+    ///
+    /// Messages that share a unique-id (popa3d makes them of headers) are told apart by their size and,
+    /// where that is the same too, by their order: good enough to fetch none in vain, not to delete one.
+    pub(super) fn of(listing: &Listing, memory: &Memory) -> Self {
+        let position = |listed: &Listed| memory.position(listed.uid.as_ref()?.as_bytes());
+        let mut identities = Identities {
+            positions: listing.messages.iter().map(position).collect(),
+            ..Identities::default()
+        };
+        identities.repeated = identities.repeated(listing);
+        identities.tell_apart(listing, memory);
+        identities
+    }
 
-impl Key {
-    fn of<'a>(&'a self, listed: &'a Listed) -> Option<&'a UniqueId> {
-        match self {
-            Key::UniqueId => listed.uid.as_ref(),
-            Key::Shared(key) => Some(key),
-            Key::Digest => None,
+    /// Once more, where sizes were not known before that some are told apart by.
+    pub(super) fn update(&mut self, listing: &Listing, memory: &Memory) {
+        if !self.shared.is_empty() {
+            self.shared.clear();
+            self.tell_apart(listing, memory);
         }
     }
-}
 
-impl Identity {
-    /// The id under which the journal knows this message; none before it was fetched.
-    pub(super) fn key<'a>(&'a self, listed: &'a Listed) -> Option<&'a UniqueId> {
-        self.key.of(listed)
+    /// The unique-ids that more than one message has (RFC 1939 section 7 allows it for equal messages; some
+    /// servers do it for different ones). They identify nothing.
+    fn repeated(&self, listing: &Listing) -> HashSet<UniqueId> {
+        let (mut met, mut met_ids) = (Met::default(), HashSet::new());
+        let mut repeated = HashSet::new();
+        for (listed, position) in listing.messages.iter().zip(&self.positions) {
+            let Some(uid) = &listed.uid else { continue };
+            let is_new = match position {
+                Some(position) => met.insert(*position),
+                None => met_ids.insert(uid),
+            };
+            if !is_new {
+                repeated.insert(uid.clone());
+            }
+        }
+        repeated
     }
 
-    /// Whether its unique-id stands for several messages.
-    pub(super) fn is_shared(&self) -> bool {
-        matches!(self.key, Key::Shared(_))
+    fn tell_apart(&mut self, listing: &Listing, memory: &Memory) {
+        let mut met: HashMap<(&UniqueId, Option<u64>), u32> = HashMap::new();
+        for (index, listed) in listing.messages.iter().enumerate() {
+            let shared =
+                |uid: &&UniqueId| self.repeated.contains(*uid) || memory.is_shared(uid.as_bytes());
+            let Some(uid) = listed.uid.as_ref().filter(shared) else {
+                continue;
+            };
+            let nth = met.entry((uid, listed.octets)).or_default();
+            *nth += 1;
+            let key = key(uid, listed.octets, *nth);
+            self.positions[index] = memory.position(key.as_bytes());
+            self.shared.insert(index, key);
+        }
+    }
+
+    /// The id under which the journal knows the message at this index; none where it has no unique-id and is
+    /// known by its digest, once it was fetched.
+    pub(super) fn key<'a>(&'a self, index: usize, listed: &'a Listed) -> Option<&'a UniqueId> {
+        self.shared.get(&index).or(listed.uid.as_ref())
     }
 
     /// Whether its unique-id says, all by itself and in every session, which message it is.
-    pub(super) fn is_certain(&self) -> bool {
-        matches!(self.key, Key::UniqueId)
+    pub(super) fn is_certain(&self, index: usize, listed: &Listed) -> bool {
+        listed.uid.is_some() && !self.shared.contains_key(&index)
     }
-}
 
-/// What we know of each of these messages. `destinations` are the account's, by the journal's names;
-/// `found` are copies of those that are known by their content.
-///
-/// Messages that share a unique-id (popa3d makes them of headers) are told apart by their size and,
-/// where that is the same too, by their order: good enough to fetch none in vain, not to delete one.
-pub(super) fn identify(
-    listing: &Listing,
-    memory: &Memory,
-    destinations: &[u32],
-    found: &Found,
-) -> Vec<Identity> {
-    let repeated = listing.repeated();
-    let mut met: HashMap<(&UniqueId, Option<u64>), u32> = HashMap::new();
-    let identify = |listed| {
-        let key = key(
-            listed,
-            |uid| repeated.contains(uid) || memory.is_shared(uid.as_bytes()),
-            &mut met,
-        );
-        let remembered = key.of(listed).and_then(|id| memory.recall(id.as_bytes()));
-        let certain = matches!(key, Key::UniqueId);
-        Identity {
-            known: remembered.map_or(Known::New, |remembered| {
-                known(remembered, certain, destinations, found)
-            }),
-            troublesome: remembered.is_some_and(Remembered::is_dropped),
-            key,
+    /// Whether some are told apart by their sizes.
+    pub(super) fn are_told_apart(&self) -> bool {
+        !self.shared.is_empty()
+    }
+
+    /// The unique-ids that are listed more than once.
+    pub(super) fn listed_again(&self) -> impl Iterator<Item = &UniqueId> {
+        self.repeated.iter()
+    }
+
+    /// What is remembered of the message at this index.
+    pub(super) fn remembered<'m>(
+        &self,
+        index: usize,
+        memory: &'m Memory,
+    ) -> Option<&'m Remembered> {
+        memory.at(self.positions[index]?)
+    }
+
+    /// Whether fetching it ended the connection the last time.
+    pub(super) fn is_troublesome(&self, index: usize, memory: &Memory) -> bool {
+        let remembered = self.remembered(index, memory);
+        remembered.is_some_and(Remembered::is_dropped)
+    }
+
+    /// Where the memory has those that it knows.
+    pub(super) fn met(&self) -> Met {
+        let mut met = Met::default();
+        let positions = self.positions.iter().flatten();
+        positions.for_each(|position| {
+            met.insert(*position);
+        });
+        met
+    }
+
+    /// What we know of the message at this index. `destinations` are the account's, by the journal's
+    /// names; `found` are copies of those that are known by their content.
+    pub(super) fn known(
+        &self,
+        (index, listed): (usize, &Listed),
+        memory: &Memory,
+        destinations: &[u32],
+        found: &Found,
+    ) -> Known {
+        let certain = self.is_certain(index, listed);
+        match self.remembered(index, memory) {
+            Some(remembered) => known(remembered, certain, destinations, found),
+            None => Known::New,
         }
-    };
-    listing.messages.iter().map(identify).collect()
+    }
 }
 
-fn key<'a>(
-    listed: &'a Listed,
-    shared: impl Fn(&UniqueId) -> bool,
-    met: &mut HashMap<(&'a UniqueId, Option<u64>), u32>,
-) -> Key {
-    let Some(uid) = &listed.uid else {
-        return Key::Digest;
-    };
-    if !shared(uid) {
-        return Key::UniqueId;
+/// Some messages of the memory.
+#[derive(Default)]
+pub(super) struct Met(Vec<bool>);
+
+impl Met {
+    /// Adds one; whether it was not there yet.
+    fn insert(&mut self, position: Position) -> bool {
+        let index = position.index();
+        if index >= self.0.len() {
+            self.0.resize(index + 1, false);
+        }
+        !std::mem::replace(&mut self.0[index], true)
     }
-    let nth = met
-        .entry((uid, listed.octets))
-        .and_modify(|nth| *nth += 1)
-        .or_insert(1);
-    let size = listed
-        .octets
-        .map_or_else(|| "?".to_owned(), |octets| octets.to_string());
+
+    pub(super) fn contains(&self, position: Position) -> bool {
+        self.0.get(position.index()).is_some_and(|met| *met)
+    }
+}
+
+fn key(uid: &UniqueId, octets: Option<u64>, nth: u32) -> UniqueId {
+    let size = octets.map_or_else(|| "?".to_owned(), |octets| octets.to_string());
     // No line of a listing has a line feed in it, so this is no other message's unique-id.
-    let mut bytes = uid.as_bytes().to_vec();
-    bytes.extend_from_slice(format!("\n{size}\n{nth}").as_bytes());
-    Key::Shared(UniqueId::new(&bytes))
+    let told_apart = format!("\n{size}\n{nth}");
+    UniqueId::new(&[uid.as_bytes(), told_apart.as_bytes()].concat())
 }
 
 fn known(remembered: &Remembered, certain: bool, destinations: &[u32], found: &Found) -> Known {
@@ -127,5 +182,73 @@ fn known(remembered: &Remembered, certain: bool, destinations: &[u32], found: &F
         },
         None if remembered.is_seen() => Known::Seen,
         None => Known::New,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::journal::Record;
+    use crate::mail::Number;
+    use jiff::Timestamp;
+
+    fn uid(n: u8) -> UniqueId {
+        UniqueId::new(&[b'a' + n])
+    }
+
+    /// These ids are known.
+    fn memory(known: &[u8]) -> Memory {
+        let mut memory = Memory::default();
+        for n in known {
+            let at = Timestamp::UNIX_EPOCH;
+            let (digest, owed) = (None, Vec::new());
+            let (uid, to) = (uid(*n), None);
+            memory.apply(&Record::Seen {
+                uid,
+                to,
+                digest,
+                owed,
+                at,
+            });
+        }
+        memory
+    }
+
+    /// Messages with these ids.
+    fn listing(ids: &[Option<u8>]) -> Listing {
+        let messages = ids.iter().zip(1..).map(|(id, number): (_, Number)| Listed {
+            number,
+            uid: id.map(uid),
+            octets: None,
+        });
+        let mut listing = Listing::default();
+        listing.messages = messages.collect();
+        listing
+    }
+
+    proptest! {
+        #[test]
+        fn ids_listed_twice_are_found_known_or_not(
+            known in prop::collection::vec(0..6u8, 0..6),
+            ids in prop::collection::vec(prop::option::of(0..6u8), 0..12),
+        ) {
+            let (memory, listing) = (memory(&known), listing(&ids));
+            let identities = Identities::of(&listing, &memory);
+            let mut times: BTreeMap<u8, u32> = BTreeMap::new();
+            ids.iter().flatten().for_each(|id| *times.entry(*id).or_default() += 1);
+            for (index, (id, listed)) in ids.iter().zip(&listing.messages).enumerate() {
+                let is_single = id.is_some_and(|id| times[&id] == 1);
+                prop_assert_eq!(identities.is_certain(index, listed), is_single);
+                let is_known = is_single && id.is_some_and(|id| known.contains(&id));
+                prop_assert_eq!(identities.remembered(index, &memory).is_some(), is_known);
+            }
+            let repeated: HashSet<UniqueId> = identities.listed_again().cloned().collect();
+            let expected = times.iter().filter(|(_, times)| **times > 1);
+            prop_assert_eq!(repeated, expected.map(|(id, _)| uid(*id)).collect());
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::batch::{Slot, some_works};
 use super::store::Safe;
-use super::survey::Survey;
+use super::survey::{Survey, Surveyed, Terms, Wanting};
 use super::transfer::{Caution, transfer};
 use super::{Job, copies, recovery};
 use crate::client::Transaction;
@@ -18,7 +18,7 @@ use crate::mail::{Number, Retention, UniqueId};
 use crate::monitor::{Event, Phase};
 use crate::plan::{Action, Reason, Rules, Step};
 use crate::pop3::login::Method;
-use crate::report::{FailedMessage, Report};
+use crate::report::{FailedMessage, PlanLine, Report};
 
 /// How to treat this server, as far as it was learnt.
 #[derive(Debug, Clone, Copy)]
@@ -215,7 +215,12 @@ impl<'a> Session<'a> {
     ) -> Result<()> {
         let mut transaction = self.connecting.open(&mut report.timing)?;
         let survey = self.survey(&mut transaction, slots, memory, report)?;
-        report.plan = Some(survey.plan.steps.into_iter().map(Into::into).collect());
+        let steps = survey.listing.messages.iter().zip(&survey.plan.steps);
+        report.plan = Some(
+            steps
+                .map(|(listed, step)| PlanLine::new(listed, step))
+                .collect(),
+        );
         transaction.quit()
     }
 
@@ -231,26 +236,40 @@ impl<'a> Session<'a> {
         let began = Instant::now();
         // Where nothing is remembered, everything is new.
         let listing = transaction.list(self.manner.pipelining, memory.is_empty())?;
-        let now = self.job.environment.now();
-        let destinations = numbers(slots);
-        let plan = |listing, found: &Found| {
-            Survey::new(listing, memory, &destinations, found, &self.rules, now)
+        let mut terms = Terms {
+            destinations: numbers(slots),
+            found: Found::default(),
+            rules: &self.rules,
+            now: self.job.environment.now(),
         };
-        let mut found = Found::default();
-        let mut survey = plan(listing, &found);
+        let mut survey = Survey::new(listing, memory, &terms);
         let missing = survey.missing_copies(memory);
         if !missing.is_empty() {
-            found = copies::look(self.job, slots, &missing)?;
+            terms.found = copies::look(self.job, slots, &missing)?;
             some_works(slots)?;
-            survey = plan(survey.listing, &found);
+            survey.update(memory, &terms);
         }
-        if survey.wants_sizes() {
-            transaction.add_sizes(&mut survey.listing)?;
-            survey = plan(survey.listing, &found);
+        if self.add_sizes(transaction, &mut survey)? {
+            survey.update(memory, &terms);
         }
         report.timing.add(Phase::List, began.elapsed());
         self.announce(&survey, report);
         Ok(survey)
+    }
+
+    /// Asks for the sizes that the plan depends on; whether there are any.
+    fn add_sizes(&self, transaction: &mut Transaction, survey: &mut Survey) -> Result<bool> {
+        if survey.listing.has_sizes() {
+            return Ok(false);
+        }
+        match survey.wanting_sizes() {
+            Wanting::All => transaction.add_sizes(&mut survey.listing)?,
+            Wanting::These(numbers) if numbers.is_empty() => return Ok(false),
+            Wanting::These(numbers) => {
+                transaction.add_sizes_of(&mut survey.listing, &numbers)?;
+            }
+        }
+        Ok(true)
     }
 
     /// Tells whoever watches what there is and what will be done with it.
@@ -270,10 +289,10 @@ impl<'a> Session<'a> {
         report.begin_session();
         self.admit_uncertainty(survey);
         let (mut messages, mut octets) = (0, 0_u64);
-        for step in &survey.plan.steps {
-            let size = step.octets.unwrap_or(0);
+        for (listed, step) in survey.listing.messages.iter().zip(&survey.plan.steps) {
+            let size = listed.octets.unwrap_or(0);
             report.server.count(size);
-            if matches!(step.reason, Reason::TooLarge | Reason::OverLimit) {
+            if step.reason.is_limit() {
                 report.skipped.count(size);
             }
             if matches!(step.action, Action::Retrieve { .. }) {
@@ -281,8 +300,7 @@ impl<'a> Session<'a> {
                 octets = octets.saturating_add(size);
             }
         }
-        let without_sizes = survey.plan.steps.iter().all(|step| step.octets.is_none());
-        if without_sizes {
+        if !survey.listing.has_sizes() {
             report.server.octets = survey.listing.octets.unwrap_or(0);
         }
         self.job.event(&Event::Planned { messages, octets });
@@ -394,9 +412,11 @@ impl<'a> Session<'a> {
     fn due(&self, survey: &Survey, safe: Vec<Safe>) -> Vec<(Number, UniqueId)> {
         let mut safe: HashMap<_, _> = safe.into_iter().map(|safe| (safe.number, safe)).collect();
         let due = |index| {
-            let (listed, identity, step) = survey.message(index);
+            let Surveyed {
+                listed, key, step, ..
+            } = survey.message(index);
             let key = match step.action {
-                Action::Delete => identity.key(listed)?.clone(),
+                Action::Delete => key?.clone(),
                 Action::Retrieve { .. } => {
                     let safe = safe.remove(&listed.number)?;
                     // What turned out to be another message than the one that is due is not due itself.

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 
-use super::identify::{Identity, identify};
+use super::identify::Identities;
 use crate::journal::{Found, Memory, Record, Remembered};
 use crate::mail::{Digest, Listed, Number, UniqueId};
 use crate::plan::{Candidate, Known, Plan, Reason, Rules, Step};
@@ -14,98 +14,133 @@ use crate::pop3::Listing;
 /// lists in the same order.
 pub(super) struct Survey {
     pub(super) listing: Listing,
-    identities: Vec<Identity>,
+    identities: Identities,
+    /// Whether something is remembered of any of these messages.
+    knows_some: bool,
     pub(super) plan: Plan,
 }
 
+/// What decides about messages besides what is listed and remembered.
+pub(super) struct Terms<'a> {
+    /// The account's destinations, by the journal's names.
+    pub(super) destinations: Vec<u32>,
+    /// Copies of [`Survey::missing_copies`].
+    pub(super) found: Found,
+    pub(super) rules: &'a Rules,
+    pub(super) now: Timestamp,
+}
+
+/// A message of a survey.
+pub(super) struct Surveyed<'a> {
+    pub(super) listed: &'a Listed,
+    /// The id under which the journal knows it; none before it was fetched, where it has no unique-id.
+    pub(super) key: Option<&'a UniqueId>,
+    /// Its unique-id says, all by itself and in every session, which message it is.
+    pub(super) certain: bool,
+    pub(super) step: &'a Step,
+}
+
 impl Survey {
-    /// Identifies these messages and plans what to do with each. `destinations` are the account's, by
-    /// the journal's names; `found` are copies of [`Survey::missing_copies`].
-    pub(super) fn new(
-        listing: Listing,
-        memory: &Memory,
-        destinations: &[u32],
-        found: &Found,
-        rules: &Rules,
-        now: Timestamp,
-    ) -> Self {
-        let identities = identify(&listing, memory, destinations, found);
-        let candidate = |(listed, identity): (_, &Identity)| Candidate {
-            listed,
-            known: identity.known,
-            troublesome: identity.troublesome,
-        };
-        let candidates = listing.messages.iter().zip(&identities).map(candidate);
-        let plan = Plan::new(&candidates.collect::<Vec<_>>(), rules, now);
-        Survey {
+    /// Identifies these messages and plans what to do with each.
+    pub(super) fn new(listing: Listing, memory: &Memory, terms: &Terms<'_>) -> Self {
+        let mut survey = Survey {
+            identities: Identities::of(&listing, memory),
             listing,
-            identities,
-            plan,
-        }
+            knows_some: false,
+            plan: Plan::default(),
+        };
+        survey.plan(memory, terms);
+        survey
     }
 
-    /// Whether sizes must be asked for before it can be relied on.
-    pub(super) fn wants_sizes(&self) -> bool {
-        let told_apart_by_size = self.identities.iter().any(Identity::is_shared);
-        (told_apart_by_size || self.plan.wants_sizes()) && !self.listing.has_sizes()
+    /// Plans once more, with sizes or copies that were not known before.
+    pub(super) fn update(&mut self, memory: &Memory, terms: &Terms<'_>) {
+        self.identities.update(&self.listing, memory);
+        self.plan(memory, terms);
+    }
+
+    fn plan(&mut self, memory: &Memory, terms: &Terms<'_>) {
+        let Terms {
+            destinations,
+            found,
+            rules,
+            now,
+        } = terms;
+        let mut knows_some = false;
+        let candidate = |(index, listed)| {
+            let identities = &self.identities;
+            let known = identities.known((index, listed), memory, destinations, found);
+            knows_some |= known != Known::New;
+            Candidate {
+                listed,
+                known,
+                troublesome: identities.is_troublesome(index, memory),
+            }
+        };
+        let candidates = self.listing.messages.iter().enumerate().map(candidate);
+        self.plan = Plan::new(candidates, rules, *now);
+        self.knows_some = knows_some;
+    }
+
+    /// The messages whose sizes must be asked for before the plan can be relied on, by their numbers.
+    pub(super) fn wanting_sizes(&self) -> Wanting {
+        if self.identities.are_told_apart() {
+            return Wanting::All;
+        }
+        let number = |index: usize| self.listing.messages[index].number;
+        Wanting::These(self.plan.wanting_sizes().map(number).collect())
     }
 
     /// The contents of the messages that the rule would delete if their copies were found.
     pub(super) fn missing_copies(&self, memory: &Memory) -> HashSet<Digest> {
-        let messages = (0..self.plan.steps.len()).map(|index| self.message(index));
-        let missing = messages.filter(|(_, _, step)| matches!(step.reason, Reason::Renumbered(_)));
-        let digest = |(listed, identity, _): (&Listed, &Identity, _)| {
-            memory.recall(identity.key(listed)?.as_bytes())?.digest()
-        };
-        missing.filter_map(digest).collect()
+        let steps = self.plan.steps.iter().enumerate();
+        let missing = steps.filter(|(_, step)| matches!(step.reason, Reason::Renumbered(_)));
+        let remembered = |(index, _)| self.identities.remembered(index, memory)?.digest();
+        missing.filter_map(remembered).collect()
     }
 
-    /// A message, who it is, and what will be done with it.
-    pub(super) fn message(&self, index: usize) -> (&Listed, &Identity, &Step) {
-        (
-            &self.listing.messages[index],
-            &self.identities[index],
-            &self.plan.steps[index],
-        )
-    }
-
-    /// The ids under which the journal knows these messages.
-    fn keys(&self) -> impl Iterator<Item = &UniqueId> {
-        let pairs = self.listing.messages.iter().zip(&self.identities);
-        pairs.filter_map(|(listed, identity)| identity.key(listed))
+    /// The message at this index.
+    pub(super) fn message(&self, index: usize) -> Surveyed<'_> {
+        let listed = &self.listing.messages[index];
+        Surveyed {
+            listed,
+            key: self.identities.key(index, listed),
+            certain: self.identities.is_certain(index, listed),
+            step: &self.plan.steps[index],
+        }
     }
 
     /// Whether there are messages that are stored, and left on the server, and none of them is listed.
     pub(super) fn lists_nothing_of(&self, memory: &Memory) -> bool {
-        let new = |identity: &Identity| identity.known == Known::New;
         let is_left = |message: &Remembered| {
             message.is_stored() && !message.is_deleted() && !message.is_asked()
         };
-        let mut remembered = memory.messages();
-        self.identities.iter().all(new) && remembered.any(|(_, message)| is_left(message))
+        !self.knows_some && memory.messages().any(|(_, _, message)| is_left(message))
     }
 
     /// The unique-ids that turned out to stand for several messages.
     pub(super) fn shared_ids(&self, memory: &Memory) -> Vec<Record> {
-        let repeated = self.listing.repeated();
-        let new = repeated
-            .into_iter()
-            .filter(|uid| !memory.is_shared(uid.as_bytes()));
+        let repeated = self.identities.listed_again();
+        let new = repeated.filter(|uid| !memory.is_shared(uid.as_bytes()));
         new.map(|uid| Record::Shared { uid: uid.clone() }).collect()
     }
 
     /// The messages that are stored but not listed, by their content. A server that has renumbered its
     /// maildrop lists them under other ids. One that was found under an id that is listed is not here.
     pub(super) fn vanished(&self, memory: &Memory) -> HashMap<Digest, UniqueId> {
-        let listed: HashSet<&UniqueId> = self.keys().collect();
+        let listed = self.identities.met();
         let found = memory
             .messages()
-            .filter(|(uid, message)| message.is_known_by_content() && listed.contains(uid));
-        let found: HashSet<Digest> = found.filter_map(|(_, message)| message.digest()).collect();
-        let gone = memory.messages().filter(|(uid, message)| {
-            message.is_stored() && !message.is_deleted() && !listed.contains(uid)
+            .filter(|(position, _, message)| {
+                message.is_known_by_content() && listed.contains(*position)
+            })
+            .filter_map(|(_, _, message)| message.digest());
+        let found: HashSet<Digest> = found.collect();
+        let gone = memory.messages().filter(|(position, _, message)| {
+            message.is_stored() && !message.is_deleted() && !listed.contains(*position)
         });
-        let by_content = gone.filter_map(|(uid, message)| Some((message.digest()?, uid.clone())));
+        let by_content =
+            gone.filter_map(|(_, uid, message)| Some((message.digest()?, uid.clone())));
         by_content
             .filter(|(digest, _)| !found.contains(digest))
             .collect()
@@ -121,4 +156,12 @@ impl Survey {
             .and_then(|index| messages[index].octets)
             .unwrap_or(0)
     }
+}
+
+/// Whose sizes are wanted.
+pub(super) enum Wanting {
+    /// All, since some messages are told apart by their sizes.
+    All,
+    /// These, by number; mostly a few that are new, or none.
+    These(Vec<Number>),
 }

@@ -8,7 +8,7 @@ use super::batch::Slot;
 use super::parcel::{Incoming, Item, Parcel, Purpose};
 use super::queue::Queue;
 use super::store::{Halt, Kept, Store};
-use super::survey::Survey;
+use super::survey::{Survey, Surveyed};
 use crate::client::{Broken, Transaction, Wanted, Watcher};
 use crate::error::Failure;
 use crate::journal::{Fact, Journal};
@@ -159,11 +159,16 @@ impl Drop for EndOfMessages<'_> {
 /// The messages to retrieve, in the order to ask for them.
 fn incoming(survey: &Survey) -> Vec<Incoming> {
     let incoming = |index: usize| {
-        let (listed, identity, step) = survey.message(index);
+        let Surveyed {
+            listed,
+            key,
+            certain,
+            step,
+        } = survey.message(index);
         Incoming {
             number: listed.number,
-            key: identity.key(listed).cloned(),
-            certain: identity.is_certain(),
+            key: key.cloned(),
+            certain,
             listed: listed.octets,
             purpose: match step.reason {
                 Reason::Lacking => Purpose::FillGaps,
