@@ -142,7 +142,7 @@ fn write(scratch: &Path, act: bool) {
         for batch in records.chunks(256) {
             for step in [0, 1] {
                 let records: Vec<Record> = batch.iter().map(|pair| pair[step].clone()).collect();
-                journal.append(&records).expect("a disk");
+                journal.append(records).expect("a disk");
             }
         }
     }

@@ -40,7 +40,7 @@ fn damaged(folder: &Path, choices: &mut Choices<'_>) {
     let count = choices.below(12);
     let records: Vec<Record> = (0..count).map(|_| record(choices)).collect();
     let mut journal = Journal::open(folder, &mailbox()).expect("a new journal");
-    journal.commit(&records).expect("written");
+    journal.commit(records.clone()).expect("written");
     assert_eq!(*journal.memory(), memory(&records));
     drop(journal);
     let reread = Journal::peek(folder, &mailbox()).expect("our own journal");
@@ -91,7 +91,9 @@ fn damaged(folder: &Path, choices: &mut Choices<'_>) {
             uid: UniqueId::new(b"more"),
         },
     ];
-    journal.commit(&more).expect("it can be written again");
+    journal
+        .commit(more.to_vec())
+        .expect("it can be written again");
     drop(journal);
     let journal = Journal::open(folder, &mailbox()).expect("mended");
     assert!(journal.damage().is_empty());
@@ -110,7 +112,9 @@ fn same_line(one: &[u8], other: &[u8]) -> bool {
 
 fn memory(records: &[Record]) -> Memory {
     let mut memory = Memory::default();
-    records.iter().for_each(|record| memory.apply(record));
+    records
+        .iter()
+        .for_each(|record| memory.apply(record.clone()));
     memory
 }
 

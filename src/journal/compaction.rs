@@ -6,27 +6,36 @@ use std::path::{Path, PathBuf};
 
 use super::file;
 use super::format;
-use super::loading::{self, Loaded};
+use super::loading;
 use super::mailbox::Mailbox;
 use super::memory::Memory;
 use super::record::Record;
 use crate::error::{Failure, Kind, OrFail, Result};
 
-/// A journal is rewritten when it has more dead lines than this, and more than messages.
+/// A journal is rewritten when it has more dead lines than this, and more than half as many as messages: so
+/// lines are not rewritten much more often than they are written.
 const DEAD_LINES: u64 = 1000;
 
-/// Whether a rewrite is worth its price.
-pub(super) fn is_due(loaded: &Loaded) -> bool {
-    loaded.dead() > DEAD_LINES.max(loaded.memory.len() as u64) || !loaded.damage.is_empty()
+/// Whether it is worth its price to rewrite a journal that says this, and has so many lines that only matter, or
+/// mattered, until another one follows.
+pub(super) fn is_due(memory: &Memory, passing: u64) -> bool {
+    let dead = passing.saturating_sub(memory.passing());
+    dead > DEAD_LINES.max(memory.len() as u64 / 2)
 }
 
 /// Writes what still matters into a new file and puts that in the journal's place. A kill at any
-/// moment leaves the old file or the new one. A damaged journal is kept beside it.
+/// moment leaves the old file or the new one. A journal of which this is not all, since it is damaged, is kept
+/// beside it.
 ///
 /// # Errors
 ///
 /// The new file could not be written, or does not say the same: the old one stands.
-pub(super) fn rewrite(path: &Path, mailbox: &Mailbox, loaded: &Loaded) -> Result<()> {
+pub(super) fn rewrite(
+    path: &Path,
+    mailbox: &Mailbox,
+    memory: &Memory,
+    is_damaged: bool,
+) -> Result<()> {
     let new = beside(path, "new");
     file::write_new(&new, |out| {
         let mut header = Vec::new();
@@ -34,20 +43,20 @@ pub(super) fn rewrite(path: &Path, mailbox: &Mailbox, loaded: &Loaded) -> Result
         let cannot = || format!("cannot write {}", new.display());
         out.write_all(&header).or_fail(Kind::Io, cannot)?;
         loading::each_line(path, |line| match format::read(line) {
-            Ok(record) if still_matters(&record, &loaded.memory) => out
+            Ok(record) if still_matters(&record, memory) => out
                 .write_all(line)
                 .and_then(|()| out.write_all(b"\n"))
                 .or_fail(Kind::Io, cannot),
             _ => Ok(()),
         })
     })?;
-    if loading::load(&new, mailbox)?.memory != loaded.memory {
+    if loading::load(&new, mailbox)?.memory != *memory {
         return Err(Failure::new(
             Kind::Io,
             format!("{} does not say what it should", new.display()),
         ));
     }
-    if !loaded.damage.is_empty() {
+    if is_damaged {
         keep(path)?;
     }
     file::replace(&new, path)

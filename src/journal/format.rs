@@ -8,17 +8,27 @@
 //! {"is":"deleted","uid":"0001","at":"2026-03-31T06:00:00Z","crc":"…"}
 //! ```
 //!
+//! Any JSON with these keys is read; [`quick`] knows the lines of which there are many, word for word as they
+//! are written here.
+//!
 //! The checksum (CRC-32 of all bytes before `,"crc"`) finds lines that a disk or an editor changed;
 //! it protects against accidents, not against people.
 
+mod quick;
+
 use std::borrow::Cow;
+use std::fmt;
+use std::io::Write as _;
+use std::marker::PhantomData;
+use std::str::FromStr;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::de::{self, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::mailbox::Mailbox;
 use super::record::{Fact, Intent, Record};
-use crate::mail::{Place, UniqueId};
+use crate::mail::{Digest, Place, UniqueId};
 
 /// The version this program writes. A reader refuses a higher one.
 pub(super) const VERSION: u32 = 1;
@@ -59,11 +69,33 @@ impl<'a, T: Into<Cow<'a, str>>> From<T> for Text<'a> {
     }
 }
 
-impl std::ops::Deref for Text<'_> {
-    type Target = str;
+/// What a line has as a string in the form it displays: written and read without another string in between, since
+/// a journal may have very many lines.
+struct Spelt<T>(T);
 
-    fn deref(&self) -> &str {
-        &self.0
+impl<T: fmt::Display> Serialize for Spelt<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+impl<'de, T: FromStr<Err: fmt::Display>> Deserialize<'de> for Spelt<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(Speller(PhantomData))
+    }
+}
+
+struct Speller<T>(PhantomData<T>);
+
+impl<T: FromStr<Err: fmt::Display>> Visitor<'_> for Speller<T> {
+    type Value = Spelt<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Spelt<T>, E> {
+        text.parse().map(Spelt).map_err(E::custom)
     }
 }
 
@@ -72,14 +104,14 @@ impl std::ops::Deref for Text<'_> {
 #[serde(default)]
 struct Line<'a> {
     is: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none", borrow)]
-    uid: Option<Text<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uid: Option<Spelt<UniqueId>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     to: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none", borrow)]
     name: Option<Text<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none", borrow)]
-    digest: Option<Text<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digest: Option<Spelt<Digest>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     octets: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -91,8 +123,8 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     range: Option<Range<'a>>,
     /// Left out where it is just `to`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    owed: Option<Vec<u32>>,
+    #[serde(skip_serializing_if = "Option::is_none", borrow)]
+    owed: Option<List<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -101,107 +133,116 @@ struct Line<'a> {
     tls: Option<bool>,
 }
 
+/// Some numbers.
+type List<'a> = Cow<'a, [u32]>;
+
 #[derive(Serialize, Deserialize)]
 struct Range<'a> {
     offset: u64,
     length: u64,
+    digest: Spelt<Digest>,
     #[serde(borrow)]
-    digest: Cow<'a, str>,
-    marks: Vec<u32>,
+    marks: List<'a>,
 }
 
 /// Appends a record's line.
 pub(super) fn write(record: &Record, into: &mut Vec<u8>) {
-    match record {
-        Record::Destination { id, name } => {
-            seal(
-                &Line {
-                    is: "destination",
-                    to: Some(*id),
-                    name: Some(name.into()),
-                    ..Line::default()
-                },
-                into,
-            );
-        }
-        Record::Intend(intent) => seal(&of_intent("intend", intent), into),
-        Record::Void { uid, to } => seal(
-            &Line {
-                to: Some(*to),
-                ..of("void", uid)
-            },
-            into,
-        ),
-        Record::Stored { intent, at } => {
-            seal(
-                &Line {
-                    at: Some(*at),
-                    ..of_intent("stored", intent)
-                },
-                into,
-            );
-        }
+    let line = match record {
+        Record::Destination { id, name } => Line {
+            to: Some(*id),
+            name: Some(name.into()),
+            ..Line::that_is("destination")
+        },
+        Record::Intend(intent) => Line::of_intent("intend", intent),
+        Record::Void { uid, to } => Line {
+            to: Some(*to),
+            ..Line::of("void", uid)
+        },
+        Record::Stored { intent, at } => Line {
+            at: Some(*at),
+            ..Line::of_intent("stored", intent)
+        },
         Record::Seen {
             uid,
             to,
             digest,
             owed,
             at,
-        } => {
-            let digest = digest.map(|digest| digest.to_string().into());
-            let owed = (!owed.is_empty()).then(|| owed.clone());
-            seal(
-                &Line {
-                    to: *to,
-                    digest,
-                    owed,
-                    at: Some(*at),
-                    ..of("seen", uid)
-                },
-                into,
-            );
+        } => Line {
+            to: *to,
+            digest: digest.map(Spelt),
+            owed: (!owed.is_empty()).then(|| owed.into()),
+            at: Some(*at),
+            ..Line::of("seen", uid)
+        },
+        Record::Same { uid, stored_as } => Line {
+            name: Some(stored_as.to_string().into()),
+            ..Line::of("same", uid)
+        },
+        Record::Asked { uid } => Line::of("asked", uid),
+        Record::Deleted { uid, at } => Line {
+            at: Some(*at),
+            ..Line::of("deleted", uid)
+        },
+        Record::Shared { uid } => Line::of("shared", uid),
+        Record::Dropped { uid } => Line::of("dropped", uid),
+        Record::LoggedIn { way, over_tls } => Line {
+            name: Some(way.into()),
+            tls: Some(*over_tls),
+            ..Line::that_is("logged-in")
+        },
+        Record::Fact { fact, holds } => Line {
+            name: Some(fact.name().into()),
+            holds: Some(*holds),
+            ..Line::that_is("fact")
+        },
+    };
+    seal(&line, into);
+}
+
+impl<'a> Line<'a> {
+    fn that_is(is: &'a str) -> Self {
+        Line {
+            is,
+            ..Line::default()
         }
-        Record::Same { uid, stored_as } => {
-            seal(
-                &Line {
-                    name: Some(stored_as.to_string().into()),
-                    ..of("same", uid)
-                },
-                into,
-            );
+    }
+
+    fn of(is: &'a str, uid: &UniqueId) -> Self {
+        Line {
+            uid: Some(Spelt(uid.clone())),
+            ..Line::that_is(is)
         }
-        Record::Asked { uid } => seal(&of("asked", uid), into),
-        Record::Deleted { uid, at } => seal(
-            &Line {
-                at: Some(*at),
-                ..of("deleted", uid)
-            },
-            into,
-        ),
-        Record::Shared { uid } => seal(&of("shared", uid), into),
-        Record::Dropped { uid } => seal(&of("dropped", uid), into),
-        Record::LoggedIn { way, over_tls } => {
-            seal(
-                &Line {
-                    is: "logged-in",
-                    name: Some(way.into()),
-                    tls: Some(*over_tls),
-                    ..Line::default()
-                },
-                into,
-            );
-        }
-        Record::Fact { fact, holds } => {
-            let name = Some(fact.name().into());
-            seal(
-                &Line {
-                    is: "fact",
-                    name,
-                    holds: Some(*holds),
-                    ..Line::default()
-                },
-                into,
-            );
+    }
+
+    fn of_intent(is: &'a str, intent: &'a Intent) -> Self {
+        let (file, range) = match &intent.place {
+            Place::Maildir { name } => (Some(name.into()), None),
+            Place::Mbox {
+                offset,
+                length,
+                digest,
+                marks,
+            } => {
+                let range = Range {
+                    offset: *offset,
+                    length: *length,
+                    digest: Spelt(*digest),
+                    marks: marks.into(),
+                };
+                (None, Some(range))
+            }
+            Place::Handed => (None, None),
+        };
+        Line {
+            to: Some(intent.to),
+            digest: Some(Spelt(intent.digest)),
+            octets: Some(intent.octets),
+            listed: intent.listed,
+            file,
+            range,
+            owed: (intent.owed != [intent.to]).then(|| (&intent.owed).into()),
+            ..Line::of(is, &intent.uid)
         }
     }
 }
@@ -217,48 +258,6 @@ pub(super) fn write_header(mailbox: &Mailbox, into: &mut Vec<u8>) {
     );
 }
 
-fn of(is: &'static str, uid: &UniqueId) -> Line<'static> {
-    Line {
-        is,
-        uid: Some(uid.to_string().into()),
-        ..Line::default()
-    }
-}
-
-fn of_intent(is: &'static str, intent: &Intent) -> Line<'static> {
-    let (file, range) = match &intent.place {
-        Place::Maildir { name } => (Some(name.clone().into()), None),
-        Place::Mbox {
-            offset,
-            length,
-            digest,
-            marks,
-        } => {
-            let digest = digest.to_string().into();
-            (
-                None,
-                Some(Range {
-                    offset: *offset,
-                    length: *length,
-                    digest,
-                    marks: marks.clone(),
-                }),
-            )
-        }
-        Place::Handed => (None, None),
-    };
-    Line {
-        to: Some(intent.to),
-        digest: Some(intent.digest.to_string().into()),
-        octets: Some(intent.octets),
-        listed: intent.listed,
-        file,
-        range,
-        owed: (intent.owed != [intent.to]).then(|| intent.owed.clone()),
-        ..of(is, &intent.uid)
-    }
-}
-
 /// What stands between a line's content and its checksum.
 const SEAL: &str = ",\"crc\":\"";
 
@@ -271,11 +270,12 @@ fn seal(content: &impl Serialize, into: &mut Vec<u8>) {
     }
     into.pop();
     let checksum = crc32fast::hash(&into[from..]);
-    into.extend_from_slice(format!("{SEAL}{checksum:08x}\"}}\n").as_bytes());
+    // Nor can this.
+    let _ = writeln!(into, "{SEAL}{checksum:08x}\"}}");
 }
 
-/// Whether a line's checksum says that it is what was written.
-fn check_seal(line: &[u8]) -> Result<(), BadLine> {
+/// A line's content, without its checksum, if that says that it is what was written.
+fn check_seal(line: &[u8]) -> Result<&[u8], BadLine> {
     let digits = line.strip_suffix(b"\"}").ok_or(BadLine::Checksum)?;
     let (sealed, digits) = digits
         .split_at_checked(digits.len().saturating_sub(8))
@@ -289,7 +289,7 @@ fn check_seal(line: &[u8]) -> Result<(), BadLine> {
     if written != Some(crc32fast::hash(content)) {
         return Err(BadLine::Checksum);
     }
-    Ok(())
+    Ok(content)
 }
 
 /// Reads the first line.
@@ -300,59 +300,65 @@ pub(super) fn read_header(line: &[u8]) -> Result<Header, BadLine> {
 
 /// Reads any other line, without its line end.
 pub(super) fn read(line: &[u8]) -> Result<Record, BadLine> {
-    check_seal(line)?;
+    let content = check_seal(line)?;
+    if let Some(record) = quick::read(content) {
+        return Ok(record);
+    }
     let line: Line<'_> = serde_json::from_str(str::from_utf8(line)?)?;
-    Ok(match line.is {
-        "destination" => Record::Destination {
-            id: line.to.ok_or(BadLine::Lacks("to"))?,
-            name: line.name.ok_or(BadLine::Lacks("name"))?.0.into_owned(),
-        },
-        "intend" => Record::Intend(line.intent()?),
-        "void" => Record::Void {
-            uid: line.uid()?,
-            to: line.to.ok_or(BadLine::Lacks("to"))?,
-        },
-        "stored" => Record::Stored {
-            intent: line.intent()?,
-            at: line.at()?,
-        },
-        "seen" => Record::Seen {
-            uid: line.uid()?,
-            to: line.to,
-            digest: line
-                .digest
-                .as_deref()
-                .map(|digest| parse(digest, "digest"))
-                .transpose()?,
-            at: line.at()?,
-            owed: line.owed.unwrap_or_default(),
-        },
-        "same" => Record::Same {
-            uid: line.uid()?,
-            stored_as: parse(line.name.as_deref().ok_or(BadLine::Lacks("name"))?, "name")?,
-        },
-        "asked" => Record::Asked { uid: line.uid()? },
-        "deleted" => Record::Deleted {
-            uid: line.uid()?,
-            at: line.at()?,
-        },
-        "shared" => Record::Shared { uid: line.uid()? },
-        "dropped" => Record::Dropped { uid: line.uid()? },
-        "logged-in" => Record::LoggedIn {
-            way: line.name.ok_or(BadLine::Lacks("name"))?.0.into_owned(),
-            over_tls: line.tls.ok_or(BadLine::Lacks("tls"))?,
-        },
-        "fact" => Record::Fact {
-            fact: line.fact()?,
-            holds: line.holds.ok_or(BadLine::Lacks("holds"))?,
-        },
-        _ => return Err(BadLine::Nonsense("is")),
-    })
+    line.record()
 }
 
 impl Line<'_> {
-    fn uid(&self) -> Result<UniqueId, BadLine> {
-        parse(self.uid.as_deref().ok_or(BadLine::Lacks("uid"))?, "uid")
+    fn record(self) -> Result<Record, BadLine> {
+        Ok(match self.is {
+            "destination" => Record::Destination {
+                id: self.to.ok_or(BadLine::Lacks("to"))?,
+                name: self.name.ok_or(BadLine::Lacks("name"))?.0.into_owned(),
+            },
+            "intend" => Record::Intend(self.intent()?),
+            "void" => Record::Void {
+                to: self.to.ok_or(BadLine::Lacks("to"))?,
+                uid: self.uid()?,
+            },
+            "stored" => Record::Stored {
+                at: self.at()?,
+                intent: self.intent()?,
+            },
+            "seen" => Record::Seen {
+                to: self.to,
+                digest: self.digest.as_ref().map(|digest| digest.0),
+                at: self.at()?,
+                owed: self.owed.as_deref().unwrap_or_default().to_vec(),
+                uid: self.uid()?,
+            },
+            "same" => Record::Same {
+                stored_as: {
+                    let name = self.name.as_ref().ok_or(BadLine::Lacks("name"))?;
+                    name.0.parse().map_err(|_| BadLine::Nonsense("name"))?
+                },
+                uid: self.uid()?,
+            },
+            "asked" => Record::Asked { uid: self.uid()? },
+            "deleted" => Record::Deleted {
+                at: self.at()?,
+                uid: self.uid()?,
+            },
+            "shared" => Record::Shared { uid: self.uid()? },
+            "dropped" => Record::Dropped { uid: self.uid()? },
+            "logged-in" => Record::LoggedIn {
+                way: self.name.ok_or(BadLine::Lacks("name"))?.0.into_owned(),
+                over_tls: self.tls.ok_or(BadLine::Lacks("tls"))?,
+            },
+            "fact" => Record::Fact {
+                fact: self.fact()?,
+                holds: self.holds.ok_or(BadLine::Lacks("holds"))?,
+            },
+            _ => return Err(BadLine::Nonsense("is")),
+        })
+    }
+
+    fn uid(self) -> Result<UniqueId, BadLine> {
+        self.uid.map(|uid| uid.0).ok_or(BadLine::Lacks("uid"))
     }
 
     fn at(&self) -> Result<Timestamp, BadLine> {
@@ -360,44 +366,37 @@ impl Line<'_> {
     }
 
     fn fact(&self) -> Result<Fact, BadLine> {
-        let name = self.name.as_deref().ok_or(BadLine::Lacks("name"))?;
+        let name = self.name.as_ref().ok_or(BadLine::Lacks("name"))?;
         Fact::ALL
             .into_iter()
-            .find(|fact| fact.name() == name)
+            .find(|fact| fact.name() == name.0)
             .ok_or(BadLine::Nonsense("name"))
     }
 
-    fn intent(&self) -> Result<Intent, BadLine> {
+    fn intent(self) -> Result<Intent, BadLine> {
         let to = self.to.ok_or(BadLine::Lacks("to"))?;
-        let place = match (&self.file, &self.range) {
+        let place = match (self.file, self.range) {
             (Some(file), _) => Place::Maildir {
-                name: file.to_string(),
+                name: file.0.into_owned(),
             },
             (None, Some(range)) => Place::Mbox {
                 offset: range.offset,
                 length: range.length,
-                digest: parse(&range.digest, "range")?,
-                marks: range.marks.clone(),
+                digest: range.digest.0,
+                marks: range.marks.into_owned(),
             },
             (None, None) => Place::Handed,
         };
         Ok(Intent {
-            uid: self.uid()?,
+            uid: self.uid.ok_or(BadLine::Lacks("uid"))?.0,
             to,
-            digest: parse(
-                self.digest.as_deref().ok_or(BadLine::Lacks("digest"))?,
-                "digest",
-            )?,
+            digest: self.digest.ok_or(BadLine::Lacks("digest"))?.0,
             octets: self.octets.ok_or(BadLine::Lacks("octets"))?,
             listed: self.listed,
             place,
-            owed: self.owed.clone().unwrap_or_else(|| vec![to]),
+            owed: self.owed.map_or_else(|| vec![to], Cow::into_owned),
         })
     }
-}
-
-fn parse<T: std::str::FromStr>(text: &str, what: &'static str) -> Result<T, BadLine> {
-    text.parse().map_err(|_| BadLine::Nonsense(what))
 }
 
 #[cfg(test)]
@@ -476,7 +475,7 @@ pub(super) mod tests {
         ]
     }
 
-    fn line(record: &Record) -> Vec<u8> {
+    pub(super) fn line(record: &Record) -> Vec<u8> {
         let mut line = Vec::new();
         write(record, &mut line);
         line

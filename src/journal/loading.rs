@@ -11,7 +11,6 @@ use rustix::fs::OFlags;
 use super::format::{self, VERSION};
 use super::mailbox::Mailbox;
 use super::memory::Memory;
-use super::record::Record;
 use crate::error::{Failure, Kind, OrFail, Result};
 
 /// The longest line that is read, in bytes: a unique-id of the longest kind, escaped, and the rest of a record.
@@ -48,7 +47,7 @@ pub(super) struct Loaded {
     /// Whether there is something behind the last whole line.
     pub(super) torn: bool,
     /// How many lines only matter until another one follows.
-    passing: u64,
+    pub(super) passing: u64,
     /// Whether there was a first line that could be used.
     pub(super) has_header: bool,
 }
@@ -127,12 +126,17 @@ impl Loaded {
         }
         Ok(match format::read(line) {
             Ok(record) => {
-                self.passing += u64::from(is_passing(&record));
-                self.memory.apply(&record);
+                self.passing += u64::from(record.is_passing());
+                self.memory.apply(record);
                 Ok(())
             }
             Err(problem) => Err(problem.to_string()),
         })
+    }
+
+    /// Whether it can stay as it is.
+    pub(super) fn is_sound(&self) -> bool {
+        self.has_header && self.damage.is_empty()
     }
 
     fn take_header(
@@ -165,19 +169,6 @@ impl Loaded {
         self.has_header = true;
         Ok(Ok(()))
     }
-
-    /// How many lines say what no longer matters.
-    pub(super) fn dead(&self) -> u64 {
-        self.passing.saturating_sub(self.memory.passing())
-    }
-}
-
-/// Whether a record only matters until another one follows.
-fn is_passing(record: &Record) -> bool {
-    matches!(
-        record,
-        Record::Intend(_) | Record::Void { .. } | Record::Asked { .. } | Record::Dropped { .. }
-    )
 }
 
 /// Calls for each whole line of a file, without its line end. What is no line of ours, since it is too long or

@@ -56,11 +56,11 @@ impl PartialEq for Intents {
 
 impl Intents {
     /// One that was announced before for the same message and destination is void.
-    fn announce(&mut self, intent: &Intent) {
+    fn announce(&mut self, intent: Intent) {
         self.settle(&intent.uid, intent.to);
         self.announced += 1;
         let waiting = self.waiting.entry(intent.uid.clone()).or_default();
-        waiting.push((self.announced, intent.clone()));
+        waiting.push((self.announced, intent));
     }
 
     fn settle(&mut self, uid: &UniqueId, to: u32) {
@@ -413,17 +413,17 @@ impl Memory {
     }
 
     /// Adds what a record says to what is known.
-    pub fn apply(&mut self, record: &Record) {
+    pub fn apply(&mut self, record: Record) {
         match record {
             Record::Destination { id, name } => {
-                self.destinations.retain(|(known, _)| known != id);
-                self.destinations.push((*id, name.clone()));
+                self.destinations.retain(|(known, _)| *known != id);
+                self.destinations.push((id, name));
             }
             Record::Intend(intent) => self.intents.announce(intent),
-            Record::Void { uid, to } => self.intents.settle(uid, *to),
+            Record::Void { uid, to } => self.intents.settle(&uid, to),
             Record::Stored { intent, at } => {
                 self.intents.settle(&intent.uid, intent.to);
-                self.message(&intent.uid).stored(intent, *at);
+                self.message(&intent.uid).stored(&intent, at);
             }
             Record::Seen {
                 uid,
@@ -431,10 +431,10 @@ impl Memory {
                 digest,
                 owed,
                 ..
-            } => self.message(uid).seen(*to, *digest, owed),
+            } => self.message(&uid).seen(to, digest, &owed),
             // It was deleted, or was to be, and is there unchanged.
             Record::Same { uid, stored_as } if uid == stored_as => {
-                let message = self.message(uid);
+                let message = self.message(&uid);
                 (message.deleted, message.asked) = (false, false);
             }
             Record::Same { uid, stored_as } => {
@@ -442,26 +442,26 @@ impl Memory {
                     .recall(stored_as.as_bytes())
                     .filter(|known| known.is_stored());
                 let known = known.cloned().unwrap_or_default();
-                *self.message(uid) = Remembered {
+                *self.message(&uid) = Remembered {
                     digest: known.digest,
                     first_stored: known.first_stored,
                     copies: known.copies.known_by_content(),
                     ..Remembered::default()
                 };
             }
-            Record::Asked { uid } => self.message(uid).asked = true,
+            Record::Asked { uid } => self.message(&uid).asked = true,
             Record::Deleted { uid, .. } => {
-                let message = self.message(uid);
+                let message = self.message(&uid);
                 (message.deleted, message.asked) = (true, false);
             }
             Record::Shared { uid } => {
-                self.shared.insert(uid.clone());
+                self.shared.insert(uid);
             }
-            Record::Dropped { uid } => self.message(uid).dropped = true,
+            Record::Dropped { uid } => self.message(&uid).dropped = true,
             Record::LoggedIn { way, over_tls } => {
-                self.logins[usize::from(*over_tls)] = Some(way.clone());
+                self.logins[usize::from(over_tls)] = Some(way);
             }
-            Record::Fact { fact, holds } => self.facts[*fact as usize] = *holds,
+            Record::Fact { fact, holds } => self.facts[fact as usize] = holds,
         }
     }
 
@@ -529,7 +529,9 @@ mod tests {
 
     fn memory(records: &[Record]) -> Memory {
         let mut memory = Memory::default();
-        records.iter().for_each(|record| memory.apply(record));
+        records
+            .iter()
+            .for_each(|record| memory.apply(record.clone()));
         memory
     }
 

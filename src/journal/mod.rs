@@ -39,8 +39,11 @@ pub use record::{Fact, Intent, Record};
 /// An open journal: ours alone as long as it is open.
 pub struct Journal {
     _lock: Lock,
+    mailbox: Mailbox,
     file: Appender,
     memory: Memory,
+    /// How many lines only matter, or mattered, until another one follows.
+    passing: u64,
     damage: Vec<Damage>,
 }
 
@@ -69,14 +72,17 @@ impl Journal {
             format::write_header(mailbox, &mut header);
             file.append(&header)?;
             file.sync()?;
-        } else if compaction::is_due(&loaded) || !loaded.has_header {
-            compaction::rewrite(&path, mailbox, &loaded)?;
+        } else if !loaded.is_sound() || compaction::is_due(&loaded.memory, loaded.passing) {
+            let is_damaged = !loaded.damage.is_empty();
+            compaction::rewrite(&path, mailbox, &loaded.memory, is_damaged)?;
             file = Appender::open(&path)?;
         }
         Ok(Journal {
             _lock: lock,
+            mailbox: mailbox.clone(),
             file,
             memory: loaded.memory,
+            passing: loaded.passing,
             damage: loaded.damage,
         })
     }
@@ -131,7 +137,7 @@ impl Journal {
             return Ok(id);
         }
         let id = self.memory.free_destination();
-        self.append(&[Record::Destination {
+        self.append(vec![Record::Destination {
             id,
             name: name.to_owned(),
         }])?;
@@ -143,7 +149,7 @@ impl Journal {
     /// # Errors
     ///
     /// [`crate::error::Kind::Io`]; nothing was appended.
-    pub fn append(&mut self, records: &[Record]) -> Result<()> {
+    pub fn append(&mut self, records: Vec<Record>) -> Result<()> {
         if records.is_empty() {
             return Ok(());
         }
@@ -152,7 +158,10 @@ impl Journal {
             .iter()
             .for_each(|record| format::write(record, &mut lines));
         self.file.append(&lines)?;
-        records.iter().for_each(|record| self.memory.apply(record));
+        for record in records {
+            self.passing += u64::from(record.is_passing());
+            self.memory.apply(record);
+        }
         Ok(())
     }
 
@@ -170,12 +179,25 @@ impl Journal {
     /// # Errors
     ///
     /// As [`Journal::append`] and [`Journal::sync`].
-    pub fn commit(&mut self, records: &[Record]) -> Result<()> {
+    pub fn commit(&mut self, records: Vec<Record>) -> Result<()> {
         if records.is_empty() {
             return Ok(());
         }
         self.append(records)?;
         self.sync()
+    }
+
+    /// Closes the journal at the end of a run, for which it is rewritten where it has grown far beyond what matters:
+    /// what a large run leaves behind, no later run has to read.
+    ///
+    /// # Errors
+    ///
+    /// It could not be rewritten, and stands as it is: nothing is lost.
+    pub fn close(self) -> Result<()> {
+        match compaction::is_due(&self.memory, self.passing) {
+            true => compaction::rewrite(self.file.path(), &self.mailbox, &self.memory, false),
+            false => Ok(()),
+        }
     }
 
     /// Proof that the message which has this number in the session, and which the journal knows by

@@ -90,6 +90,16 @@ pub enum Record {
     },
 }
 
+impl Record {
+    /// Whether it only matters until another one follows.
+    pub(super) fn is_passing(&self) -> bool {
+        matches!(
+            self,
+            Record::Intend(_) | Record::Void { .. } | Record::Asked { .. } | Record::Dropped { .. }
+        )
+    }
+}
+
 /// A message on its way to a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Intent {

@@ -74,7 +74,7 @@ fn what_was_committed_is_remembered_by_the_next_run() {
     assert_eq!(journal.destination("maildir:/mail").expect("a number"), 0);
     assert_eq!(journal.destination("mbox:/mail").expect("a number"), 1);
     journal
-        .commit(&[
+        .commit(vec![
             stored("a"),
             Record::Fact {
                 fact: Fact::SizesWrong,
@@ -121,7 +121,7 @@ fn a_look_needs_no_lock_and_leaves_no_trace() {
     );
     assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 0);
     let mut journal = open(&folder);
-    journal.commit(&[stored("a")]).expect("committed");
+    journal.commit(vec![stored("a")]).expect("committed");
     assert!(is_stored(
         &Journal::peek(folder.path(), &mailbox()).expect("a look"),
         "a"
@@ -142,12 +142,12 @@ fn a_symbolic_link_is_not_followed() {
 fn a_torn_end_is_cut_before_anything_is_appended() {
     let folder = folder();
     let mut journal = open(&folder);
-    journal.commit(&[stored("a")]).expect("committed");
+    journal.commit(vec![stored("a")]).expect("committed");
     drop(journal);
     let whole = fs::read(file(folder.path())).expect("the file");
     let mut journal = open(&folder);
     journal
-        .commit(&[stored("b"), stored("c")])
+        .commit(vec![stored("b"), stored("c")])
         .expect("committed");
     drop(journal);
     let more = fs::read(file(folder.path())).expect("the file");
@@ -156,7 +156,7 @@ fn a_torn_end_is_cut_before_anything_is_appended() {
         let mut journal = open(&folder);
         assert!(journal.damage().is_empty(), "a torn end is no damage");
         assert!(is_stored(journal.memory(), "a"));
-        journal.commit(&[stored("d")]).expect("committed");
+        journal.commit(vec![stored("d")]).expect("committed");
         drop(journal);
         let journal = open(&folder);
         assert!(journal.damage().is_empty() && is_stored(journal.memory(), "d"));
@@ -173,7 +173,7 @@ fn a_torn_first_line_begins_the_journal_anew_and_aloud() {
         fs::write(file(folder.path()), torn).expect("a torn file");
         let mut journal = open(&folder);
         assert_eq!(journal.damage().len(), 1);
-        journal.commit(&[stored("a")]).expect("committed");
+        journal.commit(vec![stored("a")]).expect("committed");
         drop(journal);
         let journal = open(&folder);
         assert!(journal.damage().is_empty() && is_stored(journal.memory(), "a"));
@@ -186,7 +186,7 @@ fn a_torn_first_line_begins_the_journal_anew_and_aloud() {
 fn an_endless_line_costs_no_other_line() {
     let folder = folder();
     let mut journal = open(&folder);
-    journal.commit(&[stored("a")]).expect("committed");
+    journal.commit(vec![stored("a")]).expect("committed");
     drop(journal);
     let mut content = fs::read(file(folder.path())).expect("the file");
     let before = content.len();
@@ -211,7 +211,7 @@ fn a_flipped_bit_is_found_and_all_other_lines_are_believed() {
     let folder = folder();
     let mut journal = open(&folder);
     journal
-        .commit(&[stored("a"), stored("b"), stored("c")])
+        .commit(vec![stored("a"), stored("b"), stored("c")])
         .expect("committed");
     drop(journal);
     let whole = fs::read(file(folder.path())).expect("the file");
@@ -240,7 +240,7 @@ fn a_flipped_bit_is_found_and_all_other_lines_are_believed() {
 fn a_line_with_a_blank_at_its_end_is_damage_that_the_next_run_no_longer_meets() {
     let folder = folder();
     open(&folder)
-        .commit(&[stored("a"), stored("b")])
+        .commit(vec![stored("a"), stored("b")])
         .expect("committed");
     let whole = fs::read(file(folder.path())).expect("the file");
     let mut damaged = whole.strip_suffix(b"\n").expect("a line end").to_vec();
@@ -257,7 +257,7 @@ fn damage_is_told_once_and_the_damaged_file_is_kept() {
     let folder = folder();
     let mut journal = open(&folder);
     journal
-        .commit(&[stored("a"), stored("b")])
+        .commit(vec![stored("a"), stored("b")])
         .expect("committed");
     drop(journal);
     let text = fs::read_to_string(file(folder.path())).expect("the file");
@@ -327,7 +327,7 @@ fn there_is_no_proof_before_the_record_is_durable() {
     let folder = folder();
     let mut journal = open(&folder);
     assert!(prove(&journal, "a", &[0]).is_none(), "never stored");
-    journal.append(&[stored("a")]).expect("appended");
+    journal.append(vec![stored("a")]).expect("appended");
     assert!(prove(&journal, "a", &[0]).is_none(), "not durable yet");
     journal.sync().expect("synced");
     let proof = prove(&journal, "a", &[0]).expect("a proof");
@@ -356,7 +356,7 @@ fn there_is_no_proof_for_what_is_not_stored_everywhere_or_only_seen_or_shared() 
         uid: UniqueId::new(b"shared"),
     };
     journal
-        .commit(&[half, seen, stored("shared"), shared])
+        .commit(vec![half, seen, stored("shared"), shared])
         .expect("committed");
     for uid in ["half", "seen", "shared"] {
         assert!(prove(&journal, uid, &[0, 1]).is_none(), "{uid}");
@@ -376,7 +376,7 @@ fn there_is_no_proof_for_what_is_known_by_content_unless_its_copy_was_found() {
         stored_as: UniqueId::new(b"old"),
     };
     journal
-        .commit(&[stored("old"), renumbered])
+        .commit(vec![stored("old"), renumbered])
         .expect("committed");
     assert!(prove(&journal, "old", &[0]).is_some());
     assert!(prove(&journal, "new", &[0]).is_none());
@@ -403,7 +403,7 @@ fn where_copies_were_put_is_read_from_the_file() {
     };
     let intended = Record::Intend(intent("intended"));
     journal
-        .append(&[stored("a"), other, intended, deleted("a")])
+        .append(vec![stored("a"), other, intended, deleted("a")])
         .expect("appended");
     let wanted = HashSet::from([Digest([7; 32])]);
     let copies = Journal::copies(folder.path(), &mailbox(), &wanted).expect("read");
@@ -425,10 +425,10 @@ fn a_long_history_is_rewritten_short_and_a_short_one_is_not() {
             asked,
             deleted(&uid),
         ];
-        journal.append(&records).expect("appended");
+        journal.append(records.into()).expect("appended");
     }
     journal
-        .append(&[Record::Intend(intent("open"))])
+        .append(vec![Record::Intend(intent("open"))])
         .expect("appended");
     journal.sync().expect("synced");
     drop(journal);
@@ -449,9 +449,28 @@ fn a_long_history_is_rewritten_short_and_a_short_one_is_not() {
     };
     let then = modified();
     let mut journal = open(&folder);
-    journal.commit(&[]).expect("nothing");
+    journal.commit(vec![]).expect("nothing");
     drop(journal);
     assert_eq!(modified(), then);
+}
+
+#[test]
+fn what_a_large_run_leaves_behind_no_later_run_has_to_read() {
+    for (count, lines) in [(1500, 1 + 1500), (500, 1 + 2 * 500)] {
+        let folder = folder();
+        let mut journal = open(&folder);
+        for round in 0..count {
+            let uid = format!("u{round}");
+            let records = vec![Record::Intend(intent(&uid)), stored(&uid)];
+            journal.append(records).expect("appended");
+        }
+        journal.close().expect("closed");
+        let text = fs::read_to_string(file(folder.path())).expect("the file");
+        assert_eq!(text.lines().count(), lines);
+        let journal = open(&folder);
+        assert_eq!(journal.memory().len(), count);
+        assert!(is_stored(journal.memory(), "u0") && journal.memory().unsettled().is_empty());
+    }
 }
 
 #[test]
@@ -465,11 +484,12 @@ fn a_rewrite_keeps_what_was_renumbered_while_its_deletion_was_in_doubt() {
     };
     let asked = Record::Asked { uid: uid("old") };
     let records = [stored("old"), asked, renumbered, deleted("old")];
-    journal.commit(&records).expect("committed");
+    journal.commit(records.to_vec()).expect("committed");
     let path = journal.path().to_owned();
     drop(journal);
     let loaded = loading::load(&path, &mailbox()).expect("loaded");
-    compaction::rewrite(&path, &mailbox(), &loaded).expect("rewritten");
+    compaction::rewrite(&path, &mailbox(), &loaded.memory, !loaded.damage.is_empty())
+        .expect("rewritten");
     assert!(is_stored(&loaded.memory, "new"));
 }
 
@@ -504,11 +524,11 @@ proptest! {
     fn a_rewrite_changes_nothing(records in prop::collection::vec(any_record(), 0..60)) {
         let folder = folder();
         let mut journal = open(&folder);
-        journal.commit(&records).expect("committed");
+        journal.commit(records.clone()).expect("committed");
         let path = journal.path().to_owned();
         drop(journal);
         let loaded = loading::load(&path, &mailbox()).expect("loaded");
-        compaction::rewrite(&path, &mailbox(), &loaded).expect("rewritten");
+        compaction::rewrite(&path, &mailbox(), &loaded.memory, !loaded.damage.is_empty()).expect("rewritten");
         let again = loading::load(&path, &mailbox()).expect("loaded");
         prop_assert!(again.memory == loaded.memory && again.damage.is_empty());
     }
@@ -518,7 +538,7 @@ proptest! {
         let folder = folder();
         let mut journal = open(&folder);
         for record in &records {
-            journal.append(std::slice::from_ref(record)).expect("appended");
+            journal.append(vec![record.clone()]).expect("appended");
         }
         let memory = Journal::peek(folder.path(), &mailbox()).expect("a look");
         prop_assert!(*journal.memory() == memory);
@@ -529,7 +549,7 @@ proptest! {
 fn a_block_of_zeros_costs_no_line_but_the_one_behind_it() {
     let folder = folder();
     let mut journal = open(&folder);
-    journal.commit(&[stored("a")]).expect("committed");
+    journal.commit(vec![stored("a")]).expect("committed");
     drop(journal);
     let mut bytes = fs::read(file(folder.path())).expect("the file");
     bytes.extend([0; 200_000]);
@@ -540,7 +560,7 @@ fn a_block_of_zeros_costs_no_line_but_the_one_behind_it() {
         "a torn end"
     );
     journal
-        .commit(&[stored("b"), stored("c")])
+        .commit(vec![stored("b"), stored("c")])
         .expect("committed");
     drop(journal);
     let mut bytes = fs::read(file(folder.path())).expect("the file");

@@ -121,14 +121,14 @@ impl Batch {
         let placed = prepare(slots, &mut self.messages);
         crash::point("batch: synced, not intended");
         journal
-            .commit(&intents(&placed, slots, &self.messages))
+            .commit(intents(&placed, slots, &self.messages))
             .inspect_err(|_| {
                 slots.iter_mut().for_each(|slot| slot.destination.discard());
             })?;
         crash::point("batch: intended, not placed");
         let stored = place(placed, slots, &mut self.messages);
         crash::point("batch: placed, not recorded");
-        journal.append(&records(&stored, slots, &self.messages, now))?;
+        journal.append(records(&stored, slots, &self.messages, now))?;
         crash::point("batch: recorded");
         Ok(())
     }

@@ -207,7 +207,7 @@ mod tests {
             let at = Timestamp::UNIX_EPOCH;
             let (digest, owed) = (None, Vec::new());
             let (uid, to) = (uid(*n), None);
-            memory.apply(&Record::Seen {
+            memory.apply(Record::Seen {
                 uid,
                 to,
                 digest,

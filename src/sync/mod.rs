@@ -111,7 +111,15 @@ fn carry_out(job: &Job<'_>, report: &mut Report) -> Result<()> {
     job.remember_login(&connecting, journal.memory());
     let mut session = Session::new(job, &connecting, journal.memory());
     session.run_all(&mut slots, &mut journal, report)?;
-    job.interrupt.failure().map_or(Ok(()), Err)
+    match job.interrupt.failure() {
+        Some(failure) => Err(failure),
+        None => {
+            journal
+                .close()
+                .unwrap_or_else(|failure| job.warn(&failure.to_string()));
+            Ok(())
+        }
+    }
 }
 
 /// Says what [`carry_out`] would do.

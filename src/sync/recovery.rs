@@ -21,7 +21,7 @@ pub(super) fn settle(slots: &mut [Slot], journal: &mut Journal, now: Timestamp) 
         match ask(slot.destination.as_mut(), intents, true, now) {
             Ok(records) => {
                 crash::point("recovery: settled, not recorded");
-                journal.commit(&records)?;
+                journal.commit(records)?;
                 crash::point("recovery: recorded");
             }
             Err(failure) => slot.fail(failure),
@@ -39,7 +39,7 @@ pub(super) fn foresee(slots: &mut [Slot], memory: &mut Memory, now: Timestamp) -
     for slot in slots.iter_mut() {
         let intents = of(memory, slot.id);
         match ask(slot.destination.as_mut(), intents, false, now) {
-            Ok(records) => records.iter().for_each(|record| memory.apply(record)),
+            Ok(records) => records.into_iter().for_each(|record| memory.apply(record)),
             Err(failure) => slot.fail(failure),
         }
     }

@@ -146,7 +146,7 @@ impl<'a> Session<'a> {
         let over_tls = self.job.over_tls();
         let worked = self.connecting.worked().map(Method::name);
         match worked.filter(|_| worked != journal.memory().login(over_tls)) {
-            Some(way) => journal.append(&[Record::LoggedIn {
+            Some(way) => journal.append(vec![Record::LoggedIn {
                 way: way.to_owned(),
                 over_tls,
             }]),
@@ -164,7 +164,7 @@ impl<'a> Session<'a> {
     ) -> Result<(Outcome, bool), Ended> {
         let survey = self.survey(transaction, slots, journal.memory(), report)?;
         let none_was_known = survey.lists_nothing_of(journal.memory());
-        journal.append(&survey.shared_ids(journal.memory()))?;
+        journal.append(survey.shared_ids(journal.memory()))?;
         self.job.event(&Event::Phase(Phase::Transfer));
         let began = Instant::now();
         let done = self.carry_out(transaction, &survey, slots, journal, report);
@@ -362,7 +362,7 @@ impl<'a> Session<'a> {
             .and_then(|cut| cut.due.clone())
             .filter(|_| !innocent);
         let dropped = dropped.map(|uid| Record::Dropped { uid });
-        journal.append(&learnt.into_iter().chain(dropped).collect::<Vec<_>>())?;
+        journal.append(learnt.into_iter().chain(dropped).collect())?;
         journal.sync()?;
         if let Some(failure) = came.kept.failure {
             return Err(failure.into());
@@ -445,7 +445,7 @@ impl<'a> Session<'a> {
             uid: proof.uid().clone(),
         });
         crash::point("deletion: not asked");
-        journal.commit(&asked.collect::<Vec<_>>())?;
+        journal.commit(asked.collect())?;
         crash::point("deletion: asked in the journal, not of the server");
         let refused = transaction.delete(&proofs)?;
         let kept = refused.iter().map(|(index, _)| {
@@ -455,7 +455,7 @@ impl<'a> Session<'a> {
                 stored_as: uid.clone(),
             }
         });
-        journal.append(&kept.collect::<Vec<_>>())?;
+        journal.append(kept.collect())?;
         crash::point("deletion: asked of the server, not confirmed");
         for (index, failure) in refused.into_iter().rev() {
             let proof = proofs.remove(index);
@@ -491,7 +491,7 @@ impl<'a> Session<'a> {
             uid: proof.uid().clone(),
             at,
         };
-        journal.commit(&deleted.iter().map(record).collect::<Vec<_>>())?;
+        journal.commit(deleted.iter().map(record).collect())?;
         crash::point("deletion: recorded");
         deleted
             .iter()

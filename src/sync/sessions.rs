@@ -38,7 +38,7 @@ impl Session<'_> {
             let stored = report.stored.messages - stored_before;
             let suspected = further.is_some_and(|further| further.hope == Hope::Faint);
             if suspected && stored > 0 {
-                journal.commit(&[learnt(Fact::ShowsWindows)])?;
+                journal.commit(vec![learnt(Fact::ShowsWindows)])?;
             }
             if stored == 0 || self.is_over() {
                 return Ok(());
@@ -68,7 +68,7 @@ impl Session<'_> {
             return Err(failure);
         };
         if further.delays_logins && is_too_soon(&failure) {
-            journal.commit(&[learnt(Fact::RefusesSoonLogins)])?;
+            journal.commit(vec![learnt(Fact::RefusesSoonLogins)])?;
         }
         match further.hope {
             Hope::Faint => Ok(()),
@@ -103,7 +103,7 @@ impl Session<'_> {
                 at_the_door: false,
                 ..ended
             })?;
-        journal.commit(ended.lesson.map(learnt).as_slice())?;
+        journal.commit(ended.lesson.map(learnt).into_iter().collect())?;
         Ok(brought)
     }
 

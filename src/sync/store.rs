@@ -208,7 +208,7 @@ impl Store<'_> {
 
     /// What is stored is recorded durably, or not claimed.
     fn settle_down(self, mut kept: Kept) -> Kept {
-        let appended = self.journal.append(&kept.learnt);
+        let appended = self.journal.append(std::mem::take(&mut kept.learnt));
         let recorded = appended.and_then(|()| self.journal.sync());
         if let Err(failure) = recorded {
             kept.safe.clear();
