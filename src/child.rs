@@ -58,11 +58,11 @@ pub(crate) struct Terms<'a> {
     pub(crate) stop: &'a dyn Fn() -> bool,
 }
 
-/// This command line, for `/bin/sh`, without any password in its environment.
+/// This command line, for `/bin/sh`, in the environment that a person gave us, without any password.
 pub(crate) fn shell(line: &str, environment: &Environment) -> Command {
     let mut command = Command::new("/bin/sh");
     command.arg("-c").arg(line);
-    environment.withhold_passwords(&mut command);
+    environment.hand_down(&mut command);
     command
 }
 

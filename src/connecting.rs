@@ -81,7 +81,7 @@ pub fn check_protection(account: &Account) -> Result<()> {
 }
 
 impl<'a> Connecting<'a> {
-    /// Prepares for an account; nothing is sent yet. Begins to read the trusted roots, which takes a
+    /// Prepares for an account; nothing is sent yet. Begins to read the trusted roots, which may take a
     /// while. The secret is none where the account needs none ([`needs_secret`]).
     ///
     /// # Errors
@@ -154,17 +154,9 @@ impl<'a> Connecting<'a> {
             timings,
             running: None,
         };
-        let stream = self
-            .connect(&mut watch)
+        let mut server = self
+            .reach_for_good(&mut watch)
             .map_err(|failure| self.explain_certificate(failure))?;
-        let mut server = Authorization::greet(stream, &account.host)
-            .map_err(|failure| self.explain_silence(failure))?;
-        if let (Tls::StartTls, Some(connector)) = (account.tls, &self.connector) {
-            watch.begin(Phase::Tls);
-            server = server
-                .start_tls(connector, self.server_name())
-                .map_err(|failure| self.explain_certificate(failure))?;
-        }
         watch.begin(Phase::Auth);
         server.ask_capabilities()?;
         server.turn_to_utf8()?;
@@ -177,6 +169,37 @@ impl<'a> Connecting<'a> {
             worked: self.worked(),
             refused,
         })
+    }
+
+    /// The same as [`Self::reach`]. A certificate is refused for good only by all of the system's roots:
+    /// where some were left unread, they are read now, and the server is asked once more. Nothing was
+    /// sent on the first connection but the beginning of TLS.
+    fn reach_for_good(&self, watch: &mut Stopwatch<'_>) -> Result<Authorization> {
+        let connector = self.connector.as_ref();
+        let lacking = connector.filter(|connector| connector.lacks_roots());
+        match (self.reach(watch), lacking) {
+            (Err(failure), Some(connector))
+                if failure.kind() == Kind::Certificate && connector.read_all_roots() =>
+            {
+                self.reach(watch)
+            }
+            (reached, _) => reached,
+        }
+    }
+
+    /// The server, once it has greeted us, over TLS where the account wants that.
+    fn reach(&self, watch: &mut Stopwatch<'_>) -> Result<Authorization> {
+        let account = self.account;
+        let stream = self.connect(watch)?;
+        let server = Authorization::greet(stream, &account.host)
+            .map_err(|failure| self.explain_silence(failure))?;
+        match (account.tls, &self.connector) {
+            (Tls::StartTls, Some(connector)) => {
+                watch.begin(Phase::Tls);
+                server.start_tls(connector, self.server_name())
+            }
+            _ => Ok(server),
+        }
     }
 
     fn endpoint(&self) -> Endpoint<'_> {

@@ -38,6 +38,7 @@ pub mod net;
 pub mod plan;
 pub mod pop3;
 pub mod report;
+pub mod roots;
 pub mod secret;
 pub mod size;
 pub mod sync;

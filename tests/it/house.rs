@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// Each room, and the rooms it knows. All of them are below it, so that nothing goes in circles.
 const HOUSE: &[(&str, &str)] = &[
     // the wiring: only these know a command line, and who watches
-    ("main", "commands cli ui environment error"),
+    ("main", "commands cli ui environment roots error"),
     (
         "commands",
         "cli ui sync connecting secret config report deliver plan interrupt environment error child net journal text",
@@ -35,14 +35,16 @@ const HOUSE: &[(&str, &str)] = &[
     // the protocol without a socket, and sockets without the protocol
     ("pop3", "mail text"),
     ("interrupt", "net error"),
-    ("net", "monitor error text secret"),
+    ("net", "monitor error text secret roots"),
     // where a password comes from
     ("secret", "child environment error text"),
     // commands that a person configured
     ("child", "environment error text"),
     // plain values
     ("monitor", "error mail"),
-    ("environment", "error"),
+    ("environment", "roots error"),
+    // which trusted roots are read: the first thing that happens
+    ("roots", ""),
     ("message", ""),
     ("size", ""),
     ("error", ""),

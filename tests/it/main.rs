@@ -28,6 +28,7 @@ mod pipe;
 mod readme;
 mod recipes;
 mod renumbered;
+mod roots;
 mod secrets;
 mod signals;
 mod status;

@@ -179,9 +179,17 @@ pub(in crate::net) fn failure(text: &str, host: &str, name: &str) -> Failure {
     match Trouble::find(text) {
         Some(trouble) => said(trouble, host, name),
         None => Failure::new(
-            Kind::Tls,
+            kind_of_the_rest(text),
             format!("TLS with {host} failed: {}", reason(text)),
         ),
+    }
+}
+
+/// OpenSSL finds more wrong with certificates than there are words for here.
+fn kind_of_the_rest(text: &str) -> Kind {
+    match text.contains("certificate verify failed") {
+        true => Kind::Certificate,
+        false => Kind::Tls,
     }
 }
 
@@ -498,6 +506,9 @@ mod tests {
             failure(alert, "pop.example.com", "pop.example.com").message(),
             "TLS with pop.example.com failed: tlsv1 alert internal error"
         );
+        let kind = |text| failure(text, NAME, NAME).kind();
+        assert_eq!(kind(alert), Kind::Tls);
+        assert_eq!(kind(verdict), Kind::Certificate);
     }
 
     #[test]
