@@ -224,7 +224,7 @@ impl<'a> Connecting<'a> {
             return failure;
         }
         match self.look_at_certificate() {
-            Ok(Some(certificate)) => failure.hint(format!("The certificate is {certificate}.")),
+            Ok(Some(certificate)) => certificate.explain(failure, &self.account.host),
             Ok(None) | Err(_) => failure,
         }
     }

@@ -264,6 +264,44 @@ fn a_refused_certificate_is_described_so_that_one_knows_what_to_do() {
     }
 }
 
+/// A run against a server with a certificate of this kind.
+fn run_against(kind: Kind, tls: &str) -> Outcome {
+    let world = World::new();
+    let certificates = world.certificates();
+    let acceptor = certificates.make(kind).acceptor();
+    let server = Server::start(&Mailbox::default());
+    let server = match tls {
+        "implicit" => server.implicit_tls_with(certificates, acceptor),
+        _ => server.stls_with(certificates, acceptor),
+    };
+    world.account("it", &server.endpoint()).write();
+    let outcome = world.run(&["sync"]);
+    if outcome.status != Some(0) {
+        no_login(&server.sessions());
+    }
+    outcome
+}
+
+#[test]
+fn a_certificate_above_the_servers_that_is_out_of_date_is_told_from_its_own() {
+    let own = "it: the certificate of 127.0.0.1";
+    let above = "it: a certificate that vouches for that of 127.0.0.1";
+    for tls in ["implicit", "starttls"] {
+        for (kind, whose, what) in [
+            (Kind::Expired, own, "has expired"),
+            (Kind::NotYetValid, own, "is not valid yet"),
+            (Kind::Below(-10, -1), above, "has expired"),
+            (Kind::Below(1, 10), above, "is not valid yet"),
+        ] {
+            run_against(kind, tls)
+                .ends_with(76)
+                .complains(&format!("{whose} {what}\n"))
+                .complains("hint: The certificate of 127.0.0.1 is made for localhost");
+        }
+    }
+    run_against(Kind::Below(-1, 10), "implicit").ends_with(0);
+}
+
 #[test]
 fn a_pinned_certificate_replaces_every_other_check() {
     for kind in [

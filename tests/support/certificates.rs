@@ -33,6 +33,9 @@ pub(crate) enum Kind {
     SelfSigned,
     /// By an authority that nobody told the client about.
     UnknownAuthority,
+    /// By an authority between ours and it, whose certificate is valid from and until so many days
+    /// from now.
+    Below(i64, i64),
     /// For this name only, as these bytes, whatever they are.
     For(&'static [u8]),
     /// For this name, which it says only where the common name stands.
@@ -70,7 +73,12 @@ impl Certificates {
 
     /// A certificate of this kind with its key, written into the folder.
     pub(crate) fn make(&self, kind: Kind) -> Certificate {
+        let between = match kind {
+            Kind::Below(from, until) => Some(self.between((from, until))),
+            _ => None,
+        };
         let identity = match kind {
+            Kind::Below(..) => Identity::leaf(kind, between.as_ref()),
             Kind::SelfSigned => Identity::leaf(kind, None),
             Kind::UnknownAuthority => Identity::leaf(kind, Some(&Identity::authority("nobody"))),
             _ => Identity::leaf(kind, Some(&self.authority)),
@@ -79,11 +87,17 @@ impl Certificates {
             certificate_file: self.folder.join(format!("{}.pem", kind.file_stem())),
             key_file: self.folder.join(format!("{}.key", kind.file_stem())),
             identity,
+            between: between.map(|between| between.certificate),
         };
         write_private(&certificate.certificate_file, &certificate.identity.pem());
         let key = certificate.identity.key.private_key_to_pem_pkcs8();
         write_private(&certificate.key_file, &key.expect("a key has a PEM form"));
         certificate
+    }
+
+    /// An authority that ours vouches for.
+    fn between(&self, valid: (i64, i64)) -> Identity {
+        Identity::draft_of_authority("somebody between", valid).signed_by(Some(&self.authority))
     }
 
     /// The same for a server that wants a certificate of this authority from its clients, too.
@@ -112,6 +126,8 @@ pub(crate) struct Certificate {
     /// PEM, PKCS#8.
     pub(crate) key_file: PathBuf,
     identity: Identity,
+    /// The certificate that vouches for it, which the server sends along.
+    between: Option<X509>,
 }
 
 impl Certificate {
@@ -159,6 +175,10 @@ impl Certificate {
         builder
             .set_private_key(&self.identity.key)
             .expect("the key fits the certificate");
+        if let Some(between) = &self.between {
+            let between = between.to_owned();
+            builder.add_extra_chain_cert(between).expect("a chain");
+        }
         builder
     }
 }
@@ -171,12 +191,16 @@ struct Identity {
 
 impl Identity {
     fn authority(name: &str) -> Self {
-        let mut draft = Draft::new(name, (-30, 30));
+        Self::draft_of_authority(name, (-30, 30)).signed_by(None)
+    }
+
+    fn draft_of_authority(name: &str, valid: (i64, i64)) -> Draft {
+        let mut draft = Draft::new(name, valid);
         draft.extend(|builder| {
             builder.append_extension(BasicConstraints::new().critical().ca().build()?)?;
             builder.append_extension(KeyUsage::new().critical().key_cert_sign().build()?)
         });
-        draft.signed_by(None)
+        draft
     }
 
     fn leaf(kind: Kind, authority: Option<&Identity>) -> Self {

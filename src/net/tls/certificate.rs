@@ -5,10 +5,13 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use openssl::asn1::Asn1Time;
 use openssl::nid::Nid;
 use openssl::x509::{X509, X509NameRef};
 
 use super::fingerprint::Fingerprint;
+use super::trouble;
+use crate::error::Failure;
 use crate::text::Foreign;
 
 /// The most names that are shown of one certificate; some have hundreds.
@@ -42,6 +45,23 @@ impl Certificate {
         names.is_some_and(|names| names.iter().any(|name| name.dnsname().is_some()))
     }
 
+    /// Why it was refused, now that we know it: the failure in the right words, and what it says itself.
+    /// `host` is who showed it, as a person wrote it.
+    #[must_use]
+    pub fn explain(&self, refused: Failure, host: &str) -> Failure {
+        trouble::explained(refused, &Foreign(host.as_bytes()).to_string(), self)
+    }
+
+    /// Whether its time is over.
+    pub(super) fn has_expired(&self) -> bool {
+        now().is_some_and(|now| *self.x509.not_after() < *now)
+    }
+
+    /// Whether its time is yet to come.
+    pub(super) fn is_early(&self) -> bool {
+        now().is_some_and(|now| *now < *self.x509.not_before())
+    }
+
     /// The names and addresses that it is for, escaped.
     fn names(&self) -> Vec<String> {
         let names = self.x509.subject_alt_names();
@@ -53,6 +73,11 @@ impl Certificate {
         });
         names.take(NAMES).collect()
     }
+}
+
+/// This machine's time, by which OpenSSL judges.
+fn now() -> Option<Asn1Time> {
+    Asn1Time::days_from_now(0).ok()
 }
 
 fn address(octets: &[u8]) -> Option<IpAddr> {

@@ -15,8 +15,8 @@ use crate::text::Foreign;
 enum Trouble {
     OtherName,
     OtherAddress,
-    Expired,
-    NotYetValid,
+    Expired(Whose),
+    NotYetValid(Whose),
     SelfSigned,
     UnknownIssuer,
     Weak,
@@ -30,12 +30,34 @@ enum Trouble {
     NothingInCommon,
 }
 
+/// Whose certificate is out of its time. OpenSSL's text does not say it: who has seen the server's own
+/// knows more ([`explained`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    Unknown,
+    Servers,
+    Issuers,
+}
+
+impl Whose {
+    fn certificate(self, host: &str) -> String {
+        match self {
+            Whose::Unknown => format!("the certificate of {host}, or one that vouches for it,"),
+            Whose::Servers => format!("the certificate of {host}"),
+            Whose::Issuers => format!("a certificate that vouches for that of {host}"),
+        }
+    }
+}
+
 /// The texts of OpenSSL 1.1.1 to 3.x that mean each. The first that occurs decides.
 const SIGNS: &[(&str, Trouble)] = &[
     ("hostname mismatch", Trouble::OtherName),
     ("ip address mismatch", Trouble::OtherAddress),
-    ("certificate has expired", Trouble::Expired),
-    ("certificate is not yet valid", Trouble::NotYetValid),
+    ("certificate has expired", Trouble::Expired(Whose::Unknown)),
+    (
+        "certificate is not yet valid",
+        Trouble::NotYetValid(Whose::Unknown),
+    ),
     // «In certificate chain»: the server sent its root along, and we do not know that.
     (
         "signed certificate in certificate chain",
@@ -88,8 +110,10 @@ impl Trouble {
             Trouble::OtherAddress => {
                 format!("the server's certificate is not made for the address {name}")
             }
-            Trouble::Expired => format!("the certificate of {host} has expired"),
-            Trouble::NotYetValid => format!("the certificate of {host} is not valid yet"),
+            Trouble::Expired(whose) => format!("{} has expired", whose.certificate(host)),
+            Trouble::NotYetValid(whose) => {
+                format!("{} is not valid yet", whose.certificate(host))
+            }
             Trouble::SelfSigned => {
                 format!("the certificate of {host} is self-signed, and not trusted here")
             }
@@ -117,8 +141,8 @@ impl Trouble {
         match self {
             Trouble::OtherName
             | Trouble::OtherAddress
-            | Trouble::Expired
-            | Trouble::NotYetValid
+            | Trouble::Expired(_)
+            | Trouble::NotYetValid(_)
             | Trouble::SelfSigned
             | Trouble::UnknownIssuer
             | Trouble::Weak
@@ -139,10 +163,14 @@ impl Trouble {
                 "Use the name that the server's certificate is made for as its host; your provider says which."
             }
             Trouble::OtherAddress => "Use the server's name as its host instead of its address.",
-            Trouble::Expired => {
+            Trouble::Expired(Whose::Issuers) => {
+                "Whoever runs the server must have it send the one that is in force now. If only this machine \
+                 complains, check its clock, and whether its package ca-certificates is up to date."
+            }
+            Trouble::Expired(_) => {
                 "Whoever runs the server must renew it. If only this machine complains, check its clock."
             }
-            Trouble::NotYetValid => "Check this machine's clock.",
+            Trouble::NotYetValid(_) => "Check this machine's clock.",
             Trouble::SelfSigned => {
                 "If you run the server or got its certificate from whoever does, name that file as `ca_file`. \
                  If whoever runs it confirms the fingerprint, name that as `tls_fingerprints`."
@@ -210,6 +238,32 @@ pub(in crate::net) fn handshake_failure(
         }
         _ => failure(text, host, name),
     }
+}
+
+/// A refusal, now that the server's certificate is known: whether it is this one that is out of its time
+/// or one above it, and what it says.
+pub(super) fn explained(failure: Failure, host: &str, certificate: &Certificate) -> Failure {
+    let whose = |is_its_own| match is_its_own {
+        true => Whose::Servers,
+        false => Whose::Issuers,
+    };
+    let is = |trouble: Trouble| failure.message() == trouble.message(host, host);
+    let failure = if is(Trouble::Expired(Whose::Unknown)) {
+        said(
+            Trouble::Expired(whose(certificate.has_expired())),
+            host,
+            host,
+        )
+    } else if is(Trouble::NotYetValid(Whose::Unknown)) {
+        said(
+            Trouble::NotYetValid(whose(certificate.is_early())),
+            host,
+            host,
+        )
+    } else {
+        failure
+    };
+    failure.hint(format!("The certificate of {host} is {certificate}."))
 }
 
 /// The server hung up during the handshake.
@@ -358,13 +412,13 @@ mod tests {
         let expired = authority.issue(&with_days(-5..-1));
         assert_eq!(
             refusal(&authority, expired, NAME).to_string(),
-            "the certificate of pop.example.com has expired"
+            "the certificate of pop.example.com, or one that vouches for it, has expired"
         );
         let early = authority.issue(&with_days(2..30));
         let failure = refusal(&authority, early, NAME);
         assert_eq!(
             failure.to_string(),
-            "the certificate of pop.example.com is not valid yet"
+            "the certificate of pop.example.com, or one that vouches for it, is not valid yet"
         );
         assert!(failure.hints()[0].contains("clock"));
     }
