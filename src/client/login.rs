@@ -161,9 +161,10 @@ impl Authorization {
             }
             Method::Apop => {
                 let stamp = self.stamp.clone().unwrap_or_default();
-                let digest = apop::digest(&stamp, secret);
+                let [user, secret] = self.for_apop(login);
+                let digest = apop::digest(&stamp, &secret);
                 self.wire.censor().hide(digest.as_bytes());
-                let digest = &digest;
+                let (user, digest) = (&user, &digest);
                 let command = Command::Apop { user, digest };
                 self.ask(method, login, &command, "the answer to APOP")
             }
@@ -173,6 +174,17 @@ impl Authorization {
                 self.exchange(method, login, Exchange::new(mechanism, announced))
             }
         }
+    }
+
+    /// Name and password for APOP. A server that announces more than ASCII makes its digest of the
+    /// prepared password, and cannot prepare what is in ours (RFC 6856 section 2.2). What comes with USER
+    /// and PASS it prepares itself.
+    fn for_apop(&self, login: &Login<'_>) -> [Zeroizing<Vec<u8>>; 2] {
+        let form = match self.announced(|capabilities| capabilities.utf8_user) {
+            true => sasl::prepared,
+            false => |text: &[u8]| Zeroizing::new(text.to_vec()),
+        };
+        [login.user.as_bytes(), login.secret()].map(form)
     }
 
     /// The SASL mechanism behind a way.

@@ -303,6 +303,33 @@ fn letters_that_the_server_does_not_promise_to_understand_are_named_where_it_ref
     }
 }
 
+/// The keyboard made two characters of one letter, and the two numerals one character.
+#[test]
+fn apop_proves_the_password_as_a_server_has_it_that_knows_letters_beyond_ascii() {
+    let (stored, typed) = ("pässwörd IX", "pa\u{308}sswo\u{308}rd \u{2168}");
+    for (announced, auth, password, status) in [
+        ("UTF8 USER", "apop", typed, 0),
+        ("UTF8 USER", "apop", stored, 0),
+        ("UTF8", "apop", typed, 77),
+        ("UTF8", "apop", stored, 0),
+        // The server would prepare it; this one does not.
+        ("UTF8 USER", "user", typed, 77),
+    ] {
+        let world = World::new();
+        let server = Server::start(&Mailbox::default())
+            .apop("<1@a.example>")
+            .capabilities(State::Greeted, &["USER", announced])
+            .password(stored);
+        let mut endpoint = server.endpoint();
+        endpoint.password = password.to_owned();
+        let auth = format!("{auth:?}");
+        world.account("it", &endpoint).set("auth", &auth).write();
+        let outcome = world.run(&["sync"]);
+        let context = format!("{announced}, {auth}, {password}: {outcome:#?}");
+        assert_eq!(outcome.status, Some(status), "{context}");
+    }
+}
+
 #[test]
 fn a_refused_token_says_why_and_what_to_do() {
     for auth in ["\"xoauth2\"", "\"oauthbearer\""] {

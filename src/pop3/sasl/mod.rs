@@ -27,6 +27,7 @@ pub use external::External;
 pub use login::Login;
 pub use oauthbearer::OauthBearer;
 pub use plain::Plain;
+pub use prepare::prepared;
 pub use scram::{Binding, Hash, Scram, nonce};
 pub use xoauth2::Xoauth2;
 

@@ -7,7 +7,8 @@ use zeroize::Zeroizing;
 /// A name or a password after SASLprep (RFC 4013), so that different ways to type a character come
 /// out the same; as it is where SASLprep has nothing to say: no UTF-8, or characters that it forbids or
 /// does not know yet. The server will know whether it is right.
-pub(super) fn prepared(text: &[u8]) -> Zeroizing<Vec<u8>> {
+#[must_use]
+pub fn prepared(text: &[u8]) -> Zeroizing<Vec<u8>> {
     let prepared = str::from_utf8(text)
         .ok()
         .and_then(|text| stringprep::saslprep(text).ok())
