@@ -206,12 +206,19 @@ impl Plan {
 
     /// The steps that delete, now or once the message is stored, as indices.
     pub fn deletions(&self) -> impl Iterator<Item = usize> {
-        let deletes = |step: &Step| match step.action {
+        (0..self.steps.len()).filter(move |&index| self.steps[index].deletes())
+    }
+}
+
+impl Step {
+    /// Whether the message is deleted, now or once it is stored.
+    #[must_use]
+    pub fn deletes(&self) -> bool {
+        match self.action {
             Action::Retrieve { then_delete, .. } => then_delete,
             Action::Delete => true,
             Action::Leave => false,
-        };
-        (0..self.steps.len()).filter(move |&index| deletes(&self.steps[index]))
+        }
     }
 }
 

@@ -36,8 +36,11 @@ pub struct Wanted {
     pub octets: Option<u64>,
 }
 
-/// Somebody who takes messages as they come.
+/// Somebody who wants messages, and takes them as they come.
 pub trait Watcher {
+    /// What to ask for at this place, from 0; none behind the last. The same at every call.
+    fn wanted(&self, index: usize) -> Option<Wanted>;
+
     /// Whether more messages are wanted; once not, no further RETR is sent.
     fn wants_more(&self) -> bool;
 
@@ -163,7 +166,7 @@ impl Transaction {
         send(&mut self.wire, &commands[1])?;
         let stat = self.receive_stat()?;
         send(&mut self.wire, &commands[2])?;
-        let mut uids = Uids::new();
+        let mut uids = Uids::with_room(stat.messages);
         let awaited = Awaited::named("the answer to UIDL");
         let uids = match self.wire.listing(awaited, |entry| uids.add(entry))? {
             Listed::Whole => Some(uids),
@@ -254,22 +257,17 @@ impl Transaction {
         }
     }
 
-    /// Retrieves these messages in this order, as many in flight as the window allows, until no more
+    /// Retrieves what the watcher wants, in that order, as many in flight as the window allows, until no more
     /// are wanted. Returns how many were asked for.
     ///
     /// # Errors
     ///
     /// The connection broke, or a message is longer than any may be, so that the connection is of no
     /// use any more. Which message was due then is part of the error.
-    pub fn retrieve(
-        &mut self,
-        wanted: &[Wanted],
-        watcher: &mut dyn Watcher,
-    ) -> Result<usize, Broken> {
+    pub fn retrieve(&mut self, watcher: &mut dyn Watcher) -> Result<usize, Broken> {
         let (mut sent, mut due) = (0, 0);
         loop {
-            let step = self.step(wanted, &mut sent, due, watcher);
-            match step {
+            match self.step(&mut sent, due, watcher) {
                 Ok(_) if due == sent => return Ok(sent),
                 Ok(Came::Whole) => {
                     self.in_step += usize::from(self.window.in_flight() > 1);
@@ -279,7 +277,7 @@ impl Transaction {
                 Ok(Came::Part) => {}
                 Ok(Came::TooMuch) => {
                     return Err(Broken {
-                        failure: self.overlong(&wanted[due]),
+                        failure: self.overlong(watcher.wanted(due)),
                         due,
                         overlong: true,
                     });
@@ -296,29 +294,23 @@ impl Transaction {
     }
 
     /// Fills the window, and takes the next piece of the answer that is due.
-    fn step(
-        &mut self,
-        wanted: &[Wanted],
-        sent: &mut usize,
-        due: usize,
-        watcher: &mut dyn Watcher,
-    ) -> Result<Came> {
+    fn step(&mut self, sent: &mut usize, due: usize, watcher: &mut dyn Watcher) -> Result<Came> {
         if self.window.wants_more() && watcher.wants_more() {
-            *sent += self.send_retrievals(&wanted[*sent..])?;
+            *sent += self.send_retrievals(*sent, watcher)?;
         }
-        if due == *sent {
+        let Some(wanted) = watcher.wanted(due).filter(|_| due < *sent) else {
             return Ok(Came::Part);
-        }
+        };
         if self.wire.is_drained() {
             watcher.pause();
         }
-        self.receive_message(&wanted[due], due, watcher)
+        self.receive_message(wanted, due, watcher)
     }
 
-    /// Sends RETR for as many of these as fit into the window; returns how many.
-    fn send_retrievals(&mut self, wanted: &[Wanted]) -> Result<usize> {
+    /// Sends RETR for as many messages, from this place on, as fit into the window; returns how many.
+    fn send_retrievals(&mut self, from: usize, watcher: &dyn Watcher) -> Result<usize> {
         let mut count = 0;
-        for message in wanted {
+        while let Some(message) = watcher.wanted(from + count) {
             let octets = message.octets.unwrap_or(0);
             if !self.window.fits(RETR, octets) {
                 break;
@@ -335,7 +327,7 @@ impl Transaction {
 
     fn receive_message(
         &mut self,
-        wanted: &Wanted,
+        wanted: Wanted,
         index: usize,
         watcher: &mut dyn Watcher,
     ) -> Result<Came> {
@@ -368,9 +360,11 @@ impl Transaction {
         came.ok_or_else(|| self.wire.out_of_step())
     }
 
-    fn overlong(&self, wanted: &Wanted) -> Failure {
-        let Wanted { number, octets } = wanted;
-        let most = limits::message(*octets);
+    fn overlong(&self, wanted: Option<Wanted>) -> Failure {
+        let Some(Wanted { number, octets }) = wanted else {
+            return self.wire.out_of_step();
+        };
+        let most = limits::message(octets);
         let expected = match octets {
             Some(octets) => format!("LIST says {octets}"),
             None => "LIST says nothing of its size".to_owned(),

@@ -1,7 +1,7 @@
 //! Reading a journal, damaged or not.
 
 use std::fmt;
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -15,6 +15,12 @@ use crate::error::{Failure, Kind, OrFail, Result};
 
 /// The longest line that is read, in bytes: a unique-id of the longest kind, escaped, and the rest of a record.
 const LINE: u64 = 64 * 1024;
+
+/// What is written of a message usually takes so much, in bytes.
+const USUAL_LINE: u64 = 240;
+
+/// Room is made at once for no more messages than a maildrop may have.
+const MANY: usize = 1_000_000;
 
 /// A line that could not be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,7 +68,10 @@ pub(super) struct Loaded {
 /// - [`Kind::Data`]: another maildrop's, a newer format, or nothing that can be read.
 /// - [`Kind::Io`]: the file cannot be read.
 pub(super) fn load(path: &Path, mailbox: &Mailbox) -> Result<Loaded> {
-    let mut loaded = Loaded::default();
+    let mut loaded = Loaded {
+        memory: Memory::with_room(likely_messages(path)),
+        ..Loaded::default()
+    };
     let (mut number, mut offset) = (0, 0);
     let (mut overlong, mut is_beginning) = (false, false);
     each_piece(path, |piece| {
@@ -101,6 +110,12 @@ pub(super) fn load(path: &Path, mailbox: &Mailbox) -> Result<Loaded> {
             .hint("Move it away to begin a new one: messages that are still on the server will then be stored once more, and none will be lost."));
     }
     Ok(loaded)
+}
+
+/// About how many messages a journal tells of, so that what holds them need not grow and move.
+fn likely_messages(path: &Path) -> usize {
+    let length = fs::metadata(path).map_or(0, |found| found.len());
+    usize::try_from(length / USUAL_LINE).map_or(MANY, |lines| lines.min(MANY))
 }
 
 /// Whether this is as much of the first line as a crash has left of it.

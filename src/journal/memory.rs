@@ -92,7 +92,7 @@ impl Intents {
 #[derive(Debug, Default, Clone, PartialEq)]
 pub struct Remembered {
     digest: Option<Digest>,
-    listed: Option<u64>,
+    listed: Octets,
     /// Seconds since 1970.
     first_stored: i64,
     copies: Copies,
@@ -100,6 +100,26 @@ pub struct Remembered {
     asked: bool,
     deleted: bool,
     dropped: bool,
+}
+
+/// A size that may not be known, in no more room than one that is. No message is as large as the largest number.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Octets(u64);
+
+impl Octets {
+    fn new(octets: Option<u64>) -> Self {
+        Octets(octets.unwrap_or(u64::MAX))
+    }
+
+    fn known(self) -> Option<u64> {
+        Some(self.0).filter(|&octets| octets != u64::MAX)
+    }
+}
+
+impl Default for Octets {
+    fn default() -> Self {
+        Octets::new(None)
+    }
 }
 
 /// Where a message is, and where it is meant to be. Nearly always one place.
@@ -230,7 +250,7 @@ impl Remembered {
     /// Its size by LIST in the session that stored it.
     #[must_use]
     pub fn listed(&self) -> Option<u64> {
-        self.listed
+        self.listed.known()
     }
 
     /// When it was first stored durably; none if it never was.
@@ -312,6 +332,14 @@ impl Remembered {
 }
 
 impl Memory {
+    /// Nothing, but there is room for so many messages.
+    pub(super) fn with_room(messages: usize) -> Self {
+        Memory {
+            messages: IndexMap::with_capacity(messages),
+            ..Memory::default()
+        }
+    }
+
     /// What is remembered of the message with this id.
     #[must_use]
     pub fn recall(&self, uid: &[u8]) -> Option<&Remembered> {
@@ -481,7 +509,7 @@ impl Remembered {
             self.first_stored = at.as_second();
         }
         self.digest = Some(intent.digest);
-        self.listed = intent.listed;
+        self.listed = Octets::new(intent.listed);
         self.copies.stored(intent.to, &intent.owed);
         self.dropped = false;
     }

@@ -94,7 +94,9 @@ pub fn parse_size(entry: &[u8]) -> Result<(Number, Option<u64>), BadListing> {
 /// The unique-ids of a maildrop, taken in line by line. To be used only once the listing is complete.
 #[derive(Debug, Default)]
 pub struct Uids {
-    ids: Numbered<Option<UniqueId>>,
+    /// In the order that the server listed them.
+    messages: Vec<Listed>,
+    seen: Seen,
     octets: usize,
 }
 
@@ -103,6 +105,16 @@ impl Uids {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// No unique-ids yet, but room for those of so many messages.
+    #[must_use]
+    pub fn with_room(messages: u32) -> Self {
+        let room = messages.min(limits::MESSAGES) as usize;
+        Uids {
+            messages: Vec::with_capacity(room),
+            ..Self::default()
+        }
     }
 
     /// Takes in a line of the answer to UIDL. The order does not matter, and numbers may be missing.
@@ -116,34 +128,42 @@ impl Uids {
         if self.octets > limits::UNIQUE_IDS {
             return Err(BadListing::TooLarge);
         }
-        self.ids.insert(number, uid)
+        self.seen.insert(number)?;
+        self.messages.push(Listed {
+            number,
+            uid,
+            octets: None,
+        });
+        Ok(())
     }
 
     /// How many messages there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.ids.entries.len()
+        self.messages.len()
     }
 
     /// Whether there is no message.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.ids.entries.is_empty()
+        self.messages.is_empty()
     }
 
     /// The messages in the order the server listed them, none for an id that identifies nothing.
     pub fn iter(&self) -> impl Iterator<Item = (Number, Option<&UniqueId>)> {
-        self.ids
-            .entries
-            .iter()
-            .map(|(number, uid)| (*number, uid.as_ref()))
+        let messages = self.messages.iter();
+        messages.map(|listed| (listed.number, listed.uid.as_ref()))
     }
 }
 
 /// The sizes of the messages of a maildrop, taken in line by line. To be used only once the listing
 /// is complete.
 #[derive(Debug, Default)]
-pub struct Sizes(Numbered<Option<u64>>);
+pub struct Sizes {
+    /// In the order that the server listed them.
+    entries: Vec<(Number, Option<u64>)>,
+    seen: Seen,
+}
 
 impl Sizes {
     /// No sizes yet.
@@ -159,50 +179,39 @@ impl Sizes {
     /// The listing makes no sense.
     pub fn add(&mut self, entry: &[u8]) -> Result<(), BadListing> {
         let (number, octets) = parse_size(entry)?;
-        self.0.insert(number, octets)
-    }
-}
-
-/// Something for each of some messages, each number once.
-#[derive(Debug)]
-struct Numbered<T> {
-    entries: Vec<(Number, T)>,
-    /// One bit for each number that was seen.
-    seen: Vec<u64>,
-}
-
-impl<T> Default for Numbered<T> {
-    fn default() -> Self {
-        Numbered {
-            entries: Vec::new(),
-            seen: Vec::new(),
-        }
-    }
-}
-
-impl<T> Numbered<T> {
-    fn insert(&mut self, number: Number, value: T) -> Result<(), BadListing> {
-        let (word, bit) = (number as usize / 64, 1 << (number % 64));
-        if word >= self.seen.len() {
-            self.seen.resize(word + 1, 0);
-        }
-        if self.seen[word] & bit != 0 {
-            return Err(BadListing::Repeated(number));
-        }
-        self.seen[word] |= bit;
-        self.entries.push((number, value));
+        self.seen.insert(number)?;
+        self.entries.push((number, octets));
         Ok(())
     }
 
-    fn count(&self) -> u32 {
-        u32::try_from(self.entries.len()).unwrap_or(u32::MAX)
-    }
-
     /// By number. Quick where the server listed them so.
-    fn sorted(mut self) -> Vec<(Number, T)> {
+    fn sorted(mut self) -> Vec<(Number, Option<u64>)> {
         self.entries.sort_by_key(|(number, _)| *number);
         self.entries
     }
+}
+
+/// The numbers that a listing named, one bit for each.
+#[derive(Debug, Default)]
+struct Seen(Vec<u64>);
+
+impl Seen {
+    /// Each may be named once.
+    fn insert(&mut self, number: Number) -> Result<(), BadListing> {
+        let (word, bit) = (number as usize / 64, 1 << (number % 64));
+        if word >= self.0.len() {
+            self.0.resize(word + 1, 0);
+        }
+        if self.0[word] & bit != 0 {
+            return Err(BadListing::Repeated(number));
+        }
+        self.0[word] |= bit;
+        Ok(())
+    }
+}
+
+fn count<T>(listed: &[T]) -> u32 {
+    u32::try_from(listed.len()).unwrap_or(u32::MAX)
 }
 
 /// The messages of a maildrop.
@@ -226,8 +235,8 @@ impl Listing {
 
     /// Adds sizes that were asked for later. Which messages exist stays as it was.
     pub fn add_sizes(&mut self, sizes: Sizes) {
-        self.told.list = Some(sizes.0.count());
-        let mut sizes = sizes.0.sorted().into_iter().peekable();
+        self.told.list = Some(count(&sizes.entries));
+        let mut sizes = sizes.sorted().into_iter().peekable();
         for message in &mut self.messages {
             let size = size_of(message.number, &mut sizes);
             self.told.without_size += u32::from(size.is_none());
@@ -294,21 +303,26 @@ impl fmt::Display for Disagreement {
 pub fn merge(stat: Option<Stat>, uids: Option<Uids>, sizes: Option<Sizes>) -> Listing {
     let told = Disagreement {
         stat: stat.map(|stat| stat.messages),
-        list: sizes.as_ref().map(|sizes| sizes.0.count()),
-        uidl: uids.as_ref().map(|uids| uids.ids.count()),
+        list: sizes.as_ref().map(|sizes| count(&sizes.entries)),
+        uidl: uids.as_ref().map(|uids| count(&uids.messages)),
         without_size: 0,
     };
-    let (messages, more) = match (uids, sizes) {
-        (Some(uids), sizes) => (listed(uids.ids.sorted(), |uid| (uid, None)), sizes),
-        (None, Some(sizes)) => (listed(sizes.0.sorted(), |octets| (None, octets)), None),
+    let numbered = |(number, octets)| Listed {
+        number,
+        uid: None,
+        octets,
+    };
+    let (mut messages, more) = match (uids, sizes) {
+        (Some(uids), sizes) => (uids.messages, sizes),
+        (None, Some(sizes)) => (sizes.entries.into_iter().map(numbered).collect(), None),
         (None, None) => {
             let numbers = 1..=told.stat.unwrap_or(0);
-            (
-                listed(numbers.map(|number| (number, ())), |()| (None, None)),
-                None,
-            )
+            let unsized_ones = numbers.map(|number| numbered((number, None)));
+            (unsized_ones.collect(), None)
         }
     };
+    // Quick where the server listed them so.
+    messages.sort_by_key(|listed| listed.number);
     let disagreement = told.exists().then_some(told);
     let mut listing = Listing {
         messages,
@@ -320,21 +334,6 @@ pub fn merge(stat: Option<Stat>, uids: Option<Uids>, sizes: Option<Sizes>) -> Li
         listing.add_sizes(sizes);
     }
     listing
-}
-
-fn listed<T>(
-    told: impl IntoIterator<Item = (Number, T)>,
-    parts: impl Fn(T) -> (Option<UniqueId>, Option<u64>),
-) -> Vec<Listed> {
-    let message = |(number, told)| {
-        let (uid, octets) = parts(told);
-        Listed {
-            number,
-            uid,
-            octets,
-        }
-    };
-    told.into_iter().map(message).collect()
 }
 
 /// The size of the message with this number; none where LIST did not name it. Both are walked along in

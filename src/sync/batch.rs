@@ -66,6 +66,8 @@ pub(super) struct Message {
     pub(super) octets: u64,
     /// By LIST.
     pub(super) listed: Option<u64>,
+    /// It is to be deleted on the server in this session.
+    pub(super) due: bool,
     /// The destinations that are to have it in the end, by the journal's names.
     pub(super) owed: Vec<u32>,
     /// Why one of them lacks it.

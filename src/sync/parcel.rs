@@ -69,6 +69,8 @@ pub(super) struct Incoming {
     pub(super) certain: bool,
     /// Its size by LIST.
     pub(super) listed: Option<u64>,
+    /// It is to be deleted on the server in this session, once it is safe.
+    pub(super) due: bool,
     /// What it is fetched for.
     pub(super) purpose: Purpose,
 }

@@ -32,7 +32,7 @@ const BATCH_TIME: Duration = Duration::from_secs(1);
 /// What came of the messages.
 #[derive(Default)]
 pub(super) struct Kept {
-    /// The messages of this session that are stored for certain.
+    /// The messages of this session that are due for deletion, and stored for certain.
     pub(super) safe: Vec<Safe>,
     /// What was learnt about those that were not stored again, to be recorded.
     learnt: Vec<Record>,
@@ -272,12 +272,15 @@ impl Store<'_> {
     ) {
         self.withdraw(&current.taken_by);
         let Incoming {
-            number, certain, ..
+            number,
+            certain,
+            due,
+            ..
         } = current.incoming;
         progress.kept.settled += 1;
         progress.kept.learnt.extend(learnt);
         // Where only its size and order tell it from others, the stored copy may be another's.
-        if certain {
+        if due && certain {
             progress.kept.safe.push(Safe {
                 number,
                 key,
@@ -314,6 +317,7 @@ impl Store<'_> {
             digest,
             octets,
             listed: current.incoming.listed,
+            due: current.incoming.due,
             owed,
             lack: current.lack,
         };
@@ -475,6 +479,7 @@ impl Store<'_> {
             number,
             key: uid,
             octets,
+            due,
             lack,
             ..
         } = message;
@@ -484,11 +489,13 @@ impl Store<'_> {
                 self.report.stored.count(octets);
                 self.monitor
                     .event(self.account, &Event::Stored { uid: &uid, octets });
-                kept.safe.push(Safe {
-                    number,
-                    key: uid,
-                    now: true,
-                });
+                if due {
+                    kept.safe.push(Safe {
+                        number,
+                        key: uid,
+                        now: true,
+                    });
+                }
             }
             Some(Lack::Broken) => self.report.failed.count(octets),
             Some(Lack::Refused(failure)) => {

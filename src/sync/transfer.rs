@@ -1,6 +1,6 @@
 //! The wire side of a transfer: asks for messages and hands what comes to the store thread.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::mpsc;
 
 use super::Job;
@@ -14,7 +14,7 @@ use crate::error::Failure;
 use crate::journal::{Fact, Journal};
 use crate::mail::UniqueId;
 use crate::monitor::Event;
-use crate::plan::Reason;
+use crate::plan::{Reason, Step};
 use crate::report::{FailedMessage, Report};
 
 /// How many bytes may wait for the disk.
@@ -61,13 +61,13 @@ pub(super) fn transfer(
     journal: &mut Journal,
     report: &mut Report,
 ) -> Transferred {
-    let (given_up, messages): (Vec<_>, Vec<_>) = incoming(survey)
+    let (given_up, order): (Vec<_>, Vec<_>) = survey
+        .plan
+        .retrievals()
         .into_iter()
-        .partition(|message| caution.gives_up(message));
-    let vanished = match messages
-        .iter()
-        .any(|message| message.purpose == Purpose::Store)
-    {
+        .partition(|&index| caution.gives_up(&survey.message(index)));
+    let stores = |index: &usize| purpose(survey.message(*index).step) == Purpose::Store;
+    let vanished = match order.iter().any(stores) {
         true => survey.vanished(journal.memory()),
         false => HashMap::new(),
     };
@@ -92,19 +92,20 @@ pub(super) fn transfer(
             queue: &queue,
             parcel: Parcel::default(),
             halt: &halt,
-            messages: &messages,
+            survey,
             order: Vec::new(),
             fills_gaps: false,
             checks_sizes: transaction.is_pipelining() && caution.trusts_sizes,
             withheld: Vec::new(),
-            begun: HashSet::new(),
+            begun: vec![false; survey.plan.steps.len()],
+            sent: 0,
             failed: Vec::new(),
         };
         let ended = EndOfMessages(&queue);
-        for (message, known) in given_up.iter().zip(caution.given_up) {
-            feed.fail(message, known.failure.clone());
+        for (index, known) in given_up.into_iter().zip(caution.given_up) {
+            feed.fail(index, known.failure.clone());
         }
-        let done = feed.fetch_all(transaction, &verdict);
+        let done = feed.fetch_all(transaction, &verdict, order);
         drop(ended);
         let kept = store
             .join()
@@ -113,11 +114,10 @@ pub(super) fn transfer(
             Ok(learnt) => (learnt, None),
             Err(cut) => (None, Some(cut)),
         };
-        let sent = feed.begun.len() as u64;
         (
             Transferred {
                 kept,
-                sent,
+                sent: feed.sent,
                 cut,
                 learnt,
             },
@@ -131,14 +131,24 @@ pub(super) fn transfer(
 }
 
 impl Caution<'_> {
-    fn gives_up(&self, message: &Incoming) -> bool {
+    fn gives_up(&self, message: &Surveyed<'_>) -> bool {
         self.given_up
-            .is_some_and(|known| match (&known.uid, &message.key) {
+            .is_some_and(|known| match (&known.uid, message.key) {
                 (Some(uid), Some(key)) => uid == key,
                 // Where messages have no identity, their numbers mostly stay from session to session.
-                (None, None) => known.number == message.number,
+                (None, None) => known.number == message.listed.number,
                 _ => false,
             })
+    }
+}
+
+/// What a message is fetched for.
+fn purpose(step: &Step) -> Purpose {
+    match step.reason {
+        Reason::Lacking => Purpose::FillGaps,
+        Reason::Compare | Reason::Returned => Purpose::Compare,
+        Reason::Again => Purpose::StoreAgain,
+        _ => Purpose::Store,
     }
 }
 
@@ -156,31 +166,6 @@ impl Drop for EndOfMessages<'_> {
     }
 }
 
-/// The messages to retrieve, in the order to ask for them.
-fn incoming(survey: &Survey) -> Vec<Incoming> {
-    let incoming = |index: usize| {
-        let Surveyed {
-            listed,
-            key,
-            certain,
-            step,
-        } = survey.message(index);
-        Incoming {
-            number: listed.number,
-            key: key.cloned(),
-            certain,
-            listed: listed.octets,
-            purpose: match step.reason {
-                Reason::Lacking => Purpose::FillGaps,
-                Reason::Compare | Reason::Returned => Purpose::Compare,
-                Reason::Again => Purpose::StoreAgain,
-                _ => Purpose::Store,
-            },
-        }
-    };
-    survey.plan.retrievals().into_iter().map(incoming).collect()
-}
-
 /// Takes messages from the wire and passes them on.
 struct Feed<'a> {
     job: &'a Job<'a>,
@@ -188,17 +173,20 @@ struct Feed<'a> {
     /// What will be sent together.
     parcel: Parcel,
     halt: &'a Halt,
-    messages: &'a [Incoming],
-    /// What is being fetched, as indices of the messages.
+    /// All indices are those of its messages.
+    survey: &'a Survey,
+    /// What is being fetched.
     order: Vec<usize>,
     /// What is being fetched only fills gaps: of no use once a destination is broken.
     fills_gaps: bool,
     /// A message whose size is not what LIST said is withheld.
     checks_sizes: bool,
-    /// Messages that were, as indices.
+    /// Messages that were.
     withheld: Vec<usize>,
-    /// Which messages the server began to send, as indices: it may count them as retrieved.
-    begun: HashSet<usize>,
+    /// Which messages the server began to send: it may count them as retrieved.
+    begun: Vec<bool>,
+    /// How many these are.
+    sent: u64,
     /// What the server refused to send, or we to ask for, with the sizes by LIST.
     failed: Vec<(u64, FailedMessage)>,
 }
@@ -209,9 +197,10 @@ impl Feed<'_> {
         &mut self,
         transaction: &mut Transaction,
         verdict: &mpsc::Receiver<bool>,
+        order: Vec<usize>,
     ) -> Result<Option<Fact>, Cut> {
-        let gaps = |index: &usize| self.messages[*index].purpose == Purpose::FillGaps;
-        let (filling, storing): (Vec<_>, Vec<_>) = (0..self.messages.len()).partition(gaps);
+        let fills = |index: &usize| purpose(self.survey.message(*index).step) == Purpose::FillGaps;
+        let (filling, storing): (Vec<_>, Vec<_>) = order.into_iter().partition(fills);
         let learnt = self.fetch_each(transaction, verdict, storing)?;
         self.fills_gaps = true;
         Ok(self.fetch_each(transaction, verdict, filling)?.or(learnt))
@@ -228,8 +217,8 @@ impl Feed<'_> {
     ) -> Result<Option<Fact>, Cut> {
         let mut learnt = None;
         loop {
-            let asked = self.fetch(transaction, left.clone())?;
-            left.drain(..asked);
+            let asked = self.fetch(transaction, left)?;
+            left = self.order.split_off(asked);
             if self.withheld.is_empty() {
                 return Ok(learnt);
             }
@@ -254,15 +243,8 @@ impl Feed<'_> {
 
     /// Fetches these messages, until no more are wanted; returns how many were asked for.
     fn fetch(&mut self, transaction: &mut Transaction, order: Vec<usize>) -> Result<usize, Cut> {
-        let wanted = order.iter().map(|&index| &self.messages[index]);
-        let wanted: Vec<_> = wanted
-            .map(|message| Wanted {
-                number: message.number,
-                octets: message.listed,
-            })
-            .collect();
         self.order = order;
-        let retrieved = transaction.retrieve(&wanted, self);
+        let retrieved = transaction.retrieve(self);
         self.send();
         retrieved.map_err(|broken| self.cut(broken))
     }
@@ -273,28 +255,29 @@ impl Feed<'_> {
             due,
             overlong,
         } = broken;
-        let due = self.order.get(due).map(|&index| &self.messages[index]);
-        let given_up = due.filter(|_| overlong).map(|message| FailedMessage {
-            number: message.number,
-            uid: message.key.clone(),
-            failure: failure.clone(),
-        });
+        let due = self.order.get(due).map(|&index| self.survey.message(index));
+        let given_up = due.as_ref().filter(|_| overlong);
         Cut {
+            given_up: given_up.map(|message| FailedMessage {
+                number: message.listed.number,
+                uid: message.key.cloned(),
+                failure: failure.clone(),
+            }),
+            due: due.and_then(|message| message.key.cloned()),
             failure,
-            due: due.and_then(|message| message.key.clone()),
-            given_up,
         }
     }
 
-    /// This message will not come, for this reason.
-    fn fail(&mut self, message: &Incoming, failure: Failure) {
-        let (number, uid) = (message.number, message.key.clone());
+    /// The message at this index will not come, for this reason.
+    fn fail(&mut self, index: usize, failure: Failure) {
+        let Surveyed { listed, key, .. } = self.survey.message(index);
+        let (number, uid) = (listed.number, key.cloned());
         self.job.event(&Event::MessageFailed {
             number,
             uid: uid.as_ref(),
             failure: &failure,
         });
-        let octets = message.listed.unwrap_or(0);
+        let octets = listed.octets.unwrap_or(0);
         self.failed.push((
             octets,
             FailedMessage {
@@ -323,6 +306,14 @@ impl Feed<'_> {
 }
 
 impl Watcher for Feed<'_> {
+    fn wanted(&self, index: usize) -> Option<Wanted> {
+        let listed = self.survey.message(*self.order.get(index)?).listed;
+        Some(Wanted {
+            number: listed.number,
+            octets: listed.octets,
+        })
+    }
+
     fn wants_more(&self) -> bool {
         let stopped = self.halt.is_entire()
             || self.fills_gaps && self.halt.is_partial()
@@ -331,8 +322,23 @@ impl Watcher for Feed<'_> {
     }
 
     fn begin(&mut self, index: usize) {
-        self.begun.insert(self.order[index]);
-        self.say(Item::Begin(self.messages[self.order[index]].clone()));
+        let index = self.order[index];
+        let begun = std::mem::replace(&mut self.begun[index], true);
+        self.sent += u64::from(!begun);
+        let Surveyed {
+            listed,
+            key,
+            certain,
+            step,
+        } = self.survey.message(index);
+        self.say(Item::Begin(Incoming {
+            number: listed.number,
+            key: key.cloned(),
+            certain,
+            listed: listed.octets,
+            due: step.deletes(),
+            purpose: purpose(step),
+        }));
     }
 
     fn text(&mut self, text: &mut Vec<u8>) {
@@ -352,12 +358,10 @@ impl Watcher for Feed<'_> {
     }
 
     fn end(&mut self, index: usize, octets: u64) {
-        let message = self.order[index];
-        let as_listed = self.messages[message]
-            .listed
-            .is_none_or(|listed| listed == octets);
-        if self.checks_sizes && !as_listed {
-            self.withheld.push(message);
+        let index = self.order[index];
+        let listed = self.survey.message(index).listed.octets;
+        if self.checks_sizes && listed.is_some_and(|listed| listed != octets) {
+            self.withheld.push(index);
             self.say(Item::Withhold);
         } else {
             self.say(Item::End { octets });
@@ -365,7 +369,6 @@ impl Watcher for Feed<'_> {
     }
 
     fn refused(&mut self, index: usize, failure: Failure) {
-        let messages = self.messages;
-        self.fail(&messages[self.order[index]], failure);
+        self.fail(self.order[index], failure);
     }
 }
