@@ -185,6 +185,9 @@ impl Transaction {
             true => self.receive_sizes()?,
             false => None,
         };
+        if one_flight {
+            self.window.widen();
+        }
         Ok(merge(Some(stat), uids, sizes))
     }
 

@@ -158,32 +158,48 @@ mod tests {
         NonZeroUsize::new(jobs).expect("some")
     }
 
-    /// The most accounts that were worked on at the same time, each holding on until nobody comes any more.
-    fn most_at_once(accounts: &[Account], count: usize) -> usize {
-        let (now, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    /// More than any of this takes, however busy the machine is.
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    /// The most accounts that were worked on at the same time. Each holds on until so many are expected to be
+    /// there, and then for a moment, in which one too many would come.
+    fn most_at_once(accounts: &[Account], count: usize, expected: usize) -> usize {
+        let (state, changed) = (Mutex::new((0, 0)), Condvar::new());
         let work = |_: &Account| {
-            let here = now.fetch_add(1, Ordering::SeqCst) + 1;
-            most.fetch_max(here, Ordering::SeqCst);
-            thread::sleep(Duration::from_millis(50));
-            now.fetch_sub(1, Ordering::SeqCst);
+            let mut counts = state.lock().expect("no panic");
+            counts.0 += 1;
+            counts.1 = counts.1.max(counts.0);
+            changed.notify_all();
+            let too_few = |(_, most): &mut (usize, usize)| *most < expected;
+            let waited = changed.wait_timeout_while(counts, PATIENCE, too_few);
+            drop(waited.expect("no panic"));
+            thread::sleep(Duration::from_millis(20));
+            state.lock().expect("no panic").0 -= 1;
         };
         side_by_side(accounts, jobs(count), || false, work).expect("threads");
-        most.into_inner()
+        state.into_inner().expect("no panic").1
     }
 
     #[test]
     fn never_more_at_once_than_wanted_and_than_a_server_can_bear() {
-        assert_eq!(most_at_once(&accounts(&["a", "b", "c", "d", "e"]), 2), 2);
-        assert_eq!(most_at_once(&accounts(&["a"; 9]), 9), PER_SERVER);
+        assert_eq!(most_at_once(&accounts(&["a", "b", "c", "d", "e"]), 2, 2), 2);
+        assert_eq!(
+            most_at_once(&accounts(&["a"; 9]), 9, PER_SERVER),
+            PER_SERVER
+        );
     }
 
     #[test]
     fn every_account_has_its_turn_and_a_busy_server_holds_up_no_other() {
         let accounts = accounts(&["a", "a", "a", "a", "a", "a", "b"]);
-        let begun = Mutex::new(Vec::new());
+        let (begun, changed) = (Mutex::new(Vec::new()), Condvar::new());
+        let b_is_missing = |begun: &mut Vec<String>| !begun.contains(&"b".to_owned());
         let work = |account: &Account| {
-            begun.lock().expect("no panic").push(account.host.clone());
-            thread::sleep(Duration::from_millis(50));
+            let mut begun = begun.lock().expect("no panic");
+            begun.push(account.host.clone());
+            changed.notify_all();
+            let waited = changed.wait_timeout_while(begun, PATIENCE, b_is_missing);
+            drop(waited.expect("no panic"));
         };
         side_by_side(&accounts, jobs(5), || false, work).expect("threads");
         let begun = begun.into_inner().expect("no panic");

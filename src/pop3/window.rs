@@ -5,7 +5,8 @@
 //! bounded in bytes that any kernel's buffers hold, whatever the server does; and in announced
 //! message sizes, so that little is fetched in vain when a connection breaks. It begins small and
 //! doubles while the server answers in step: so fast that the second flight already is a long one,
-//! since every flight costs a round trip.
+//! since every flight costs a round trip. Behind a whole flight that was answered in step it is as wide as
+//! can be.
 
 use std::collections::VecDeque;
 
@@ -45,6 +46,13 @@ impl Window {
             octets: 0,
             flying: VecDeque::new(),
             answered: 0,
+        }
+    }
+
+    /// The server has answered a flight of commands, all in step: it can.
+    pub fn widen(&mut self) {
+        if self.is_wide() {
+            self.size = MOST;
         }
     }
 
@@ -148,6 +156,18 @@ mod tests {
             window.answered();
         }
         assert_eq!(widest, MOST);
+    }
+
+    #[test]
+    fn behind_a_flight_answered_in_step_a_thousand_commands_take_one() {
+        for (pipelining, expected) in [(true, MOST), (false, 1)] {
+            let mut window = Window::new(pipelining);
+            window.widen();
+            while window.fits(11, 4000) {
+                window.sent(11, 4000);
+            }
+            assert_eq!(window.in_flight(), expected);
+        }
     }
 
     #[test]
