@@ -83,7 +83,7 @@ pub enum Retention {
 }
 
 /// The exact place a message was given in a destination, so that it can be found again after a crash.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Place {
     /// The base name of a Maildir file: without folder and without flags.
     Maildir {

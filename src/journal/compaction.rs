@@ -27,15 +27,17 @@ pub(super) fn is_due(memory: &Memory, passing: u64) -> bool {
 /// moment leaves the old file or the new one. A journal of which this is not all, since it is damaged, is kept
 /// beside it.
 ///
+/// Returns the same memory, as the new file has it: there are never two of them.
+///
 /// # Errors
 ///
 /// The new file could not be written, or does not say the same: the old one stands.
 pub(super) fn rewrite(
     path: &Path,
     mailbox: &Mailbox,
-    memory: &Memory,
+    memory: Memory,
     is_damaged: bool,
-) -> Result<()> {
+) -> Result<Memory> {
     let new = beside(path, "new");
     file::write_new(&new, |out| {
         let mut header = Vec::new();
@@ -43,14 +45,17 @@ pub(super) fn rewrite(
         let cannot = || format!("cannot write {}", new.display());
         out.write_all(&header).or_fail(Kind::Io, cannot)?;
         loading::each_line(path, |line| match format::read(line) {
-            Ok(record) if still_matters(&record, memory) => out
+            Ok(record) if still_matters(&record, &memory) => out
                 .write_all(line)
                 .and_then(|()| out.write_all(b"\n"))
                 .or_fail(Kind::Io, cannot),
             _ => Ok(()),
         })
     })?;
-    if loading::load(&new, mailbox)?.memory != *memory {
+    let expected = memory.fingerprint();
+    drop(memory);
+    let memory = loading::load(&new, mailbox)?.memory;
+    if memory.fingerprint() != expected {
         return Err(Failure::new(
             Kind::Io,
             format!("{} does not say what it should", new.display()),
@@ -59,7 +64,8 @@ pub(super) fn rewrite(
     if is_damaged {
         keep(path)?;
     }
-    file::replace(&new, path)
+    file::replace(&new, path)?;
+    Ok(memory)
 }
 
 fn still_matters(record: &Record, memory: &Memory) -> bool {

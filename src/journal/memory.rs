@@ -1,6 +1,7 @@
 //! What a journal says, all its lines together: pure, in memory.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::num::NonZeroU32;
 
 use indexmap::IndexMap;
@@ -89,7 +90,7 @@ impl Intents {
 }
 
 /// Everything that is remembered of a message. A hundred thousand of these are held at once.
-#[derive(Debug, Default, Clone, PartialEq)]
+#[derive(Debug, Default, Clone, PartialEq, Hash)]
 pub struct Remembered {
     digest: Option<Digest>,
     listed: Octets,
@@ -103,7 +104,7 @@ pub struct Remembered {
 }
 
 /// A size that may not be known, in no more room than one that is. No message is as large as the largest number.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Hash)]
 struct Octets(u64);
 
 impl Octets {
@@ -123,7 +124,7 @@ impl Default for Octets {
 }
 
 /// Where a message is, and where it is meant to be. Nearly always one place.
-#[derive(Debug, Default, Clone, PartialEq)]
+#[derive(Debug, Default, Clone, PartialEq, Hash)]
 enum Copies {
     #[default]
     None,
@@ -136,7 +137,7 @@ enum Copies {
     Several(Box<Several>),
 }
 
-#[derive(Debug, Default, Clone, PartialEq)]
+#[derive(Debug, Default, Clone, PartialEq, Hash)]
 struct Several {
     durable: Vec<u32>,
     seen: Vec<u32>,
@@ -428,6 +429,21 @@ impl Memory {
         (passing + self.intents.count()) as u64
     }
 
+    /// A number that is the same for memories that say the same, and for no others that an accident makes.
+    pub(super) fn fingerprint(&self) -> u64 {
+        // What has no order is added up.
+        let messages = self.messages.iter().map(|message| hash(&message));
+        let shared = self.shared.iter().map(|uid| hash(uid));
+        hash(&(
+            messages.fold(0, u64::wrapping_add),
+            shared.fold(0, u64::wrapping_add),
+            &self.destinations,
+            self.intents.in_order(),
+            self.facts,
+            &self.logins,
+        ))
+    }
+
     /// How many messages are remembered.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -496,6 +512,12 @@ impl Memory {
     fn message(&mut self, uid: &UniqueId) -> &mut Remembered {
         self.messages.entry(uid.clone()).or_default()
     }
+}
+
+fn hash(what: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    what.hash(&mut hasher);
+    hasher.finish()
 }
 
 impl Remembered {

@@ -59,7 +59,7 @@ impl Journal {
         file::make_folder(folder)?;
         let path = path(folder, mailbox);
         let lock = Lock::take(&path.with_added_extension("lock"))?;
-        let loaded = loading::load(&path, mailbox)?;
+        let mut loaded = loading::load(&path, mailbox)?;
         let mut file = Appender::open(&path)?;
         crash::point("journal: opened");
         if loaded.torn {
@@ -74,7 +74,8 @@ impl Journal {
             file.sync()?;
         } else if !loaded.is_sound() || compaction::is_due(&loaded.memory, loaded.passing) {
             let is_damaged = !loaded.damage.is_empty();
-            compaction::rewrite(&path, mailbox, &loaded.memory, is_damaged)?;
+            loaded.memory = compaction::rewrite(&path, mailbox, loaded.memory, is_damaged)?;
+            loaded.passing = loaded.memory.passing();
             file = Appender::open(&path)?;
         }
         Ok(Journal {
@@ -194,10 +195,10 @@ impl Journal {
     ///
     /// It could not be rewritten, and stands as it is: nothing is lost.
     pub fn close(self) -> Result<()> {
-        match compaction::is_due(&self.memory, self.passing) {
-            true => compaction::rewrite(self.file.path(), &self.mailbox, &self.memory, false),
-            false => Ok(()),
+        if compaction::is_due(&self.memory, self.passing) {
+            compaction::rewrite(self.file.path(), &self.mailbox, self.memory, false)?;
         }
+        Ok(())
     }
 
     /// Proof that the message which has this number in the session, and which the journal knows by

@@ -101,7 +101,7 @@ impl Record {
 }
 
 /// A message on its way to a place.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Intent {
     /// The message.
     pub uid: UniqueId,
