@@ -6,6 +6,7 @@
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::thread;
@@ -33,10 +34,24 @@ pub(crate) enum Floor {
     DurableFiles,
     /// Asks for the unique-ids and throws them away.
     Uidl,
+    /// And retrieves the last [`NEW`] messages.
+    UidlAndNew,
+    /// Talks to nobody: makes a TLS connector that trusts what the system trusts, as native-tls makes it.
+    Connector,
 }
 
+/// How many messages are new where most were seen before.
+pub(crate) const NEW: usize = 10;
+
 impl Floor {
-    const ALL: [Floor; 4] = [Floor::Drain, Floor::Files, Floor::DurableFiles, Floor::Uidl];
+    const ALL: [Floor; 6] = [
+        Floor::Drain,
+        Floor::Files,
+        Floor::DurableFiles,
+        Floor::Uidl,
+        Floor::UidlAndNew,
+        Floor::Connector,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -44,6 +59,8 @@ impl Floor {
             Floor::Files => "files",
             Floor::DurableFiles => "durable files",
             Floor::Uidl => "UIDL drain",
+            Floor::UidlAndNew => "UIDL, ten drain",
+            Floor::Connector => "TLS connector",
         }
     }
 
@@ -71,6 +88,12 @@ pub(crate) fn run(arguments: impl Iterator<Item = String>) -> ExitCode {
     let Some(floor) = floor else {
         return ExitCode::from(64);
     };
+    if floor == Floor::Connector {
+        return match native_tls::TlsConnector::new() {
+            Ok(_) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        };
+    }
     let one = |port: &str| -> io::Result<()> {
         let port = port.parse().map_err(io::Error::other)?;
         let folder = PathBuf::from(folder).join(format!("{port}"));
@@ -155,31 +178,34 @@ impl Session {
         let count = stat.split(' ').next().and_then(|count| count.parse().ok());
         let count: usize = count.ok_or_else(|| io::Error::other(stat))?;
         match floor {
-            Floor::Drain => self.retrieve(count, &mut Nowhere)?,
+            Floor::Drain => self.retrieve(1..=count, &mut Nowhere)?,
             Floor::Files | Floor::DurableFiles => {
                 fs::create_dir_all(folder)?;
                 let durable = floor == Floor::DurableFiles;
                 let mut files = Files::new(folder, durable)?;
-                self.retrieve(count, &mut files)?;
+                self.retrieve(1..=count, &mut files)?;
                 files.flush()?;
             }
-            Floor::Uidl => {
-                self.ask("UIDL\r\n", Shape::Listing)?;
-                self.until_end_of_listing()?;
+            Floor::Uidl => self.list()?,
+            Floor::UidlAndNew => {
+                self.list()?;
+                self.retrieve(count - NEW + 1..=count, &mut Nowhere)?;
             }
+            Floor::Connector => {}
         }
         self.ask("QUIT\r\n", Shape::Line)?;
         self.next_line()?;
         Ok(())
     }
 
-    /// Retrieves so many messages, with up to a thousand commands in flight.
-    fn retrieve(&mut self, count: usize, sink: &mut dyn Sink) -> io::Result<()> {
-        let (mut sent, mut done) = (0, 0);
+    /// Retrieves these messages, with up to a thousand commands in flight.
+    fn retrieve(&mut self, messages: RangeInclusive<usize>, sink: &mut dyn Sink) -> io::Result<()> {
+        let (before, last) = (messages.start() - 1, *messages.end());
+        let (mut sent, mut done) = (before, before);
         let mut text = Vec::new();
-        while done < count {
-            if sent - done <= 500 && sent < count {
-                let more = count.min(done + 1000);
+        while done < last {
+            if sent - done <= 500 && sent < last {
+                let more = last.min(done + 1000);
                 let commands: String = (sent + 1..=more).map(|n| format!("RETR {n}\r\n")).collect();
                 (sent..more).for_each(|_| self.receiver.expect(Shape::Message));
                 self.stream.write_all(commands.as_bytes())?;
@@ -224,7 +250,8 @@ impl Session {
         }
     }
 
-    fn until_end_of_listing(&mut self) -> io::Result<()> {
+    fn list(&mut self) -> io::Result<()> {
+        self.ask("UIDL\r\n", Shape::Listing)?;
         self.next_line()?;
         let mut text = Vec::new();
         while !matches!(self.step(&mut text)?, Step::End) {}

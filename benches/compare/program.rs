@@ -48,8 +48,8 @@ impl Program {
         expected: &Expected,
     ) -> Result<(), String> {
         let (texts, bodies_alone) = match self {
-            Program::Floor(Floor::Drain | Floor::Uidl) => return Ok(()),
-            Program::Floor(_) => (written(home), false),
+            Program::Floor(Floor::Files | Floor::DurableFiles) => (written(home), false),
+            Program::Floor(_) => return Ok(()),
             Program::Fetcher(fetcher) => (stored(home, order.store), fetcher.adds_to_header()),
         };
         let wanted = match bodies_alone {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::floor::Floor;
+use crate::floor::{Floor, NEW};
 use crate::load::Load;
 use crate::program::Program;
 use crate::shared::fetcher::Store;
@@ -30,6 +30,8 @@ pub(crate) enum Before {
 pub(crate) struct Target {
     pub(crate) against: Program,
     pub(crate) at_most: f64,
+    /// Not counting what one TLS connector takes.
+    pub(crate) without_connector: bool,
 }
 
 /// A row: one kind of work.
@@ -48,14 +50,26 @@ pub(crate) struct Row {
     pub(crate) targets: Vec<Target>,
     /// Most of popfetch's memory, in megabytes.
     pub(crate) memory: f64,
-    /// Popfetch may take this much more processor time than this program, in seconds a gigabyte.
-    pub(crate) cpu: Option<(Program, f64)>,
+    /// The most processor time that popfetch may take.
+    pub(crate) cpu: Option<Allowance>,
+}
+
+/// As much processor time as another program, and then some.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Allowance {
+    pub(crate) against: Program,
+    /// So many seconds a gigabyte.
+    pub(crate) by_size: f64,
+    /// What one TLS connector takes.
+    pub(crate) connector: bool,
 }
 
 const DRAIN: Program = Program::Floor(Floor::Drain);
 const FILES: Program = Program::Floor(Floor::Files);
 const DURABLE: Program = Program::Floor(Floor::DurableFiles);
 const UIDL: Program = Program::Floor(Floor::Uidl);
+const UIDL_AND_NEW: Program = Program::Floor(Floor::UidlAndNew);
+pub(crate) const CONNECTOR: Program = Program::Floor(Floor::Connector);
 
 /// All of them; with `quick`, the long ones are shorter.
 pub(crate) fn all(quick: bool) -> Vec<Row> {
@@ -95,7 +109,11 @@ pub(crate) fn all(quick: bool) -> Vec<Row> {
         against: targets.iter().map(|&(against, _)| against).collect(),
         targets: targets
             .iter()
-            .map(|&(against, at_most)| Target { against, at_most })
+            .map(|&(against, at_most)| Target {
+                against,
+                at_most,
+                without_connector: false,
+            })
             .collect(),
         memory: 16.0,
         cpu: None,
@@ -124,9 +142,21 @@ pub(crate) fn all(quick: bool) -> Vec<Row> {
             )
         },
         Row {
-            against: vec![UIDL],
+            against: vec![UIDL, CONNECTOR],
             before: Before::AllBut(0),
-            ..first("nothing new", small, Disk::Tmpfs, &[(UIDL, 1.2)])
+            targets: vec![
+                Target {
+                    against: UIDL,
+                    at_most: 1.2,
+                    without_connector: true,
+                },
+                Target {
+                    against: UIDL,
+                    at_most: f64::INFINITY,
+                    without_connector: false,
+                },
+            ],
+            ..first("nothing new", small, Disk::Tmpfs, &[])
         },
         Row {
             round_trip: far,
@@ -161,7 +191,11 @@ pub(crate) fn all(quick: bool) -> Vec<Row> {
             )
         },
         Row {
-            cpu: Some((FILES, 1.0)),
+            cpu: Some(Allowance {
+                against: FILES,
+                by_size: 1.0,
+                connector: false,
+            }),
             ..first(
                 "mixed",
                 mixed,
@@ -195,14 +229,23 @@ pub(crate) fn all(quick: bool) -> Vec<Row> {
             )
         },
         Row {
-            before: Before::AllBut(10),
+            before: Before::AllBut(NEW),
+            against: vec![UIDL_AND_NEW, UIDL, Program::MPOP, CONNECTOR],
             memory: 24.0,
-            cpu: Some((Program::MPOP, 0.0)),
+            cpu: Some(Allowance {
+                against: Program::MPOP,
+                by_size: 0.0,
+                connector: true,
+            }),
             ..first(
                 "tiny, seen but ten",
                 tiny,
                 Disk::Tmpfs,
-                &[(UIDL, 1.15), (Program::MPOP, f64::INFINITY)],
+                &[
+                    (UIDL_AND_NEW, 1.15),
+                    (UIDL, f64::INFINITY),
+                    (Program::MPOP, f64::INFINITY),
+                ],
             )
         },
         first(

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::measure::{Cost, Spread, seconds};
 use crate::program::Program;
-use crate::rows::{Row, Target};
+use crate::rows::{Allowance, CONNECTOR, Row, Target};
 use crate::run::Outcome;
 
 /// A row for people.
@@ -30,10 +30,15 @@ pub(crate) fn row(row: &Row, outcome: &Outcome) -> String {
         );
     }
     for target in &row.targets {
-        let ratio = ratio(outcome, target.against);
+        let ratio = ratio(outcome, target);
+        let less = if target.without_connector {
+            " less a TLS connector"
+        } else {
+            ""
+        };
         let _ = writeln!(
             text,
-            "  {} popfetch / {}: {:.2} ({:.2} to {:.2}){}",
+            "  {} popfetch{less} / {}: {:.2} ({:.2} to {:.2}){}",
             mark(ratio.middle <= target.at_most),
             target.against.name(),
             ratio.middle,
@@ -58,8 +63,9 @@ pub(crate) fn json(row: &Row, outcome: &Outcome) -> Value {
         let at_most = Some(target.at_most).filter(|at_most| at_most.is_finite());
         json!({
             "against": target.against.name(),
-            "ratio": ratio(outcome, target.against),
+            "ratio": ratio(outcome, target),
             "at_most": at_most,
+            "without_connector": target.without_connector,
         })
     });
     json!({
@@ -74,17 +80,20 @@ pub(crate) fn json(row: &Row, outcome: &Outcome) -> Value {
 }
 
 /// Popfetch's time by another program's, pair by pair.
-fn ratio(outcome: &Outcome, against: Program) -> Spread {
+fn ratio(outcome: &Outcome, target: &Target) -> Spread {
     let walls = |program| {
-        outcome
-            .costs
-            .get(&program)
-            .into_iter()
-            .flatten()
-            .map(|cost| cost.wall)
+        let costs: &[Cost] = outcome.costs.get(&program).map_or(&[], Vec::as_slice);
+        costs.iter().map(|cost| cost.wall)
     };
-    let pairs = walls(Program::POPFETCH).zip(walls(against));
-    Spread::of(pairs.map(|(ours, theirs)| ours / theirs))
+    let pairs = walls(Program::POPFETCH).zip(walls(target.against));
+    match target.without_connector {
+        true => Spread::of(
+            pairs
+                .zip(walls(CONNECTOR))
+                .map(|((ours, theirs), connector)| (ours - connector) / theirs),
+        ),
+        false => Spread::of(pairs.map(|(ours, theirs)| ours / theirs)),
+    }
 }
 
 fn memory(row: &Row, outcome: &Outcome) -> (bool, String) {
@@ -97,12 +106,17 @@ fn memory(row: &Row, outcome: &Outcome) -> (bool, String) {
 }
 
 fn cpu(row: &Row, outcome: &Outcome) -> Option<(bool, String)> {
-    let (against, allowance) = row.cpu?;
+    let Allowance {
+        against,
+        by_size,
+        connector,
+    } = row.cpu?;
     let middle = |program| {
         let costs = outcome.costs.get(&program).into_iter().flatten();
         Spread::of(costs.map(|cost| cost.cpu)).middle
     };
-    let most = middle(against) + allowance * outcome.octets as f64 / 1e9;
+    let connector = if connector { middle(CONNECTOR) } else { 0.0 };
+    let most = middle(against) + by_size * outcome.octets as f64 / 1e9 + connector;
     let ours = middle(Program::POPFETCH);
     let said = format!("processor time: {}, want {}", seconds(ours), seconds(most));
     Some((ours <= most, said))

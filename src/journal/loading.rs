@@ -68,10 +68,8 @@ pub(super) struct Loaded {
 /// - [`Kind::Data`]: another maildrop's, a newer format, or nothing that can be read.
 /// - [`Kind::Io`]: the file cannot be read.
 pub(super) fn load(path: &Path, mailbox: &Mailbox) -> Result<Loaded> {
-    let mut loaded = Loaded {
-        memory: Memory::with_room(likely_messages(path)),
-        ..Loaded::default()
-    };
+    let mut loaded = Loaded::default();
+    loaded.memory.make_room(likely_messages(path));
     let (mut number, mut offset) = (0, 0);
     let (mut overlong, mut is_beginning) = (false, false);
     each_piece(path, |piece| {

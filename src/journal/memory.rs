@@ -333,12 +333,9 @@ impl Remembered {
 }
 
 impl Memory {
-    /// Nothing, but there is room for so many messages.
-    pub(super) fn with_room(messages: usize) -> Self {
-        Memory {
-            messages: IndexMap::with_capacity(messages),
-            ..Memory::default()
-        }
+    /// Makes room for so many messages more.
+    pub(super) fn make_room(&mut self, messages: usize) {
+        self.messages.reserve(messages);
     }
 
     /// What is remembered of the message with this id.
@@ -433,7 +430,7 @@ impl Memory {
     pub(super) fn fingerprint(&self) -> u64 {
         // What has no order is added up.
         let messages = self.messages.iter().map(|message| hash(&message));
-        let shared = self.shared.iter().map(|uid| hash(uid));
+        let shared = self.shared.iter().map(hash);
         hash(&(
             messages.fold(0, u64::wrapping_add),
             shared.fold(0, u64::wrapping_add),

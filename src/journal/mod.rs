@@ -145,6 +145,11 @@ impl Journal {
         Ok(id)
     }
 
+    /// So many messages will probably be stored: what holds them need not grow and move then.
+    pub fn expect(&mut self, messages: usize) {
+        self.memory.make_room(messages);
+    }
+
     /// Appends these records, all or none. They are durable after [`Journal::sync`].
     ///
     /// # Errors

@@ -18,7 +18,7 @@ use crate::plan::{Reason, Step};
 use crate::report::{FailedMessage, Report};
 
 /// How many bytes may wait for the disk.
-const QUEUE: usize = 2 * 1024 * 1024;
+const QUEUE: usize = 1024 * 1024;
 
 /// What a transfer brought.
 pub(super) struct Transferred {
@@ -71,6 +71,7 @@ pub(super) fn transfer(
         true => survey.vanished(journal.memory()),
         false => HashMap::new(),
     };
+    journal.expect(order.len());
     let (queue, halt) = (Queue::new(QUEUE), Halt::default());
     let (verdicts, verdict) = mpsc::channel();
     let store = Store {
