@@ -1,6 +1,6 @@
 //! From nothing to an open maildrop.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::time::Instant;
 
 use crate::client::{Authorization, LoggedIn, Login, Transaction};
@@ -26,6 +26,8 @@ pub struct Connecting<'a> {
     connector: Option<TlsConnector>,
     /// The way to log in that worked last.
     worked: Cell<Option<Method>>,
+    /// A server that has greeted us and waits for the login, or why there is none.
+    reached: RefCell<Option<Result<Authorization>>>,
 }
 
 /// Times the phases of connecting, also of a run that fails in one of them.
@@ -41,6 +43,11 @@ impl Stopwatch<'_> {
         self.stop();
         self.running = Some((phase, Instant::now()));
         (self.begins)(phase);
+    }
+
+    /// Goes on with this phase, which was told of when it began.
+    fn go_on(&mut self, phase: Phase) {
+        self.running.get_or_insert_with(|| (phase, Instant::now()));
     }
 
     fn stop(&mut self) {
@@ -113,7 +120,15 @@ impl<'a> Connecting<'a> {
             canceller: interrupt.canceller(),
             connector,
             worked: Cell::new(None),
+            reached: RefCell::new(None),
         })
+    }
+
+    /// Connects, up to where a person's name is asked for. What comes of it is told by [`Connecting::open`],
+    /// which then only has to log in.
+    pub fn begin(&self, timings: &mut Timings) {
+        let reached = self.watched(timings, |watch| self.reach_and_ask(watch));
+        self.reached.replace(Some(reached));
     }
 
     /// Tries this way to log in first, if it is allowed: it worked before.
@@ -146,20 +161,27 @@ impl<'a> Connecting<'a> {
         }
     }
 
-    fn log_in(&self, timings: &mut Timings, refused: Option<Method>) -> Result<LoggedIn> {
-        let account = self.account;
-        let begins = |phase| self.monitor.event(&account.name, &Event::Phase(phase));
-        let mut watch = Stopwatch {
-            begins: &begins,
+    /// Does something of which the phases are timed, and told to whoever watches.
+    fn watched<T>(&self, timings: &mut Timings, work: impl FnOnce(&mut Stopwatch<'_>) -> T) -> T {
+        let name = &self.account.name;
+        work(&mut Stopwatch {
+            begins: &|phase| self.monitor.event(name, &Event::Phase(phase)),
             timings,
             running: None,
-        };
-        let mut server = self
-            .reach_for_good(&mut watch)
-            .map_err(|failure| self.explain_certificate(failure))?;
-        watch.begin(Phase::Auth);
-        server.ask_capabilities()?;
-        server.turn_to_utf8()?;
+        })
+    }
+
+    fn log_in(&self, timings: &mut Timings, refused: Option<Method>) -> Result<LoggedIn> {
+        let reached = self.reached.take();
+        self.watched(timings, |watch| {
+            let server = reached.unwrap_or_else(|| self.reach_and_ask(watch))?;
+            watch.go_on(Phase::Auth);
+            self.log_in_at(server, refused)
+        })
+    }
+
+    fn log_in_at(&self, server: Authorization, refused: Option<Method>) -> Result<LoggedIn> {
+        let account = self.account;
         server.log_in(&Login {
             user: &account.user,
             secret: self.secret,
@@ -169,6 +191,17 @@ impl<'a> Connecting<'a> {
             worked: self.worked(),
             refused,
         })
+    }
+
+    /// The server, once it has told what it can do.
+    fn reach_and_ask(&self, watch: &mut Stopwatch<'_>) -> Result<Authorization> {
+        let mut server = self
+            .reach_for_good(watch)
+            .map_err(|failure| self.explain_certificate(failure))?;
+        watch.begin(Phase::Auth);
+        server.ask_capabilities()?;
+        server.turn_to_utf8()?;
+        Ok(server)
     }
 
     /// The same as [`Self::reach`]. A certificate is refused for good only by all of the system's roots:

@@ -47,18 +47,27 @@ pub struct Journal {
     damage: Vec<Damage>,
 }
 
-impl Journal {
-    /// Opens the journal of a maildrop in this folder, or begins it; the folder too, if it is missing.
+/// The right to work on a maildrop's journal, which nobody else has meanwhile.
+pub struct Claim<'a> {
+    lock: Lock,
+    folder: &'a Path,
+    mailbox: &'a Mailbox,
+}
+
+impl Claim<'_> {
+    /// Opens the journal, or begins it. That takes a while where it is long.
     ///
     /// # Errors
     ///
-    /// - [`crate::error::Kind::Temporary`]: another popfetch is at work on this maildrop.
     /// - [`crate::error::Kind::Data`]: the file is another maildrop's, of a newer format, or nothing in it can be read.
     /// - [`crate::error::Kind::Io`]: it cannot be read or written.
-    pub fn open(folder: &Path, mailbox: &Mailbox) -> Result<Self> {
-        file::make_folder(folder)?;
+    pub fn open(self) -> Result<Journal> {
+        let Claim {
+            lock,
+            folder,
+            mailbox,
+        } = self;
         let path = path(folder, mailbox);
-        let lock = Lock::take(&path.with_added_extension("lock"))?;
         let mut loaded = loading::load(&path, mailbox)?;
         let mut file = Appender::open(&path)?;
         crash::point("journal: opened");
@@ -87,12 +96,39 @@ impl Journal {
             damage: loaded.damage,
         })
     }
+}
+
+impl Journal {
+    /// Claims the journal of a maildrop in this folder, which is made if it is missing.
+    ///
+    /// # Errors
+    ///
+    /// - [`crate::error::Kind::Temporary`]: another popfetch is at work on this maildrop.
+    /// - [`crate::error::Kind::Io`]: the folder or the lock cannot be made.
+    pub fn claim<'a>(folder: &'a Path, mailbox: &'a Mailbox) -> Result<Claim<'a>> {
+        file::make_folder(folder)?;
+        let lock = Lock::take(&path(folder, mailbox).with_added_extension("lock"))?;
+        Ok(Claim {
+            lock,
+            folder,
+            mailbox,
+        })
+    }
+
+    /// Claims the journal and opens it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Journal::claim`] and [`Claim::open`].
+    pub fn open(folder: &Path, mailbox: &Mailbox) -> Result<Self> {
+        Self::claim(folder, mailbox)?.open()
+    }
 
     /// What a journal says, without taking its lock and without changing anything.
     ///
     /// # Errors
     ///
-    /// As [`Journal::open`], but for the lock.
+    /// As [`Claim::open`].
     pub fn peek(folder: &Path, mailbox: &Mailbox) -> Result<Memory> {
         Ok(loading::load(&path(folder, mailbox), mailbox)?.memory)
     }

@@ -102,7 +102,9 @@ fn carry_out(job: &Job<'_>, report: &mut Report) -> Result<()> {
     check_protection(job.account)?;
     let secret = job.secret()?;
     let connecting = job.connecting(secret.as_ref())?;
-    let mut journal = Journal::open(&job.environment.state_dir, &mailbox(job.account))?;
+    let mailbox = mailbox(job.account);
+    let claim = Journal::claim(&job.environment.state_dir, &mailbox)?;
+    let mut journal = beside(&connecting, report, || claim.open())?;
     journal
         .damage()
         .iter()
@@ -127,12 +129,29 @@ fn rehearse(job: &Job<'_>, report: &mut Report) -> Result<()> {
     check_protection(job.account)?;
     let secret = job.secret()?;
     let connecting = job.connecting(secret.as_ref())?;
-    let mut memory = Journal::peek(&job.environment.state_dir, &mailbox(job.account))?;
+    let mailbox = mailbox(job.account);
+    let peek = || Journal::peek(&job.environment.state_dir, &mailbox);
+    let mut memory = beside(&connecting, report, peek)?;
     let mut slots = open_all(job, |name| Ok(memory.number_destination(name)))?;
     job.remember_login(&connecting, &memory);
     recovery::foresee(&mut slots, &mut memory, job.environment.now())?;
     let session = Session::new(job, &connecting, &memory);
     session.rehearse(&mut slots, &memory, report)
+}
+
+/// Reads what is remembered while the server is reached: a long journal takes about as long as that.
+fn beside<T: Send>(
+    connecting: &Connecting<'_>,
+    report: &mut Report,
+    read: impl FnOnce() -> Result<T> + Send,
+) -> Result<T> {
+    std::thread::scope(|scope| {
+        let reading = scope.spawn(read);
+        connecting.begin(&mut report.timing);
+        reading
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
 }
 
 impl Job<'_> {

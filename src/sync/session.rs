@@ -263,11 +263,12 @@ impl<'a> Session<'a> {
             return Ok(false);
         }
         match survey.wanting_sizes() {
-            Wanting::All => transaction.add_sizes(&mut survey.listing)?,
             Wanting::These(numbers) if numbers.is_empty() => return Ok(false),
-            Wanting::These(numbers) => {
+            Wanting::These(numbers) if !self.job.dry_run => {
                 transaction.add_sizes_of(&mut survey.listing, &numbers)?;
             }
+            // In a dry run a person looks at all of them.
+            Wanting::These(_) | Wanting::All => transaction.add_sizes(&mut survey.listing)?,
         }
         Ok(true)
     }

@@ -416,6 +416,57 @@ fn wrong_sizes_are_only_hints() {
 }
 
 #[test]
+fn of_many_messages_only_the_sizes_that_matter_are_asked_for() {
+    let mailbox = Mailbox::with(small(40));
+    let server = Server::start(&mailbox);
+    let world = world_for(&server, &[]);
+    world.run(&["sync"]).ends_with(0);
+    for (uid, text) in ["new-1", "new-2"].into_iter().zip(small(2)) {
+        mailbox.add(uid, text);
+    }
+    let sizes_asked_for = || -> Vec<String> {
+        let last = server.sessions().pop().expect("a session").commands();
+        let is_list = |command: &String| command.starts_with("LIST");
+        last.into_iter().filter(is_list).collect()
+    };
+    let octets = |of: &Value| of["octets"].as_u64();
+    let rehearsed = world.run(&["sync", "--dry-run", "--json"]).json();
+    let plan = rehearsed[0]["plan"].as_array().expect("a plan");
+    let all: Option<u64> = plan.iter().map(octets).sum();
+    assert!(all.is_some(), "a person looks at all sizes: {plan:?}");
+    assert_eq!(sizes_asked_for(), ["LIST"]);
+
+    let outcome = world.run(&["sync", "--json"]);
+    assert_eq!(octets(&outcome.ends_with(0).json()[0]["server"]), all);
+    assert_eq!(sizes_asked_for(), ["LIST 41", "LIST 42"]);
+    world.mail("it").holds(mailbox.stored_forms());
+}
+
+#[test]
+fn a_size_that_the_server_refuses_to_tell_holds_up_no_message() {
+    let mailbox = Mailbox::with(small(40));
+    let server = Server::start(&mailbox).on("LIST 41", Fault::reply("-ERR no"));
+    let world = world_for(&server, &[]);
+    world.run(&["sync"]).ends_with(0);
+    mailbox.add("new", small(1).remove(0));
+    world.run(&["sync"]).ends_with(0);
+    world.mail("it").holds(mailbox.stored_forms());
+}
+
+#[test]
+fn the_size_of_another_message_than_asked_for_is_not_believed() {
+    let mailbox = Mailbox::with(small(40));
+    let server = Server::start(&mailbox).on("LIST 41", Fault::reply("+OK 1 100"));
+    let world = world_for(&server, &[]);
+    world.run(&["sync"]).ends_with(0);
+    mailbox.add("new", small(1).remove(0));
+    world.run(&["sync"]).ends_with(76);
+    server.heal();
+    world.run(&["sync"]).ends_with(0);
+    world.mail("it").holds(mailbox.stored_forms());
+}
+
+#[test]
 fn uidl_is_tried_even_where_it_is_not_announced() {
     let mailbox = Mailbox::with(small(2));
     let server = Server::start(&mailbox)
