@@ -179,11 +179,10 @@ impl Bench {
 
     fn order<'a>(&'a self, row: &Row, ports: &'a [u16]) -> Order<'a> {
         Order {
-            ports,
             tls: Tls::Implicit,
-            authority: self.certificates.authority_file(),
             store: row.store,
             delete: row.delete,
+            ..Order::new(ports, self.certificates.authority_file())
         }
     }
 

@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::shared::fetcher::{Fetcher, Order, Store, Tls};
+use crate::shared::fetcher::{Fetcher, Order, Store};
 use crate::stage::{Stage, Tally, kill_group};
 use crate::support::mailbox::Mailbox;
 use crate::support::messages::{Generator, Shape};
@@ -113,12 +113,11 @@ impl Row {
     }
 
     fn command(&self, popfetch: &Path, stage: &Stage, server: &Server) -> Command {
+        let ports = [server.endpoint().port];
         let order = Order {
-            ports: &[server.endpoint().port],
-            tls: Tls::None,
-            authority: stage.world.certificates().authority_file(),
             store: self.store,
             delete: self.delete,
+            ..Order::new(&ports, stage.world.certificates().authority_file())
         };
         self.fetcher.prepare(popfetch, &stage.home(), &order)
     }

@@ -2,10 +2,13 @@
 //!
 //! ```text
 //! cargo bench --bench peers -- crash [--kills N] [--only PART]
+//! cargo bench --bench peers -- attacks [--only PART]
 //! ```
 //!
-//! installs the peers where they are missing, and prints what became of the mail as a table (Markdown).
+//! installs the peers where they are missing, and prints as a table (Markdown) what became of the mail where
+//! they are killed, or which of the attacks of the tests they withstand.
 
+mod attacks;
 mod crash;
 mod stage;
 
@@ -21,14 +24,23 @@ mod shared;
 )]
 mod support {
     pub(crate) mod certificates;
+    pub(crate) mod disks;
     pub(crate) mod fifo;
     pub(crate) mod mailbox;
     pub(crate) mod messages;
     pub(crate) mod server;
     pub(crate) mod world;
+
+    /// Tells why something is not possible here.
+    pub(crate) fn skipped(why: &str) {
+        use std::io::Write as _;
+        // Where even that cannot be written, there is nobody to read it.
+        let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
+    }
 }
 
 use std::io::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
 
 use shared::set_up;
@@ -40,6 +52,9 @@ struct Options {
     /// Only rows whose name contains this.
     only: String,
 }
+
+/// Prints a table of how the programs fare.
+type Test = fn(&Path, &Options) -> Result<(), String>;
 
 fn main() -> ExitCode {
     match run(std::env::args().skip(1)) {
@@ -64,11 +79,12 @@ fn run(mut arguments: impl Iterator<Item = String>) -> Result<(), String> {
             "--bench" => {}
             "--kills" => options.kills = value()?.parse().map_err(|_| "--kills needs a number")?,
             "--only" => options.only = value()?,
-            "crash" => test = Some(crash::run),
+            "crash" => test = Some(crash::run as Test),
+            "attacks" => test = Some(attacks::run),
             other => return Err(format!("what is {other}?")),
         }
     }
-    let test = test.ok_or("say what to do: crash")?;
+    let test = test.ok_or("say what to do: crash or attacks")?;
     set_up::install("for_peers")?;
     test(&set_up::build()?, &options)
 }

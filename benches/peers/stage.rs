@@ -105,6 +105,11 @@ pub(crate) struct Run {
 }
 
 impl Run {
+    /// The process group of all that it starts.
+    pub(crate) fn group(&self) -> u32 {
+        self.group
+    }
+
     /// Waits for its end; none if that takes too long. Nothing that it started stays.
     pub(crate) fn finish(self) -> Option<Outcome> {
         let outcome = self.running.finish_in_time();

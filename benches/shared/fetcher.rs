@@ -6,11 +6,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use openssl::hash::MessageDigest;
+use openssl::x509::X509;
+
 use crate::support::certificates::write_private;
 use crate::support::server::{PASSWORD, USER};
 
 /// The user that mail belongs to where a program does not work as root.
-const NOBODY: u32 = 65534;
+pub(crate) const NOBODY: u32 = 65534;
 
 /// Who does the work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,7 +35,22 @@ pub(crate) enum Store {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tls {
     None,
+    Stls,
     Implicit,
+}
+
+/// How the user is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Login {
+    /// By the password, as it is.
+    Password,
+    /// In the best way that both sides know.
+    Any,
+    Apop,
+    CramMd5,
+    ScramSha1,
+    /// By a token in place of the password (XOAUTH2).
+    Token,
 }
 
 /// What is to be done.
@@ -42,6 +60,33 @@ pub(crate) struct Order<'a> {
     pub(crate) authority: PathBuf,
     pub(crate) store: Store,
     pub(crate) delete: bool,
+    pub(crate) login: Login,
+    /// The host that the certificate is to be for, where that is not the one that is connected to.
+    pub(crate) host: Option<&'static str>,
+    /// The one certificate that the server may show.
+    pub(crate) pinned: Option<PathBuf>,
+    /// The longest silence of the server, in seconds.
+    pub(crate) timeout: Option<u32>,
+    /// Whether it keeps its words to itself.
+    pub(crate) quiet: bool,
+}
+
+impl<'a> Order<'a> {
+    /// All mail from these servers, without TLS, left there and put into a Maildir.
+    pub(crate) fn new(ports: &'a [u16], authority: PathBuf) -> Self {
+        Order {
+            ports,
+            tls: Tls::None,
+            authority,
+            store: Store::Maildir,
+            delete: false,
+            login: Login::Password,
+            host: None,
+            pinned: None,
+            timeout: None,
+            quiet: true,
+        }
+    }
 }
 
 impl Fetcher {
@@ -85,6 +130,16 @@ impl Fetcher {
         }
     }
 
+    /// Whether it can be told to do so.
+    pub(crate) fn knows(self, tls: Tls, login: Login) -> bool {
+        let stls = self != Fetcher::Getmail || tls != Tls::Stls;
+        stls && match login {
+            Login::Password | Login::Any | Login::Apop => true,
+            Login::CramMd5 => self != Fetcher::Getmail,
+            Login::ScramSha1 | Login::Token => matches!(self, Fetcher::Popfetch | Fetcher::Mpop),
+        }
+    }
+
     /// Whether it adds to the header.
     pub(crate) fn adds_to_header(self) -> bool {
         matches!(self, Fetcher::Fetchmail | Fetcher::Getmail)
@@ -109,22 +164,45 @@ fn configure_popfetch(popfetch: &Path, home: &Path, order: &Order<'_>) -> Comman
             Store::Maildir => format!("maildir:{}", place.display()),
             Store::Mbox => format!("mbox:{}", place.display()),
         };
+        let hidden = !matches!(order.login, Login::Password | Login::Any);
         let tls = match order.tls {
+            Tls::None if hidden => "\"none\"",
             Tls::None => "\"none\"\nallow_cleartext_password = true",
+            Tls::Stls => "\"starttls\"",
             Tls::Implicit => "\"implicit\"",
+        };
+        let auth = match order.login {
+            Login::Password | Login::Any => "auto",
+            Login::Apop => "apop",
+            Login::CramMd5 => "cram-md5",
+            Login::ScramSha1 => "scram-sha-1",
+            Login::Token => "xoauth2",
         };
         let _ = writeln!(
             text,
             "[accounts.a{index}]\nhost = \"127.0.0.1\"\nport = {port}\nuser = \"{USER}\"\n\
              tls = {tls}\npassword_file = {password:?}\nca_file = {:?}\ndeliver = {deliver:?}\n\
-             leave_on_server = \"{leave}\"",
+             leave_on_server = \"{leave}\"\nauth = \"{auth}\"",
             order.authority
         );
+        if let Some(seconds) = order.timeout {
+            let _ = writeln!(text, "timeout = \"{seconds}s\"");
+        }
+        if let Some(host) = order.host {
+            let _ = writeln!(text, "tls_server_name = {host:?}");
+        }
+        if let Some(certificate) = &order.pinned {
+            let pin = fingerprint(certificate, MessageDigest::sha256());
+            let _ = writeln!(text, "tls_fingerprints = [\"sha256:{pin}\"]");
+        }
     }
     let file = home.join("config.toml");
     write_private(&file, text.as_bytes());
     let mut command = clean(popfetch);
-    command.arg("--config").arg(file).args(["sync", "-q"]);
+    command.arg("--config").arg(file).arg("sync");
+    if order.quiet {
+        command.arg("-q");
+    }
     command
 }
 
@@ -141,21 +219,44 @@ fn configure_mpop(home: &Path, order: &Order<'_>) -> Command {
             Store::Mbox => format!("mbox {}", place.display()),
         };
         let tls = match order.tls {
-            Tls::None => "tls off\nauth user",
+            Tls::None => "tls off",
+            Tls::Stls => "tls on\ntls_starttls on",
             Tls::Implicit => "tls on\ntls_starttls off",
+        };
+        let auth = match order.login {
+            // By itself it sends no password without TLS.
+            Login::Password if order.tls == Tls::None => "user",
+            Login::Password | Login::Any => "on",
+            Login::Apop => "apop",
+            Login::CramMd5 => "cram-md5",
+            Login::ScramSha1 => "scram-sha-1",
+            Login::Token => "xoauth2",
+        };
+        let trust = match &order.pinned {
+            Some(certificate) => {
+                let pin = fingerprint(certificate, MessageDigest::sha256());
+                format!("tls_fingerprint {pin}")
+            }
+            None => format!("tls_trust_file {}", order.authority.display()),
         };
         let _ = writeln!(
             text,
             "account a{index}\nhost 127.0.0.1\nport {port}\nuser {USER}\npassword \"{PASSWORD}\"\n\
-             {tls}\ntls_trust_file {}\nkeep {keep}\nreceived_header off\n\
+             {tls}\nauth {auth}\n{trust}\nkeep {keep}\nreceived_header off\n\
              uidls_file {}/uidls-{index}\ndelivery {delivery}",
-            order.authority.display(),
             home.display()
         );
+        if let Some(seconds) = order.timeout {
+            let _ = writeln!(text, "timeout {seconds}");
+        }
+        if let Some(host) = order.host {
+            let _ = writeln!(text, "tls_host_override {host}");
+        }
     }
     let file = home.join("mpoprc");
     write_private(&file, text.as_bytes());
     let mut command = clean("mpop");
+    // Its progress is made of control characters, wherever it goes. What is wrong it tells all the same.
     command.arg("-C").arg(file).args(["-q", "-a"]);
     command
 }
@@ -163,26 +264,49 @@ fn configure_mpop(home: &Path, order: &Order<'_>) -> Command {
 fn configure_fetchmail(home: &Path, order: &Order<'_>) -> Command {
     let procmailrc = home.join("procmailrc");
     let place = place(home, order.store, 0);
-    let (default, from) = match order.store {
+    let (slash, from) = match order.store {
         Store::Maildir => {
             make_maildir(&place);
-            (format!("DEFAULT={}/\n", place.display()), "")
+            ("/", "")
         }
-        // Without the sender procmail writes no From_ line.
-        Store::Mbox => (format!("DEFAULT={}\n", place.display()), "-f %F"),
+        // Without the sender procmail writes no From_ line, and by itself it quotes none of those that a
+        // Content-Length covers.
+        Store::Mbox => ("", "-Y -f %F"),
     };
-    write_private(&procmailrc, default.as_bytes());
+    let place = format!("{}{slash}", place.display());
+    // What cannot be put there would go to the machine's own mailboxes.
+    let places = format!("DEFAULT={place}\nORGMAIL={place}\n");
+    write_private(&procmailrc, places.as_bytes());
     let keep = if order.delete { "nokeep" } else { "keep" };
     let tls = match order.tls {
         // The empty protocol is its word for never.
         Tls::None => "sslproto \"\"",
-        Tls::Implicit => "ssl",
+        Tls::Stls => "sslproto \"TLS1.2+\" sslcertck",
+        Tls::Implicit => "ssl sslproto \"TLS1.2+\" sslcertck",
+    };
+    let (protocol, auth) = match order.login {
+        Login::Password => ("pop3", "password"),
+        Login::Apop => ("apop", "any"),
+        Login::CramMd5 => ("pop3", "cram-md5"),
+        Login::Any | Login::ScramSha1 | Login::Token => ("pop3", "any"),
+    };
+    let host = order.host.unwrap_or("localhost");
+    let pin = match &order.pinned {
+        Some(certificate) => {
+            let pin = fingerprint(certificate, MessageDigest::md5());
+            format!("sslfingerprint \"{pin}\"")
+        }
+        None => String::new(),
+    };
+    let timeout = match order.timeout {
+        Some(seconds) => format!("timeout {seconds}"),
+        None => String::new(),
     };
     let ports = order.ports.iter().map(|port| {
         format!(
-            "poll 127.0.0.1 protocol pop3 port {port} uidl auth password user \"{USER}\" \
-             password \"{PASSWORD}\" {tls} sslcommonname localhost sslcertfile \"{}\" {keep} no rewrite \
-             mda \"/usr/bin/procmail {from} {}\"\n",
+            "poll 127.0.0.1 protocol {protocol} port {port} uidl {timeout} auth {auth} user \"{USER}\" \
+             password \"{PASSWORD}\" {tls} sslcommonname {host} {pin} sslcertfile \"{}\" {keep} \
+             no rewrite mda \"/usr/bin/procmail {from} {}\"\n",
             order.authority.display(),
             procmailrc.display()
         )
@@ -193,7 +317,10 @@ fn configure_fetchmail(home: &Path, order: &Order<'_>) -> Command {
     let text: String = std::iter::once(settings).chain(ports).collect();
     write_private(&file, text.as_bytes());
     let mut command = clean("fetchmail");
-    command.arg("-f").arg(file).args(["--silent", "--nodetach"]);
+    command.arg("-f").arg(file).arg("--nodetach");
+    if order.quiet {
+        command.arg("--silent");
+    }
     command.env("FETCHMAILHOME", home);
     command
 }
@@ -223,18 +350,31 @@ fn configure_getmail(home: &Path, order: &Order<'_>) -> Command {
     };
     let port = order.ports.first().copied().unwrap_or_default();
     let delete = order.delete;
-    let retriever = match order.tls {
-        Tls::None => "SimplePOP3Retriever".to_owned(),
+    let mut retriever = match order.tls {
+        // It knows no STLS.
+        Tls::None | Tls::Stls => "SimplePOP3Retriever".to_owned(),
         Tls::Implicit => format!(
             "SimplePOP3SSLRetriever\nca_certs = {}",
             order.authority.display()
         ),
     };
+    if let Some(host) = order.host {
+        let _ = write!(retriever, "\nssl_cert_hostname = {host}");
+    }
+    if let Some(certificate) = &order.pinned {
+        let pin = fingerprint(certificate, MessageDigest::sha256()).replace(':', "");
+        let _ = write!(retriever, "\nssl_fingerprints = (\"{pin}\",)");
+    }
+    if let Some(seconds) = order.timeout {
+        let _ = write!(retriever, "\ntimeout = {seconds}");
+    }
+    let apop = order.login == Login::Apop;
+    let verbose = u8::from(!order.quiet);
     let text = format!(
         "[retriever]\ntype = {retriever}\nserver = localhost\nport = {port}\n\
-         username = {USER}\npassword = {PASSWORD}\n\
+         username = {USER}\npassword = {PASSWORD}\nuse_apop = {apop}\n\
          [destination]\n{destination}\n{user}\
-         [options]\nread_all = false\ndelete = {delete}\nverbose = 0\nreceived = false\n\
+         [options]\nread_all = false\ndelete = {delete}\nverbose = {verbose}\nreceived = false\n\
          delivered_to = false\n",
     );
     write_private(&home.join("getmailrc"), text.as_bytes());
@@ -243,8 +383,17 @@ fn configure_getmail(home: &Path, order: &Order<'_>) -> Command {
     command
 }
 
+/// The digest of a certificate, in hexadecimal with colons.
+fn fingerprint(certificate: &Path, digest: MessageDigest) -> String {
+    let pem = fs::read(certificate).expect("a certificate");
+    let certificate = X509::from_pem(&pem).expect("a certificate");
+    let octets = certificate.digest(digest).expect("OpenSSL knows it");
+    let hex: Vec<String> = octets.iter().map(|octet| format!("{octet:02X}")).collect();
+    hex.join(":")
+}
+
 /// Where an account's mail goes.
-fn place(home: &Path, store: Store, index: usize) -> PathBuf {
+pub(crate) fn place(home: &Path, store: Store, index: usize) -> PathBuf {
     home.join(match store {
         Store::Maildir => format!("mail-{index}"),
         Store::Mbox => format!("mbox-{index}"),
