@@ -39,7 +39,7 @@ pub enum Known {
     Stored {
         /// When it was first stored here. A time in the future counts as now.
         at: Timestamp,
-        /// Its size by LIST in the session that stored it.
+        /// Its size by LIST in the session that stored it; none where it came in another.
         octets: Option<u64>,
         /// Whether its unique-id says, all by itself, which message it is. One that was ever listed
         /// twice does not: such a message is deleted only in the session that stored it.

@@ -248,7 +248,8 @@ impl Remembered {
         self.digest
     }
 
-    /// Its size by LIST in the session that stored it.
+    /// Its size by LIST in the session that stored it; none where it came in another size, and nothing but
+    /// fetching it again tells whether it came whole.
     #[must_use]
     pub fn listed(&self) -> Option<u64> {
         self.listed.known()
@@ -528,7 +529,9 @@ impl Remembered {
             self.first_stored = at.as_second();
         }
         self.digest = Some(intent.digest);
-        self.listed = Octets::new(intent.listed);
+        // What came in another size than was listed may have been broken off where the server says that it ends.
+        let as_listed = intent.listed.filter(|&listed| listed == intent.octets);
+        self.listed = Octets::new(as_listed);
         self.copies.stored(intent.to, &intent.owed);
         self.dropped = false;
     }

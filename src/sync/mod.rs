@@ -7,8 +7,8 @@
 //! 2. Only CRLF.CRLF ends a message; whatever else ends it, nothing of it is stored.
 //! 3. A deletion is a fact only after QUIT was answered `+OK`.
 //! 4. Absence from a listing proves nothing.
-//! 5. A message stored earlier is deleted only when its unique-id is listed once, with the size
-//!    recorded then; else it is fetched and compared.
+//! 5. A message stored earlier is deleted only when its unique-id is listed once, with the size that was
+//!    listed, and came, then; else it is fetched and compared.
 //! 6. A message whose id is new, and that is known by its content alone (the server has renumbered its
 //!    maildrop), is not stored again. It is deleted only after it was fetched and compared in the same
 //!    session, and after its copies were found, durable, where they were stored.

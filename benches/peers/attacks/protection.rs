@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use openssl::ssl::{SslOptions, SslVersion};
+use openssl::ssl::SslVersion;
 
 use super::case::{Attack, Case, numbered};
 use super::trial::with;
@@ -264,16 +264,12 @@ fn addresses() -> [Case; 2] {
 
 fn old_tls(tls: Tls) -> Case {
     let change = move |server: Server, certificates: &Certificates| {
-        let mut builder = certificates.make(Kind::Good).builder(SslVersion::TLS1_1);
-        // By itself our server refuses it, and OpenSSL takes its signatures for too weak.
-        builder.clear_options(SslOptions::NO_TLSV1_1);
-        builder.set_security_level(0);
-        builder
-            .set_cipher_list("ALL:@SECLEVEL=0")
-            .expect("OpenSSL knows them");
+        let acceptor = certificates
+            .make(Kind::Good)
+            .acceptor_up_to(SslVersion::TLS1_1);
         match tls {
-            Tls::Stls => server.stls_with(certificates, builder.build()),
-            _ => server.implicit_tls_with(certificates, builder.build()),
+            Tls::Stls => server.stls_with(certificates, acceptor),
+            _ => server.implicit_tls_with(certificates, acceptor),
         }
     };
     Case::server(change).tls(tls).distrusted()

@@ -319,6 +319,42 @@ fn a58_a_line_of_one_dot_that_was_not_stuffed() {
     );
 }
 
+#[test]
+fn a58_what_broke_off_at_such_a_line_is_compared_before_it_is_deleted() {
+    let whole = "Subject: x\r\n\r\nbefore\r\n.\r\nand behind\r\n";
+    let answer = format!("+OK\r\n{whole}.\r\n");
+    for (retention, pipelining) in [
+        ("never", Pipelining::Absent),
+        ("1d", Pipelining::Absent),
+        ("never", Pipelining::Works),
+        ("1d", Pipelining::Works),
+    ] {
+        for count in [1, 2] {
+            let texts = [whole, "Subject: y\r\n\r\n"].map(str::as_bytes);
+            let mailbox = Mailbox::with(texts.into_iter().take(count));
+            let expected = mailbox.stored_forms();
+            let server = Server::start(&mailbox)
+                .pipelining(pipelining)
+                .on("RETR 1", Fault::Reply(answer.clone().into_bytes()));
+            let mut world = world_for(&server, &[("leave_on_server", &format!("{retention:?}"))]);
+            world.at("2026-01-01T00:00:00Z");
+            let outcome = world.run(&["sync"]);
+            well_behaved(&outcome);
+            assert_eq!(outcome.status, Some(76), "{outcome:#?}");
+            assert_eq!(mailbox.uids().len(), count);
+            server.heal();
+            world.at("2026-01-03T00:00:00Z");
+            world.run(&["sync"]).ends_with(0);
+            let stored = world.mail("it").texts();
+            let missing: Vec<_> = expected
+                .iter()
+                .filter(|text| !stored.contains(text))
+                .collect();
+            assert!(missing.is_empty(), "{retention}, {count}: {missing:?}");
+        }
+    }
+}
+
 /// A session that fetches everything, with or without deleting it, ends after so many octets of what
 /// the server says; a server that is well again is asked twice more. Returns how many octets there are.
 fn cut_after(octets: usize, pipelining: bool, retention: &str) -> usize {

@@ -1,5 +1,7 @@
 //! Good certificates are good, and each bad one is bad for its own reason.
 
+use std::process::{Command, Stdio};
+
 use openssl::ssl::SslVersion;
 
 use super::client::Client;
@@ -40,8 +42,19 @@ fn an_old_server_knows_no_new_tls() {
         .make(Kind::Good)
         .acceptor_up_to(SslVersion::TLS1_1);
     let server = Server::start(&Mailbox::default()).implicit_tls_with(certificates, acceptor);
-    let mut client = Client::connect_only(&server.endpoint());
-    assert!(client.handshake(&server.endpoint()).is_err());
+    let endpoint = server.endpoint();
+    let mut client = Client::connect_only(&endpoint);
+    assert!(client.handshake(&endpoint).is_err());
+    // Old TLS it does know.
+    let address = format!("127.0.0.1:{}", endpoint.port);
+    let old = Command::new("openssl")
+        .args(["s_client", "-tls1_1", "-cipher", "ALL:@SECLEVEL=0"])
+        .args(["-connect", &address])
+        .stdin(Stdio::null())
+        .output()
+        .expect("openssl runs");
+    let said = String::from_utf8_lossy(&old.stdout);
+    assert!(said.contains("Protocol  : TLSv1.1"), "{old:?}");
 }
 
 #[test]
