@@ -210,7 +210,23 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// Whether a message may end the connection, as it did before, while others are to be deleted: then
+    /// nothing would be.
+    #[must_use]
+    pub fn risks_deletions(&self) -> bool {
+        let deletes_another = |step: &Step| step.deletes() && !step.is_troublesome();
+        self.steps.iter().any(Step::is_troublesome) && self.steps.iter().any(deletes_another)
+    }
+}
+
 impl Step {
+    /// Whether the message is retrieved after all others, since it has ended a connection.
+    #[must_use]
+    pub fn is_troublesome(&self) -> bool {
+        matches!(self.action, Action::Retrieve { last: true, .. })
+    }
+
     /// Whether the message is deleted, now or once it is stored.
     #[must_use]
     pub fn deletes(&self) -> bool {
@@ -529,8 +545,14 @@ mod tests {
                 known: Known::New,
                 troublesome,
             });
-        let plan = Plan::new(candidates, &rules(Retention::Always), now());
-        assert_eq!(plan.retrievals(), [1, 0]);
+        for (retention, risks) in [(Retention::Always, false), (Retention::Never, true)] {
+            let plan = Plan::new(candidates.clone(), &rules(retention), now());
+            assert_eq!(plan.retrievals(), [1, 0]);
+            assert_eq!(plan.risks_deletions(), risks);
+        }
+        let [troublesome, _] = candidates;
+        let plan = Plan::new([troublesome], &rules(Retention::Never), now());
+        assert!(!plan.risks_deletions(), "it is alone");
     }
 
     fn any_known() -> impl Strategy<Value = Known> {

@@ -74,6 +74,8 @@ pub(super) struct Session<'a> {
     pub(super) manner: Manner,
     /// A message that ended a session and would end this one too.
     pub(super) given_up: Option<FailedMessage>,
+    /// Messages that have ended a connection wait for a session of their own where others are to be deleted.
+    pub(super) postpones: bool,
     /// What was warned of: once is enough for all sessions of a run.
     told: RefCell<HashSet<String>>,
 }
@@ -87,6 +89,8 @@ pub(super) struct Brought {
     pub(super) none_was_known: bool,
     /// The server says that it wants a pause before the next login.
     pub(super) delays_logins: bool,
+    /// Messages that may end the connection wait for the next session.
+    pub(super) postponed: bool,
 }
 
 impl<'a> Session<'a> {
@@ -98,6 +102,7 @@ impl<'a> Session<'a> {
             rules: job.rules.clone(),
             manner: Manner::new(memory),
             given_up: None,
+            postpones: true,
             told: RefCell::default(),
         }
     }
@@ -118,18 +123,12 @@ impl<'a> Session<'a> {
         })?;
         self.remember_login(journal)?;
         let conversed = self.converse(&mut transaction, slots, journal, report);
-        let (outcome, none_was_known) =
+        let (outcome, brought) =
             conversed.map_err(|ended| self.think_of_another(ended, &transaction))?;
-        let expires = transaction.expires_at_once();
-        let delays_logins = transaction.delays_logins();
         let brought = match outcome {
             Outcome::Deleted(deleted) => {
                 self.quit(transaction, deleted, journal, report)?;
-                Brought {
-                    expires,
-                    none_was_known,
-                    delays_logins,
-                }
+                brought
             }
             Outcome::NotSafe => {
                 transaction.close();
@@ -154,22 +153,32 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Everything between login and QUIT. Says besides whether nothing that is stored was listed.
+    /// Everything between login and QUIT.
     fn converse(
         &self,
         transaction: &mut Transaction,
         slots: &mut [Slot],
         journal: &mut Journal,
         report: &mut Report,
-    ) -> Result<(Outcome, bool), Ended> {
+    ) -> Result<(Outcome, Brought), Ended> {
         let survey = self.survey(transaction, slots, journal.memory(), report)?;
-        let none_was_known = survey.lists_nothing_of(journal.memory());
+        let brought = Brought {
+            expires: transaction.expires_at_once(),
+            none_was_known: survey.lists_nothing_of(journal.memory()),
+            delays_logins: transaction.delays_logins(),
+            postponed: self.postpones && survey.plan.risks_deletions(),
+        };
         journal.append(survey.shared_ids(journal.memory()))?;
         self.job.event(&Event::Phase(Phase::Transfer));
         let began = Instant::now();
-        let done = self.carry_out(transaction, &survey, slots, journal, report);
+        let caution = Caution {
+            trusts_sizes: !self.manner.wrong_sizes,
+            postpones: brought.postponed,
+            given_up: self.given_up.as_ref(),
+        };
+        let done = self.carry_out(transaction, &survey, caution, slots, journal, report);
         report.timing.add(Phase::Transfer, began.elapsed());
-        done.map(|outcome| (outcome, none_was_known))
+        done.map(|outcome| (outcome, brought))
     }
 
     /// How to go on after a failure: without the message that is given up; or, where commands sent
@@ -337,14 +346,11 @@ impl<'a> Session<'a> {
         &self,
         transaction: &mut Transaction,
         survey: &Survey,
+        caution: Caution<'_>,
         slots: &mut [Slot],
         journal: &mut Journal,
         report: &mut Report,
     ) -> Result<Outcome, Ended> {
-        let caution = Caution {
-            trusts_sizes: !self.manner.wrong_sizes,
-            given_up: self.given_up.as_ref(),
-        };
         let came = transfer(
             self.job,
             transaction,

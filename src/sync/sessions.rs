@@ -1,5 +1,6 @@
-//! The sessions of one run: mostly one; a second try where a connection broke; and as many as it takes
-//! where a server lists a part of its maildrop at a time and the next part in the next session.
+//! The sessions of one run: mostly one; a second try where a connection broke; one more for a message that may
+//! end it, so that it keeps no other from being deleted; and as many as it takes where a server lists a part
+//! of its maildrop at a time and the next part in the next session.
 
 use super::batch::Slot;
 use super::session::{Brought, Ended, Session};
@@ -39,6 +40,10 @@ impl Session<'_> {
             let suspected = further.is_some_and(|further| further.hope == Hope::Faint);
             if suspected && stored > 0 {
                 journal.commit(vec![learnt(Fact::ShowsWindows)])?;
+            }
+            if brought.postponed && !self.is_over() {
+                (self.postpones, further) = (false, None);
+                continue;
             }
             if stored == 0 || self.is_over() {
                 return Ok(());

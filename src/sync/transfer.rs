@@ -47,6 +47,8 @@ pub(super) struct Cut {
 pub(super) struct Caution<'a> {
     /// A message that has another size than LIST said is in doubt.
     pub(super) trusts_sizes: bool,
+    /// Messages that have ended a connection before wait for another session.
+    pub(super) postpones: bool,
     /// The message that ended the session before this one and would end this one too: it has failed.
     pub(super) given_up: Option<&'a FailedMessage>,
 }
@@ -65,6 +67,7 @@ pub(super) fn transfer(
         .plan
         .retrievals()
         .into_iter()
+        .filter(|&index| !(caution.postpones && survey.plan.steps[index].is_troublesome()))
         .partition(|&index| caution.gives_up(&survey.message(index)));
     let stores = |index: &usize| purpose(survey.message(*index).step) == Purpose::Store;
     let vanished = match order.iter().any(stores) {

@@ -99,7 +99,7 @@ fn a42_a_link_in_the_place_of_the_state_is_not_followed() {
         assert_eq!(kept, PRECIOUS);
         super::stored_nothing(&world);
     }
-    assert!(server.sessions().is_empty());
+    super::no_login(&server.sessions());
 }
 
 #[test]
