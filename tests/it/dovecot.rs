@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use serde_json::Value;
+
 use crate::support::certificates::Kind;
 use crate::support::dovecot::{Dovecot, Port, access_token};
 use crate::support::messages::{one_of_each, realistic, small, stored_form};
@@ -49,11 +51,13 @@ fn thousands_of_messages_arrive_over_tls_and_none_a_second_time() {
     world.at("2026-03-31T12:00:01Z");
     let dry = world.run(&["sync", "--dry-run", "--json"]);
     let plan = dry.json()[0]["plan"].as_array().expect("a plan").clone();
-    let deletions = plan
-        .iter()
-        .filter(|line| line["action"] == "delete")
+    let of = |key: &str, is: Value| plan.iter().filter(|line| line[key] == is).count();
+    // Dovecot lists these as if they ended their last line: they come in another size, and are compared.
+    let unfinished = realistic(count)
+        .filter(|wire| !wire.ends_with(b"\n"))
         .count();
-    assert_eq!(deletions, count);
+    assert_eq!(of("then_delete", true.into()), unfinished);
+    assert_eq!(of("action", "delete".into()), count - unfinished);
     world.run(&["sync"]).ends_with(0);
     assert_eq!(dovecot.messages(), 7);
     assert_eq!(world.mail("it").texts().len(), count + 7);
