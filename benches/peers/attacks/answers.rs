@@ -65,6 +65,17 @@ fn listing(lines: &str) -> String {
     format!("+OK\r\n{lines}\r\n.\r\n")
 }
 
+/// Each of these in place of the answer to UIDL, or to LIST.
+fn listings(uidls: &[&str], lists: &[&str]) -> Vec<Case> {
+    let case = |(command, lines): (&'static str, &&str)| {
+        let case = Case::reply(command, listing(lines));
+        case.deleting().resuming()
+    };
+    let uidls = uidls.iter().map(|lines| ("UIDL", lines));
+    let lists = lists.iter().map(|lines| ("LIST", lines));
+    uidls.chain(lists).map(case).collect()
+}
+
 fn senseless_listings() -> Vec<Case> {
     let uidls = [
         "0 a",
@@ -84,13 +95,7 @@ fn senseless_listings() -> Vec<Case> {
         "7 20",
         "1 20\r\n1 21",
     ];
-    let uidls = uidls.map(|lines| Case::reply("UIDL", listing(lines)));
-    let lists = lists.map(|lines| Case::reply("LIST", listing(lines)));
-    uidls
-        .into_iter()
-        .chain(lists)
-        .map(|case| case.deleting().resuming())
-        .collect()
+    listings(&uidls, &lists)
 }
 
 fn odd_listings() -> Vec<Case> {
@@ -105,13 +110,7 @@ fn odd_listings() -> Vec<Case> {
         "1 40\r\n3 40",
         "1 40\r\n2 40\r\n3 40\r\n900 40",
     ];
-    let uidls = uidls.map(|lines| Case::reply("UIDL", listing(lines)));
-    let lists = lists.map(|lines| Case::reply("LIST", listing(lines)));
-    uidls
-        .into_iter()
-        .chain(lists)
-        .map(|case| case.deleting().resuming())
-        .collect()
+    listings(&uidls, &lists)
 }
 
 fn statistics() -> Vec<Case> {
