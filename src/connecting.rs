@@ -257,7 +257,7 @@ impl<'a> Connecting<'a> {
             return failure;
         }
         match self.look_at_certificate() {
-            Ok(Some(certificate)) => certificate.explain(failure, &self.account.host),
+            Ok(Some(certificate)) => net::explained(failure, &self.account.host, &certificate),
             Ok(None) | Err(_) => failure,
         }
     }

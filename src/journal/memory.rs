@@ -7,7 +7,7 @@ use std::num::NonZeroU32;
 use indexmap::IndexMap;
 use jiff::Timestamp;
 
-use super::copies::Found;
+use super::found::Found;
 use super::record::{Fact, Intent, Record};
 use crate::mail::{Digest, UniqueId};
 

@@ -9,6 +9,7 @@ mod compaction;
 mod copies;
 mod file;
 mod format;
+mod found;
 mod loading;
 mod lock;
 mod mailbox;
@@ -29,7 +30,7 @@ use crate::error::Result;
 use crate::mail::{Digest, Number, UniqueId};
 
 pub use absence::Absence;
-pub use copies::Found;
+pub use found::Found;
 pub use loading::Damage;
 pub use mailbox::Mailbox;
 pub use memory::{Memory, Position, Remembered};

@@ -37,7 +37,7 @@ pub use stream::Stream;
 pub use suspicion::speaks_tls;
 pub use tls::{
     Certificate, ClientCertificate, Fingerprint, NotAFingerprint, NotAVersion, TlsConnector,
-    TlsConnectors, TlsPolicy, TlsVersion,
+    TlsConnectors, TlsPolicy, TlsVersion, explained,
 };
 
 /// A server, and how long it may keep us waiting.

@@ -10,8 +10,6 @@ use openssl::nid::Nid;
 use openssl::x509::{X509, X509NameRef};
 
 use super::fingerprint::Fingerprint;
-use super::trouble;
-use crate::error::Failure;
 use crate::text::Foreign;
 
 /// The most names that are shown of one certificate; some have hundreds.
@@ -43,13 +41,6 @@ impl Certificate {
     pub(in crate::net) fn names_hosts(&self) -> bool {
         let names = self.x509.subject_alt_names();
         names.is_some_and(|names| names.iter().any(|name| name.dnsname().is_some()))
-    }
-
-    /// Why it was refused, now that we know it: the failure in the right words, and what it says itself.
-    /// `host` is who showed it, as a person wrote it.
-    #[must_use]
-    pub fn explain(&self, refused: Failure, host: &str) -> Failure {
-        trouble::explained(refused, &Foreign(host.as_bytes()).to_string(), self)
     }
 
     /// Whether its time is over.

@@ -24,6 +24,7 @@ use crate::text::Foreign;
 pub use certificate::Certificate;
 pub use fingerprint::{Fingerprint, NotAFingerprint};
 pub use identity::ClientCertificate;
+pub use trouble::explained;
 pub(super) use trouble::{
     closed, failure, handshake_failure, is_end_of_file, plain_text, speaks_plainly, turned_plain,
 };

@@ -241,8 +241,10 @@ pub(in crate::net) fn handshake_failure(
 }
 
 /// A refusal, now that the server's certificate is known: whether it is this one that is out of its time
-/// or one above it, and what it says.
-pub(super) fn explained(failure: Failure, host: &str, certificate: &Certificate) -> Failure {
+/// or one above it, and what it says. `host` is who showed it, as a person wrote it.
+#[must_use]
+pub fn explained(failure: Failure, host: &str, certificate: &Certificate) -> Failure {
+    let host = &Foreign(host.as_bytes()).to_string();
     let whose = |is_its_own| match is_its_own {
         true => Whose::Servers,
         false => Whose::Issuers,
