@@ -208,9 +208,7 @@ impl Plan {
     pub fn deletions(&self) -> impl Iterator<Item = usize> {
         (0..self.steps.len()).filter(move |&index| self.steps[index].deletes())
     }
-}
 
-impl Plan {
     /// Whether a message may end the connection, as it did before, while others are to be deleted: then
     /// nothing would be.
     #[must_use]
