@@ -26,6 +26,7 @@ mod support {
     pub(crate) mod certificates;
     pub(crate) mod disks;
     pub(crate) mod fifo;
+    pub(crate) mod lies;
     pub(crate) mod mailbox;
     pub(crate) mod messages;
     pub(crate) mod server;

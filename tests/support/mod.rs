@@ -8,6 +8,7 @@
 //! - [`disks`]: file systems of a test's own
 //! - [`dovecot`]: the real thing
 //! - [`fifo`]: holds a command until a test lets it go
+//! - [`lies`]: what servers say that are not honest
 //! - [`mailutils`]: another one, which offers APOP whether it can or not
 //! - [`world`]: a home for one test, in which the program runs
 //! - [`terminal`]: a pseudo-terminal, with a person at the other end
@@ -19,6 +20,7 @@ pub(crate) mod disks;
 pub(crate) mod dovecot;
 pub(crate) mod fifo;
 pub(crate) mod keyring;
+pub(crate) mod lies;
 pub(crate) mod mailbox;
 pub(crate) mod mailutils;
 pub(crate) mod messages;

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use super::case::{Attack, Case};
 use crate::shared::fetcher::Tls;
+use crate::support::lies::{
+    ODD_LISTS, ODD_UIDLS, SENSELESS_LISTS, SENSELESS_STATISTICS, SENSELESS_UIDLS,
+};
 use crate::support::server::{Fault, GREETING, LOGIN};
 
 /// Text that a terminal obeys.
@@ -77,57 +80,20 @@ fn listings(uidls: &[&str], lists: &[&str]) -> Vec<Case> {
 }
 
 fn senseless_listings() -> Vec<Case> {
-    let uidls = [
-        "0 a",
-        "-1 a",
-        "4294967297 a",
-        "99999999999999999999 a",
-        "1 a\r\n1 b",
-        "one a",
-        "1",
-        " 1 a\r\nx",
-    ];
-    let lists = [
-        "1",
-        "1 x",
-        "1 -5",
-        "1 99999999999999999999999",
-        "7 20",
-        "1 20\r\n1 21",
-    ];
-    listings(&uidls, &lists)
+    listings(&SENSELESS_UIDLS, &SENSELESS_LISTS)
 }
 
 fn odd_listings() -> Vec<Case> {
-    let uidls = [
-        "007 uid-1\r\n2 uid-2\r\n3 uid-3",
-        "3 uid-3\r\n1 uid-1\r\n2 uid-2",
-        "1 uid-1\r\n3 uid-3",
-        "1 uid-1\r\n2 uid-2\r\n3 uid-3\r\n4 uid-4\r\n1000000 uid-5",
-    ];
-    let lists = [
-        "3 40\r\n2 40\r\n1 40",
-        "1 40\r\n3 40",
-        "1 40\r\n2 40\r\n3 40\r\n900 40",
-    ];
-    listings(&uidls, &lists)
+    listings(&ODD_UIDLS, &ODD_LISTS)
 }
 
 fn statistics() -> Vec<Case> {
-    let answers = [
-        "+OK",
-        "+OK x y",
-        "+OK 5 -3",
-        "+OK 9223372036854775808 1",
-        "+OK -1 0",
-        "+OK 5",
-        "+OK 0 0",
-        "+OK 1000000 9223372036854775807",
-    ];
+    let wrong = ["+OK 0 0", "+OK 1000000 9223372036854775807"];
+    let answers = SENSELESS_STATISTICS.into_iter().chain(wrong);
     let case = |answer| Case::reply("STAT", format!("{answer}\r\n"));
     answers
         .map(|answer| case(answer).deleting().resuming())
-        .into()
+        .collect()
 }
 
 /// The server has three messages.

@@ -4,8 +4,9 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
 use super::case::{Attack, Case};
-use super::machine::Scene;
+use super::scene::Scene;
 use crate::shared::fetcher::{Login, Tls};
+use crate::support::lies::{SCRAM_FIRSTS, SCRAM_LASTS};
 use crate::support::server::{Fault, GREETING, LOGIN, PASSWORD, RESPONSE, Server, USER};
 
 pub(super) fn attacks() -> Vec<Attack> {
@@ -76,28 +77,8 @@ fn no() -> Fault {
 }
 
 fn lies_of_scram() -> Vec<Case> {
-    let firsts = [
-        "r=NONCEx,s=c2FsdA==,i=1000000000000",
-        "r=NONCEx,s=c2FsdA==,i=2147483647",
-        "r=NONCEx,s=c2FsdA==,i=-1",
-        "r=NONCEx,s=c2FsdA==,i=abc",
-        "r=NONCEx,i=4096",
-        "r=NONCEx,s=!!!,i=4096",
-        "r=NONCE,s=c2FsdA==,i=4096",
-        "r=elsewhere,s=c2FsdA==,i=4096",
-        "m=ext,r=NONCEx,s=c2FsdA==,i=4096",
-        "\x1b]0;gotcha\x07",
-    ];
-    let lasts = [
-        "+OK logged in",
-        "+OK v=dGhpcyBpcyBub3QgaXQ=",
-        "+ dj1kR2hwY3lCcGN5QnViM1FnYVhRPQ==",
-        "+ ZT1vdGhlci1lcnJvcg==",
-        "+ ",
-        "+ !!!",
-    ];
-    let firsts = firsts.map(|first| Case::server(move |server, _| server.scram_first(first)));
-    let lasts = lasts.map(|last| Case::server(move |server, _| server.scram_last(last)));
+    let firsts = SCRAM_FIRSTS.map(|first| Case::server(move |server, _| server.scram_first(first)));
+    let lasts = SCRAM_LASTS.map(|last| Case::server(move |server, _| server.scram_last(last)));
     let cases = firsts.into_iter().chain(lasts);
     let lied_to = |case: Case| {
         case.login(Login::ScramSha1)

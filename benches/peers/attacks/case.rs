@@ -6,7 +6,7 @@ use crate::support::mailbox::Mailbox;
 use crate::support::messages::small;
 use crate::support::server::{Fault, Server, Turn};
 
-use super::machine::Scene;
+use super::scene::Scene;
 
 /// What a message is fetched with.
 pub(crate) const RETR: &str = "RETR";

@@ -2,6 +2,7 @@
 
 use super::case::{Attack, Case, numbered};
 use crate::shared::fetcher::{Fetcher, Store};
+use crate::support::lies::{self, FALSE_ENDS, UIDS_LIKE_PATHS, UIDS_OF_CONTROLS, UNSTUFFED};
 use crate::support::messages::small;
 use crate::support::server::{Fault, GREETING, LOGIN, Pipelining, State};
 
@@ -55,22 +56,18 @@ fn sizes() -> Vec<Case> {
 }
 
 fn false_ends() -> Vec<Case> {
-    let ends = [
-        ".\r\n", ".\n", "\r\n.", ".\r", "\r\n.\r", "..\r\n", ". \r\n", "\n.\n", "\r.\r", "\r\n",
-    ];
     let case = |end| {
         let text = format!("+OK\r\nSubject: x\r\n\r\nabc{end}");
         Case::fault("RETR", Fault::LastWords(text.into()))
     };
-    ends.map(|end| case(end).deleting().resuming()).into()
+    FALSE_ENDS.map(|end| case(end).deleting().resuming()).into()
 }
 
 /// What came before the line cannot be told from a whole message. What is still there is to stay there.
 fn unstuffed() -> Vec<Case> {
-    let text = "+OK\r\nSubject: x\r\n\r\nbefore\r\n.\r\nand behind\r\n.\r\n";
     vec![Case {
         stored: None,
-        ..Case::reply("RETR 1", text).deleting().resuming()
+        ..Case::reply("RETR 1", UNSTUFFED).deleting().resuming()
     }]
 }
 
@@ -124,38 +121,21 @@ fn with_ids(uids: &[&[u8]]) -> [Case; 2] {
 }
 
 fn paths() -> [Case; 2] {
-    with_ids(&[
-        b"../../../../escaped",
-        b"/",
-        b".",
-        b"..",
-        b"%00",
-        b"=cmd",
-        b"-rf",
-        b"{\"is\":\"stored\"}",
-        b"$(touch broken)",
-    ])
+    with_ids(&UIDS_LIKE_PATHS)
 }
 
 /// None of them may be there (RFC 1939 section 7). To fetch nothing is no mistake, then.
 fn odd_ids() -> Vec<Case> {
     let long = vec![b'x'; 10_000];
-    let uids = [
-        &b"\x1b]0;gotcha\x07"[..],
-        b"\x9b2J",
-        "\u{202e}\u{2066}".as_bytes(),
-        b"a\rb",
-        b"",
-        &long,
-    ];
-    let case = |uid: &&[u8]| {
+    let uids = UIDS_OF_CONTROLS.into_iter().chain([&b""[..], &long]);
+    let case = |uid: &[u8]| {
         let cases = with_ids(&[b"good", uid]);
         cases.map(|case| Case {
             complete: false,
             ..case
         })
     };
-    uids.iter().flat_map(case).collect()
+    uids.flat_map(case).collect()
 }
 
 fn twins() -> Case {
@@ -220,15 +200,7 @@ fn cuts() -> Vec<Case> {
 }
 
 fn unconfirmed() -> Vec<Case> {
-    let faults = [
-        Fault::Stall,
-        Fault::reply("-ERR \x1b[2Jnot all could be deleted"),
-        Fault::reply("gibberish"),
-        Fault::ResetWithin(0),
-        Fault::CloseBefore,
-        Fault::CloseUnanswered,
-    ];
-    faults
+    lies::unconfirmed()
         .map(|fault| Case::fault("QUIT", fault).deleting().resuming())
         .into()
 }

@@ -13,7 +13,10 @@ mod case;
 mod finding;
 mod machine;
 mod messages;
+mod peer;
 mod protection;
+mod scene;
+mod set;
 mod trial;
 mod watch;
 

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -17,11 +16,9 @@ use crate::support::world::Outcome;
 use super::Cell;
 use super::case::{Case, Setup, Villain};
 use super::finding::Finding;
-use super::machine::Set;
+use super::peer::Peer;
+use super::set::Set;
 use super::watch::Taken;
-
-/// How long a program may take, though the server is silent for ever.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
 
 /// The longest silence that it is told to bear, in seconds.
 const TIMEOUT: u32 = 2;
@@ -38,12 +35,6 @@ pub(crate) struct Trial<'a> {
     pub(crate) popfetch: &'a Path,
     pub(crate) fetcher: Fetcher,
     pub(crate) case: &'a Case,
-}
-
-/// What a program talks to.
-pub(crate) enum Peer {
-    Server(Server),
-    Dialogue(Dialogue),
 }
 
 /// What was seen.
@@ -229,35 +220,6 @@ impl Trial<'_> {
             (doubled > 0, Finding::Doubles),
             (missing > 0 && self.case.complete, Finding::Misses),
         ])
-    }
-}
-
-impl Peer {
-    fn port(&self) -> u16 {
-        match self {
-            Peer::Server(server) => server.endpoint().port,
-            Peer::Dialogue(dialogue) => dialogue.endpoint().port,
-        }
-    }
-
-    fn sessions(&self) -> Vec<SessionLog> {
-        match self {
-            Peer::Server(server) => server.sessions(),
-            Peer::Dialogue(dialogue) => dialogue.sessions(),
-        }
-    }
-
-    /// Waits until this came.
-    pub(crate) fn wait_for(&self, command: &str) {
-        if let Peer::Server(server) = self {
-            server.wait_for(command);
-        }
-    }
-
-    fn heal(&self) {
-        if let Peer::Server(server) = self {
-            server.heal();
-        }
     }
 }
 

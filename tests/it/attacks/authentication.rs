@@ -9,6 +9,7 @@ use openssl::ssl::{SslAcceptor, SslMethod};
 use openssl::x509::X509;
 
 use super::{no_login, stored_nothing, then, withstands, world_against, world_for};
+use crate::support::lies::{SCRAM_FIRSTS, SCRAM_LASTS};
 use crate::support::mailbox::Mailbox;
 use crate::support::messages::small;
 use crate::support::server::{
@@ -67,43 +68,28 @@ fn a30_stamps_that_are_no_message_ids() {
 
 #[test]
 fn a32_every_lie_of_scram_ends_it_all() {
-    let firsts = [
+    // Others may go on after these.
+    let more = [
         "r=NONCEx,s=c2FsdA==,i=1",
         "r=NONCEx,s=c2FsdA==,i=4095",
         "r=NONCEx,s=c2FsdA==,i=600001",
         "r=NONCEx,s=c2FsdA==,i=2147483648",
-        "r=NONCEx,s=c2FsdA==,i=1000000000000",
-        "r=NONCEx,s=c2FsdA==,i=-1",
-        "r=NONCEx,s=c2FsdA==,i=abc",
-        "r=NONCEx,i=4096",
-        "r=NONCEx,s=!!!,i=4096",
         "r=NONCEx,s=,i=4096",
-        "r=NONCE,s=c2FsdA==,i=4096",
-        "r=elsewhere,s=c2FsdA==,i=4096",
-        "m=ext,r=NONCEx,s=c2FsdA==,i=4096",
         "e=other-error",
-        "\x1b]0;gotcha\x07",
     ];
-    let lasts = [
-        "+OK logged in",
-        "+OK v=dGhpcyBpcyBub3QgaXQ=",
-        "+ dj1kR2hwY3lCcGN5QnViM1FnYVhRPQ==",
-        "+ ZT1vdGhlci1lcnJvcg==",
-        "+ ",
-        "+ !!!",
-    ];
+    let firsts = SCRAM_FIRSTS.into_iter().chain(more);
     let lie = |world: &World| announcing(world, "SCRAM-SHA-256 PLAIN LOGIN");
     let worlds = firsts.map(|first| {
         let world = World::new();
         let server = lie(&world).scram_first(first);
         (first, world, server)
     });
-    let more = lasts.map(|last| {
+    let lasts = SCRAM_LASTS.map(|last| {
         let world = World::new();
         let server = lie(&world).scram_last(last);
         (last, world, server)
     });
-    for (lie, world, server) in worlds.into_iter().chain(more) {
+    for (lie, world, server) in worlds.chain(lasts) {
         account(&world, &server, "auto");
         withstands(&world, &[76]);
         assert_eq!(logins(&server), 1, "{lie}");

@@ -7,6 +7,10 @@ use super::{
     listed, opened, stored_nothing, then, well_behaved, what_is_gone_is_here, withstands,
     world_against, world_for,
 };
+use crate::support::lies::{
+    FALSE_ENDS, ODD_LISTS, ODD_UIDLS, SENSELESS_LISTS, SENSELESS_STATISTICS, SENSELESS_UIDLS,
+    UIDS_LIKE_PATHS, UIDS_OF_CONTROLS, UNSTUFFED, unconfirmed,
+};
 use crate::support::mailbox::Mailbox;
 use crate::support::messages::{small, stored_form};
 use crate::support::readers::git_mailsplit;
@@ -58,30 +62,14 @@ fn listing(stat: &str, uidl: &[u8], list: &str) -> Dialogue {
 
 #[test]
 fn a52_listings_that_make_no_sense() {
-    for uidl in [
-        "0 a",
-        "-1 a",
-        "4294967297 a",
-        "99999999999999999999 a",
-        "1 a\r\n1 b",
-        "one a",
-        "1",
-        " 1 a\r\nx",
-    ] {
+    for uidl in SENSELESS_UIDLS {
         let uidl = format!("+OK\r\n{uidl}\r\n.\r\n");
         let server = listing("+OK 2 200\r\n", uidl.as_bytes(), "-ERR\r\n");
         let world = world_against(&server);
         withstands(&world, &[0, 1, 65, 75, 76]);
         stored_nothing(&world);
     }
-    for list in [
-        "1",
-        "1 x",
-        "1 -5",
-        "1 99999999999999999999999",
-        "7 20",
-        "1 20\r\n1 21",
-    ] {
+    for list in SENSELESS_LISTS {
         let list = format!("+OK\r\n{list}\r\n.\r\n");
         let server = listing("+OK 1 20\r\n", b"+OK\r\n1 uid-1\r\n.\r\n", &list);
         let world = world_against(&server);
@@ -92,21 +80,11 @@ fn a52_listings_that_make_no_sense() {
 
 #[test]
 fn a52_listings_that_are_odd() {
-    for (step, answer) in [
-        ("UIDL", "007 uid-1\r\n2 uid-2\r\n3 uid-3"),
-        ("UIDL", "3 uid-3\r\n1 uid-1\r\n2 uid-2"),
-        ("UIDL", "1 uid-1\r\n3 uid-3"),
-        (
-            "UIDL",
-            "1 uid-1\r\n2 uid-2\r\n3 uid-3\r\n4 uid-4\r\n1000000 uid-5",
-        ),
-        ("LIST", "3 40\r\n2 40\r\n1 40"),
-        ("LIST", "1 40\r\n3 40"),
-        ("LIST", "1 40\r\n2 40\r\n3 40\r\n900 40"),
-        ("STAT", "0 0"),
-        ("STAT", "1 40"),
-        ("STAT", "1000000 9223372036854775807"),
-    ] {
+    let statistics = ["0 0", "1 40", "1000000 9223372036854775807"];
+    let uidls = ODD_UIDLS.map(|answer| ("UIDL", answer));
+    let lists = ODD_LISTS.map(|answer| ("LIST", answer));
+    let statistics = statistics.map(|answer| ("STAT", answer));
+    for (step, answer) in uidls.into_iter().chain(lists).chain(statistics) {
         let mailbox = Mailbox::with(small(3));
         let expected = mailbox.stored_forms();
         let answer = match step {
@@ -147,14 +125,7 @@ fn a52_listings_without_an_end() {
 
 #[test]
 fn a53_statistics_that_make_no_sense() {
-    for stat in [
-        "+OK",
-        "+OK x y",
-        "+OK 5 -3",
-        "+OK 9223372036854775808 1",
-        "+OK -1 0",
-        "+OK 5",
-    ] {
+    for stat in SENSELESS_STATISTICS {
         let server = then(
             opened(),
             [
@@ -256,9 +227,7 @@ fn a56_a_size_that_nobody_has_room_for() {
 
 #[test]
 fn a57_ends_that_are_none() {
-    for end in [
-        ".\r\n", ".\n", "\r\n.", ".\r", "\r\n.\r", "..\r\n", ". \r\n", "\n.\n", "\r.\r",
-    ] {
+    for end in FALSE_ENDS {
         let server = then(
             listed(),
             [
@@ -297,10 +266,7 @@ fn a57_the_end_in_pieces() {
 #[test]
 fn a58_a_line_of_one_dot_that_was_not_stuffed() {
     let mut turns = listed();
-    turns.extend([
-        Turn::Expect("RETR"),
-        Turn::send("+OK\r\nSubject: x\r\n\r\nbefore\r\n.\r\nand behind\r\n.\r\n"),
-    ]);
+    turns.extend([Turn::Expect("RETR"), Turn::send(UNSTUFFED)]);
     let server = then(turns, []);
     let world = World::new();
     let account = world.account("it", &server.endpoint());
@@ -424,24 +390,13 @@ fn a60_a61_texts_that_could_be_taken_for_something_else() {
 #[test]
 fn a62_a74_ids_that_could_be_taken_for_something_else() {
     let long = vec![b'x'; 10_000];
-    let uids = [
-        &b"../../../../escaped"[..],
-        b"/",
-        b".",
-        b"..",
-        b"",
-        &long,
-        b"%00",
-        b"\x1b]0;gotcha\x07",
-        b"\x9b2J",
-        "\u{202e}\u{2066}".as_bytes(),
-        b"a\rb",
-        b"=cmd",
-        b"-rf",
-        b"{\"is\":\"stored\"}",
-    ];
+    let odd = [&b""[..], &long];
+    let uids = UIDS_LIKE_PATHS
+        .into_iter()
+        .chain(UIDS_OF_CONTROLS)
+        .chain(odd);
     let mailbox = Mailbox::default();
-    for (uid, text) in uids.into_iter().zip(small(uids.len())) {
+    for (uid, text) in uids.zip(small(64)) {
         mailbox.add(uid, text);
     }
     let server = Server::start(&mailbox);
@@ -561,14 +516,7 @@ fn a65_a_greeting_of_a_megabyte() {
 
 #[test]
 fn a70_a_quit_that_nobody_confirms() {
-    for fault in [
-        Fault::Stall,
-        Fault::reply("-ERR \x1b[2Jnot all could be deleted"),
-        Fault::reply("gibberish"),
-        Fault::ResetWithin(0),
-        Fault::CloseBefore,
-        Fault::CloseUnanswered,
-    ] {
+    for fault in unconfirmed() {
         let mailbox = Mailbox::with(small(3));
         let expected = mailbox.stored_forms();
         let server = Server::start(&mailbox).on("QUIT", fault.clone());
