@@ -35,8 +35,8 @@ complete -c popfetch -n "__fish_popfetch_needs_command" -s V -l version -d 'Prin
 complete -c popfetch -n "__fish_popfetch_needs_command" -f -a "sync" -d 'Retrieve new mail, then apply the retention rule'
 complete -c popfetch -n "__fish_popfetch_needs_command" -f -a "login" -d 'Put an account\'s password into the key ring, proven by logging in'
 complete -c popfetch -n "__fish_popfetch_needs_command" -f -a "logout" -d 'Remove an account\'s password from the key ring'
-complete -c popfetch -n "__fish_popfetch_using_subcommand sync" -l to -d 'Store messages there: maildir:PATH, mbox:PATH, mbox:- (standard output) or pipe:COMMAND' -r
-complete -c popfetch -n "__fish_popfetch_using_subcommand sync" -l leave-on-server -d 'How long stored messages stay on the server: always, never, or a time such as 30d' -r
+complete -c popfetch -n "__fish_popfetch_using_subcommand sync" -l to -d 'Store messages there: maildir:PATH, mbox:PATH, mbox:- (standard output) or pipe:COMMAND' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand sync" -l leave-on-server -d 'How long stored messages stay on the server: always, never, or a time such as 30d' -r -f
 complete -c popfetch -n "__fish_popfetch_using_subcommand sync" -l url -d 'Use a one-off account without configuration, such as pops://alice@pop.example.com' -r -f
 complete -c popfetch -n "__fish_popfetch_using_subcommand sync" -l password-file -d 'With --url: read the password from this file' -r -F
 complete -c popfetch -n "__fish_popfetch_using_subcommand sync" -l password-command -d 'With --url: run this command and take the first line it prints as the password' -r -f -a "(__fish_complete_command)"
@@ -49,7 +49,7 @@ complete -c popfetch -n "__fish_popfetch_using_subcommand sync" -l color -d 'Use
 always\t''
 never\t''"
 complete -c popfetch -n "__fish_popfetch_using_subcommand sync" -s n -l dry-run -d 'Say exactly what a real run would do; change nothing here or on the server'
-complete -c popfetch -n "__fish_popfetch_using_subcommand sync" -l all -d 'Retrieve also messages that were stored before'
+complete -c popfetch -n "__fish_popfetch_using_subcommand sync" -l all -d 'Retrieve also messages that were stored before, and store them once more'
 complete -c popfetch -n "__fish_popfetch_using_subcommand sync" -l json -d 'Write one JSON object a line per account to standard output'
 complete -c popfetch -n "__fish_popfetch_using_subcommand sync" -s v -l verbose -d 'Say more; twice, show the dialogue with the server'
 complete -c popfetch -n "__fish_popfetch_using_subcommand sync" -s q -l quiet -d 'Say nothing but errors'

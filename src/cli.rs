@@ -135,16 +135,18 @@ pub struct Sync {
     /// Store messages there: maildir:PATH, mbox:PATH, mbox:- (standard output) or pipe:COMMAND
     ///
     /// Takes the place of the account's deliver setting for this run, for example maildir:~/Mail/work.
-    /// What only went to standard output is never deleted on the server. A command gets each message
-    /// on its standard input and says with exit status 0 that it is stored.
-    #[arg(long, value_name = "DEST")]
+    /// A relative path begins in the current folder. What is stored so comes to the account's own destination
+    /// in a later run as well, unless it is deleted on the server by then; what only went to standard output
+    /// does not, and is never deleted there. A command gets each message on its standard input and says with
+    /// exit status 0 that it is stored.
+    #[arg(long, value_name = "DEST", value_hint = ValueHint::Other)]
     pub to: Option<String>,
 
     /// How long stored messages stay on the server: always, never, or a time such as 30d
     ///
     /// With a time, a message is deleted on the server that long after it was stored here: 12h, 30d, 8w.
     /// With never, it is deleted as soon as it is stored.
-    #[arg(long, value_name = "RULE")]
+    #[arg(long, value_name = "RULE", value_hint = ValueHint::Other)]
     pub leave_on_server: Option<String>,
 
     /// Use a one-off account without configuration, such as pops://alice@pop.example.com
@@ -184,7 +186,7 @@ pub struct Sync {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub ca_file: Option<PathBuf>,
 
-    /// Retrieve also messages that were stored before
+    /// Retrieve also messages that were stored before, and store them once more
     #[arg(long)]
     pub all: bool,
 

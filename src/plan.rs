@@ -20,8 +20,6 @@ use crate::mail::{Listed, Retention};
 pub struct Rules {
     /// What happens on the server to messages that are stored.
     pub retention: Retention,
-    /// Also fetch what was stored before.
-    pub all: bool,
     /// Fetch at most so many messages, the oldest first.
     pub limit: Option<u64>,
     /// Leave larger messages on the server; in octets.
@@ -33,8 +31,13 @@ pub struct Rules {
 pub enum Known {
     /// Nothing.
     New,
+    /// It has no unique-id, and others are remembered: only its content will say whether it is one of those.
+    Unnamed,
     /// It was stored, but one or more destinations that it is owed lack it.
-    Lacking,
+    Lacking {
+        /// One of them is a destination of this run.
+        here: bool,
+    },
     /// It is stored wherever it is owed.
     Stored {
         /// When it was first stored here. A time in the future counts as now.
@@ -55,10 +58,13 @@ pub enum Known {
     /// It was written to standard output or marked by hand. That proves nothing durable.
     Seen,
     /// Its deletion was confirmed, or asked for and never confirmed: what is listed now may be another
-    /// message.
+    /// message, or the same from a backup of the server's.
     Deleted {
         /// When it was first stored here.
         at: Timestamp,
+        /// Whether its deletion was never confirmed, or its copies were found where they were stored; nobody
+        /// looks before it is due.
+        in_place: bool,
     },
 }
 
@@ -69,8 +75,27 @@ pub struct Candidate<'a> {
     pub listed: &'a Listed,
     /// What we remember.
     pub known: Known,
-    /// Fetching it ended the connection the last time: it is asked for after all others.
-    pub troublesome: bool,
+    /// It is to be stored, whatever is remembered: with `--all`, everything that this run has not stored yet.
+    pub again: bool,
+    /// When it is asked for, if it is.
+    pub turn: Turn,
+}
+
+/// When a message is asked for. A message that did not come the last time waits for those that may, so that
+/// neither a limit nor the end of the connection keeps these from coming.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Turn {
+    /// In the order of the listing.
+    #[default]
+    InOrder,
+    /// The server refused it the last time: after all of those.
+    Later,
+    /// Fetching it ended the connection the last time: after all others.
+    Last,
+}
+
+impl Turn {
+    const ALL: [Turn; 3] = [Turn::InOrder, Turn::Later, Turn::Last];
 }
 
 /// What will be done with each message of a maildrop.
@@ -78,6 +103,8 @@ pub struct Candidate<'a> {
 pub struct Plan {
     /// One step for each listed message, in the order of the listing.
     pub steps: Vec<Step>,
+    /// How many of those that are stored only if they are new may be; none where there is no limit.
+    pub most_new: Option<u64>,
 }
 
 /// What will be done with one message, and why.
@@ -94,10 +121,12 @@ pub struct Step {
 pub enum Action {
     /// It is fetched and stored.
     Retrieve {
+        /// What for.
+        purpose: Purpose,
         /// It is deleted on the server in the same session, once it is stored.
         then_delete: bool,
-        /// It is asked for after all others.
-        last: bool,
+        /// When it is asked for.
+        turn: Turn,
     },
     /// It is deleted on the server; it was stored earlier.
     Delete,
@@ -105,17 +134,38 @@ pub enum Action {
     Leave,
 }
 
+/// What a message is retrieved for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To be stored, unless its content says that it is stored already, under another id.
+    Store,
+    /// To be stored if its content is new, as nothing else can say; a limit counts it only then.
+    StoreIfNew,
+    /// To be stored, whatever is remembered.
+    StoreAgain,
+    /// To be stored where it is missing.
+    FillGaps,
+    /// To be stored only if it is another message than the one that is remembered under its id.
+    Compare,
+}
+
 /// Why something is done with a message. Days are those of UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
     /// It was never stored.
     New,
+    /// Only its content says whether it was stored.
+    Unnamed,
     /// A destination lacks it.
     Lacking,
+    /// A destination lacks it that is not one of this run.
+    LackingElsewhere,
     /// `--all` asks for it.
     Again,
     /// It was deleted once and is listed again.
     Returned,
+    /// The same, and it is due, but its copies are not where they were stored.
+    ReturnedWithoutCopy,
     /// It is due for deletion, but its id and its size do not say for certain which message it is: it is
     /// compared with what was stored first.
     Compare,
@@ -127,8 +177,9 @@ pub enum Reason {
     Stored(Date),
     /// It is stored and will be due on this day.
     DueLater(Date),
-    /// It was stored on this day under another id and is due, but its copies are not where they were stored.
-    Renumbered(Date),
+    /// It was stored on this day and is due, but only its content says so, and its copies are not where they
+    /// were stored.
+    NoCopy(Date),
     /// It was written to standard output or marked by hand.
     Seen,
     /// It is larger than `--max-size`.
@@ -143,6 +194,12 @@ impl Reason {
     pub fn is_limit(self) -> bool {
         matches!(self, Reason::TooLarge | Reason::OverLimit)
     }
+
+    /// Whether the message would be deleted, now or once it is fetched, if its copies were found.
+    #[must_use]
+    pub fn wants_copies(self) -> bool {
+        matches!(self, Reason::NoCopy(_) | Reason::ReturnedWithoutCopy)
+    }
 }
 
 /// Whole sentences would be repeated a thousand times; these are read in a column.
@@ -150,15 +207,20 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Reason::New => f.write_str("new"),
+            Reason::Unnamed => f.write_str("has no unique-id, may be new"),
             Reason::Lacking => f.write_str("missing in a destination"),
+            Reason::LackingElsewhere => f.write_str("missing in another destination"),
             Reason::Again => f.write_str("asked for again"),
             Reason::Returned => f.write_str("was deleted, is listed again"),
+            Reason::ReturnedWithoutCopy => {
+                f.write_str("was deleted, is listed again, no copy found")
+            }
             Reason::Compare => f.write_str("due, to be compared with the stored copy"),
             Reason::Shared(day) => write!(f, "stored {day}, its id is not its own"),
             Reason::Due(day) => write!(f, "stored {day}, due"),
             Reason::Stored(day) => write!(f, "stored {day}"),
             Reason::DueLater(day) => write!(f, "due {day}"),
-            Reason::Renumbered(day) => write!(f, "stored {day} under another id, no copy found"),
+            Reason::NoCopy(day) => write!(f, "stored {day}, no copy found"),
             Reason::Seen => f.write_str("seen"),
             Reason::TooLarge => f.write_str("too large"),
             Reason::OverLimit => f.write_str("over the limit"),
@@ -174,13 +236,18 @@ impl Plan {
         rules: &Rules,
         now: Timestamp,
     ) -> Self {
-        let mut left = rules.limit.unwrap_or(u64::MAX);
-        let steps = candidates
-            .into_iter()
-            .map(|candidate| step(&candidate, rules, now, &mut left));
-        Plan {
-            steps: steps.collect(),
-        }
+        let steps = candidates.into_iter().map(|candidate| {
+            let (action, reason) = decide(&candidate, rules, now);
+            match action {
+                Action::Retrieve { .. } if is_too_large(candidate.listed, rules) => {
+                    Step::leave(Reason::TooLarge)
+                }
+                _ => Step { action, reason },
+            }
+        });
+        let mut steps: Vec<Step> = steps.collect();
+        let most_new = rules.limit.map(|most| limit(&mut steps, most));
+        Plan { steps, most_new }
     }
 
     /// The steps that may become others once the message's size by LIST is known, as indices: what is
@@ -196,12 +263,10 @@ impl Plan {
     /// The steps that retrieve, as indices, in the order to ask for them.
     #[must_use]
     pub fn retrievals(&self) -> Vec<usize> {
-        let retrieved = |late| {
-            let chosen =
-                move |action| matches!(action, Action::Retrieve { last, .. } if last == late);
-            (0..self.steps.len()).filter(move |&index| chosen(self.steps[index].action))
+        let in_turn = |turn| {
+            (0..self.steps.len()).filter(move |&index| self.steps[index].turn() == Some(turn))
         };
-        retrieved(false).chain(retrieved(true)).collect()
+        Turn::ALL.into_iter().flat_map(in_turn).collect()
     }
 
     /// The steps that delete, now or once the message is stored, as indices.
@@ -219,10 +284,32 @@ impl Plan {
 }
 
 impl Step {
+    fn leave(reason: Reason) -> Self {
+        let action = Action::Leave;
+        Step { action, reason }
+    }
+
+    /// When the message is asked for; none where it is not.
+    fn turn(&self) -> Option<Turn> {
+        match self.action {
+            Action::Retrieve { turn, .. } => Some(turn),
+            Action::Delete | Action::Leave => None,
+        }
+    }
+
+    /// What the message is retrieved for; none where it is not.
+    #[must_use]
+    pub fn purpose(&self) -> Option<Purpose> {
+        match self.action {
+            Action::Retrieve { purpose, .. } => Some(purpose),
+            Action::Delete | Action::Leave => None,
+        }
+    }
+
     /// Whether the message is retrieved after all others, since it has ended a connection.
     #[must_use]
     pub fn is_troublesome(&self) -> bool {
-        matches!(self.action, Action::Retrieve { last: true, .. })
+        self.turn() == Some(Turn::Last)
     }
 
     /// Whether the message is deleted, now or once it is stored.
@@ -236,52 +323,66 @@ impl Step {
     }
 }
 
-fn step(candidate: &Candidate<'_>, rules: &Rules, now: Timestamp, left: &mut u64) -> Step {
-    let (mut action, mut reason) = decide(candidate, rules, now);
-    if let Action::Retrieve { .. } = action
-        && let Some(why) = held_back(candidate.listed.octets, rules, left)
-    {
-        (action, reason) = (Action::Leave, why);
-    }
-    Step { action, reason }
+fn is_too_large(listed: &Listed, rules: &Rules) -> bool {
+    let sizes = rules.max_size.zip(listed.octets);
+    sizes.is_some_and(|(most, octets)| octets > most)
 }
 
-/// Why a message that would be retrieved is left for later; else one of the messages left is used up.
-fn held_back(octets: Option<u64>, rules: &Rules, left: &mut u64) -> Option<Reason> {
-    if rules
-        .max_size
-        .zip(octets)
-        .is_some_and(|(most, octets)| octets > most)
-    {
-        return Some(Reason::TooLarge);
-    }
-    match left.checked_sub(1) {
-        None => Some(Reason::OverLimit),
-        Some(fewer) => {
-            *left = fewer;
-            None
+/// Leaves what is beyond the limit for later; returns how much of it is left for those that only turn out to be
+/// new, or not, once they are here.
+fn limit(steps: &mut [Step], most: u64) -> u64 {
+    let mut left = most;
+    for turn in Turn::ALL {
+        let in_turn = |step: &&mut Step| step.turn() == Some(turn);
+        let counted = |step: &&mut Step| step.purpose() != Some(Purpose::StoreIfNew);
+        for step in steps.iter_mut().filter(in_turn).filter(counted) {
+            match left.checked_sub(1) {
+                Some(fewer) => left = fewer,
+                None => *step = Step::leave(Reason::OverLimit),
+            }
         }
     }
+    left
 }
 
 fn decide(candidate: &Candidate<'_>, rules: &Rules, now: Timestamp) -> (Action, Reason) {
-    let last = candidate.troublesome;
-    let retrieve = |then_delete| Action::Retrieve { then_delete, last };
-    let as_new = retrieve(rules.retention == Retention::Never);
+    let turn = candidate.turn;
+    let retrieve = |purpose, then_delete| Action::Retrieve {
+        purpose,
+        then_delete,
+        turn,
+    };
+    let at_once = rules.retention == Retention::Never;
     let due = |at: Timestamp| due(at.min(now), rules.retention, now);
+    if candidate.again {
+        return match candidate.known {
+            Known::New => (retrieve(Purpose::StoreAgain, at_once), Reason::New),
+            Known::Stored { at, .. } | Known::Renumbered { at, .. } => (
+                retrieve(Purpose::StoreAgain, due(at).is_ok()),
+                Reason::Again,
+            ),
+            // What is not stored, or may be another message, is not due before it is stored.
+            _ => (retrieve(Purpose::StoreAgain, at_once), Reason::Again),
+        };
+    }
     match candidate.known {
-        Known::New => (as_new, Reason::New),
-        Known::Lacking => (as_new, Reason::Lacking),
-        Known::Deleted { at } => (retrieve(due(at).is_ok()), Reason::Returned),
-        Known::Stored { at, .. } | Known::Renumbered { at, .. } if rules.all => {
-            (retrieve(due(at).is_ok()), Reason::Again)
-        }
-        Known::Seen if rules.all => (as_new, Reason::Again),
+        Known::New => (retrieve(Purpose::Store, at_once), Reason::New),
+        Known::Unnamed => (retrieve(Purpose::StoreIfNew, at_once), Reason::Unnamed),
+        Known::Lacking { here: true } => (retrieve(Purpose::FillGaps, at_once), Reason::Lacking),
+        Known::Lacking { here: false } => (Action::Leave, Reason::LackingElsewhere),
+        Known::Deleted { at, in_place } => match due(at) {
+            Err(_) => (retrieve(Purpose::Compare, false), Reason::Returned),
+            Ok(()) if in_place => (retrieve(Purpose::Compare, true), Reason::Returned),
+            Ok(()) => (
+                retrieve(Purpose::Compare, false),
+                Reason::ReturnedWithoutCopy,
+            ),
+        },
         Known::Seen => (Action::Leave, Reason::Seen),
         Known::Renumbered { at, in_place } => match due(at) {
             Err(reason) => (Action::Leave, reason),
-            Ok(()) if in_place => (retrieve(true), Reason::Compare),
-            Ok(()) => (Action::Leave, Reason::Renumbered(day(at))),
+            Ok(()) if in_place => (retrieve(Purpose::Compare, true), Reason::Compare),
+            Ok(()) => (Action::Leave, Reason::NoCopy(day(at))),
         },
         Known::Stored {
             at,
@@ -293,7 +394,7 @@ fn decide(candidate: &Candidate<'_>, rules: &Rules, now: Timestamp) -> (Action, 
             Ok(()) if same_size(octets, candidate.listed.octets) => {
                 (Action::Delete, Reason::Due(day(at)))
             }
-            Ok(()) => (retrieve(true), Reason::Compare),
+            Ok(()) => (retrieve(Purpose::Compare, true), Reason::Compare),
         },
     }
 }
@@ -348,7 +449,6 @@ mod tests {
     fn rules(retention: Retention) -> Rules {
         Rules {
             retention,
-            all: false,
             limit: None,
             max_size: None,
         }
@@ -363,35 +463,56 @@ mod tests {
     }
 
     fn plan_one(known: Known, octets: Option<u64>, rules: &Rules) -> (Action, Reason) {
+        plan_candidate(known, octets, false, rules)
+    }
+
+    fn plan_again(known: Known, octets: Option<u64>, rules: &Rules) -> (Action, Reason) {
+        plan_candidate(known, octets, true, rules)
+    }
+
+    fn plan_candidate(
+        known: Known,
+        octets: Option<u64>,
+        again: bool,
+        rules: &Rules,
+    ) -> (Action, Reason) {
         let listed = listed(1, octets);
         let candidate = Candidate {
             listed: &listed,
             known,
-            troublesome: false,
+            again,
+            turn: Turn::InOrder,
         };
         let plan = Plan::new([candidate], rules, now());
         (plan.steps[0].action, plan.steps[0].reason)
     }
 
-    const RETRIEVE: Action = Action::Retrieve {
-        then_delete: false,
-        last: false,
-    };
-    const MOVE: Action = Action::Retrieve {
-        then_delete: true,
-        last: false,
-    };
+    const fn retrieve(purpose: Purpose) -> Action {
+        Action::Retrieve {
+            purpose,
+            then_delete: false,
+            turn: Turn::InOrder,
+        }
+    }
+
+    const fn and_delete(purpose: Purpose) -> Action {
+        Action::Retrieve {
+            purpose,
+            then_delete: true,
+            turn: Turn::InOrder,
+        }
+    }
 
     #[test]
     fn what_is_new_is_retrieved_and_what_is_stored_stays() {
         let always = rules(Retention::Always);
         assert_eq!(
             plan_one(Known::New, Some(100), &always),
-            (RETRIEVE, Reason::New)
+            (retrieve(Purpose::Store), Reason::New)
         );
         assert_eq!(
-            plan_one(Known::Lacking, Some(100), &always),
-            (RETRIEVE, Reason::Lacking)
+            plan_one(Known::Lacking { here: true }, Some(100), &always),
+            (retrieve(Purpose::FillGaps), Reason::Lacking)
         );
         let (action, _) = plan_one(stored(400), Some(100), &always);
         assert_eq!(action, Action::Leave);
@@ -401,14 +522,15 @@ mod tests {
     fn never_deletes_in_the_session_that_stored() {
         assert_eq!(
             plan_one(Known::New, Some(1), &rules(Retention::Never)),
-            (MOVE, Reason::New)
+            (and_delete(Purpose::Store), Reason::New)
         );
     }
 
     #[test]
     fn a_duration_deletes_exactly_what_is_due() {
         let month = rules(Retention::For(DAY * 30));
-        assert_eq!(plan_one(Known::New, Some(100), &month).0, RETRIEVE);
+        let (action, _) = plan_one(Known::New, Some(100), &month);
+        assert_eq!(action, retrieve(Purpose::Store));
         assert_eq!(plan_one(stored(29), Some(100), &month).0, Action::Leave);
         assert_eq!(plan_one(stored(30), Some(100), &month).0, Action::Delete);
         assert_eq!(plan_one(stored(31), Some(100), &month).0, Action::Delete);
@@ -429,9 +551,12 @@ mod tests {
         let never = rules(Retention::Never);
         assert_eq!(
             plan_one(stored(1), Some(101), &never),
-            (MOVE, Reason::Compare)
+            (and_delete(Purpose::Compare), Reason::Compare)
         );
-        assert_eq!(plan_one(stored(1), None, &never), (MOVE, Reason::Compare));
+        assert_eq!(
+            plan_one(stored(1), None, &never),
+            (and_delete(Purpose::Compare), Reason::Compare)
+        );
         let shared = Known::Stored {
             at: now(),
             octets: Some(100),
@@ -451,12 +576,15 @@ mod tests {
         };
         let month = rules(Retention::For(DAY * 30));
         let plan = |known| plan_one(known, Some(100), &month);
-        assert_eq!(plan(renumbered(31, true)), (MOVE, Reason::Compare));
+        assert_eq!(
+            plan(renumbered(31, true)),
+            (and_delete(Purpose::Compare), Reason::Compare)
+        );
         let (action, reason) = plan(renumbered(31, false));
         let stored = now() - DAY * 31;
         assert_eq!(
             (action, reason),
-            (Action::Leave, Reason::Renumbered(day(stored)))
+            (Action::Leave, Reason::NoCopy(day(stored)))
         );
         for in_place in [true, false] {
             let later = Reason::DueLater(day(now() + DAY));
@@ -466,15 +594,27 @@ mod tests {
 
     #[test]
     fn asking_again_suspends_no_rule() {
-        let all = Rules {
-            all: true,
-            ..rules(Retention::For(DAY * 30))
-        };
+        let month = rules(Retention::For(DAY * 30));
         assert_eq!(
-            plan_one(stored(29), Some(100), &all),
-            (RETRIEVE, Reason::Again)
+            plan_again(stored(29), Some(100), &month),
+            (retrieve(Purpose::StoreAgain), Reason::Again)
         );
-        assert_eq!(plan_one(stored(31), Some(100), &all), (MOVE, Reason::Again));
+        assert_eq!(
+            plan_again(stored(31), Some(100), &month),
+            (and_delete(Purpose::StoreAgain), Reason::Again)
+        );
+    }
+
+    #[test]
+    fn what_is_lacking_elsewhere_stays() {
+        assert_eq!(
+            plan_one(
+                Known::Lacking { here: false },
+                Some(1),
+                &rules(Retention::Never)
+            ),
+            (Action::Leave, Reason::LackingElsewhere)
+        );
     }
 
     #[test]
@@ -486,14 +626,25 @@ mod tests {
     }
 
     #[test]
-    fn an_id_listed_again_after_its_deletion_is_retrieved() {
+    fn what_is_listed_again_after_its_deletion_is_deleted_again_only_where_its_copies_are() {
+        let plan = |in_place, retention| {
+            let deleted = Known::Deleted {
+                at: now(),
+                in_place,
+            };
+            plan_one(deleted, Some(1), &rules(retention))
+        };
         assert_eq!(
-            plan_one(
-                Known::Deleted { at: now() },
-                Some(1),
-                &rules(Retention::Never)
-            ),
-            (MOVE, Reason::Returned)
+            plan(true, Retention::Never),
+            (and_delete(Purpose::Compare), Reason::Returned)
+        );
+        assert_eq!(
+            plan(false, Retention::Never),
+            (retrieve(Purpose::Compare), Reason::ReturnedWithoutCopy)
+        );
+        assert_eq!(
+            plan(false, Retention::Always),
+            (retrieve(Purpose::Compare), Reason::Returned)
         );
     }
 
@@ -508,7 +659,8 @@ mod tests {
         let candidates = listing.iter().map(|listed| Candidate {
             listed,
             known: Known::New,
-            troublesome: false,
+            again: false,
+            turn: Turn::InOrder,
         });
         let rules = Rules {
             limit: Some(2),
@@ -535,30 +687,75 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_ended_the_connection_is_asked_for_last() {
-        let listing = [listed(1, None), listed(2, None)];
-        let candidates =
-            [(&listing[0], true), (&listing[1], false)].map(|(listed, troublesome)| Candidate {
+    fn the_limit_is_for_those_that_may_come_and_not_for_those_that_may_be_known() {
+        let listing = [(); 5].map(|()| listed(1, None));
+        let turns = [
+            Turn::Last,
+            Turn::Later,
+            Turn::InOrder,
+            Turn::InOrder,
+            Turn::InOrder,
+        ];
+        let knowns = [
+            Known::New,
+            Known::New,
+            Known::Unnamed,
+            Known::New,
+            Known::New,
+        ];
+        let plan = |limit| {
+            let candidates = listing.iter().zip(turns).zip(knowns);
+            let candidates = candidates.map(|((listed, turn), known)| Candidate {
                 listed,
-                known: Known::New,
-                troublesome,
+                known,
+                again: false,
+                turn,
             });
+            let rules = Rules {
+                limit: Some(limit),
+                ..rules(Retention::Always)
+            };
+            Plan::new(candidates, &rules, now())
+        };
+        assert_eq!(plan(1).retrievals(), [2, 3]);
+        assert_eq!(plan(3).retrievals(), [2, 3, 4, 1]);
+        assert_eq!(plan(3).most_new, Some(0));
+        assert_eq!(plan(6).retrievals(), [2, 3, 4, 1, 0]);
+        assert_eq!(plan(6).most_new, Some(2));
+    }
+
+    #[test]
+    fn a_message_that_ended_the_connection_is_asked_for_last() {
+        let listing = [listed(1, None), listed(2, None), listed(3, None)];
+        let turns = [Turn::Last, Turn::Later, Turn::InOrder];
+        let candidates = [0, 1, 2].map(|index| Candidate {
+            listed: &listing[index],
+            known: Known::New,
+            again: false,
+            turn: turns[index],
+        });
         for (retention, risks) in [(Retention::Always, false), (Retention::Never, true)] {
             let plan = Plan::new(candidates.clone(), &rules(retention), now());
-            assert_eq!(plan.retrievals(), [1, 0]);
+            assert_eq!(plan.retrievals(), [2, 1, 0]);
             assert_eq!(plan.risks_deletions(), risks);
         }
-        let [troublesome, _] = candidates;
-        let plan = Plan::new([troublesome], &rules(Retention::Never), now());
-        assert!(!plan.risks_deletions(), "it is alone");
+        let [troublesome, refused, _] = candidates;
+        for alone in [troublesome, refused] {
+            let plan = Plan::new([alone], &rules(Retention::Never), now());
+            assert!(!plan.risks_deletions());
+        }
     }
 
     fn any_known() -> impl Strategy<Value = Known> {
         prop_oneof![
             Just(Known::New),
-            Just(Known::Lacking),
+            Just(Known::Unnamed),
+            any::<bool>().prop_map(|here| Known::Lacking { here }),
             Just(Known::Seen),
-            Just(Known::Deleted { at: now() }),
+            any::<bool>().prop_map(|in_place| Known::Deleted {
+                at: now(),
+                in_place,
+            }),
             any::<bool>().prop_map(|in_place| Known::Renumbered {
                 at: now() - DAY * 100,
                 in_place,
@@ -581,18 +778,13 @@ mod tests {
             Just(Retention::Never),
             (1..1000i32).prop_map(|days| Retention::For(DAY * days)),
         ];
-        (
-            retention,
-            any::<bool>(),
-            any::<Option<u8>>(),
-            any::<Option<u8>>(),
-        )
-            .prop_map(|(retention, all, limit, max_size)| Rules {
+        (retention, any::<Option<u8>>(), any::<Option<u8>>()).prop_map(
+            |(retention, limit, max_size)| Rules {
                 retention,
-                all,
                 limit: limit.map(u64::from),
                 max_size: max_size.map(u64::from),
-            })
+            },
+        )
     }
 
     proptest! {
@@ -608,6 +800,15 @@ mod tests {
                 prop_assert!(certain && recorded.is_some() && recorded == octets.map(u64::from));
                 prop_assert_ne!(rules.retention, Retention::Always);
             }
+        }
+
+        #[test]
+        fn what_is_asked_for_again_is_stored_before_it_is_deleted(
+            known in any_known(), octets in any::<Option<u8>>(), rules in any_rules(),
+        ) {
+            let (action, reason) = plan_again(known, octets.map(u64::from), &rules);
+            let again = matches!(action, Action::Retrieve { purpose: Purpose::StoreAgain, .. });
+            prop_assert!(again || reason.is_limit(), "{action:?}");
         }
     }
 }

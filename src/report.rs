@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer};
 use crate::error::{Failure, Kind};
 use crate::mail::{Listed, Number, UniqueId};
 use crate::monitor::Phase;
-use crate::plan::{self, Step};
+use crate::plan::{self, Reason, Step};
 
 /// The exit status of a run in which some message or account failed and the rest is stored.
 const DONE_IN_PART: u8 = 1;
@@ -106,6 +106,9 @@ pub struct PlanLine {
     pub reason: String,
     /// Whether it is deleted on the server in the same session, once it is stored.
     pub then_delete: bool,
+    /// Whether that is so only if it turns out to be new.
+    #[serde(skip)]
+    pub if_new: bool,
 }
 
 impl PlanLine {
@@ -124,6 +127,7 @@ impl PlanLine {
             action,
             reason: step.reason.to_string(),
             then_delete,
+            if_new: step.reason == Reason::Unnamed,
         }
     }
 }
@@ -145,9 +149,11 @@ pub struct Report {
     pub server: Tally,
     /// What was stored.
     pub stored: Tally,
+    /// How many messages one destination at least took in: those that are stored, and those that others lack.
+    pub placed: u64,
     /// What was deleted on the server.
     pub deleted: Tally,
-    /// What is due but was left for a later run: larger than `--max-size` or beyond `--limit`.
+    /// What would be retrieved but was left for a later run: larger than `--max-size` or beyond `--limit`.
     pub skipped: Tally,
     /// What could not be retrieved or stored, counted by [`Report::message_failed`].
     pub failed: Tally,
@@ -182,6 +188,7 @@ impl Report {
             duration: Duration::ZERO,
             server: Tally::default(),
             stored: Tally::default(),
+            placed: 0,
             deleted: Tally::default(),
             skipped: Tally::default(),
             failed: Tally::default(),
@@ -461,6 +468,7 @@ mod tests {
                 action: Action::Retrieve,
                 reason: "new".to_owned(),
                 then_delete: true,
+                if_new: false,
             },
             PlanLine {
                 number: 2,
@@ -469,6 +477,7 @@ mod tests {
                 action: Action::Leave,
                 reason: "stored before".to_owned(),
                 then_delete: false,
+                if_new: false,
             },
         ]);
         let line = json(&report);

@@ -154,7 +154,7 @@ fn damage(content: &mut Vec<u8>, choices: &mut Choices<'_>) {
 }
 
 fn record(choices: &mut Choices<'_>) -> Record {
-    match choices.byte() % 12 {
+    match choices.byte() % 13 {
         0 => {
             // A new name for each number, as the program has it.
             let id = u32::from(choices.byte() % 4);
@@ -190,7 +190,8 @@ fn record(choices: &mut Choices<'_>) -> Record {
         },
         8 => Record::Shared { uid: uid(choices) },
         9 => Record::Dropped { uid: uid(choices) },
-        10 => Record::LoggedIn {
+        10 => Record::Refused { uid: uid(choices) },
+        11 => Record::LoggedIn {
             way: text(choices),
             over_tls: choices.flag(),
         },

@@ -39,19 +39,19 @@ pub(super) fn run<'a>(
 
 fn due<'a>(done: impl Iterator<Item = (&'a Account, &'a Report)>) -> Vec<Due<'a>> {
     let mut list: Vec<Due<'a>> = Vec::new();
-    for (account, report) in done.filter(|(_, report)| report.stored.messages > 0) {
+    for (account, report) in done.filter(|(_, report)| report.placed > 0) {
         let Some(command) = account.after_new.as_deref() else {
             continue;
         };
         let name = child::word(account.name.as_bytes());
         match list.iter_mut().find(|due| due.command == command) {
             Some(due) => {
-                due.messages += report.stored.messages;
+                due.messages += report.placed;
                 due.accounts.push(name);
             }
             None => list.push(Due {
                 command,
-                messages: report.stored.messages,
+                messages: report.placed,
                 accounts: vec![name],
             }),
         }

@@ -81,10 +81,10 @@ fn one(
         account,
         rules: Rules {
             retention: account.leave_on_server,
-            all: options.all,
             limit: options.limit,
             max_size: options.max_size.map(|size| size.0),
         },
+        all: options.all,
         dry_run: options.dry_run,
         environment: context.environment,
         monitor: context.ui.monitor(),

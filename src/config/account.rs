@@ -48,6 +48,8 @@ pub struct Account {
     pub allow_cleartext_password: bool,
     /// Where messages go; each destination gets every message once. Never empty, none twice.
     pub deliver: Vec<Spec>,
+    /// Where they go in other runs: the destinations that `--to` takes the place of in this one.
+    pub deliver_otherwise: Vec<Spec>,
     /// What happens on the server to messages that are stored.
     pub leave_on_server: Retention,
     /// The longest silence of the server: from a second to an hour.

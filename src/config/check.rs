@@ -174,9 +174,9 @@ impl Settings {
                 .hint(format!("Add a line such as {key} = \"{example}\"."))
         };
         let tls = self.tls.unwrap_or(Tls::Implicit);
-        let deliver = match &overrides.deliver {
-            Some(destination) => Some(vec![destination.clone()]),
-            None => self.deliver,
+        let (deliver, deliver_otherwise) = match &overrides.deliver {
+            Some(destination) => (Some(vec![destination.clone()]), self.deliver),
+            None => (self.deliver, None),
         };
         let auth = self.auth.unwrap_or(Auth::Auto);
         let certified = self.client_certificate.is_some() && tls != Tls::None;
@@ -206,6 +206,7 @@ impl Settings {
             auth,
             allow_cleartext_password: self.allow_cleartext_password.unwrap_or(false),
             deliver: deliver.ok_or_else(|| missing("deliver", "maildir:~/Mail"))?,
+            deliver_otherwise: deliver_otherwise.unwrap_or_default(),
             leave_on_server: overrides
                 .leave_on_server
                 .or(self.leave_on_server)

@@ -48,6 +48,7 @@ pub fn one_off(url: &str, secret: SecretSource, overrides: &Overrides) -> Result
         auth: Auth::Auto,
         allow_cleartext_password: false,
         deliver: vec![deliver],
+        deliver_otherwise: Vec::new(),
         leave_on_server: overrides.leave_on_server.unwrap_or(Retention::Always),
         timeout: DEFAULT_TIMEOUT,
         pipe_jobs: NonZeroUsize::MIN,

@@ -75,6 +75,9 @@ fn still_matters(record: &Record, memory: &Memory) -> bool {
         Record::Asked { uid } => memory
             .recall(uid.as_bytes())
             .is_some_and(super::Remembered::is_asked),
+        Record::Refused { uid } => memory
+            .recall(uid.as_bytes())
+            .is_some_and(super::Remembered::is_refused),
         Record::Dropped { uid } => memory
             .recall(uid.as_bytes())
             .is_some_and(super::Remembered::is_dropped),

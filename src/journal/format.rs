@@ -185,6 +185,7 @@ pub(super) fn write(record: &Record, into: &mut Vec<u8>) {
             ..Line::of("deleted", uid)
         },
         Record::Shared { uid } => Line::of("shared", uid),
+        Record::Refused { uid } => Line::of("refused", uid),
         Record::Dropped { uid } => Line::of("dropped", uid),
         Record::LoggedIn { way, over_tls } => Line {
             name: Some(way.into()),
@@ -344,6 +345,7 @@ impl Line<'_> {
                 uid: self.uid()?,
             },
             "shared" => Record::Shared { uid: self.uid()? },
+            "refused" => Record::Refused { uid: self.uid()? },
             "dropped" => Record::Dropped { uid: self.uid()? },
             "logged-in" => Record::LoggedIn {
                 way: self.name.ok_or(BadLine::Lacks("name"))?.0.into_owned(),
@@ -465,6 +467,7 @@ pub(super) mod tests {
             any_uid().prop_map(|uid| Record::Asked { uid }),
             (any_uid(), any_time()).prop_map(|(uid, at)| Record::Deleted { uid, at }),
             any_uid().prop_map(|uid| Record::Shared { uid }),
+            any_uid().prop_map(|uid| Record::Refused { uid }),
             any_uid().prop_map(|uid| Record::Dropped { uid }),
             ("[A-Z0-9-]{1,20}", any::<bool>())
                 .prop_map(|(way, over_tls)| Record::LoggedIn { way, over_tls }),

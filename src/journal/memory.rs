@@ -7,6 +7,7 @@ use std::num::NonZeroU32;
 use indexmap::IndexMap;
 use jiff::Timestamp;
 
+use super::destinations::Destinations;
 use super::found::Found;
 use super::record::{Fact, Intent, Record};
 use crate::mail::{Digest, UniqueId};
@@ -100,6 +101,7 @@ pub struct Remembered {
     marked_by_hand: bool,
     asked: bool,
     deleted: bool,
+    refused: bool,
     dropped: bool,
 }
 
@@ -131,7 +133,7 @@ enum Copies {
     /// Stored durably in the only destination that it was meant for.
     One {
         to: u32,
-        /// Under another id; only its content says that it is the same message.
+        /// Only its content says that it is a copy of the message that has this id.
         by_content: bool,
     },
     Several(Box<Several>),
@@ -142,7 +144,7 @@ struct Several {
     durable: Vec<u32>,
     seen: Vec<u32>,
     owed: Vec<u32>,
-    /// Those of the durable copies that were stored under another id.
+    /// Those of the durable copies that only their content says to be this message's.
     by_content: Vec<u32>,
 }
 
@@ -215,7 +217,7 @@ impl Copies {
         });
     }
 
-    /// The same copies, of a message that has another id now.
+    /// The same copies, of a message that has another id now, or is there again after it was deleted.
     fn known_by_content(mut self) -> Self {
         match &mut self {
             Copies::None => {}
@@ -282,14 +284,23 @@ impl Remembered {
         self.deleted
     }
 
-    /// Whether a copy of it was stored under another id, so that only its content says that it is the same message.
+    /// Whether there is a copy of it that only its content says to be this message's: it was stored under another
+    /// id, or before the message was deleted. Whoever reads mail may have done away with such a copy long ago.
     #[must_use]
     pub fn is_known_by_content(&self) -> bool {
         !self.copies.by_content().is_empty()
     }
 
-    /// Whether its copies in these destinations stand for it: each was stored under this id, or was
-    /// found again. Where some are known by content alone, at least one has to.
+    /// Whether it is only stored where this run stores nothing, and not everywhere there.
+    #[must_use]
+    pub fn is_wanted_elsewhere(&self, destinations: &Destinations) -> bool {
+        let Destinations { here, elsewhere } = destinations;
+        let is_here = self.copies.durable().iter().any(|to| here.contains(to));
+        !is_here && self.lacks(elsewhere)
+    }
+
+    /// Whether its copies in these destinations stand for it: each is known for this message's, or was found
+    /// again. Where some are known by content alone, at least one has to.
     #[must_use]
     pub fn has_its_copies(&self, destinations: &[u32], found: &Found) -> bool {
         let by_content = self.copies.by_content();
@@ -304,6 +315,12 @@ impl Remembered {
     #[must_use]
     pub fn is_asked(&self) -> bool {
         self.asked
+    }
+
+    /// Whether the server refused to send it.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        self.refused
     }
 
     /// Whether fetching it ended the connection.
@@ -422,7 +439,12 @@ impl Memory {
 
     /// How many lines that only matter until another one follows still do.
     pub(super) fn passing(&self) -> u64 {
-        let of = |message: &Remembered| usize::from(message.asked) + usize::from(message.dropped);
+        let of = |message: &Remembered| {
+            [message.asked, message.refused, message.dropped]
+                .map(usize::from)
+                .iter()
+                .sum::<usize>()
+        };
         let passing: usize = self.messages.values().map(of).sum();
         (passing + self.intents.count()) as u64
     }
@@ -474,7 +496,7 @@ impl Memory {
                 owed,
                 ..
             } => self.message(&uid).seen(to, digest, &owed),
-            // It was deleted, or was to be, and is there unchanged.
+            // It was to be deleted, or was, and is there.
             Record::Same { uid, stored_as } if uid == stored_as => {
                 let message = self.message(&uid);
                 (message.deleted, message.asked) = (false, false);
@@ -495,10 +517,13 @@ impl Memory {
             Record::Deleted { uid, .. } => {
                 let message = self.message(&uid);
                 (message.deleted, message.asked) = (true, false);
+                // Should it be listed again, nobody knows what became of them meanwhile.
+                message.copies = std::mem::take(&mut message.copies).known_by_content();
             }
             Record::Shared { uid } => {
                 self.shared.insert(uid);
             }
+            Record::Refused { uid } => self.message(&uid).refused = true,
             Record::Dropped { uid } => self.message(&uid).dropped = true,
             Record::LoggedIn { way, over_tls } => {
                 self.logins[usize::from(over_tls)] = Some(way);
@@ -533,7 +558,9 @@ impl Remembered {
         let as_listed = intent.listed.filter(|&listed| listed == intent.octets);
         self.listed = Octets::new(as_listed);
         self.copies.stored(intent.to, &intent.owed);
-        self.dropped = false;
+        // It is there, and stored anew: what was asked for before is void.
+        self.asked = false;
+        (self.refused, self.dropped) = (false, false);
     }
 
     fn seen(&mut self, to: Option<u32>, digest: Option<Digest>, owed: &[u32]) {
@@ -549,7 +576,7 @@ impl Remembered {
             Some(to) => self.copies.seen_by(to, owed),
             None => self.marked_by_hand = true,
         }
-        self.dropped = false;
+        (self.refused, self.dropped) = (false, false);
     }
 }
 
@@ -665,6 +692,42 @@ mod tests {
         );
         let after = memory(&[stored("a", 0, 1, &[0]), deleted, stored("a", 0, 1, &[0])]);
         assert!(!after.recall(b"a").expect("remembered").is_deleted());
+    }
+
+    #[test]
+    fn what_is_there_again_after_its_deletion_needs_its_copy() {
+        let uid = || UniqueId::new(b"a");
+        let back = || Record::Same {
+            uid: uid(),
+            stored_as: uid(),
+        };
+        let at = Timestamp::UNIX_EPOCH;
+        let stands = |records: &[Record], copies: &[u32]| {
+            let memory = memory(records);
+            let message = memory.recall(b"a").expect("stored");
+            let mut found = Found::default();
+            copies.iter().for_each(|to| found.add(Digest([1; 32]), *to));
+            message.has_its_copies(&[0], &found)
+        };
+        let asked = [stored("a", 0, 1, &[0]), Record::Asked { uid: uid() }];
+        let kept = [&asked[..], &[back()]].concat();
+        assert!(stands(&asked, &[]) && stands(&kept, &[]));
+        let deleted = [&asked[..], &[Record::Deleted { uid: uid(), at }]].concat();
+        let returned = [&deleted[..], &[back()]].concat();
+        for records in [&deleted, &returned] {
+            assert!(!stands(records, &[]) && stands(records, &[0]));
+        }
+        let again = [&returned[..], &[stored("a", 0, 1, &[0])]].concat();
+        assert!(stands(&again, &[]), "stored anew");
+    }
+
+    #[test]
+    fn what_is_stored_again_is_no_longer_to_be_deleted() {
+        let asked = Record::Asked {
+            uid: UniqueId::new(b"a"),
+        };
+        let memory = memory(&[stored("a", 0, 1, &[0]), asked, stored("a", 0, 1, &[0])]);
+        assert!(!memory.recall(b"a").expect("remembered").is_asked());
     }
 
     #[test]

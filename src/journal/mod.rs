@@ -7,6 +7,7 @@
 mod absence;
 mod compaction;
 mod copies;
+mod destinations;
 mod file;
 mod format;
 mod found;
@@ -30,6 +31,7 @@ use crate::error::Result;
 use crate::mail::{Digest, Number, UniqueId};
 
 pub use absence::Absence;
+pub use destinations::Destinations;
 pub use found::Found;
 pub use loading::Damage;
 pub use mailbox::Mailbox;
@@ -244,20 +246,22 @@ impl Journal {
     }
 
     /// Proof that the message which has this number in the session, and which the journal knows by
-    /// this id, may be deleted: it is stored durably in every one of these destinations that it is
-    /// owed, and the record of that is durable. None otherwise. A copy that only its content says to
+    /// this id, may be deleted: it is stored durably in every destination of this run that it is owed (where
+    /// none of these has it, in those that the run leaves out), and the record of that is durable. None otherwise. A copy that only its content says to
     /// be this message's counts only where it was just found.
     #[must_use]
     pub fn prove(
         &self,
         number: Number,
         uid: &UniqueId,
-        destinations: &[u32],
+        destinations: &Destinations,
         found: &Found,
     ) -> Option<Proof> {
         let remembered = self.memory.recall(uid.as_bytes())?;
-        let stored = remembered.is_stored() && !remembered.lacks(destinations);
-        let stored = stored && remembered.has_its_copies(destinations, found);
+        let here = &destinations.here;
+        let lacking = remembered.lacks(here) || remembered.is_wanted_elsewhere(destinations);
+        let stored = remembered.is_stored() && !lacking;
+        let stored = stored && remembered.has_its_copies(here, found);
         let certain = self.file.is_synced() && !self.memory.is_shared(uid.as_bytes());
         (stored && certain).then(|| Proof::new(number, uid.clone()))
     }

@@ -45,7 +45,7 @@ pub enum Record {
     },
     /// A message that was stored under another id: the server has renumbered its maildrop. Only its
     /// content says so, which alone does not authorise a deletion. With the same id twice: it was
-    /// deleted, or was to be, and is there unchanged.
+    /// to be deleted, and is there unchanged; or it was deleted, and is there again, which only its content says.
     Same {
         /// The id it has now.
         uid: UniqueId,
@@ -67,6 +67,11 @@ pub enum Record {
     /// This unique-id was listed more than once in one listing. It identifies nothing, for ever.
     Shared {
         /// The unique-id.
+        uid: UniqueId,
+    },
+    /// The server refused to send it.
+    Refused {
+        /// The message.
         uid: UniqueId,
     },
     /// Fetching it ended the connection.
@@ -95,7 +100,11 @@ impl Record {
     pub(super) fn is_passing(&self) -> bool {
         matches!(
             self,
-            Record::Intend(_) | Record::Void { .. } | Record::Asked { .. } | Record::Dropped { .. }
+            Record::Intend(_)
+                | Record::Void { .. }
+                | Record::Asked { .. }
+                | Record::Refused { .. }
+                | Record::Dropped { .. }
         )
     }
 }

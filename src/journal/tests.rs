@@ -316,10 +316,18 @@ fn a_newer_format_is_refused() {
     assert!(failure.message().contains("format 2"), "{failure}");
 }
 
+/// A run with these destinations, and these that it leaves out.
+fn destinations(here: &[u32], elsewhere: &[u32]) -> Destinations {
+    Destinations {
+        here: here.to_vec(),
+        elsewhere: elsewhere.to_vec(),
+    }
+}
+
 /// Proof that this message may be deleted, without a look for its copies.
-fn prove(journal: &Journal, uid: &str, destinations: &[u32]) -> Option<Proof> {
+fn prove(journal: &Journal, uid: &str, here: &[u32]) -> Option<Proof> {
     let uid = UniqueId::new(uid.as_bytes());
-    journal.prove(1, &uid, destinations, &Found::default())
+    journal.prove(1, &uid, &destinations(here, &[]), &Found::default())
 }
 
 #[test]
@@ -365,6 +373,10 @@ fn there_is_no_proof_for_what_is_not_stored_everywhere_or_only_seen_or_shared() 
         prove(&journal, "half", &[0]).is_some(),
         "the other was taken away"
     );
+    let half = UniqueId::new(b"half");
+    let elsewhere = destinations(&[2], &[0, 1]);
+    let proof = journal.prove(1, &half, &elsewhere, &Found::default());
+    assert!(proof.is_none(), "this run leaves out what lacks it");
 }
 
 #[test]
@@ -383,7 +395,7 @@ fn there_is_no_proof_for_what_is_known_by_content_unless_its_copy_was_found() {
     let prove = |digest: u8, to| {
         let mut found = Found::default();
         found.add(Digest([digest; 32]), to);
-        journal.prove(1, &UniqueId::new(b"new"), &[0], &found)
+        journal.prove(1, &UniqueId::new(b"new"), &destinations(&[0], &[]), &found)
     };
     assert!(prove(7, 1).is_none(), "found elsewhere");
     assert!(prove(8, 0).is_none(), "another message's copy");
@@ -513,6 +525,7 @@ fn the_first_format_stays_readable() {
     assert!(memory.recall(b"a b\xff").is_some_and(Remembered::is_seen));
     assert!(memory.is_shared(b"twice") && memory.fact(Fact::PipeliningBroken));
     assert!(memory.recall(b"0004").is_some_and(Remembered::is_dropped));
+    assert!(memory.recall(b"0006").is_some_and(Remembered::is_refused));
     assert_eq!(memory.unsettled().len(), 1);
 }
 

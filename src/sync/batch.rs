@@ -56,6 +56,11 @@ pub(super) fn some_works(slots: &[Slot]) -> Result<()> {
     }
 }
 
+/// The destinations, by the journal's names.
+pub(super) fn numbers(slots: &[Slot]) -> Vec<u32> {
+    slots.iter().map(|slot| slot.id).collect()
+}
+
 /// A message that came in whole.
 pub(super) struct Message {
     pub(super) number: Number,
@@ -68,8 +73,14 @@ pub(super) struct Message {
     pub(super) listed: Option<u64>,
     /// It is to be deleted on the server in this session.
     pub(super) due: bool,
+    /// The server gives it a unique-id.
+    pub(super) has_uid: bool,
+    /// It is stored whatever is remembered.
+    pub(super) again: bool,
     /// The destinations that are to have it in the end, by the journal's names.
     pub(super) owed: Vec<u32>,
+    /// One of them at least has it now.
+    pub(super) placed: bool,
     /// Why one of them lacks it.
     pub(super) lack: Option<Lack>,
 }
@@ -130,6 +141,9 @@ impl Batch {
         crash::point("batch: intended, not placed");
         let stored = place(placed, slots, &mut self.messages);
         crash::point("batch: placed, not recorded");
+        for placed in &stored {
+            self.messages[placed.message].placed = true;
+        }
         journal.append(records(&stored, slots, &self.messages, now))?;
         crash::point("batch: recorded");
         Ok(())

@@ -2,9 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::journal::{Found, Memory, Position, Remembered};
+use crate::journal::{Destinations, Found, Memory, Position, Remembered};
 use crate::mail::{Listed, UniqueId};
-use crate::plan::Known;
+use crate::plan::{Known, Turn};
 use crate::pop3::Listing;
 
 /// Who the messages of a listing are, as far as we know. Mostly their unique-ids say that, and the memory
@@ -107,10 +107,14 @@ impl Identities {
         memory.at(self.positions[index]?)
     }
 
-    /// Whether fetching it ended the connection the last time.
-    pub(super) fn is_troublesome(&self, index: usize, memory: &Memory) -> bool {
+    /// When to ask for the message at this index.
+    pub(super) fn turn(&self, index: usize, memory: &Memory) -> Turn {
         let remembered = self.remembered(index, memory);
-        remembered.is_some_and(Remembered::is_dropped)
+        match remembered {
+            Some(message) if message.is_dropped() => Turn::Last,
+            Some(message) if message.is_refused() => Turn::Later,
+            _ => Turn::InOrder,
+        }
     }
 
     /// Where the memory has those that it knows.
@@ -123,18 +127,18 @@ impl Identities {
         met
     }
 
-    /// What we know of the message at this index. `destinations` are the account's, by the journal's
-    /// names; `found` are copies of those that are known by their content.
+    /// What we know of the message at this index. `found` are copies of those that are known by their content.
     pub(super) fn known(
         &self,
         (index, listed): (usize, &Listed),
         memory: &Memory,
-        destinations: &[u32],
+        destinations: &Destinations,
         found: &Found,
     ) -> Known {
         let certain = self.is_certain(index, listed);
         match self.remembered(index, memory) {
             Some(remembered) => known(remembered, certain, destinations, found),
+            None if listed.uid.is_none() && !memory.is_empty() => Known::Unnamed,
             None => Known::New,
         }
     }
@@ -166,14 +170,24 @@ fn key(uid: &UniqueId, octets: Option<u64>, nth: u32) -> UniqueId {
     UniqueId::new(&[uid.as_bytes(), told_apart.as_bytes()].concat())
 }
 
-fn known(remembered: &Remembered, certain: bool, destinations: &[u32], found: &Found) -> Known {
+fn known(
+    remembered: &Remembered,
+    certain: bool,
+    destinations: &Destinations,
+    found: &Found,
+) -> Known {
     let may_be_gone = remembered.is_deleted() || remembered.is_asked();
+    let in_place = || remembered.has_its_copies(&destinations.here, found);
     match remembered.first_stored() {
-        Some(at) if may_be_gone => Known::Deleted { at },
-        _ if remembered.lacks(destinations) => Known::Lacking,
+        Some(at) if may_be_gone => Known::Deleted {
+            at,
+            in_place: in_place(),
+        },
+        _ if remembered.lacks(&destinations.here) => Known::Lacking { here: true },
+        Some(_) if remembered.is_wanted_elsewhere(destinations) => Known::Lacking { here: false },
         Some(at) if certain && remembered.is_known_by_content() => Known::Renumbered {
             at,
-            in_place: remembered.has_its_copies(destinations, found),
+            in_place: in_place(),
         },
         Some(at) => Known::Stored {
             at,

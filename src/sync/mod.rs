@@ -3,17 +3,19 @@
 //! What must hold, whatever happens between any two lines here:
 //!
 //! 1. DELE is sent only with a [`crate::journal::Proof`]: the message is stored durably in every
-//!    destination that it is owed, and the journal's record of that is durable.
+//!    destination of the run that it is owed (where none of these has it, in the account's other ones), and the
+//!    journal's record of that is durable.
 //! 2. Only CRLF.CRLF ends a message; whatever else ends it, nothing of it is stored.
 //! 3. A deletion is a fact only after QUIT was answered `+OK`.
 //! 4. Absence from a listing proves nothing.
 //! 5. A message stored earlier is deleted only when its unique-id is listed once, with the size that was
 //!    listed, and came, then; else it is fetched and compared.
-//! 6. A message whose id is new, and that is known by its content alone (the server has renumbered its
-//!    maildrop), is not stored again. It is deleted only after it was fetched and compared in the same
-//!    session, and after its copies were found, durable, where they were stored.
+//! 6. A message that is known by its content alone is not stored again: its id is new (the server has
+//!    renumbered its maildrop), or it was deleted and is listed again (from a backup, or because deletions do
+//!    not last there). It is deleted only after it was fetched and compared in the same session, and after its
+//!    copies were found, durable, where they were stored.
 //! 7. Where the server may drop what was retrieved (EXPIRE 0), QUIT is sent only if all that was
-//!    asked for is stored.
+//!    asked for is stored durably.
 //! 8. Every way out leaves the journal true.
 //!
 //! A batch of messages is stored in six steps, each durable before the next begins:
@@ -29,6 +31,7 @@
 
 mod batch;
 mod copies;
+mod deletion;
 mod identify;
 mod parcel;
 mod queue;
@@ -50,7 +53,7 @@ use crate::deliver::{self, Spec};
 use crate::environment::Environment;
 use crate::error::Result;
 use crate::interrupt::Interrupt;
-use crate::journal::{Journal, Mailbox, Memory};
+use crate::journal::{Destinations, Journal, Mailbox, Memory};
 use crate::monitor::{Event, Monitor};
 use crate::net::TlsConnectors;
 use crate::plan::Rules;
@@ -64,6 +67,8 @@ pub struct Job<'a> {
     pub account: &'a Account,
     /// What decides about single messages.
     pub rules: Rules,
+    /// Everything is stored, also what was stored before.
+    pub all: bool,
     /// Says what would happen, and changes nothing.
     pub dry_run: bool,
     /// The machine.
@@ -183,6 +188,17 @@ impl Job<'_> {
         }
     }
 
+    /// The account's destinations, as far as the journal has numbers for them.
+    fn destinations(&self, slots: &[Slot], memory: &Memory) -> Destinations {
+        let here = batch::numbers(slots);
+        let elsewhere = self.account.deliver_otherwise.iter();
+        let elsewhere = elsewhere.filter_map(|spec| memory.destination(&spec.to_string()));
+        Destinations {
+            elsewhere: elsewhere.filter(|id| !here.contains(id)).collect(),
+            here,
+        }
+    }
+
     fn over_tls(&self) -> bool {
         self.account.tls != Tls::None
     }
@@ -202,15 +218,19 @@ pub fn mailbox(account: &Account) -> Mailbox {
     Mailbox::new(&account.user, &account.host, account.port)
 }
 
-/// The account's destinations, each with the number that the journal gives it. Commands come last: what they did
-/// cannot be looked up after a crash, so the less can fail behind them the better.
+/// The destinations of this run, each with the number that the journal gives it. Commands come last: what they did
+/// cannot be looked up after a crash, so the less can fail behind them the better. The others have an order that
+/// is the same for every account: two that lock the same files never wait for each other.
 fn open_all(job: &Job<'_>, mut number: impl FnMut(&str) -> Result<u32>) -> Result<Vec<Slot>> {
     let mut specs: Vec<&Spec> = job.account.deliver.iter().collect();
-    specs.sort_by_key(|spec| matches!(spec, Spec::Pipe(_)));
+    specs.sort_by_key(|spec| (matches!(spec, Spec::Pipe(_)), spec.to_string()));
     let settings = deliver::Settings {
         account: &job.account.name,
         pipe_jobs: job.account.pipe_jobs,
     };
+    for spec in &job.account.deliver_otherwise {
+        number(&spec.to_string())?;
+    }
     let mut slots = Vec::new();
     for spec in specs {
         let id = number(&spec.to_string())?;

@@ -2,12 +2,12 @@
 
 use super::queue::Weighted;
 use crate::mail::{Number, UniqueId};
+use crate::plan::Purpose;
 
 /// A parcel goes to the store thread at the latest when it holds so many bytes of text.
 const PARCEL: usize = 64 * 1024;
 
-/// Many things at once: waking a thread costs more than
-/// storing a small message.
+/// Many things at once: waking a thread costs more than storing a small message.
 #[derive(Default)]
 pub(super) struct Parcel {
     pub(super) items: Vec<Item>,
@@ -73,19 +73,6 @@ pub(super) struct Incoming {
     pub(super) due: bool,
     /// What it is fetched for.
     pub(super) purpose: Purpose,
-}
-
-/// What a message is fetched for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Purpose {
-    /// Nothing is remembered under its id: to be stored, unless it was stored under another.
-    Store,
-    /// To be stored, whatever is remembered.
-    StoreAgain,
-    /// To be stored where it is missing.
-    FillGaps,
-    /// To be stored only if it is another message than the one that is remembered under its id.
-    Compare,
 }
 
 /// An item's own size counts too, so that a flood of tiny messages is bounded as well.

@@ -1,20 +1,19 @@
 //! One session with the server: connect, list, plan, transfer, delete, quit.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::time::Instant;
 
 use super::batch::{Slot, some_works};
-use super::store::Safe;
-use super::survey::{Survey, Surveyed, Terms, Wanting};
+use super::deletion::{self, Deletion, Marked};
+use super::survey::{Again, Survey, Terms, Wanting};
 use super::transfer::{Caution, transfer};
 use super::{Job, copies, recovery};
 use crate::client::Transaction;
 use crate::connecting::Connecting;
-use crate::crash;
 use crate::error::{Failure, Kind, Result};
-use crate::journal::{Fact, Found, Journal, Memory, Proof, Record};
-use crate::mail::{Number, Retention, UniqueId};
+use crate::journal::{Fact, Found, Journal, Memory, Record, Remembered};
+use crate::mail::{Retention, UniqueId};
 use crate::monitor::{Event, Phase};
 use crate::plan::{Action, Reason, Rules, Step};
 use crate::pop3::login::Method;
@@ -65,6 +64,14 @@ impl From<Failure> for Ended {
     }
 }
 
+/// What a session came to, before QUIT.
+enum Outcome {
+    /// All that was fetched is stored; these messages are marked as deleted.
+    Safe(Vec<Marked>),
+    /// The server may drop at QUIT what is not stored.
+    NotSafe,
+}
+
 /// A session, and what is true of all of it.
 pub(super) struct Session<'a> {
     pub(super) job: &'a Job<'a>,
@@ -76,6 +83,8 @@ pub(super) struct Session<'a> {
     pub(super) given_up: Option<FailedMessage>,
     /// Messages that have ended a connection wait for a session of their own where others are to be deleted.
     pub(super) postpones: bool,
+    /// What the run has stored, where it stores everything.
+    again: RefCell<Again>,
     /// What was warned of: once is enough for all sessions of a run.
     told: RefCell<HashSet<String>>,
 }
@@ -103,6 +112,7 @@ impl<'a> Session<'a> {
             manner: Manner::new(memory),
             given_up: None,
             postpones: true,
+            again: RefCell::default(),
             told: RefCell::default(),
         }
     }
@@ -126,8 +136,8 @@ impl<'a> Session<'a> {
         let (outcome, brought) =
             conversed.map_err(|ended| self.think_of_another(ended, &transaction))?;
         let brought = match outcome {
-            Outcome::Deleted(deleted) => {
-                self.quit(transaction, deleted, journal, report)?;
+            Outcome::Safe(marked) => {
+                deletion::quit(self.job, transaction, &marked, journal, report)?;
                 brought
             }
             Outcome::NotSafe => {
@@ -171,12 +181,8 @@ impl<'a> Session<'a> {
         journal.append(survey.shared_ids(journal.memory()))?;
         self.job.event(&Event::Phase(Phase::Transfer));
         let began = Instant::now();
-        let caution = Caution {
-            trusts_sizes: !self.manner.wrong_sizes,
-            postpones: brought.postponed,
-            given_up: self.given_up.as_ref(),
-        };
-        let done = self.carry_out(transaction, &survey, caution, slots, journal, report);
+        let postpones = brought.postponed;
+        let done = self.carry_out(transaction, &survey, postpones, slots, journal, report);
         report.timing.add(Phase::Transfer, began.elapsed());
         done.map(|outcome| (outcome, brought))
     }
@@ -245,10 +251,12 @@ impl<'a> Session<'a> {
         let began = Instant::now();
         // Where nothing is remembered, everything is new.
         let listing = transaction.list(self.manner.pipelining, memory.is_empty())?;
+        let again = self.again.borrow();
         let mut terms = Terms {
-            destinations: numbers(slots),
+            destinations: self.job.destinations(slots, memory),
             found: Found::default(),
             rules: &self.rules,
+            again: self.job.all.then_some(&*again),
             now: self.job.environment.now(),
         };
         let mut survey = Survey::new(listing, memory, &terms);
@@ -287,14 +295,7 @@ impl<'a> Session<'a> {
         if let Some(disagreement) = survey.listing.disagreement {
             self.warn(&disagreement.to_string());
         }
-        if survey
-            .listing
-            .messages
-            .iter()
-            .any(|listed| listed.uid.is_none())
-        {
-            self.warn("the server gives no unique-ids: every message is fetched to be known by its content; none is stored twice, and only what this run stores is deleted");
-        }
+        self.admit_namelessness(survey);
         // A second session of the run sees the whole maildrop once more.
         report.begin_session();
         self.admit_uncertainty(survey);
@@ -316,6 +317,21 @@ impl<'a> Session<'a> {
         self.job.event(&Event::Planned { messages, octets });
     }
 
+    /// Says which messages have to be fetched to be known.
+    fn admit_namelessness(&self, survey: &Survey) {
+        let messages = &survey.listing.messages;
+        let nameless = messages.iter().filter(|listed| listed.uid.is_none());
+        let who = match nameless.count() {
+            0 => return,
+            count if count == messages.len() => "the server gives no unique-ids".to_owned(),
+            count => format!(
+                "the server gives no unique-id for {count} of {} messages",
+                messages.len()
+            ),
+        };
+        self.warn(&format!("{who}: such a message is fetched each time, to be known by its content; none is stored twice, and only what this run stores is deleted"));
+    }
+
     /// Says what the rule would delete, but for its identity.
     fn admit_uncertainty(&self, survey: &Survey) {
         let count =
@@ -324,13 +340,17 @@ impl<'a> Session<'a> {
         if shared > 0 {
             self.warn(&format!("{shared} stored messages stay on the server: their unique-ids do not say for certain which messages they are"));
         }
-        self.admit_missing_copies(count(|step| matches!(step.reason, Reason::Renumbered(_))));
+        self.admit_missing_copies(count(|step| step.reason.wants_copies()));
+        let elsewhere = count(|step| step.reason == Reason::LackingElsewhere);
+        if elsewhere > 0 && self.rules.retention != Retention::Always {
+            self.warn(&format!("{elsewhere} stored messages stay on the server: a destination of the account that this run leaves out lacks them"));
+        }
     }
 
     /// Says how many messages are due but known by their content alone, with nothing here to prove it by.
     fn admit_missing_copies(&self, count: usize) {
         if count > 0 {
-            self.warn(&format!("{count} stored messages that are due stay on the server: it has given them other ids since, and their copies are not found where they were stored; delete them there by other means, or fetch everything once more with --all"));
+            self.warn(&format!("{count} stored messages that are due stay on the server: it has given them other ids since, or lists them again though they were deleted, and their copies are not found where they were stored; delete them there by other means, or fetch everything once more with --all"));
         }
     }
 
@@ -346,11 +366,18 @@ impl<'a> Session<'a> {
         &self,
         transaction: &mut Transaction,
         survey: &Survey,
-        caution: Caution<'_>,
+        postpones: bool,
         slots: &mut [Slot],
         journal: &mut Journal,
         report: &mut Report,
     ) -> Result<Outcome, Ended> {
+        let mut again = self.again.take();
+        let caution = Caution {
+            trusts_sizes: !self.manner.wrong_sizes,
+            postpones,
+            again: &again,
+            given_up: self.given_up.as_ref(),
+        };
         let came = transfer(
             self.job,
             transaction,
@@ -360,6 +387,8 @@ impl<'a> Session<'a> {
             journal,
             report,
         );
+        again.extend(came.kept.again);
+        self.again.replace(again);
         let learnt = came.learnt.map(|fact| Record::Fact { fact, holds: true });
         // A message that ends the connection must not keep the others from coming: it is asked for last.
         let innocent = self.job.interrupt.requested().is_some();
@@ -369,7 +398,13 @@ impl<'a> Session<'a> {
             .and_then(|cut| cut.due.clone())
             .filter(|_| !innocent);
         let dropped = dropped.map(|uid| Record::Dropped { uid });
-        journal.append(learnt.into_iter().chain(dropped).collect())?;
+        let was_refused = |uid: &UniqueId| {
+            let remembered = journal.memory().recall(uid.as_bytes());
+            remembered.is_some_and(Remembered::is_refused)
+        };
+        let refused = came.refused.into_iter().filter(|uid| !was_refused(uid));
+        let refused: Vec<_> = refused.map(|uid| Record::Refused { uid }).collect();
+        journal.append(learnt.into_iter().chain(dropped).chain(refused).collect())?;
         journal.sync()?;
         if let Some(failure) = came.kept.failure {
             return Err(failure.into());
@@ -383,139 +418,14 @@ impl<'a> Session<'a> {
         if transaction.expires_at_once() && came.kept.settled < came.sent {
             return Ok(Outcome::NotSafe);
         }
-        let proofs = self.prove(survey, came.kept.safe, slots, journal)?;
-        Ok(self.delete(transaction, survey, proofs, journal, report)?)
-    }
-
-    /// Proofs for what the plan deletes: what this session stored, and what an earlier one did. For what
-    /// is known by its content alone, the copies have to be found once more, now.
-    fn prove(
-        &self,
-        survey: &Survey,
-        safe: Vec<Safe>,
-        slots: &mut [Slot],
-        journal: &Journal,
-    ) -> Result<Vec<Proof>> {
-        let due = self.due(survey, safe);
-        let renumbered = |uid: &UniqueId| {
-            let message = journal.memory().recall(uid.as_bytes())?;
-            message.digest().filter(|_| message.is_known_by_content())
+        let deletion = Deletion {
+            job: self.job,
+            survey,
+            retention: self.rules.retention,
         };
-        let doubtful = due.iter().filter_map(|(_, uid)| renumbered(uid));
-        let found = copies::look(self.job, slots, &doubtful.collect())?;
-        let destinations = numbers(slots);
-        let (mut proofs, mut missing) = (Vec::new(), 0);
-        for (number, uid) in due {
-            match journal.prove(number, &uid, &destinations, &found) {
-                None if renumbered(&uid).is_some() => missing += 1,
-                proof => proofs.extend(proof),
-            }
-        }
-        self.admit_missing_copies(missing);
-        Ok(proofs)
+        let proven = deletion.prove(came.kept.safe, slots, journal)?;
+        self.admit_missing_copies(proven.missing);
+        let marked = deletion.mark(transaction, proven.proofs, journal, report)?;
+        Ok(Outcome::Safe(marked))
     }
-
-    /// What the plan deletes and this session found safe, by number and by the journal's id.
-    fn due(&self, survey: &Survey, safe: Vec<Safe>) -> Vec<(Number, UniqueId)> {
-        let mut safe: HashMap<_, _> = safe.into_iter().map(|safe| (safe.number, safe)).collect();
-        let due = |index| {
-            let Surveyed {
-                listed, key, step, ..
-            } = survey.message(index);
-            let key = match step.action {
-                Action::Delete => key?.clone(),
-                Action::Retrieve { .. } => {
-                    let safe = safe.remove(&listed.number)?;
-                    // What turned out to be another message than the one that is due is not due itself.
-                    let compared = matches!(step.reason, Reason::Compare | Reason::Returned);
-                    let another = safe.now && compared;
-                    let due = !another || self.rules.retention == Retention::Never;
-                    due.then_some(safe.key)?
-                }
-                Action::Leave => return None,
-            };
-            Some((listed.number, key))
-        };
-        survey.plan.deletions().filter_map(due).collect()
-    }
-
-    /// Marks what is proven to be safe as deleted.
-    fn delete(
-        &self,
-        transaction: &mut Transaction,
-        survey: &Survey,
-        mut proofs: Vec<Proof>,
-        journal: &mut Journal,
-        report: &mut Report,
-    ) -> Result<Outcome> {
-        let asked = proofs.iter().map(|proof| Record::Asked {
-            uid: proof.uid().clone(),
-        });
-        crash::point("deletion: not asked");
-        journal.commit(asked.collect())?;
-        crash::point("deletion: asked in the journal, not of the server");
-        let refused = transaction.delete(&proofs)?;
-        let kept = refused.iter().map(|(index, _)| {
-            let uid = proofs[*index].uid();
-            Record::Same {
-                uid: uid.clone(),
-                stored_as: uid.clone(),
-            }
-        });
-        journal.append(kept.collect())?;
-        crash::point("deletion: asked of the server, not confirmed");
-        for (index, failure) in refused.into_iter().rev() {
-            let proof = proofs.remove(index);
-            let (number, uid) = (proof.number(), Some(proof.uid().clone()));
-            let message = FailedMessage {
-                number,
-                uid,
-                failure,
-            };
-            report.message_failed(survey.octets(number), message);
-        }
-        self.job.event(&Event::Deleting {
-            messages: proofs.len() as u64,
-        });
-        let with_size = |proof: Proof| (survey.octets(proof.number()), proof);
-        Ok(Outcome::Deleted(
-            proofs.into_iter().map(with_size).collect(),
-        ))
-    }
-
-    /// Ends the session; what was marked as deleted then is.
-    fn quit(
-        &self,
-        transaction: Transaction,
-        deleted: Vec<(u64, Proof)>,
-        journal: &mut Journal,
-        report: &mut Report,
-    ) -> Result<()> {
-        transaction.quit()?;
-        crash::point("deletion: confirmed, not recorded");
-        let at = self.job.environment.now();
-        let record = |(_, proof): &(u64, Proof)| Record::Deleted {
-            uid: proof.uid().clone(),
-            at,
-        };
-        journal.commit(deleted.iter().map(record).collect())?;
-        crash::point("deletion: recorded");
-        deleted
-            .iter()
-            .for_each(|(octets, _)| report.deleted.count(*octets));
-        Ok(())
-    }
-}
-
-/// What a session came to, before QUIT.
-enum Outcome {
-    /// These messages are marked as deleted, with their sizes by LIST.
-    Deleted(Vec<(u64, Proof)>),
-    /// The server may drop at QUIT what is not stored.
-    NotSafe,
-}
-
-/// The destinations, by the journal's names.
-fn numbers(slots: &[Slot]) -> Vec<u32> {
-    slots.iter().map(|slot| slot.id).collect()
 }

@@ -9,15 +9,17 @@ use std::time::{Duration, Instant};
 use sha2::{Digest as _, Sha256};
 
 use super::batch::{Batch, Lack, Message, Slot};
-use super::parcel::{Incoming, Item, Parcel, Purpose};
+use super::parcel::{Incoming, Item, Parcel};
 use super::queue::Queue;
+use super::survey::Again;
 use crate::deliver::{Complete, Trouble};
 use crate::environment::Environment;
 use crate::error::Failure;
-use crate::journal::{Journal, Record};
+use crate::journal::{Destinations, Journal, Record, Remembered};
 use crate::mail::{Digest, Number, UniqueId};
 use crate::message::Peek;
 use crate::monitor::{Event, Monitor};
+use crate::plan::Purpose;
 use crate::report::{FailedMessage, Report};
 
 /// A batch closes when it has so many messages.
@@ -36,8 +38,10 @@ pub(super) struct Kept {
     pub(super) safe: Vec<Safe>,
     /// What was learnt about those that were not stored again, to be recorded.
     learnt: Vec<Record>,
-    /// How many of those that were fetched are stored now or were stored already.
+    /// How many of those that were fetched are stored durably, now or already.
     pub(super) settled: u64,
+    /// Those that were stored whatever was remembered, by the journal's ids.
+    pub(super) again: Vec<UniqueId>,
     /// Why what was stored could not be recorded.
     pub(super) failure: Option<Failure>,
 }
@@ -86,12 +90,17 @@ pub(super) struct Store<'a> {
     pub(super) account: &'a str,
     pub(super) queue: &'a Queue<Parcel>,
     pub(super) slots: &'a mut [Slot],
+    pub(super) destinations: Destinations,
     pub(super) journal: &'a mut Journal,
     pub(super) environment: &'a Environment,
     pub(super) monitor: &'a dyn Monitor,
     pub(super) report: &'a mut Report,
     /// What is stored but not listed: a new message with such content is an old one, renumbered.
     pub(super) vanished: HashMap<Digest, UniqueId>,
+    /// What the run has stored, where it stores everything.
+    pub(super) again: &'a Again,
+    /// How many messages may be stored that turn out to be new; none where there is no limit.
+    pub(super) most_new: Option<u64>,
     /// Says how much can no longer be stored.
     pub(super) halt: &'a Halt,
     /// Says of each message that was withheld and fetched again whether it was the same.
@@ -123,6 +132,8 @@ enum Recognised {
     No,
     /// It is stored already; this is what the journal must learn of it.
     Stored(Option<Record>),
+    /// It was written before to where nothing is durable.
+    Seen,
 }
 
 impl Progress {
@@ -258,6 +269,10 @@ impl Store<'_> {
             .unwrap_or_else(|| key_of(digest));
         match self.recognise(&current.incoming, &key, digest, &progress.batch) {
             Recognised::Stored(learnt) => self.pass_over(&current, key, learnt, progress),
+            Recognised::Seen => self.withdraw(&current.taken_by),
+            Recognised::No if self.is_beyond_the_limit(&current.incoming) => {
+                self.withdraw(&current.taken_by);
+            }
             Recognised::No => self.keep(current, key, digest, octets, progress),
         }
     }
@@ -289,6 +304,21 @@ impl Store<'_> {
         }
     }
 
+    /// Whether a message that turned out to be new is one more than may be stored; if not, it counts.
+    fn is_beyond_the_limit(&mut self, incoming: &Incoming) -> bool {
+        let is_counted = incoming.purpose == Purpose::StoreIfNew;
+        let Some(left) = self.most_new.as_mut().filter(|_| is_counted) else {
+            return false;
+        };
+        if let Some(fewer) = left.checked_sub(1) {
+            *left = fewer;
+            return false;
+        }
+        self.halt.entirely();
+        self.monitor.event(self.account, &Event::Warning("the limit is reached, and more messages without a unique-id are new: they are left for the next run"));
+        true
+    }
+
     /// Adds a message to the batch, and closes that if it is full.
     fn keep(
         &mut self,
@@ -318,7 +348,10 @@ impl Store<'_> {
             octets,
             listed: current.incoming.listed,
             due: current.incoming.due,
+            has_uid: current.incoming.key.is_some(),
+            again: current.incoming.purpose == Purpose::StoreAgain,
             owed,
+            placed: false,
             lack: current.lack,
         };
         progress
@@ -352,24 +385,34 @@ impl Store<'_> {
         batch: &Batch,
     ) -> Recognised {
         let remembered = self.journal.memory().recall(key.as_bytes());
-        let same = remembered
-            .filter(|remembered| remembered.is_stored() && remembered.digest() == Some(digest));
-        match (incoming.purpose, same) {
-            (Purpose::Compare, Some(same)) => {
-                let back = Record::Same {
+        let same = remembered.filter(|remembered| remembered.digest() == Some(digest));
+        let stored = same.filter(|same| same.is_stored());
+        match incoming.purpose {
+            Purpose::StoreAgain if self.again.contains(key) => Recognised::Stored(None),
+            Purpose::StoreAgain | Purpose::FillGaps => Recognised::No,
+            Purpose::Compare => stored.map_or(Recognised::No, |stored| {
+                let back = || Record::Same {
                     uid: key.clone(),
                     stored_as: key.clone(),
                 };
-                let was_given_up = same.is_deleted() || same.is_asked();
-                return Recognised::Stored(was_given_up.then_some(back));
-            }
-            (Purpose::Store, Some(_)) if incoming.key.is_none() => return Recognised::Stored(None),
-            (Purpose::Store, _) => {}
-            _ => return Recognised::No,
+                let was_given_up = stored.is_deleted() || stored.is_asked();
+                Recognised::Stored(was_given_up.then(back))
+            }),
+            Purpose::Store if incoming.key.is_some() => self.recognise_vanished(key, digest),
+            Purpose::Store | Purpose::StoreIfNew => match same {
+                Some(same) if same.lacks(&self.destinations.here) => Recognised::No,
+                Some(_) if stored.is_some() => Recognised::Stored(None),
+                Some(same) if same.is_seen() => Recognised::Seen,
+                _ if batch.messages.iter().any(|message| message.key == *key) => {
+                    Recognised::Stored(None)
+                }
+                _ => self.recognise_vanished(key, digest),
+            },
         }
-        if incoming.key.is_none() && batch.messages.iter().any(|message| message.key == *key) {
-            return Recognised::Stored(None);
-        }
+    }
+
+    /// Whether such a message is stored under an id that is listed no more.
+    fn recognise_vanished(&mut self, key: &UniqueId, digest: Digest) -> Recognised {
         match self.vanished.remove(&digest) {
             Some(stored_as) => Recognised::Stored(Some(Record::Same {
                 uid: key.clone(),
@@ -384,16 +427,17 @@ impl Store<'_> {
     fn owed(&mut self, current: &mut Current, key: &UniqueId, digest: Digest) -> Vec<u32> {
         let remembered = self.journal.memory().recall(key.as_bytes());
         let same = remembered.filter(|remembered| remembered.digest() == Some(digest));
-        let fills_gaps = current.incoming.purpose == Purpose::FillGaps;
+        let fills_gaps = match current.incoming.purpose {
+            Purpose::FillGaps => true,
+            Purpose::Store | Purpose::StoreIfNew => current.incoming.key.is_none(),
+            Purpose::StoreAgain | Purpose::Compare => false,
+        };
         let (owed, wanting): (Vec<u32>, Vec<bool>) = match same.filter(|_| fills_gaps) {
             Some(same) => {
                 let lacks = |slot: &Slot| same.lacks(&[slot.id]);
                 (same.owed().to_vec(), self.slots.iter().map(lacks).collect())
             }
-            None => (
-                self.slots.iter().map(|slot| slot.id).collect(),
-                vec![true; self.slots.len()],
-            ),
+            None => (self.owed_anew(), vec![true; self.slots.len()]),
         };
         let (wanted, unwanted): (Vec<_>, Vec<_>) =
             current.taken_by.iter().partition(|slot| wanting[**slot]);
@@ -402,6 +446,16 @@ impl Store<'_> {
         let broken = |slot: usize| wanting[slot] && !self.slots[slot].works();
         if current.lack.is_none() && (0..self.slots.len()).any(broken) {
             current.lack = Some(Lack::Broken);
+        }
+        owed
+    }
+
+    /// The destinations that are to have a new message. Those that this run leaves out get it in a later one; but
+    /// what only goes to a stream is meant to go nowhere else.
+    fn owed_anew(&self) -> Vec<u32> {
+        let mut owed = self.destinations.here.clone();
+        if self.slots.iter().any(|slot| slot.destination.is_durable()) {
+            owed.extend(&self.destinations.elsewhere);
         }
         owed
     }
@@ -480,12 +534,21 @@ impl Store<'_> {
             key: uid,
             octets,
             due,
+            has_uid,
+            again,
+            placed,
             lack,
             ..
         } = message;
+        self.report.placed += u64::from(placed);
+        if again && placed {
+            kept.again.push(uid.clone());
+        }
         match lack {
             None => {
-                kept.settled += 1;
+                let remembered = self.journal.memory().recall(uid.as_bytes());
+                let is_durable = remembered.is_some_and(Remembered::is_stored);
+                kept.settled += u64::from(is_durable);
                 self.report.stored.count(octets);
                 self.monitor
                     .event(self.account, &Event::Stored { uid: &uid, octets });
@@ -499,9 +562,10 @@ impl Store<'_> {
             }
             Some(Lack::Broken) => self.report.failed.count(octets),
             Some(Lack::Refused(failure)) => {
+                let uid = Some(uid).filter(|_| has_uid);
                 let event = Event::MessageFailed {
                     number,
-                    uid: Some(&uid),
+                    uid: uid.as_ref(),
                     failure: &failure,
                 };
                 self.monitor.event(self.account, &event);
@@ -509,7 +573,7 @@ impl Store<'_> {
                     octets,
                     FailedMessage {
                         number,
-                        uid: Some(uid),
+                        uid,
                         failure,
                     },
                 );

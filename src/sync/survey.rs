@@ -5,9 +5,9 @@ use std::collections::{HashMap, HashSet};
 use jiff::Timestamp;
 
 use super::identify::Identities;
-use crate::journal::{Found, Memory, Record, Remembered};
+use crate::journal::{Destinations, Found, Memory, Record, Remembered};
 use crate::mail::{Digest, Listed, Number, UniqueId};
-use crate::plan::{Candidate, Known, Plan, Reason, Rules, Step};
+use crate::plan::{Candidate, Known, Plan, Rules, Step};
 use crate::pop3::Listing;
 
 /// A maildrop as it is listed, what we know of each message, and what will be done with it: three
@@ -22,13 +22,18 @@ pub(super) struct Survey {
 
 /// What decides about messages besides what is listed and remembered.
 pub(super) struct Terms<'a> {
-    /// The account's destinations, by the journal's names.
-    pub(super) destinations: Vec<u32>,
+    pub(super) destinations: Destinations,
     /// Copies of [`Survey::missing_copies`].
     pub(super) found: Found,
     pub(super) rules: &'a Rules,
+    /// Everything is to be stored, whatever is remembered; none where only the new is.
+    pub(super) again: Option<&'a Again>,
     pub(super) now: Timestamp,
 }
+
+/// What has been stored in a run that stores everything, by the journal's ids: another session of the run is not
+/// to store it once more.
+pub(super) type Again = HashSet<UniqueId>;
 
 /// A message of a survey.
 pub(super) struct Surveyed<'a> {
@@ -64,6 +69,7 @@ impl Survey {
             destinations,
             found,
             rules,
+            again,
             now,
         } = terms;
         let mut knows_some = false;
@@ -71,10 +77,15 @@ impl Survey {
             let identities = &self.identities;
             let known = identities.known((index, listed), memory, destinations, found);
             knows_some |= known != Known::New;
+            let is_done = |again: &Again| {
+                let key = identities.key(index, listed);
+                key.is_some_and(|key| again.contains(key))
+            };
             Candidate {
                 listed,
                 known,
-                troublesome: identities.is_troublesome(index, memory),
+                again: again.is_some_and(|again| !is_done(again)),
+                turn: identities.turn(index, memory),
             }
         };
         let candidates = self.listing.messages.iter().enumerate().map(candidate);
@@ -94,7 +105,7 @@ impl Survey {
     /// The contents of the messages that the rule would delete if their copies were found.
     pub(super) fn missing_copies(&self, memory: &Memory) -> HashSet<Digest> {
         let steps = self.plan.steps.iter().enumerate();
-        let missing = steps.filter(|(_, step)| matches!(step.reason, Reason::Renumbered(_)));
+        let missing = steps.filter(|(_, step)| step.reason.wants_copies());
         let remembered = |(index, _)| self.identities.remembered(index, memory)?.digest();
         missing.filter_map(remembered).collect()
     }
@@ -110,8 +121,13 @@ impl Survey {
         }
     }
 
-    /// Whether there are messages that are stored, and left on the server, and none of them is listed.
+    /// Whether there are messages that are stored, and left on the server, and none of them is listed. Where
+    /// nothing has a unique-id, nobody can tell.
     pub(super) fn lists_nothing_of(&self, memory: &Memory) -> bool {
+        let messages = &self.listing.messages;
+        if !messages.is_empty() && messages.iter().all(|listed| listed.uid.is_none()) {
+            return false;
+        }
         let is_left = |message: &Remembered| {
             message.is_stored() && !message.is_deleted() && !message.is_asked()
         };

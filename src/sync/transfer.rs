@@ -5,16 +5,16 @@ use std::sync::mpsc;
 
 use super::Job;
 use super::batch::Slot;
-use super::parcel::{Incoming, Item, Parcel, Purpose};
+use super::parcel::{Incoming, Item, Parcel};
 use super::queue::Queue;
 use super::store::{Halt, Kept, Store};
-use super::survey::{Survey, Surveyed};
+use super::survey::{Again, Survey, Surveyed};
 use crate::client::{Broken, Transaction, Wanted, Watcher};
 use crate::error::Failure;
 use crate::journal::{Fact, Journal};
 use crate::mail::UniqueId;
 use crate::monitor::Event;
-use crate::plan::{Reason, Step};
+use crate::plan::{Action, Purpose};
 use crate::report::{FailedMessage, Report};
 
 /// How many bytes may wait for the disk.
@@ -28,6 +28,8 @@ pub(super) struct Transferred {
     pub(super) sent: u64,
     /// How it ended early.
     pub(super) cut: Option<Cut>,
+    /// The messages that the server refused to send, by the journal's ids.
+    pub(super) refused: Vec<UniqueId>,
     /// The server's sizes turned out to be wrong, or its pipelining to be broken.
     pub(super) learnt: Option<Fact>,
 }
@@ -49,6 +51,8 @@ pub(super) struct Caution<'a> {
     pub(super) trusts_sizes: bool,
     /// Messages that have ended a connection before wait for another session.
     pub(super) postpones: bool,
+    /// What the run has stored already, where it stores everything.
+    pub(super) again: &'a Again,
     /// The message that ended the session before this one and would end this one too: it has failed.
     pub(super) given_up: Option<&'a FailedMessage>,
 }
@@ -69,7 +73,10 @@ pub(super) fn transfer(
         .into_iter()
         .filter(|&index| !(caution.postpones && survey.plan.steps[index].is_troublesome()))
         .partition(|&index| caution.gives_up(&survey.message(index)));
-    let stores = |index: &usize| purpose(survey.message(*index).step) == Purpose::Store;
+    let stores = |index: &usize| {
+        let purpose = survey.message(*index).step.purpose();
+        matches!(purpose, Some(Purpose::Store | Purpose::StoreIfNew))
+    };
     let vanished = match order.iter().any(stores) {
         true => survey.vanished(journal.memory()),
         false => HashMap::new(),
@@ -80,12 +87,15 @@ pub(super) fn transfer(
     let store = Store {
         account: &job.account.name,
         queue: &queue,
+        destinations: job.destinations(slots, journal.memory()),
         slots,
         journal,
         environment: job.environment,
         monitor: job.monitor,
         report: &mut *report,
         vanished,
+        again: caution.again,
+        most_new: survey.plan.most_new,
         halt: &halt,
         verdicts,
     };
@@ -118,11 +128,16 @@ pub(super) fn transfer(
             Ok(learnt) => (learnt, None),
             Err(cut) => (None, Some(cut)),
         };
+        let refused = feed
+            .failed
+            .iter()
+            .filter_map(|(_, message)| message.uid.clone());
         (
             Transferred {
                 kept,
                 sent: feed.sent,
                 cut,
+                refused: refused.collect(),
                 learnt,
             },
             feed.failed,
@@ -143,16 +158,6 @@ impl Caution<'_> {
                 (None, None) => known.number == message.listed.number,
                 _ => false,
             })
-    }
-}
-
-/// What a message is fetched for.
-fn purpose(step: &Step) -> Purpose {
-    match step.reason {
-        Reason::Lacking => Purpose::FillGaps,
-        Reason::Compare | Reason::Returned => Purpose::Compare,
-        Reason::Again => Purpose::StoreAgain,
-        _ => Purpose::Store,
     }
 }
 
@@ -203,7 +208,8 @@ impl Feed<'_> {
         verdict: &mpsc::Receiver<bool>,
         order: Vec<usize>,
     ) -> Result<Option<Fact>, Cut> {
-        let fills = |index: &usize| purpose(self.survey.message(*index).step) == Purpose::FillGaps;
+        let fills =
+            |index: &usize| self.survey.message(*index).step.purpose() == Some(Purpose::FillGaps);
         let (filling, storing): (Vec<_>, Vec<_>) = order.into_iter().partition(fills);
         let learnt = self.fetch_each(transaction, verdict, storing)?;
         self.fills_gaps = true;
@@ -335,13 +341,21 @@ impl Watcher for Feed<'_> {
             certain,
             step,
         } = self.survey.message(index);
+        let Action::Retrieve {
+            purpose,
+            then_delete,
+            ..
+        } = step.action
+        else {
+            return; // Nothing else is asked for.
+        };
         self.say(Item::Begin(Incoming {
             number: listed.number,
             key: key.cloned(),
             certain,
             listed: listed.octets,
-            due: step.deletes(),
-            purpose: purpose(step),
+            due: then_delete,
+            purpose,
         }));
     }
 

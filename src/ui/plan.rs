@@ -105,6 +105,7 @@ fn reason(line: &PlanLine) -> String {
 /// `12 messages: 3 to retrieve (3.4 MB), 1 to delete, 9 to leave as they are`.
 fn sum(lines: &[PlanLine]) -> String {
     let (mut retrieve, mut delete, mut leave) = (Tally::default(), 0_u64, 0_u64);
+    let mut most = "";
     for line in lines {
         match line.action {
             Action::Retrieve => retrieve.count(line.octets.unwrap_or(0)),
@@ -113,6 +114,9 @@ fn sum(lines: &[PlanLine]) -> String {
         }
         if line.action == Action::Retrieve && line.then_delete {
             delete += 1;
+            if line.if_new {
+                most = "at most ";
+            }
         }
     }
     let mut parts = vec![match retrieve.messages {
@@ -120,7 +124,7 @@ fn sum(lines: &[PlanLine]) -> String {
         count => format!("{count} to retrieve ({})", Size(retrieve.octets)),
     }];
     if delete > 0 {
-        parts.push(format!("{delete} to delete on the server"));
+        parts.push(format!("{most}{delete} to delete on the server"));
     }
     if leave > 0 {
         parts.push(format!("{leave} to leave as they are"));
@@ -143,6 +147,7 @@ mod tests {
             action,
             reason: reason.to_owned(),
             then_delete: false,
+            if_new: false,
         }
     }
 

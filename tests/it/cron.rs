@@ -176,6 +176,23 @@ fn after_new_runs_after_a_run_that_stored_only_a_part() {
 }
 
 #[test]
+fn after_new_runs_for_what_one_destination_has_and_another_lacks() {
+    let server = Server::start(&Mailbox::with(small(3)));
+    let world = World::new();
+    let account = world.account("it", &server.endpoint());
+    account
+        .set("deliver", "[\"maildir:~/Mail/it\", \"maildir:~/Copy\"]")
+        .set("after_new", "\"echo $POPFETCH_STORED >> log\"")
+        .write();
+    fs::write(world.home("Copy"), "a file").expect("our own file");
+    for _ in 0..2 {
+        world.run(&["sync"]).ends_with(73);
+    }
+    let log = fs::read_to_string(world.home("log")).expect("it ran");
+    assert_eq!(log, "3\n", "once for what is new");
+}
+
+#[test]
 fn what_goes_wrong_with_after_new_is_told_and_changes_nothing_else() {
     for (command, complaint) in [
         (

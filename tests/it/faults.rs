@@ -357,3 +357,30 @@ fn endless_lines_and_listings_have_a_limit() {
         );
     }
 }
+
+#[test]
+fn a_limit_is_not_used_up_by_messages_that_never_come() {
+    for fault in [Fault::CloseUnanswered, Fault::reply("-ERR it is broken")] {
+        let mailbox = Mailbox::with(small(4));
+        let server = Server::start(&mailbox).on("RETR 1", fault.clone());
+        let world = world_for(&server, "\"always\"");
+        for _ in 0..5 {
+            world.run(&["sync", "--limit", "1"]);
+        }
+        let mut expected = mailbox.stored_forms();
+        expected.remove(0);
+        world.mail("it").holds(&expected);
+    }
+}
+
+#[test]
+fn a_limit_lets_new_messages_through_where_there_are_no_unique_ids() {
+    let mailbox = Mailbox::with(small(5));
+    let server = Server::start(&mailbox).without_uidl();
+    let world = world_for(&server, "\"always\"");
+    for stored in [2, 4, 5, 5] {
+        world.run(&["sync", "--limit", "2"]).ends_with(0);
+        assert_eq!(world.mail("it").texts().len(), stored);
+    }
+    world.mail("it").holds(mailbox.stored_forms());
+}

@@ -7,7 +7,7 @@ use rustix::process::Signal;
 
 use crate::support::mailbox::Mailbox;
 use crate::support::messages::{Generator, Shape, small, stored_form};
-use crate::support::server::{Fault, Server, State};
+use crate::support::server::{Fault, Server};
 use crate::support::world::{Maildir, World};
 use crate::sync::world_for;
 
@@ -149,9 +149,7 @@ fn a_server_that_no_longer_has_unique_ids_doubles_nothing() {
     let server = Server::start(&mailbox);
     let world = world_for(&server, &[]);
     world.run(&["sync"]).ends_with(0);
-    let server = server.on("UIDL", Fault::reply("-ERR unknown command"));
-    let server = server.capabilities(State::Greeted, &["USER", "TOP"]);
-    let server = server.capabilities(State::LoggedIn, &["USER", "TOP"]);
+    let server = server.without_uidl();
     for _ in 0..2 {
         world
             .run(&["sync", "--leave-on-server", "never"])
@@ -291,4 +289,160 @@ fn a_message_that_the_server_will_not_delete_is_not_fetched_again_for_that() {
     }
     assert_eq!(server.retrievals()["uid-1"], 1);
     assert_eq!(mailbox.uids(), ["uid-1"]);
+}
+
+#[test]
+fn a_destination_that_a_run_leaves_out_is_still_owed_what_it_lacks() {
+    let mailbox = Mailbox::with(small(3));
+    let expected = mailbox.stored_forms();
+    let server = Server::start(&mailbox);
+    let deliver = "[\"maildir:~/Mail/it\", \"maildir:~/Copy\"]";
+    let keys = [("leave_on_server", "\"never\""), ("deliver", deliver)];
+    let world = world_for(&server, &keys);
+    fs::write(world.home("Copy"), "a file").expect("our own file");
+    world.run(&["sync"]).ends_with(73);
+    fs::remove_file(world.home("Copy")).expect("our own file");
+    let elsewhere = ["sync", "--to", "maildir:~/Elsewhere"];
+    world
+        .run(&elsewhere)
+        .ends_with(0)
+        .complains("3 stored messages stay on the server");
+    assert_eq!(mailbox.uids().len(), 3);
+    assert!(!world.home("Elsewhere/new").exists() || world.maildir("Elsewhere").texts().is_empty());
+    world.run(&["sync"]).ends_with(0).says_nothing();
+    world.maildir("Copy").holds(&expected);
+    world.mail("it").holds(&expected);
+    assert!(mailbox.uids().is_empty());
+}
+
+#[test]
+fn where_there_are_no_unique_ids_gaps_are_filled_too() {
+    let mailbox = Mailbox::with(small(3));
+    let server = Server::start(&mailbox).without_uidl();
+    let deliver = "[\"maildir:~/Mail/it\", \"maildir:~/Copy\"]";
+    let world = world_for(&server, &[("deliver", deliver)]);
+    fs::write(world.home("Copy"), "a file").expect("our own file");
+    for _ in 0..2 {
+        world.run(&["sync"]).ends_with(73);
+    }
+    fs::remove_file(world.home("Copy")).expect("our own file");
+    world.run(&["sync"]).ends_with(0);
+    for maildir in [world.mail("it"), world.maildir("Copy")] {
+        maildir.holds(mailbox.stored_forms());
+    }
+}
+
+#[test]
+fn where_there_are_no_unique_ids_a_stream_gets_each_message_once() {
+    let mailbox = Mailbox::with(small(3));
+    let server = Server::start(&mailbox).without_uidl();
+    let world = world_for(&server, &[("deliver", "\"mbox:-\"")]);
+    let first = world.run(&["sync"]);
+    assert_eq!(first.stdout.matches("\nFrom ").count(), 2, "{first:#?}");
+    mailbox.add("new", Generator::new(8).message(Shape::Plain, 900));
+    let second = world.run(&["sync"]);
+    assert!(second.stdout.starts_with("From "), "{second:#?}");
+    assert_eq!(second.stdout.matches("\nFrom ").count(), 0, "{second:#?}");
+}
+
+#[test]
+fn where_there_are_no_unique_ids_one_session_is_enough() {
+    let mailbox = Mailbox::with(small(3));
+    let server = Server::start(&mailbox).without_uidl();
+    let world = world_for(&server, &[]);
+    world.run(&["sync"]).ends_with(0);
+    mailbox.add("new", Generator::new(8).message(Shape::Plain, 900));
+    world.run(&["sync"]).ends_with(0);
+    assert_eq!(server.sessions().len(), 2);
+    world.mail("it").holds(mailbox.stored_forms());
+}
+
+#[test]
+fn where_there_are_no_unique_ids_a_dry_run_promises_no_more_than_it_knows() {
+    let mailbox = Mailbox::with(small(3));
+    let server = Server::start(&mailbox).without_uidl();
+    let world = world_for(&server, &[("leave_on_server", "\"never\"")]);
+    let dry = || world.run(&["sync", "--dry-run"]).stdout;
+    assert!(dry().contains(", 3 to delete on the server"), "{}", dry());
+    let always = ["sync", "--leave-on-server", "always"];
+    world.run(&always).ends_with(0);
+    assert!(dry().contains("has no unique-id, may be new"), "{}", dry());
+    assert!(
+        dry().contains("at most 3 to delete on the server"),
+        "{}",
+        dry()
+    );
+}
+
+#[test]
+fn a_message_without_a_unique_id_is_named_among_those_that_have_one() {
+    let mailbox = Mailbox::with(small(2));
+    mailbox.add("", Generator::new(8).message(Shape::Plain, 900));
+    let server = Server::start(&mailbox);
+    let world = world_for(&server, &[]);
+    for _ in 0..2 {
+        let outcome = world.run(&["sync"]);
+        outcome
+            .ends_with(0)
+            .complains("no unique-id for 1 of 3 messages");
+    }
+    world.mail("it").holds(mailbox.stored_forms());
+    // What an empty id looks like is ours to choose, not the server's.
+    let _ = server.violations();
+}
+
+#[test]
+fn what_only_went_to_a_stream_is_not_dropped_by_the_server() {
+    let mailbox = Mailbox::with(small(3));
+    let server = Server::start(&mailbox).expires_at_once();
+    let world = world_for(&server, &[("deliver", "\"mbox:-\"")]);
+    let outcome = world.run(&["sync"]);
+    outcome.complains("EXPIRE 0");
+    assert_eq!(outcome.stdout.matches("\nFrom ").count(), 2);
+    assert!(!server.commands().contains(&"QUIT".to_owned()));
+}
+
+#[test]
+fn what_went_elsewhere_for_once_still_comes_to_the_accounts_own_destination() {
+    for rule in ["never", "30d"] {
+        let mailbox = Mailbox::with(small(3));
+        let expected = mailbox.stored_forms();
+        let server = Server::start(&mailbox);
+        let rule = format!("{rule:?}");
+        let mut world = world_for(&server, &[("leave_on_server", &rule)]);
+        world.at("2026-03-01T12:00:00Z");
+        let elsewhere = ["sync", "--leave-on-server", "always", "--to"];
+        world
+            .run(&[&elsewhere[..], &["maildir:~/try"]].concat())
+            .ends_with(0);
+        world.maildir("try").holds(&expected);
+        fs::remove_dir_all(world.home("try")).expect("it is there");
+        world.at("2026-05-01T12:00:00Z");
+        world.run(&["sync"]).ends_with(0).says_nothing();
+        world.mail("it").holds(&expected);
+        assert!(rule.contains('d') || mailbox.uids().is_empty());
+    }
+}
+
+#[test]
+fn a_run_that_sends_mail_elsewhere_applies_the_rule_to_what_is_there() {
+    let mailbox = Mailbox::with(small(3));
+    let expected = mailbox.stored_forms();
+    let server = Server::start(&mailbox);
+    let world = world_for(&server, &[]);
+    let elsewhere = |rule| {
+        let to = ["sync", "--to", "maildir:~/Elsewhere", "--leave-on-server"];
+        world
+            .run(&[&to[..], &[rule]].concat())
+            .ends_with(0)
+            .says_nothing();
+    };
+    elsewhere("always");
+    assert_eq!(mailbox.uids().len(), 3);
+    elsewhere("never");
+    assert!(mailbox.uids().is_empty());
+    world.maildir("Elsewhere").holds(&expected);
+    mailbox.add("new", Generator::new(8).message(Shape::Plain, 900));
+    elsewhere("never");
+    assert!(mailbox.uids().is_empty());
 }

@@ -5,6 +5,7 @@ mod support;
 
 mod the_support;
 
+mod again;
 mod attacks;
 mod cli;
 mod config;

@@ -246,7 +246,7 @@ fn what_was_renumbered_stays_where_a_copy_is_not_in_its_place() {
         for (action, reason, _) in moved.planned() {
             assert_eq!(action, "leave", "{context}");
             assert!(
-                reason.ends_with("under another id, no copy found"),
+                reason.starts_with("stored ") && reason.ends_with(", no copy found"),
                 "{reason}"
             );
         }

@@ -213,7 +213,9 @@ impl Server {
 
     /// Knows no UIDL.
     pub(crate) fn without_uidl(self) -> Self {
-        self.on("UIDL", Fault::reply("-ERR what is that?"))
+        self.capabilities(State::Greeted, &["USER", "TOP"])
+            .capabilities(State::LoggedIn, &["USER", "TOP"])
+            .on("UIDL", Fault::reply("-ERR what is that?"))
     }
 
     /// Knows no CAPA.
