@@ -39,6 +39,7 @@ pub(super) fn watch(interrupt: &Arc<Interrupt>) -> Result<()> {
                 end_by(signal);
             }
             interrupt.request(signal);
+            log::warn!("stopping once what was begun is stored; a second signal ends at once");
             let interrupt = Arc::clone(&interrupt);
             // Without this thread the run still stops, at the latest when the server's time is up.
             let _ = thread::Builder::new().spawn(move || {

@@ -76,6 +76,12 @@ pub trait Destination: Send {
         usize::MAX
     }
 
+    /// Whether storing a message takes as long as somebody else's program likes. Then nothing more is begun once the
+    /// run was asked to stop, not even with what is here already.
+    fn takes_its_time(&self) -> bool {
+        false
+    }
+
     /// What is worth telling although nothing failed, since it was last asked: whole sentences, safe to show.
     /// Worth asking after [`Destination::place`].
     fn take_notices(&mut self) -> Vec<String> {

@@ -212,6 +212,10 @@ impl Destination for Pipe {
         self.jobs.get()
     }
 
+    fn takes_its_time(&self) -> bool {
+        true
+    }
+
     fn take_notices(&mut self) -> Vec<String> {
         std::mem::take(&mut self.notices)
     }

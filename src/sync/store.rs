@@ -15,6 +15,7 @@ use super::survey::Again;
 use crate::deliver::{Complete, Trouble};
 use crate::environment::Environment;
 use crate::error::Failure;
+use crate::interrupt::Interrupt;
 use crate::journal::{Destinations, Journal, Record, Remembered};
 use crate::mail::{Digest, Number, UniqueId};
 use crate::message::Peek;
@@ -94,6 +95,7 @@ pub(super) struct Store<'a> {
     pub(super) journal: &'a mut Journal,
     pub(super) environment: &'a Environment,
     pub(super) monitor: &'a dyn Monitor,
+    pub(super) interrupt: &'a Interrupt,
     pub(super) report: &'a mut Report,
     /// What is stored but not listed: a new message with such content is an old one, renumbered.
     pub(super) vanished: HashMap<Digest, UniqueId>,
@@ -184,7 +186,8 @@ impl Store<'_> {
                     if progress.is_overdue() {
                         self.commit(progress);
                     }
-                    *current = Some(self.begin(incoming));
+                    let begins = !self.is_to_stop_before(&incoming, progress);
+                    *current = begins.then(|| self.begin(incoming));
                 }
                 Item::Text { bytes } => {
                     let (piece, rest) = text.split_at(bytes);
@@ -226,6 +229,15 @@ impl Store<'_> {
             kept.failure.get_or_insert(failure);
         }
         kept
+    }
+
+    /// Whether the run is to stop, and this message would hold that up. It stays on the server for the next.
+    fn is_to_stop_before(&self, incoming: &Incoming, progress: &Progress) -> bool {
+        let mut slots = self.slots.iter().filter(|slot| slot.works());
+        self.interrupt.requested().is_some()
+            && slots.any(|slot| slot.destination.takes_its_time())
+            // The wire thread waits for what comes of such a one.
+            && !progress.withheld.contains_key(&incoming.number)
     }
 
     fn begin(&mut self, incoming: Incoming) -> Current {

@@ -92,6 +92,7 @@ pub(super) fn transfer(
         journal,
         environment: job.environment,
         monitor: job.monitor,
+        interrupt: job.interrupt,
         report: &mut *report,
         vanished,
         again: caution.again,

@@ -1,5 +1,6 @@
 //! What is said, to whom, and how much of it; and what is never said.
 
+use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -7,6 +8,7 @@ use jiff::Timestamp;
 use crate::support::mailbox::Mailbox;
 use crate::support::messages::{Generator, Shape, small};
 use crate::support::server::{Fault, LOGIN, PASSWORD, Server};
+use crate::support::skipped;
 use crate::support::terminal::{Terminal, left_on_screen};
 use crate::support::world::World;
 
@@ -26,6 +28,19 @@ fn without_time(text: &str) -> Vec<&str> {
         rest
     };
     text.lines().map(behind).collect()
+}
+
+#[test]
+fn the_times_of_a_log_are_those_of_the_zone_that_is_named() {
+    if !Path::new("/usr/share/zoneinfo/Asia/Kolkata").exists() {
+        return skipped("there are no time zones on this machine");
+    }
+    let server = Server::start(&Mailbox::default());
+    let mut world = world_for(&server);
+    world.variable("TZ", "Asia/Kolkata");
+    let outcome = world.run(&["-v", "sync"]);
+    let (time, _) = outcome.stderr.split_once(' ').expect("a time");
+    assert!(time.ends_with("+05:30"), "{time}");
 }
 
 #[test]

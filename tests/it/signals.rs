@@ -37,6 +37,29 @@ fn what_was_asked_for_still_comes_and_what_is_stored_is_deleted() {
     }
 }
 
+/// The command holds on to its first message until the signal has come.
+#[test]
+fn a_command_gets_no_more_messages_once_the_run_is_to_stop() {
+    let mailbox = Mailbox::with(small(20));
+    let server = Server::start(&mailbox);
+    let world = World::new();
+    let mut begun = world.fifo("begun").listen();
+    let go = world.fifo("go");
+    let command = "cat > /dev/null; echo >> got; echo > begun; cat go";
+    let account = world.account("it", &server.endpoint());
+    account
+        .set("deliver", &format!("\"pipe:{command}\""))
+        .write();
+    let running = world.start(&["sync"]);
+    begun.hears_something();
+    running.signal(Signal::INT);
+    go.say("on");
+    let outcome = running.finish();
+    outcome.ends_with(130).complains("a second signal");
+    let got = fs::read_to_string(world.home("got")).expect("the first came");
+    assert_eq!(got.lines().count(), 1, "{outcome:#?}");
+}
+
 #[test]
 fn a_signal_that_was_ignored_before_stays_so() {
     let mailbox = Mailbox::with(small(3));
