@@ -35,8 +35,7 @@ fn log_in(context: &Context<'_>, account: &Account, interrupt: &Interrupt) -> Re
     let stop = || interrupt.requested().is_some();
     let ask = || secret::obtain(&SecretSource::Prompt, &who, context.environment, &stop);
     let secret = context.ui.aside(ask)?;
-    try_out(context, account, &secret, interrupt)?;
-    secret::store(&who, &secret)
+    keep_if_it_works(context, account, &secret, interrupt)
 }
 
 /// An account that takes its password from elsewhere would never look into the key ring.
@@ -58,7 +57,7 @@ fn wants_keyring(account: &Account) -> Result<()> {
     ))
 }
 
-fn try_out(
+fn keep_if_it_works(
     context: &Context<'_>,
     account: &Account,
     secret: &Secret,
@@ -72,5 +71,9 @@ fn try_out(
         interrupt,
         &connectors,
     )?;
-    connecting.open(&mut Timings::default())?.quit()
+    let session = connecting.open(&mut Timings::default())?;
+    let kept = secret::store(&Who::from(account), secret);
+    // A farewell and no more: the password is proven, and there is nothing for the server to do.
+    let _ = session.quit();
+    kept
 }

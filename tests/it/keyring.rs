@@ -64,6 +64,33 @@ fn a_password_that_the_server_refuses_is_not_kept() {
 }
 
 #[test]
+fn a_password_that_works_is_kept_whatever_the_server_says_to_quit() {
+    for farewell in [
+        Fault::reply("-ERR not now"),
+        Fault::CloseUnanswered,
+        Fault::Stall,
+    ] {
+        let mut world = World::new();
+        let _ring = KeyRing::start(&mut world);
+        let server = Server::start(&Mailbox::default()).implicit_tls(world.certificates());
+        let account = world.account("work", &server.endpoint());
+        let account = account.set("timeout", "\"2s\"");
+        account.without("password_file").write();
+        server.strike("QUIT", farewell.clone());
+        let login = Terminal::start(&world, &["popfetch", "login", "work"]);
+        login.type_unseen(PASSWORD);
+        let outcome = login.finish();
+        outcome.ends_with(0);
+        assert!(
+            outcome.stdout.contains("is in the key ring"),
+            "{farewell:?}: {outcome:#?}"
+        );
+        server.heal();
+        world.run(&["sync"]).ends_with(0).says_nothing();
+    }
+}
+
+#[test]
 fn login_takes_the_place_of_an_older_password() {
     let mut world = World::new();
     let _ring = KeyRing::start(&mut world);
