@@ -87,7 +87,8 @@ fn overrides(context: &Context<'_>, options: &cli::Sync) -> Result<Overrides> {
     let here = env::current_dir().or_fail(Kind::Io, || "the current folder is gone")?;
     let home = &context.environment.home;
     let deliver = options.to.as_deref().map(|to| {
-        Spec::parse(to, home, &here).or_fail(Kind::Usage, || format!("--to {to} cannot be used"))
+        // It is not repeated: a URL with a password may stand there by mistake.
+        Spec::parse(to, home, &here).or_fail(Kind::Usage, || "what --to says cannot be used")
     });
     let leave_on_server = options.leave_on_server.as_deref().map(|rule| {
         values::retention(rule).or_fail(Kind::Usage, || {

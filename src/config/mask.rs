@@ -4,24 +4,78 @@
 //! So the rule goes by looks and errs on the hiding side: behind a word that resembles one for a
 //! secret, the rest of the line is not shown.
 
+use super::raw;
+
 /// Parts of the words that announce a secret, as people spell and misspell them.
 const TELLTALES: [&str; 7] = ["pas", "word", "psw", "pw", "secret", "token", "cred"];
 
 /// How much of the line with this index (from 0) may be shown, in bytes from its start;
 /// none where all of it may.
 pub(super) fn hidden_from(text: &str, wanted: usize) -> Option<usize> {
-    let mut open = None;
+    let keys = raw::setting_names();
+    let mut open = Open::default();
     for (index, line) in text.split('\n').enumerate() {
-        let hidden = match open {
-            Some(_) => Some(0),
-            None => secret_value(line),
+        if open.text.is_none() && says_something_else(line, &keys) {
+            open.value = false;
+        }
+        let hidden = match open.is_open() {
+            true => Some(0),
+            false => secret_value(line),
         };
         if index == wanted {
             return hidden;
         }
-        open = hidden.and_then(|start| left_open(open, line.get(start..).unwrap_or_default()));
+        if let Some(start) = hidden {
+            open.go_on(line, start);
+        }
     }
     None
+}
+
+/// What of a secret is still to come behind the end of a line.
+#[derive(Default)]
+struct Open {
+    /// A string of several lines, up to this delimiter.
+    text: Option<&'static str>,
+    /// A value that did not begin yet, or a list or table that may have no end: up to a line that
+    /// says something else.
+    value: bool,
+}
+
+impl Open {
+    fn is_open(&self) -> bool {
+        self.text.is_some() || self.value
+    }
+
+    /// A line is over that is hidden from here on.
+    fn go_on(&mut self, line: &str, start: usize) {
+        let (before, piece) = line.split_at_checked(start).unwrap_or((line, ""));
+        self.value |= self.text.is_none() && has_no_end(before, piece);
+        self.text = left_open(self.text, piece);
+    }
+}
+
+/// Whether a value seems to go on below its line: nothing or a bracket stands where it should be, or
+/// at the end. Brackets are not counted, since those in a secret would count as well.
+fn has_no_end(before: &str, piece: &str) -> bool {
+    let value = piece.trim();
+    let begins = before.trim_end().ends_with('=');
+    (begins && (value.is_empty() || value.starts_with(['[', '{', '#'])))
+        || value.ends_with(['=', '[', '{'])
+}
+
+/// Whether a line is no part of a secret: it begins with a key that there is, or with a table. Any word
+/// before an `=` would not do, since secrets have that too.
+fn says_something_else(line: &str, keys: &[String]) -> bool {
+    let line = line.trim_start();
+    if let Some(table) = line.strip_prefix('[') {
+        let name = table.trim_start_matches(['[', ' ', '\t']);
+        return name.starts_with("accounts") || name.starts_with("defaults");
+    }
+    let key = line.split_once('=').map_or("", |(key, _)| key);
+    let last = key.rsplit('.').next().unwrap_or_default();
+    let last = last.trim_matches(['"', '\'', ' ', '\t']);
+    keys.iter().any(|known| known == last)
 }
 
 /// Where the value begins on a line that seems to give a secret.
@@ -90,6 +144,51 @@ mod tests {
         assert_eq!(shown(text, 1), "");
         assert_eq!(shown(text, 2), "");
         assert_eq!(shown(text, 3), "port = 995");
+    }
+
+    #[test]
+    fn a_secret_below_its_key_is_hidden_up_to_what_is_none() {
+        for key in [
+            "password =",
+            "password = # mine",
+            "\"passwd\" = [",
+            "password = { in =",
+            "w = { password_env = \"A\", password =",
+        ] {
+            for below in [
+                "\"hunter2\"",
+                "  hunter2,",
+                "[\"hunter2\"]",
+                "hunter2=",
+                "\"\"\"\nport = hunter2\n\"\"\"",
+            ] {
+                for behind in [
+                    "port = 995",
+                    "a.\"host\"=1",
+                    "[accounts.two]",
+                    "[[ defaults ]]",
+                ] {
+                    let text = format!("{key}\n{below}\n\n]\n{behind}\nprot = 995");
+                    let last = text.split('\n').count() - 1;
+                    let lines = (0..=last).map(|line| shown(&text, line));
+                    let lines: Vec<&str> = lines.collect();
+                    assert!(!lines.concat().contains("hunter2"), "{text}: {lines:?}");
+                    assert_eq!(lines[last - 1..], [behind, "prot = 995"], "{text}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_complete_hides_none_below() {
+        for line in [
+            "password = \"hunter2[\"",
+            "password_file = \"/x\"",
+            "[accounts.wordpress]",
+            "  \"maildir:~/passwords\",",
+        ] {
+            assert_eq!(shown(&format!("{line}\nprot = 995"), 1), "prot = 995");
+        }
     }
 
     #[test]

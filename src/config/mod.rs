@@ -152,23 +152,40 @@ impl Config {
     }
 
     fn no_such_account(&self, name: &str) -> Failure {
-        let names = || self.accounts.iter().map(|account| account.name.as_str());
-        let hint = match nearest(name, names()) {
+        let path = shown(&self.path);
+        if is_url(name) {
+            let what = format!("a URL stands where the name of an account in {path} belongs");
+            return Failure::new(Kind::Usage, what)
+                .hint("A mailbox without an account is named so: `popfetch sync --url pops://user@host --to maildir:~/Mail`.")
+                .hint(self.names());
+        }
+        let names = self.accounts.iter().map(|account| account.name.as_str());
+        let hint = match nearest(name, names) {
             Some(near) => format!("Did you mean {}?", Foreign(near.as_bytes())),
-            None => {
-                let names: Vec<_> = names()
-                    .map(|name| Foreign(name.as_bytes()).to_string())
-                    .collect();
-                format!("There are: {}.", names.join(", "))
-            }
+            None => self.names(),
         };
         let name = Foreign(name.as_bytes());
         Failure::new(
             Kind::Usage,
-            format!("no account in {} is called «{name}»", shown(&self.path)),
+            format!("no account in {path} is called «{name}»"),
         )
         .hint(hint)
     }
+
+    fn names(&self) -> String {
+        let names = self.accounts.iter().map(|account| &account.name);
+        let shown: Vec<_> = names
+            .map(|name| Foreign(name.as_bytes()).to_string())
+            .collect();
+        format!("There are: {}.", shown.join(", "))
+    }
+}
+
+/// Whether this was meant for `--url`, with or without a scheme. There may be a password in it, so that it
+/// is not to be repeated.
+fn is_url(name: &str) -> bool {
+    let user = name.rsplit_once('@').map_or("", |(user, _)| user);
+    name.contains("://") || user.contains(':')
 }
 
 #[cfg(test)]

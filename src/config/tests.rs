@@ -237,3 +237,23 @@ fn accounts_are_selected_in_the_order_of_the_command_line() {
     assert!(!failure.to_string().contains('\u{1b}'));
     assert_eq!(failure.hints(), ["There are: work, home."]);
 }
+
+#[test]
+fn a_url_in_the_place_of_a_name_is_not_repeated() {
+    let config = Config {
+        accounts: read_sample(ACCOUNTS).expect("a configuration"),
+        path: PathBuf::from("/etc/popfetch/config.toml"),
+    };
+    for name in [
+        "pops://alice:hunter2@host",
+        "pops://alice@host:hunter2",
+        "imap://hunter2",
+        "alice:hunter2@host",
+    ] {
+        let failure = config.select(&[name.to_owned()]).expect_err("no account");
+        assert_eq!(failure.kind(), Kind::Usage);
+        let told = format!("{failure} {:?}", failure.hints());
+        assert!(!told.contains("hunter2"), "{told}");
+        assert!(told.contains("--url") && told.contains("work"), "{told}");
+    }
+}

@@ -127,3 +127,18 @@ fn only_the_named_accounts_are_synced_and_an_unknown_name_is_an_error() {
     assert_ne!(outcome.status, Some(0));
     outcome.complains("wrok").complains("work");
 }
+
+#[test]
+fn a_url_in_the_wrong_place_is_not_repeated() {
+    let world = World::new();
+    world.configure(GOOD);
+    const URL: &str = "pops://alice:hunter2@pop.example.com";
+    for line in [&["sync", URL][..], &["login", URL], &["logout", URL]] {
+        let outcome = world.run(line);
+        outcome.ends_with(64).keeps_to_itself("hunter2");
+        outcome.complains("--url");
+    }
+    let outcome = world.run(&["sync", "--to", URL]);
+    outcome.ends_with(64).keeps_to_itself("hunter2");
+    outcome.complains("--to").complains("maildir:PATH");
+}
