@@ -103,7 +103,7 @@ impl<'a> Connecting<'a> {
     ) -> Result<Self> {
         let connector = match account.tls {
             Tls::Implicit | Tls::StartTls => Some(connectors.get(&TlsPolicy {
-                ca_file: account.ca_file.clone(),
+                ca_files: account.ca_files.clone(),
                 fingerprints: account.tls_fingerprints.clone(),
                 client: account.client_certificate.clone(),
                 least: account.tls_min_version,

@@ -32,8 +32,8 @@ pub struct Account {
     pub tls: Tls,
     /// The oldest version of TLS that is accepted.
     pub tls_min_version: TlsVersion,
-    /// Extra trusted roots, PEM.
-    pub ca_file: Option<PathBuf>,
+    /// Files of extra trusted roots, PEM.
+    pub ca_files: Vec<PathBuf>,
     /// The only certificates the server may show, in place of all other checks; with none, those are made.
     pub tls_fingerprints: Vec<Fingerprint>,
     /// The name that the server's certificate must be made for, where that is not the host.

@@ -198,7 +198,11 @@ impl Settings {
                 .ok_or_else(|| missing("user", "alice@example.com"))?,
             tls,
             tls_min_version: self.tls_min_version.unwrap_or_default(),
-            ca_file: overrides.ca_file.clone().or(self.ca_file),
+            ca_files: self
+                .ca_file
+                .into_iter()
+                .chain(overrides.ca_file.clone())
+                .collect(),
             tls_fingerprints: self.tls_fingerprints.unwrap_or_default(),
             tls_server_name: self.tls_server_name,
             client_certificate: self.client_certificate,

@@ -39,7 +39,8 @@ pub struct Config {
     pub path: PathBuf,
 }
 
-/// What the command line says of every account, whatever the configuration says.
+/// What the command line says of every account; it takes the place of what the configuration says, but
+/// for the roots, which are added.
 #[derive(Debug, Clone, Default)]
 pub struct Overrides {
     /// The only destination (`--to`).

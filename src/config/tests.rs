@@ -49,7 +49,7 @@ fn described(account: &Account) -> String {
     for (what, value) in [
         ("tls", format!("{:?}", account.tls)),
         ("tls_min_version", account.tls_min_version.to_string()),
-        ("ca_file", format!("{:?}", account.ca_file)),
+        ("ca_files", format!("{:?}", account.ca_files)),
         (
             "pins",
             format!(
@@ -155,13 +155,13 @@ fn relative_paths_begin_in_the_files_folder() {
         panic!("two accounts: {:?}", config.accounts);
     };
     let base = &environment.config_dir;
-    assert_eq!(work.ca_file, Some(base.join("roots.pem")));
+    assert_eq!(work.ca_files, [base.join("roots.pem")]);
     assert_eq!(work.deliver, [Spec::Maildir(base.join("Mail"))]);
     assert_eq!(home.deliver, [Spec::Maildir(environment.home.join("Mail"))]);
 }
 
 #[test]
-fn the_command_line_overrides_every_account() {
+fn the_command_line_overrides_every_account_and_adds_roots() {
     let folder = TempDir::new().expect("a folder");
     let environment = machine(&folder);
     let path = folder.path().join("other.toml");
@@ -177,10 +177,13 @@ fn the_command_line_overrides_every_account() {
     };
     let config = load(Some(&path), &environment, &overrides).expect("a configuration");
     assert_eq!(config.accounts.len(), 3);
+    let own = folder.path().join("roots.pem");
+    let extra = PathBuf::from("/other.pem");
+    assert_eq!(config.accounts[0].ca_files, [own, extra.clone()]);
+    assert_eq!(config.accounts[1].ca_files, [extra]);
     for account in &config.accounts {
         assert_eq!(account.deliver, std::slice::from_ref(&to));
         assert_eq!(account.leave_on_server, Retention::Always);
-        assert_eq!(account.ca_file, Some(PathBuf::from("/other.pem")));
     }
 }
 

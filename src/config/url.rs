@@ -40,7 +40,7 @@ pub fn one_off(url: &str, secret: SecretSource, overrides: &Overrides) -> Result
         user,
         tls,
         tls_min_version: TlsVersion::default(),
-        ca_file: overrides.ca_file.clone(),
+        ca_files: overrides.ca_file.iter().cloned().collect(),
         tls_fingerprints: Vec::new(),
         tls_server_name: None,
         client_certificate: None,

@@ -219,7 +219,7 @@ pub(crate) fn connector_trusting(pem: &[u8]) -> TlsConnector {
     let ca_file: PathBuf = folder.path().join("ca.pem");
     std::fs::write(&ca_file, pem).unwrap();
     TlsConnector::new(&TlsPolicy {
-        ca_file: Some(ca_file),
+        ca_files: vec![ca_file],
         ..TlsPolicy::default()
     })
     .unwrap()

@@ -303,6 +303,23 @@ fn a_certificate_above_the_servers_that_is_out_of_date_is_told_from_its_own() {
 }
 
 #[test]
+fn roots_of_the_command_line_are_trusted_besides_those_of_an_account() {
+    let world = World::new();
+    let certificates = world.certificates();
+    let own = Server::start(&Mailbox::with(small(1))).implicit_tls(certificates);
+    world.account("own", &own.endpoint()).write();
+    let self_signed = certificates.make(Kind::SelfSigned);
+    let other = Server::start(&Mailbox::with(small(1)));
+    let other = other.implicit_tls_with(certificates, self_signed.acceptor());
+    let account = world.account("other", &other.endpoint());
+    let account = account.set("host", "\"localhost\"").without("ca_file");
+    account.write();
+    let ca_file = self_signed.certificate_file.display().to_string();
+    world.run(&["sync", "--ca-file", &ca_file]).ends_with(0);
+    assert_eq!(world.mail("own").texts(), world.mail("other").texts());
+}
+
+#[test]
 fn a_pinned_certificate_replaces_every_other_check() {
     for kind in [
         Kind::Good,

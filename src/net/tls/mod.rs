@@ -36,8 +36,8 @@ pub use version::{NotAVersion, TlsVersion};
 /// somebody trusted, be valid now, and be made for the server's name; or it is one of those that are named.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct TlsPolicy {
-    /// A PEM file; every certificate in it is trusted as a root, beside the system's.
-    pub ca_file: Option<PathBuf>,
+    /// PEM files; every certificate in them is trusted as a root, beside the system's.
+    pub ca_files: Vec<PathBuf>,
     /// The certificates of which the server must show one; then nothing else about it is checked.
     pub fingerprints: Vec<Fingerprint>,
     /// Who we are, for servers that ask.
@@ -102,10 +102,10 @@ impl TlsConnector {
     ///
     /// [`Kind::Config`]: a file of the policy cannot be read or used.
     pub fn new(policy: &TlsPolicy) -> Result<Self> {
-        let roots = match &policy.ca_file {
-            Some(path) => read_roots(path)?,
-            None => Vec::new(),
-        };
+        let mut roots = Vec::new();
+        for path in &policy.ca_files {
+            roots.extend(read_roots(path)?);
+        }
         let client = policy.client.as_ref();
         let client = client.map(ClientCertificate::read).transpose()?;
         let trust = match policy.fingerprints.is_empty() {
@@ -324,7 +324,7 @@ mod tests {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(ca_file).unwrap();
         let policy = TlsPolicy {
-            ca_file: Some(file.path().to_owned()),
+            ca_files: vec![file.path().to_owned()],
             ..TlsPolicy::default()
         };
         (file, policy)
@@ -343,7 +343,7 @@ mod tests {
     #[test]
     fn a_ca_file_that_is_missing_empty_or_broken_is_a_configuration_error_with_its_path() {
         let missing = TlsPolicy {
-            ca_file: Some("/nonexistent/ca.pem".into()),
+            ca_files: vec!["/nonexistent/ca.pem".into()],
             ..TlsPolicy::default()
         };
         let (_empty, empty) = policy_with(b"");
@@ -351,7 +351,7 @@ mod tests {
             policy_with(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
         for policy in [missing, empty, broken] {
             let failure = TlsConnector::new(&policy).unwrap_err();
-            let path = policy.ca_file.unwrap();
+            let path = &policy.ca_files[0];
             assert_eq!(failure.kind(), Kind::Config);
             assert!(
                 failure.message().contains(path.to_str().unwrap()),
