@@ -3,7 +3,8 @@
 //! Keys must not be locked with a password. popfetch would have to be given that one too, and it would
 //! lie beside the key; what protects both is that nobody else can read the file.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use memchr::memmem;
@@ -17,6 +18,9 @@ use super::trouble::reason;
 use crate::error::{Failure, Kind, OrFail, Result};
 use crate::secret;
 use crate::text::Foreign;
+
+/// So much of a file tells whether it is PEM, in bytes.
+const BEGINNING: usize = 64 * 1024;
 
 /// Where a client certificate and its key are. Only servers that ask for one see it (RFC 8314 section 5.5).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -88,13 +92,37 @@ fn fits(certificate: &[u8], key: &[u8]) -> bool {
 
 fn from_pkcs12(path: &Path) -> Result<Identity> {
     let shown = Foreign(path.as_os_str().as_encoded_bytes());
+    // A certificate in PEM form is no secret: whoever may read it, what is wrong is that its key is missing.
+    if holds_pem(path) {
+        return Err(without_key(&shown));
+    }
     let bytes = private(path, "client_cert")?;
-    if bytes.starts_with(b"-----BEGIN") {
-        let message = format!("the client_cert {shown} comes without its client_key");
-        return Err(Failure::new(Kind::Config, message)
-            .hint("Name the file with its private key, in PKCS#8 PEM form, as client_key."));
+    if is_pem(&bytes) {
+        return Err(without_key(&shown));
     }
     Identity::from_pkcs12(&bytes, "").map_err(|error| unopened(&shown, &bytes, &error.to_string()))
+}
+
+fn without_key(shown: &Foreign<'_>) -> Failure {
+    let message = format!("the client_cert {shown} comes without its client_key");
+    Failure::new(Kind::Config, message)
+        .hint("Name the file with its private key, in PKCS#8 PEM form, as client_key.")
+}
+
+/// Whether this is a file in PEM form; of a pipe, which can be read only once, nothing is known.
+fn holds_pem(path: &Path) -> bool {
+    if !fs::metadata(path).is_ok_and(|found| found.is_file()) {
+        return false;
+    }
+    let mut beginning = Zeroizing::new(Vec::with_capacity(BEGINNING));
+    let read =
+        File::open(path).and_then(|file| file.take(BEGINNING as u64).read_to_end(&mut beginning));
+    read.is_ok() && is_pem(&beginning)
+}
+
+fn is_pem(bytes: &[u8]) -> bool {
+    // OpenSSL may write what it knows of a certificate in front of it.
+    memmem::find(bytes, b"-----BEGIN ").is_some()
 }
 
 /// Why a PKCS#12 file is of no use.
@@ -170,6 +198,11 @@ mod tests {
             fs::set_permissions(path, Permissions::from_mode(0o600)).unwrap();
         }
 
+        fn open_to_others(&self, name: &str) {
+            let path = self.folder.path().join(name);
+            fs::set_permissions(path, Permissions::from_mode(0o644)).unwrap();
+        }
+
         fn read(&self, certificate: &str, key: Option<&str>) -> Result<Identity> {
             let path = |name: &str| self.folder.path().join(name);
             let certificate = ClientCertificate {
@@ -212,9 +245,42 @@ mod tests {
     #[test]
     fn a_key_that_others_can_read_is_refused() {
         let files = Files::new();
-        let path = files.folder.path().join("key.pem");
-        fs::set_permissions(path, Permissions::from_mode(0o644)).unwrap();
-        let failure = files.read("cert.pem", Some("key.pem")).err().unwrap();
-        assert!(failure.hints()[0].contains("chmod"), "{failure}");
+        for (certificate, key) in [("cert.pem", Some("key.pem")), ("open.p12", None)] {
+            files.open_to_others(key.unwrap_or(certificate));
+            let failure = files.read(certificate, key).err().unwrap();
+            assert!(failure.hints()[0].contains("chmod"), "{failure}");
+        }
+    }
+
+    #[test]
+    fn a_pem_certificate_may_be_open_to_others_and_lacks_its_key_all_the_same() {
+        let files = Files::new();
+        let pem = fs::read(files.folder.path().join("cert.pem")).unwrap();
+        files.write("described.pem", &[ATTRIBUTES, &pem].concat());
+        for certificate in ["cert.pem", "described.pem"] {
+            files.open_to_others(certificate);
+            assert!(files.read(certificate, Some("key.pem")).is_ok());
+            let failure = files.read(certificate, None).err().unwrap();
+            assert!(
+                failure.message().contains("without its client_key"),
+                "{failure}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_pem_certificate_from_a_pipe_lacks_its_key_too() {
+        let files = Files::new();
+        let pipe = files.folder.path().join("pipe");
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, mode).unwrap();
+        let pem = fs::read(files.folder.path().join("cert.pem")).unwrap();
+        let writer = std::thread::spawn(move || fs::write(pipe, pem).unwrap());
+        let failure = files.read("pipe", None).err().unwrap();
+        writer.join().unwrap();
+        assert!(
+            failure.message().contains("without its client_key"),
+            "{failure}"
+        );
     }
 }
