@@ -69,6 +69,9 @@ fn hint(errno: Errno) -> Option<&'static str> {
         Errno::ACCESS | Errno::PERM => {
             Some("Check who owns the path and each folder on the way to it.")
         }
+        Errno::NOTDIR => {
+            Some("Something on the way to it is no folder: choose another path, or move that away.")
+        }
         Errno::FBIG => Some("A limit on the size of files forbids it: see «ulimit -f»."),
         _ => None,
     }
@@ -83,7 +86,7 @@ pub(super) fn create_folder(path: &Path) -> Result<()> {
     match fs::metadata(path) {
         Ok(found) if found.is_dir() => return Ok(()),
         Ok(_) => return Err(not_a_folder(path)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) if is_missing(&error) => {}
         Err(error) => return Err(failure("look at", path, error)),
     }
     let Some(parent) = path.parent() else {
@@ -106,6 +109,15 @@ pub(super) fn create_folder(path: &Path) -> Result<()> {
             // it stays.
             let _ = fs::remove_dir(path);
         })
+}
+
+/// Whether nothing is at a path, be it that something on the way is a file: whoever makes the folders
+/// above then meets that one, and can name it.
+pub(super) fn is_missing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
 }
 
 fn not_a_folder(path: &Path) -> Failure {
@@ -219,14 +231,13 @@ mod tests {
         let root = tempfile::tempdir().expect("tempdir");
         let file = root.path().join("file");
         fs::write(&file, b"").expect("written");
-        let failure = create_folder(&file.join("x")).expect_err("a file is no folder");
-        assert_eq!(failure.kind(), Kind::Destination);
-        assert!(failure.to_string().contains("file"), "{failure}");
-        let failure = create_folder(&file).expect_err("a file is no folder");
-        assert_eq!(
-            failure.message(),
-            format!("{} is not a folder", shown(&file))
-        );
+        for path in [file.clone(), file.join("x"), file.join("x/y")] {
+            let failure = create_folder(&path).expect_err("a file is no folder");
+            assert_eq!(failure.kind(), Kind::Destination);
+            let message = format!("{} is not a folder", shown(&file));
+            assert_eq!(failure.to_string(), message);
+            assert!(!failure.hints().is_empty());
+        }
     }
 
     #[test]

@@ -286,6 +286,23 @@ fn a_folder_in_its_place_ends_with_73_before_anything_is_retrieved() {
     );
 }
 
+#[test]
+fn a_file_in_the_place_of_a_folder_is_named_with_a_way_out() {
+    let server = Server::start(&Mailbox::with(small(1)));
+    for deliver in ["maildir:~/Copy", "maildir:~/Copy/work", "mbox:~/Copy/inbox"] {
+        let world = World::new();
+        let file = world.private_file("Copy", "a file");
+        world
+            .account("it", &server.endpoint())
+            .set("deliver", &format!("{deliver:?}"))
+            .write();
+        let outcome = world.run(&["sync"]);
+        outcome.ends_with(73).complains("Choose another path");
+        outcome.complains(&format!("{} is not a folder\n", file.display()));
+        assert_eq!(fs::read(&file).expect("our own file"), b"a file");
+    }
+}
+
 /// A file system with little room; it goes away with this.
 struct Small(PathBuf);
 

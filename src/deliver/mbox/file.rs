@@ -23,7 +23,7 @@ pub(super) fn check(path: &Path) -> Result<()> {
         Ok(found) if !found.is_file() => Err(unusable(path)),
         Ok(_) => rustix::fs::access(path, Access::READ_OK | Access::WRITE_OK)
             .map_err(|errno| disk::failure("write", path, errno)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+        Err(error) if disk::is_missing(&error) => {
             let parent = parent(path);
             disk::create_folder(parent)?;
             rustix::fs::access(parent, Access::WRITE_OK | Access::EXEC_OK)
