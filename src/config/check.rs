@@ -351,10 +351,12 @@ fn destinations(written: &Spanned<Destinations>, folders: Folders<'_>) -> Result
     for (text, span) in Destinations::each(written) {
         let spec = Spec::parse(text, folders.home, folders.base)
             .map_err(|error| Complaint::value("deliver", span.clone(), error))?;
-        if let Some((_, first)) = places.iter().find(|(other, _)| *other == spec) {
+        let same = |(other, _): &&(Spec, _)| spec.is_same_place(other);
+        if let Some((_, first)) = places.iter().find(same) {
             return Err(Complaint::new("the same destination twice")
                 .at(span, "again here")
-                .at(first.clone(), "already here"));
+                .at(first.clone(), "already here")
+                .hint("Keep one of them: both lead to the same place."));
         }
         places.push((spec, span));
     }

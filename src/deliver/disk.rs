@@ -4,8 +4,8 @@ use std::fs::{self, DirBuilder, Permissions};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-use std::path::Path;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{Advice, AtFlags, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
@@ -75,6 +75,34 @@ fn hint(errno: Errno) -> Option<&'static str> {
         Errno::FBIG => Some("A limit on the size of files forbids it: see «ulimit -f»."),
         _ => None,
     }
+}
+
+/// Whether both paths lead to one file or folder, or would once it is made.
+pub(super) fn lead_to_one(one: &Path, two: &Path) -> bool {
+    match (fs::metadata(one), fs::metadata(two)) {
+        (Ok(one), Ok(two)) => (one.dev(), one.ino()) == (two.dev(), two.ino()),
+        _ => real(one) == real(two),
+    }
+}
+
+/// A path without symbolic links and `..`, as far as there is something there.
+fn real(path: &Path) -> PathBuf {
+    if let Ok(real) = fs::canonicalize(path) {
+        return real;
+    }
+    let mut components = path.components();
+    let Some(last) = components.next_back() else {
+        return path.to_owned();
+    };
+    let mut real = real(components.as_path());
+    match last {
+        // What is yet to be made will be no link.
+        Component::ParentDir => {
+            real.pop();
+        }
+        _ => real.push(last),
+    }
+    real
 }
 
 /// Makes a folder, 0700, and those above it that are missing, and makes each entry durable. One that stands is left as it is.

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::disk;
+
 /// A destination as a person writes it. Its canonical text ([`fmt::Display`]) is its name in the journal.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Spec {
@@ -52,6 +54,18 @@ impl Spec {
             }
             Some(("pipe", behind)) => Ok(Spec::Pipe(behind.trim().to_owned())),
             _ => Err(NotADestination::Kind),
+        }
+    }
+
+    /// Whether both are one place, as far as can be seen now: by a symbolic link, two paths may lead to one.
+    /// A message for both would be there twice, and an mbox would wait for its own lock.
+    #[must_use]
+    pub fn is_same_place(&self, other: &Spec) -> bool {
+        match (self, other) {
+            (Spec::Maildir(one), Spec::Maildir(two)) | (Spec::Mbox(one), Spec::Mbox(two)) => {
+                one == two || disk::lead_to_one(one, two)
+            }
+            _ => self == other,
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::support::mailbox::Mailbox;
 use crate::support::messages::small;
 use crate::support::server::Server;
-use crate::support::world::World;
+use crate::support::world::{Outcome, World};
 
 const GOOD: &str = "[accounts.work]\nhost = \"127.0.0.1\"\nuser = \"alice\"\n\
                     password_env = \"SECRET\"\ndeliver = \"maildir:~/Mail\"\n";
@@ -74,6 +74,64 @@ fn two_accounts_for_one_mailbox_are_an_error() {
         .complains("one")
         .complains("two");
     assert!(server.sessions().is_empty());
+}
+
+/// A dry run with these two destinations, behind a line of shell.
+fn with_destinations(server: &Server, prepared: &str, [one, two]: [&str; 2]) -> Outcome {
+    let world = World::new();
+    world.shell(prepared).ends_with(0);
+    let account = world.account("it", &server.endpoint());
+    account
+        .set("deliver", &format!("[{one:?}, {two:?}]"))
+        .write();
+    world.run(&["sync", "--dry-run"])
+}
+
+#[test]
+fn two_destinations_that_are_one_place_are_an_error_before_anything_is_asked() {
+    let server = Server::start(&Mailbox::with(small(1)));
+    for (prepared, destinations) in [
+        (
+            "mkdir one; ln -s one two",
+            ["maildir:~/one", "maildir:~/two"],
+        ),
+        (">one; ln -s one two", ["mbox:~/one", "mbox:~/two"]),
+        (">one; ln one two", ["mbox:~/one", "mbox:~/two"]),
+        (
+            "mkdir Mail; ln -s Mail Post",
+            ["mbox:~/Mail/one", "mbox:~/Post/one"],
+        ),
+        (
+            "mkdir Mail; ln -s Mail Post",
+            ["maildir:~/Mail/new/one", "maildir:~/Post/new/one"],
+        ),
+        ("mkdir Mail", ["mbox:~/one", "mbox:~/Mail/../one"]),
+        ("true", ["maildir:~/one", "maildir:~/new/../one"]),
+    ] {
+        let outcome = with_destinations(&server, prepared, destinations);
+        outcome
+            .ends_with(78)
+            .complains("the same destination twice");
+        outcome
+            .complains("again here")
+            .complains("Keep one of them");
+    }
+    assert!(server.sessions().is_empty());
+}
+
+#[test]
+fn two_destinations_that_only_look_alike_are_two() {
+    let server = Server::start(&Mailbox::with(small(1)));
+    for (prepared, destinations) in [
+        (">one; >two", ["mbox:~/one", "mbox:~/two"]),
+        (
+            "mkdir -p Mail there/new; ln -s ../there/new Mail/new",
+            ["mbox:~/Mail/one", "mbox:~/Mail/new/../one"],
+        ),
+        ("true", ["maildir:~/one", "mbox:~/new/../one"]),
+    ] {
+        with_destinations(&server, prepared, destinations).ends_with(0);
+    }
 }
 
 #[test]
