@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
+use jiff::Timestamp;
 use rustix::fs::{Advice, AtFlags, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
@@ -165,6 +166,12 @@ pub(super) fn open_folder(path: &Path) -> Result<OwnedFd> {
     })
 }
 
+/// Whether something written at this time, in seconds since 1970, has more than this age, in seconds. Some
+/// file systems hold any number as a time.
+pub(super) fn is_older(written: i64, age: i64, now: Timestamp) -> bool {
+    now.as_second().saturating_sub(written) > age
+}
+
 /// Makes the entries of a folder durable: files made, renamed and removed in it.
 pub(super) fn sync_folder(folder: impl AsFd, path: &Path) -> Result<()> {
     sync_entries(folder).map_err(|errno| failure("make durable what was done in", path, errno))
@@ -266,6 +273,14 @@ mod tests {
             assert_eq!(failure.to_string(), message);
             assert!(!failure.hints().is_empty());
         }
+    }
+
+    #[test]
+    fn a_file_of_any_time_has_an_age() {
+        let now = Timestamp::now();
+        let old = |written| is_older(written, 60, now);
+        assert!(old(i64::MIN) && old(0) && old(now.as_second() - 61));
+        assert!(!old(now.as_second() - 60) && !old(i64::MAX));
     }
 
     #[test]

@@ -119,7 +119,7 @@ pub(super) fn remove_stale(maildir: &Path, folders: &Folders, now: Timestamp) {
         };
         if folders
             .written(name)
-            .is_ok_and(|written| now.as_second() - written > STALE)
+            .is_ok_and(|written| disk::is_older(written, STALE, now))
         {
             folders.remove(name);
         }

@@ -129,7 +129,7 @@ fn is_stale(lock: &Path, alone: bool, now: Timestamp) -> bool {
     if alone && lines.next() == Some(OURS.as_bytes()) {
         return true;
     }
-    now.as_second() - written > STALE && !process.is_some_and(is_alive)
+    disk::is_older(written, STALE, now) && !process.is_some_and(is_alive)
 }
 
 /// The beginning of a lock file, and when it was written, in seconds since 1970.
