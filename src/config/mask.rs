@@ -2,7 +2,8 @@
 //!
 //! There is no key for a password, but people write one all the same, misspell it, or forget a quote.
 //! So the rule goes by looks and errs on the hiding side: behind a word that resembles one for a
-//! secret, the rest of the line is not shown.
+//! secret, the rest of the line is not shown, nor where a URL names a user; nor what follows below
+//! while such a value seems to go on.
 
 use super::raw;
 
@@ -20,7 +21,10 @@ pub(super) fn hidden_from(text: &str, wanted: usize) -> Option<usize> {
         }
         let hidden = match open.is_open() {
             true => Some(0),
-            false => secret_value(line),
+            false => secret_value(line)
+                .into_iter()
+                .chain(credentials(line))
+                .min(),
         };
         if index == wanted {
             return hidden;
@@ -78,6 +82,12 @@ fn says_something_else(line: &str, keys: &[String]) -> bool {
     keys.iter().any(|known| known == last)
 }
 
+/// Where the credentials of a URL may begin on a line: people write one for the host, and a password into it.
+fn credentials(line: &str) -> Option<usize> {
+    let begin = line.find("://")? + "://".len();
+    line.get(begin..)?.contains('@').then_some(begin)
+}
+
 /// Where the value begins on a line that seems to give a secret.
 fn secret_value(line: &str) -> Option<usize> {
     let lower = line.to_ascii_lowercase();
@@ -133,6 +143,10 @@ mod tests {
             ("passwd hunter2", "passwd"),
             ("password_command = \"echo hunter2\"", "password_command = "),
             ("api-token = hunter2", "api-token = "),
+            (
+                "host = \"pops://alice:hunter2@pop.example.com\"",
+                "host = \"pops://",
+            ),
         ] {
             assert_eq!(shown(line, 0), visible);
         }
@@ -193,8 +207,9 @@ mod tests {
 
     #[test]
     fn other_lines_are_shown_whole() {
-        let text = "host = \"pop.example.com\"\nport = 995";
-        assert_eq!(hidden_from(text, 0), None);
-        assert_eq!(hidden_from(text, 1), None);
+        let text = "host = \"pop.example.com\"\nport = 995\nhost = \"pops://h\"";
+        for line in [0, 1, 2] {
+            assert_eq!(hidden_from(text, line), None);
+        }
     }
 }
