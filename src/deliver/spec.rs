@@ -27,6 +27,9 @@ pub enum NotADestination {
     /// Nothing behind the colon of this kind.
     #[error("the {what} is missing behind {0}:", what = if *.0 == "pipe" { "command" } else { "path" })]
     Empty(&'static str),
+    /// What a shell would have put something in place of.
+    #[error("~NAME and $NAME mean nothing here: write the path itself, or ~/ for the home folder")]
+    Unexpanded,
     /// A NUL, which no path and no command can contain.
     #[error("a destination cannot contain a NUL character")]
     Nul,
@@ -45,9 +48,12 @@ impl Spec {
         let path = |path| absolute(path, home, base);
         match text.split_once(':') {
             Some(("maildir", "")) => Err(NotADestination::Empty("maildir")),
-            Some(("maildir", behind)) => Ok(Spec::Maildir(path(behind))),
             Some(("mbox", "")) => Err(NotADestination::Empty("mbox")),
             Some(("mbox", "-")) => Ok(Spec::Stdout),
+            Some(("maildir" | "mbox", behind)) if wants_a_shell(behind) => {
+                Err(NotADestination::Unexpanded)
+            }
+            Some(("maildir", behind)) => Ok(Spec::Maildir(path(behind))),
             Some(("mbox", behind)) => Ok(Spec::Mbox(path(behind))),
             Some(("pipe", behind)) if behind.trim().is_empty() => {
                 Err(NotADestination::Empty("pipe"))
@@ -68,6 +74,13 @@ impl Spec {
             _ => self == other,
         }
     }
+}
+
+/// Whether a path begins with `~NAME` or `$NAME`. A folder of that name, which nobody wants, would be
+/// made and the mail put into it; who does want one writes `./` in front.
+fn wants_a_shell(path: &str) -> bool {
+    let is_home = path == "~" || path.starts_with("~/");
+    path.starts_with('$') || path.starts_with('~') && !is_home
 }
 
 /// A path as a person writes it: `~` is the home folder; what is not absolute begins in `base`.
@@ -109,6 +122,8 @@ mod tests {
             ("maildir:~", "maildir:/home/alice"),
             ("mbox:inbox", "mbox:/work/inbox"),
             ("mbox:./-", "mbox:/work/-"),
+            ("mbox:./$x", "mbox:/work/$x"),
+            ("maildir:./~bob/a~$", "maildir:/work/~bob/a~$"),
             ("mbox:/var/mail/./alice", "mbox:/var/mail/alice"),
             ("mbox:-", "mbox:-"),
             ("pipe: procmail -d \"a:b\" ", "pipe:procmail -d \"a:b\""),
@@ -126,6 +141,9 @@ mod tests {
         assert_eq!(parse("maildir:"), Err(NotADestination::Empty("maildir")));
         assert_eq!(parse("pipe:  "), Err(NotADestination::Empty("pipe")));
         assert_eq!(parse("mbox:a\0b"), Err(NotADestination::Nul));
+        for path in ["maildir:~bob/Mail", "mbox:$HOME/inbox", "mbox:${MAIL}"] {
+            assert_eq!(parse(path), Err(NotADestination::Unexpanded), "{path}");
+        }
         assert_eq!(
             NotADestination::Empty("pipe").to_string(),
             "the command is missing behind pipe:"
