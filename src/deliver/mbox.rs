@@ -85,10 +85,14 @@ impl Mbox {
         let locked = Locked::create(&self.path, self.patience())?;
         let look = || {
             let contents = Contents::of(&locked.file)?;
-            Ok((contents.length, contents.is_unfinished()?))
+            let unfinished = contents.is_unfinished()?;
+            Ok((contents.length, unfinished, contents.is_mbox()?))
         };
-        let (end, unfinished) =
+        let (end, unfinished, is_mbox) =
             look().map_err(|error: io::Error| disk::failure("read", &locked.path, error))?;
+        if !is_mbox {
+            return Err(no_mbox(&locked.path));
+        }
         let mut offset = end;
         let mut missing_newline = if unfinished { &b"\n"[..] } else { b"" };
         let mut places = Vec::new();
@@ -164,6 +168,16 @@ impl Mbox {
         }
         results
     }
+}
+
+/// Nothing is appended to what holds no mail: the path may be a mistake.
+fn no_mbox(path: &Path) -> Failure {
+    let shown = disk::shown(path);
+    Failure::new(
+        Kind::Destination,
+        format!("{shown} is no mbox: its first line does not begin with «From »"),
+    )
+    .hint("Name another file. If it is a damaged mbox, mend it first.")
 }
 
 fn changed(path: &Path) -> Failure {

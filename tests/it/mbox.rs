@@ -371,3 +371,27 @@ fn a_disk_that_fills_up_in_the_middle_of_an_append_leaves_only_whole_messages() 
     assert!(mailbox.uids().is_empty());
     drop(disk);
 }
+
+#[test]
+fn nothing_is_appended_to_a_file_that_is_no_mbox() {
+    let mailbox = Mailbox::with(small(2));
+    let server = Server::start(&mailbox);
+    let world = World::new();
+    let account = world.account("it", &server.endpoint());
+    account
+        .set("deliver", "\"mbox:~/notes\"")
+        .set("leave_on_server", "\"never\"")
+        .write();
+    let notes = world.home("notes");
+    for text in ["to do\n", "\nFrome me\n", "From\n"] {
+        fs::write(&notes, text).expect("our own file");
+        let outcome = world.run(&["sync"]);
+        outcome.ends_with(73).complains("is no mbox");
+        assert_eq!(fs::read_to_string(&notes).expect("our own file"), text);
+        assert_eq!(mailbox.uids().len(), 2);
+    }
+    // Some programs leave an empty line in a new mbox.
+    fs::write(&notes, "\n").expect("our own file");
+    world.run(&["sync"]).ends_with(0);
+    assert!(mailbox.uids().is_empty());
+}

@@ -52,6 +52,18 @@ impl<'a> Contents<'a> {
         }
     }
 
+    /// Whether it begins as an mbox does: with a From_ line, behind empty lines that some programs leave there; or
+    /// has nothing in it.
+    pub(super) fn is_mbox(self) -> io::Result<bool> {
+        const ENOUGH: u64 = 1024;
+        let mut beginning = Vec::new();
+        self.range(0..self.length.min(ENOUGH))
+            .read_to_end(&mut beginning)?;
+        let is_text = |byte: &u8| !matches!(byte, b'\n' | b'\r');
+        let first = beginning.iter().position(is_text);
+        Ok(first.is_none_or(|at| beginning[at..].starts_with(b"From ")))
+    }
+
     /// Whether the last line has no end.
     pub(super) fn is_unfinished(self) -> io::Result<bool> {
         let mut last = [b'\n'];
