@@ -17,11 +17,12 @@ Exit status:
   65        what the server or a file says makes no sense
   68, 69    host unknown; server unreachable or unavailable
   73, 74    the destination cannot be written; input-output error
-  75        temporary: mailbox in use, login delay, timed out; try again
+  75        temporary: mailbox in use, login delay, another popfetch at work,
+            timed out; try again
   76        the server broke the protocol, or TLS failed
   77        authentication refused
   78        configuration error
-  130, 143  stopped by SIGINT, SIGTERM (what was stored is recorded)";
+  130, 143  stopped by SIGINT, SIGTERM; 129: by SIGHUP (what was stored is recorded)";
 
 const EXAMPLES: &str = "\
 Examples:

@@ -10,6 +10,9 @@ use rustix::fs::OFlags;
 use crate::crash;
 use crate::error::{Failure, Kind, OrFail, Result};
 
+/// What to do where the journal cannot be written.
+pub(super) const WAY_OUT: &str = "popfetch remembers there what is stored, and stores nothing that it could not remember. XDG_STATE_HOME can name another folder, the same one for every run.";
+
 /// An open journal file. What was appended is there for other programs at once, and after a power
 /// cut once it is synced.
 pub(super) struct Appender {
@@ -32,7 +35,8 @@ impl Appender {
             .open(path)
             .or_fail(Kind::Io, || {
                 format!("cannot open the journal {}", path.display())
-            })?;
+            })
+            .map_err(|failure| failure.hint(WAY_OUT))?;
         let length = file
             .metadata()
             .or_fail(Kind::Io, || format!("cannot read {}", path.display()))?
@@ -77,7 +81,9 @@ impl Appender {
         self.unsynced = true;
         crash::point("journal: before an append");
         if let Err(error) = self.file.write_all(lines) {
-            let failure = Failure::new(Kind::Io, self.cannot("write")).because(error);
+            let failure = Failure::new(Kind::Io, self.cannot("write"))
+                .because(error)
+                .hint(WAY_OUT);
             if self.file.set_len(self.length).is_err() {
                 self.broken = Some(failure.clone());
             }

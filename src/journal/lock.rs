@@ -6,6 +6,7 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
+use super::file;
 use crate::error::{Failure, Kind, OrFail, Result};
 
 /// The lock on a journal, held until it is dropped or the process ends, however it ends: a stale
@@ -27,7 +28,8 @@ impl Lock {
             .mode(0o600)
             .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
             .open(path)
-            .or_fail(Kind::Io, || format!("cannot make the lock file {shown}"))?;
+            .or_fail(Kind::Io, || format!("cannot make the lock file {shown}"))
+            .map_err(|failure| failure.hint(file::WAY_OUT))?;
         match file.try_lock() {
             Ok(()) => Ok(Lock(file)),
             Err(TryLockError::WouldBlock) => Err(Failure::new(

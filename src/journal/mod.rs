@@ -109,7 +109,7 @@ impl Journal {
     /// - [`crate::error::Kind::Temporary`]: another popfetch is at work on this maildrop.
     /// - [`crate::error::Kind::Io`]: the folder or the lock cannot be made.
     pub fn claim<'a>(folder: &'a Path, mailbox: &'a Mailbox) -> Result<Claim<'a>> {
-        file::make_folder(folder)?;
+        file::make_folder(folder).map_err(|failure| failure.hint(file::WAY_OUT))?;
         let lock = Lock::take(&path(folder, mailbox).with_added_extension("lock"))?;
         Ok(Claim {
             lock,

@@ -22,20 +22,29 @@ pub(super) fn of_report(report: &Report, palette: Palette) -> Option<String> {
         let place = account.clone() + &name(message);
         text += &statement(&place, &message.failure.to_string(), palette);
     }
-    let shown = report.failed_messages.len() as u64;
-    if let Some(more @ 1..) = report.failed.messages.checked_sub(shown) {
-        let also = format!("{} failed as well", words::messages(more));
-        text += &statement(&account, &also, palette);
-    }
     if let Some(failure) = &report.failure {
         text += &statement(&account, &failure.to_string(), palette);
     }
+    text += &others(report).map_or_else(String::new, |more| statement(&account, &more, palette));
     let of_messages = report
         .failed_messages
         .iter()
         .map(|message| &message.failure);
     text += &hints(of_messages.chain(&report.failure), palette);
     (!text.is_empty()).then_some(text)
+}
+
+/// The failed messages that are not named one by one: there are many, or what ended the run is what they failed of.
+fn others(report: &Report) -> Option<String> {
+    let named = report.failed_messages.len();
+    let more = report.failed.messages.checked_sub(named as u64);
+    let more = more.filter(|&more| more > 0)?;
+    Some(match report.failure {
+        Some(_) if named < Report::FAILURES_KEPT => {
+            format!("that kept {} from being stored", words::messages(more))
+        }
+        _ => format!("{more} more failed"),
+    })
 }
 
 /// What a person may find a message by, ready to be followed by what happened to it.
@@ -151,8 +160,23 @@ mod tests {
         let text = of_report(&report, plain()).expect("failures");
         assert_eq!(text.lines().count(), Report::FAILURES_KEPT + 2);
         assert!(
-            text.contains("\npopfetch: work: 990 messages failed as well\n"),
+            text.contains("\npopfetch: work: 990 more failed\n"),
             "{text}"
+        );
+    }
+
+    #[test]
+    fn the_cause_comes_before_the_messages_that_it_kept_from_being_stored() {
+        let mut report = report();
+        report.failed.count(10);
+        report.failed.count(10);
+        report.failure = Some(Failure::new(Kind::Destination, "the disk is full"));
+        assert_eq!(
+            of_report(&report, plain()).as_deref(),
+            Some(
+                "popfetch: work: the disk is full\n\
+                 popfetch: work: that kept 2 messages from being stored\n"
+            )
         );
     }
 
