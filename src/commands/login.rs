@@ -33,6 +33,7 @@ pub(super) fn run(context: &Context<'_>, name: &str) -> Result<u8> {
 fn log_in(context: &Context<'_>, account: &Account, interrupt: &Interrupt) -> Result<()> {
     let who = Who::from(account);
     let stop = || interrupt.requested().is_some();
+    secret::check_keyring(&who, &stop)?;
     let ask = || secret::obtain(&SecretSource::Prompt, &who, context.environment, &stop);
     let secret = context.ui.aside(ask)?;
     keep_if_it_works(context, account, &secret, interrupt)

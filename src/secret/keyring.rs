@@ -30,6 +30,16 @@ static THERE: LazyLock<Question<Result<(), String>>> = LazyLock::new(|| {
     Question::ask(|| Entry::store_status().as_ref().copied().map_err(in_words))
 });
 
+/// Whether there is one.
+pub(super) fn check(_who: &Who<'_>, stop: &dyn Fn() -> bool) -> Result<()> {
+    match THERE.answer(ANSWER_LIMIT, stop) {
+        None if stop() => Err(stopped("the key ring")),
+        None => Err(silent("did not answer", ANSWER_LIMIT)),
+        Some(Err(why)) => Err(unavailable().because(why.clone())),
+        Some(Ok(())) => Ok(()),
+    }
+}
+
 /// What it has for this mailbox.
 pub(super) fn get(who: &Who<'_>, stop: &dyn Fn() -> bool) -> Result<Option<Secret>> {
     let found = ask(who, stop, |entry| match entry.get_secret() {
@@ -68,12 +78,7 @@ fn ask<T: Send + 'static>(
     stop: &dyn Fn() -> bool,
     question: impl FnOnce(&Entry) -> Result<T, Error> + Send + 'static,
 ) -> Result<T> {
-    match THERE.answer(ANSWER_LIMIT, stop) {
-        None if stop() => return Err(stopped("the key ring")),
-        None => return Err(silent("did not answer", ANSWER_LIMIT)),
-        Some(Err(why)) => return Err(unavailable().because(why.clone())),
-        Some(Ok(())) => {}
-    }
+    check(who, stop)?;
     let name = entry_name(who);
     Question::ask(move || question(&Entry::new(SERVICE, &name)?))
         .into_answer(UNLOCK_LIMIT, stop)

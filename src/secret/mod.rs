@@ -182,6 +182,15 @@ pub fn private_file(path: &Path, name: &str) -> Result<Zeroizing<Vec<u8>>> {
     file::private(path, name)
 }
 
+/// Whether there is a key ring: worth asking before a person types what is to be kept there.
+///
+/// # Errors
+///
+/// [`Kind::Config`] where it cannot be used.
+pub fn check_keyring(who: &Who<'_>, stop: &dyn Fn() -> bool) -> Result<()> {
+    keyring::check(who, stop)
+}
+
 /// Puts the secret into the key ring, in place of one that is there already.
 ///
 /// # Errors

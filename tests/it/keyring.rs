@@ -160,3 +160,16 @@ fn where_the_key_ring_is_silent_a_person_is_asked_and_told_why() {
     sync.finish().ends_with(0).keeps_to_itself(PASSWORD);
     world.mail("work").holds(mailbox.stored_forms());
 }
+
+#[test]
+fn nobody_is_asked_for_a_password_that_cannot_be_kept() {
+    let mut world = World::new();
+    world.variable("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent");
+    let server = Server::start(&Mailbox::with(small(1))).implicit_tls(world.certificates());
+    account(&world, &server);
+    let login = Terminal::start(&world, &["popfetch", "login", "work"]);
+    let outcome = login.finish();
+    outcome.ends_with(78).keeps_to_itself("Password");
+    assert!(outcome.stdout.contains("key ring"), "{outcome:#?}");
+    assert!(server.sessions().is_empty());
+}
