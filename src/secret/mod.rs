@@ -236,8 +236,7 @@ fn nothing_stored(who: &Who<'_>) -> Failure {
 }
 
 /// What to do where there is no key ring and nobody to ask.
-const WITHOUT_A_KEY_RING: &str =
-    "Without a key ring, give the account password_file, password_command or password_env.";
+const WITHOUT_A_KEY_RING: &str = "Without a key ring, give the account password_file, password_command or password_env; with --url, say --password-file or --password-command, or set POPFETCH_PASSWORD.";
 
 /// The wait for this was ended. The kind is provisional: who ended it knows better why.
 fn stopped(what: &str) -> Failure {

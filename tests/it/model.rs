@@ -21,6 +21,8 @@ enum Event {
     Arrive(usize),
     /// The server gives every message a new unique-id.
     Renumber,
+    /// The provider brings back all that is gone, from a backup.
+    Restore,
     /// A reader moves all messages, without changing one.
     Tidy,
     /// A reader deletes the copies of a message, one of so many.
@@ -51,6 +53,7 @@ fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         3 => (1..5_usize).prop_map(Event::Arrive),
         2 => Just(Event::Renumber),
+        1 => Just(Event::Restore),
         1 => Just(Event::Tidy),
         1 => any::<prop::sample::Index>().prop_map(Event::Discard),
         2 => (step, fault).prop_map(|(step, fault)| Event::Fault(step, fault)),
@@ -84,11 +87,19 @@ struct Model {
     generator: Generator,
     /// Every text that ever was on the server.
     arrived: Vec<Vec<u8>>,
+    /// The same, as the server sends them, with their last unique-ids.
+    sent: Vec<(String, Vec<u8>)>,
     /// Those of them whose copies somebody deleted here.
     discarded: BTreeSet<Vec<u8>>,
     /// Those of them that may go from the server all the same: what is stored under its own id is
     /// deleted when it is due, whatever became of the copy.
     given_up: BTreeSet<Vec<u8>>,
+    /// Those of them whose deletion on the server is known to have succeeded.
+    deleted: BTreeSet<Vec<u8>>,
+    /// Those of them that came back after they were deleted.
+    restored: BTreeSet<Vec<u8>>,
+    /// Those of these that have another id since: each is taken for a new message, and may be stored once more.
+    estranged: BTreeSet<Vec<u8>>,
     renumbered: usize,
     day: i64,
 }
@@ -111,8 +122,12 @@ impl Model {
             batch: batch.to_string(),
             generator: Generator::new(17),
             arrived: Vec::new(),
+            sent: Vec::new(),
             discarded: BTreeSet::new(),
             given_up: BTreeSet::new(),
+            deleted: BTreeSet::new(),
+            restored: BTreeSet::new(),
+            estranged: BTreeSet::new(),
             renumbered: 0,
             day: 1000,
         }
@@ -127,6 +142,27 @@ impl Model {
                     .renumber(&format!("moved-{}-", self.renumbered));
                 let left = self.mailbox.stored_forms();
                 self.given_up.retain(|text| !left.contains(text));
+                self.estranged.extend(
+                    self.restored
+                        .intersection(&left.iter().cloned().collect())
+                        .cloned(),
+                );
+                for (uid, text) in self.mailbox.uids().into_iter().zip(left) {
+                    let known = self.arrived.iter().position(|known| *known == text);
+                    self.sent[known.expect("it arrived")].0 = uid;
+                }
+            }
+            Event::Restore => {
+                let left = self.mailbox.stored_forms();
+                for ((uid, wire), text) in self.sent.iter().zip(&self.arrived) {
+                    if !left.contains(text) {
+                        self.mailbox.add(uid.clone(), wire.clone());
+                        self.restored.insert(text.clone());
+                    }
+                    if self.deleted.remove(text) {
+                        self.given_up.remove(text);
+                    }
+                }
             }
             Event::Tidy => self.tidy(),
             Event::Discard(which) if !self.arrived.is_empty() => {
@@ -142,6 +178,11 @@ impl Model {
             Event::Sync(rule, point) => {
                 let outcome = self.sync(&["--leave-on-server", rule], *point);
                 prop_assert!(outcome.status.is_some(), "{outcome:#?}");
+                if outcome.status == Some(0) {
+                    let left = self.mailbox.stored_forms();
+                    let gone = self.arrived.iter().filter(|text| !left.contains(text));
+                    self.deleted.extend(gone.cloned());
+                }
             }
         }
         self.check()
@@ -151,7 +192,8 @@ impl Model {
         let size = 300 + 37 * (self.arrived.len() % 50);
         let text = self.generator.message(Shape::Plain, size);
         let uid = format!("uid-{}", self.arrived.len());
-        self.mailbox.add(uid, text);
+        self.mailbox.add(uid.clone(), text.clone());
+        self.sent.push((uid, text));
         self.arrived.extend(self.mailbox.stored_forms().pop());
     }
 
@@ -220,8 +262,9 @@ impl Model {
             }
             for text in &self.arrived {
                 let stored = copies.get(text).copied().unwrap_or_default();
-                prop_assert!(stored <= 1, "stored {stored} times in {destination}");
-                let safe = stored == 1 || left.contains(text) || self.given_up.contains(text);
+                let is_once = stored <= 1 || self.estranged.contains(text);
+                prop_assert!(is_once, "stored {stored} times in {destination}");
+                let safe = stored >= 1 || left.contains(text) || self.given_up.contains(text);
                 prop_assert!(safe, "lost for {destination}");
             }
         }
