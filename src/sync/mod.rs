@@ -35,6 +35,7 @@ mod deletion;
 mod identify;
 mod parcel;
 mod queue;
+mod recognition;
 mod recovery;
 mod session;
 mod sessions;

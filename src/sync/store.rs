@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use super::batch::{Batch, Lack, Message, Slot};
 use super::parcel::{Incoming, Item, Parcel};
 use super::queue::Queue;
-use super::survey::Again;
+use super::recognition::{Arrived, Recognised, Recognition};
 use crate::deliver::{Complete, Trouble};
 use crate::environment::Environment;
 use crate::error::Failure;
@@ -97,12 +97,7 @@ pub(super) struct Store<'a> {
     pub(super) monitor: &'a dyn Monitor,
     pub(super) interrupt: &'a Interrupt,
     pub(super) report: &'a mut Report,
-    /// What is stored but not listed: a new message with such content is an old one, renumbered.
-    pub(super) vanished: HashMap<Digest, UniqueId>,
-    /// What the run has stored, where it stores everything.
-    pub(super) again: &'a Again,
-    /// How many messages may be stored that turn out to be new; none where there is no limit.
-    pub(super) most_new: Option<u64>,
+    pub(super) recognition: Recognition<'a>,
     /// Says how much can no longer be stored.
     pub(super) halt: &'a Halt,
     /// Says of each message that was withheld and fetched again whether it was the same.
@@ -126,16 +121,6 @@ struct Progress {
     closes: Option<Instant>,
     withheld: HashMap<Number, Digest>,
     kept: Kept,
-}
-
-/// Whether a message need not be stored.
-enum Recognised {
-    /// It must be.
-    No,
-    /// It is stored already; this is what the journal must learn of it.
-    Stored(Option<Record>),
-    /// It was written before to where nothing is durable.
-    Seen,
 }
 
 impl Progress {
@@ -279,13 +264,19 @@ impl Store<'_> {
             .key
             .clone()
             .unwrap_or_else(|| key_of(digest));
-        match self.recognise(&current.incoming, &key, digest, &progress.batch) {
+        let message = Arrived {
+            incoming: &current.incoming,
+            key: &key,
+            digest,
+        };
+        let memory = self.journal.memory();
+        let here = &self.destinations.here;
+        let recognised = self.recognition.of(&message, &progress.batch, memory, here);
+        match recognised {
             Recognised::Stored(learnt) => self.pass_over(&current, key, learnt, progress),
             Recognised::Seen => self.withdraw(&current.taken_by),
-            Recognised::No if self.is_beyond_the_limit(&current.incoming) => {
-                self.withdraw(&current.taken_by);
-            }
-            Recognised::No => self.keep(current, key, digest, octets, progress),
+            Recognised::BeyondLimit => self.leave(&current),
+            Recognised::New => self.keep(current, key, digest, octets, progress),
         }
     }
 
@@ -316,19 +307,11 @@ impl Store<'_> {
         }
     }
 
-    /// Whether a message that turned out to be new is one more than may be stored; if not, it counts.
-    fn is_beyond_the_limit(&mut self, incoming: &Incoming) -> bool {
-        let is_counted = incoming.purpose == Purpose::StoreIfNew;
-        let Some(left) = self.most_new.as_mut().filter(|_| is_counted) else {
-            return false;
-        };
-        if let Some(fewer) = left.checked_sub(1) {
-            *left = fewer;
-            return false;
-        }
+    /// A message that is new is left for the next run, as are all behind it.
+    fn leave(&mut self, current: &Current) {
+        self.withdraw(&current.taken_by);
         self.halt.entirely();
         self.monitor.event(self.account, &Event::Warning("the limit is reached, and more messages without a unique-id are new: they are left for the next run"));
-        true
     }
 
     /// Adds a message to the batch, and closes that if it is full.
@@ -385,52 +368,6 @@ impl Store<'_> {
         if let Some(first) = progress.withheld.remove(&number) {
             // The wire thread waits for this; if it is gone, so is the question.
             let _ = self.verdicts.send(first == digest);
-        }
-    }
-
-    /// Whether this message need not be stored, since it is already.
-    fn recognise(
-        &mut self,
-        incoming: &Incoming,
-        key: &UniqueId,
-        digest: Digest,
-        batch: &Batch,
-    ) -> Recognised {
-        let remembered = self.journal.memory().recall(key.as_bytes());
-        let same = remembered.filter(|remembered| remembered.digest() == Some(digest));
-        let stored = same.filter(|same| same.is_stored());
-        match incoming.purpose {
-            Purpose::StoreAgain if self.again.contains(key) => Recognised::Stored(None),
-            Purpose::StoreAgain | Purpose::FillGaps => Recognised::No,
-            Purpose::Compare => stored.map_or(Recognised::No, |stored| {
-                let back = || Record::Same {
-                    uid: key.clone(),
-                    stored_as: key.clone(),
-                };
-                let was_given_up = stored.is_deleted() || stored.is_asked();
-                Recognised::Stored(was_given_up.then(back))
-            }),
-            Purpose::Store if incoming.key.is_some() => self.recognise_vanished(key, digest),
-            Purpose::Store | Purpose::StoreIfNew => match same {
-                Some(same) if same.lacks(&self.destinations.here) => Recognised::No,
-                Some(_) if stored.is_some() => Recognised::Stored(None),
-                Some(same) if same.is_seen() => Recognised::Seen,
-                _ if batch.messages.iter().any(|message| message.key == *key) => {
-                    Recognised::Stored(None)
-                }
-                _ => self.recognise_vanished(key, digest),
-            },
-        }
-    }
-
-    /// Whether such a message is stored under an id that is listed no more.
-    fn recognise_vanished(&mut self, key: &UniqueId, digest: Digest) -> Recognised {
-        match self.vanished.remove(&digest) {
-            Some(stored_as) => Recognised::Stored(Some(Record::Same {
-                uid: key.clone(),
-                stored_as,
-            })),
-            None => Recognised::No,
         }
     }
 

@@ -7,6 +7,7 @@ use super::Job;
 use super::batch::Slot;
 use super::parcel::{Incoming, Item, Parcel};
 use super::queue::Queue;
+use super::recognition::Recognition;
 use super::store::{Halt, Kept, Store};
 use super::survey::{Again, Survey, Surveyed};
 use crate::client::{Broken, Transaction, Wanted, Watcher};
@@ -94,9 +95,11 @@ pub(super) fn transfer(
         monitor: job.monitor,
         interrupt: job.interrupt,
         report: &mut *report,
-        vanished,
-        again: caution.again,
-        most_new: survey.plan.most_new,
+        recognition: Recognition {
+            vanished,
+            again: caution.again,
+            most_new: survey.plan.most_new,
+        },
         halt: &halt,
         verdicts,
     };
