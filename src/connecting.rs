@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::time::Instant;
 
-use crate::client::{Authorization, LoggedIn, Login, Transaction};
+use crate::client::{Authorization, Censor, LoggedIn, Login, Transaction};
 use crate::config::{Account, Auth, Tls};
 use crate::error::{Failure, Kind, Result};
 use crate::interrupt::Interrupt;
@@ -197,7 +197,8 @@ impl<'a> Connecting<'a> {
     fn reach_and_ask(&self, watch: &mut Stopwatch<'_>) -> Result<Authorization> {
         let mut server = self
             .reach_for_good(watch)
-            .map_err(|failure| self.explain_certificate(failure))?;
+            .map_err(|failure| self.explain_certificate(failure))
+            .map_err(|failure| self.censor().clean_failure(failure))?;
         watch.begin(Phase::Auth);
         server.ask_capabilities()?;
         server.turn_to_utf8()?;
@@ -224,7 +225,7 @@ impl<'a> Connecting<'a> {
     fn reach(&self, watch: &mut Stopwatch<'_>) -> Result<Authorization> {
         let account = self.account;
         let stream = self.connect(watch)?;
-        let server = Authorization::greet(stream, &account.host)
+        let server = Authorization::greet(stream, &account.host, self.censor())
             .map_err(|failure| self.explain_silence(failure))?;
         match (account.tls, &self.connector) {
             (Tls::StartTls, Some(connector)) => {
@@ -233,6 +234,11 @@ impl<'a> Connecting<'a> {
             }
             _ => Ok(server),
         }
+    }
+
+    /// What no word of the server's may show, from its greeting on.
+    fn censor(&self) -> Censor {
+        Censor::new(&self.account.user, self.secret)
     }
 
     fn endpoint(&self) -> Endpoint<'_> {
@@ -266,9 +272,8 @@ impl<'a> Connecting<'a> {
         let stream = net::open(&self.endpoint(), None, &self.canceller, &mut |_| {})?;
         match self.account.tls {
             Tls::Implicit => stream.certificate(self.server_name()),
-            Tls::StartTls => {
-                Authorization::greet(stream, &self.account.host)?.certificate(self.server_name())
-            }
+            Tls::StartTls => Authorization::greet(stream, &self.account.host, self.censor())?
+                .certificate(self.server_name()),
             Tls::None => Ok(None),
         }
     }

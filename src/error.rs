@@ -130,6 +130,14 @@ impl Failure {
         self
     }
 
+    /// The same, with another wording of its message and its hints.
+    #[must_use]
+    pub fn reworded(mut self, word: impl Fn(String) -> String) -> Self {
+        self.0.message = word(self.0.message);
+        self.0.hints = self.0.hints.into_iter().map(word).collect();
+        self
+    }
+
     /// What decides the exit status.
     #[must_use]
     pub fn kind(&self) -> Kind {

@@ -8,13 +8,16 @@ pub const SHOWN_CHARACTERS: usize = 200;
 
 /// Bytes from outside. Displays as text in which control characters, invalid UTF-8 and characters
 /// that change the direction of writing are escaped (`\r`, `\x1b`, `\u{202e}`), cut after
-/// [`SHOWN_CHARACTERS`].
+/// [`SHOWN_CHARACTERS`]; in the alternate form (`{:#}`) whole.
 #[derive(Clone, Copy)]
 pub struct Foreign<'a>(pub &'a [u8]);
 
 impl fmt::Display for Foreign<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut left = SHOWN_CHARACTERS;
+        let mut left = match f.alternate() {
+            true => usize::MAX,
+            false => SHOWN_CHARACTERS,
+        };
         for chunk in self.0.utf8_chunks() {
             for character in chunk.valid().chars() {
                 if left == 0 {
@@ -94,6 +97,8 @@ mod tests {
         let shown = Foreign(&[b'a'; 1000]).to_string();
         assert_eq!(shown.chars().count(), SHOWN_CHARACTERS + 1);
         assert!(shown.ends_with('…'));
+        let whole = format!("{:#}", Foreign(&[0xe4; 1000]));
+        assert_eq!(whole, "\\xe4".repeat(1000));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! From the greeting to the login: AUTHORIZATION state (RFC 1939 section 4).
 
+use super::censor::Censor;
 use super::refusal::{Said, When};
 use super::wire::Wire;
 use crate::error::{Failure, Kind, Result};
@@ -14,13 +15,14 @@ pub struct Authorization {
 }
 
 impl Authorization {
-    /// Takes the server's greeting. `host` is the server's name as a person wrote it.
+    /// Takes the server's greeting. `host` is the server's name as a person wrote it; the server may
+    /// know from before what the censor hides.
     ///
     /// # Errors
     ///
     /// The server refuses to talk, does not speak POP3, or is silent.
-    pub fn greet(stream: Stream, host: &str) -> Result<Self> {
-        let mut wire = Wire::new(stream, host);
+    pub fn greet(stream: Stream, host: &str, censor: Censor) -> Result<Self> {
+        let mut wire = Wire::new(stream, host, censor);
         let stamp = wire.reply(Awaited::GREETING, |said| match said.reply.is_ok() {
             true => Ok(apop::stamp(said.reply.text).map(str::to_owned)),
             false => Err(said.failure("the connection", When::Greeting)),

@@ -1,10 +1,14 @@
-//! A server may repeat what we told it. What it says is shown without our secrets.
+//! A server may repeat what we told it, also on a later connection. What it says is shown without our secrets.
+
+use std::fmt::Write as _;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use memchr::memmem;
 use zeroize::Zeroizing;
 
+use crate::error::{Failure, Kind};
+use crate::secret::Secret;
 use crate::text::Foreign;
 
 /// What stands where a secret stood.
@@ -19,13 +23,39 @@ const PART: usize = 16;
 /// What stands where foreign text was cut: perhaps in the middle of a secret.
 const CUT: &str = "…";
 
-/// Knows the secrets of a session, in every form in which they crossed the wire.
+/// The most octets that one octet takes once it is escaped.
+const ESCAPED: usize = 4;
+
+/// Knows the secrets of a session, in every form in which they cross the wire.
 #[derive(Default)]
-pub(super) struct Censor {
+pub struct Censor {
     needles: Vec<Zeroizing<Vec<u8>>>,
 }
 
 impl Censor {
+    /// Hides what this user has to keep from others, from before the server's first word on.
+    #[must_use]
+    pub fn new(user: &str, secret: Option<&Secret>) -> Self {
+        let mut censor = Censor::default();
+        if let Some(secret) = secret.map(Secret::expose) {
+            let user = user.as_bytes();
+            let plain = Zeroizing::new([b"\0", user, b"\0", secret].concat());
+            censor.hide_response(&plain, user);
+            censor.hide_secret(secret);
+        }
+        censor
+    }
+
+    /// A failure to begin with TLS, without our secrets: the server's words may be in it, in its
+    /// certificate's names too.
+    #[must_use]
+    pub fn clean_failure(&self, failure: Failure) -> Failure {
+        match failure.kind() {
+            Kind::Tls | Kind::Certificate => failure.reworded(|text| self.clean(text)),
+            _ => failure,
+        }
+    }
+
     /// Hides this password or token, and what base64 makes of it.
     pub(super) fn hide_secret(&mut self, secret: &[u8]) {
         self.hide(BASE64_STANDARD.encode(secret).as_bytes());
@@ -46,8 +76,16 @@ impl Censor {
         }
     }
 
-    /// Hides one form of a secret.
+    /// Hides one form of a secret, and how that looks once it is escaped.
     pub(super) fn hide(&mut self, secret: &[u8]) {
+        let mut escaped = Zeroizing::new(String::with_capacity(ESCAPED * secret.len()));
+        // A String takes what is written.
+        let _ = write!(escaped, "{:#}", Foreign(secret));
+        self.look_for(secret);
+        self.look_for(escaped.as_bytes());
+    }
+
+    fn look_for(&mut self, secret: &[u8]) {
         if !secret.is_empty() && !self.needles.iter().any(|needle| **needle == *secret) {
             self.needles.push(Zeroizing::new(secret.to_vec()));
             // What contains another comes first, else its rest would stay.
@@ -139,6 +177,35 @@ mod tests {
         );
         let alone = BASE64_STANDARD.encode(b"s3cret word");
         assert_eq!(censor.show(alone.as_bytes()), "****");
+    }
+
+    /// What stands in an error's text was escaped before the censor sees it.
+    #[test]
+    fn a_password_that_has_to_be_escaped_is_masked_in_escaped_text_too() {
+        for secret in [
+            &b"p\xe4ssw\xf6rd"[..],
+            b"tab\tand bell\x07",
+            "zero\u{200b}width \u{e0041}".as_bytes(),
+            "c1 \u{9b}2J".as_bytes(),
+        ] {
+            let censor = hiding(secret);
+            let said = [b"not '", secret, b"', no"].concat();
+            assert_eq!(censor.show(&said), "not '****', no");
+            assert_eq!(censor.clean(Foreign(&said).to_string()), "not '****', no");
+        }
+        let censor = hiding(b"p\xe4ssw\xf6rd");
+        let cut = "«you said p\\xe4ssw…»".to_owned();
+        assert_eq!(censor.clean(cut), "«you said ****…»");
+    }
+
+    #[test]
+    fn the_escaped_form_of_a_password_fits_into_the_room_made_for_it() {
+        for character in '\0'..=char::MAX {
+            let mut bytes = [0; 4];
+            let bytes = character.encode_utf8(&mut bytes).as_bytes();
+            assert!(format!("{:#}", Foreign(bytes)).len() <= ESCAPED * bytes.len());
+        }
+        assert!(format!("{:#}", Foreign(b"\xff")).len() <= ESCAPED);
     }
 
     #[test]

@@ -52,13 +52,6 @@ impl Authorization {
     ///
     /// No such way is left, or the server refused.
     pub fn log_in(mut self, login: &Login<'_>) -> Result<LoggedIn> {
-        if let Some(secret) = login.secret {
-            let (user, secret) = (login.user.as_bytes(), secret.expose());
-            let plain = Zeroizing::new([b"\0", user, b"\0", secret].concat());
-            let censor = self.wire.censor();
-            censor.hide_response(&plain, user);
-            censor.hide_secret(secret);
-        }
         let mut unusable: Option<(Method, Failure)> = None;
         for method in self.ways(login) {
             debug!("{}: logging in with {method}", self.wire.host());

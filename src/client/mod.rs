@@ -14,6 +14,7 @@ mod transaction;
 mod wire;
 
 pub use authorization::Authorization;
+pub use censor::Censor;
 pub use login::{LoggedIn, Login};
 pub use refusal::is_too_soon;
 pub use transaction::{Broken, Transaction, Wanted, Watcher};

@@ -55,13 +55,13 @@ pub(super) struct Wire {
 
 impl Wire {
     /// The dialogue begins with the server's greeting.
-    pub(super) fn new(stream: Stream, host: &str) -> Self {
-        let mut wire = Wire::silent(stream, host.into());
+    pub(super) fn new(stream: Stream, host: &str, censor: Censor) -> Self {
+        let mut wire = Wire::silent(stream, host.into(), censor);
         wire.receiver.expect(Shape::Greeting);
         wire
     }
 
-    fn silent(stream: Stream, host: Arc<str>) -> Self {
+    fn silent(stream: Stream, host: Arc<str>, censor: Censor) -> Self {
         Wire {
             stream,
             host,
@@ -72,7 +72,7 @@ impl Wire {
             end: 0,
             output: Zeroizing::default(),
             text: Vec::new(),
-            censor: Censor::default(),
+            censor,
         }
     }
 
@@ -91,7 +91,7 @@ impl Wire {
         self.stream.end_point()
     }
 
-    /// What the server may repeat and nobody shall see.
+    /// What the server may repeat and nobody shall see: more of it with every response.
     pub(super) fn censor(&mut self) -> &mut Censor {
         &mut self.censor
     }
@@ -305,10 +305,8 @@ impl Wire {
     ///
     /// As [`Stream::secure`].
     pub(super) fn secure(self, connector: &TlsConnector, name: &str) -> Result<Self> {
-        Ok(Wire::silent(
-            self.stream.secure(connector, name)?,
-            self.host,
-        ))
+        let stream = self.stream.secure(connector, name)?;
+        Ok(Wire::silent(stream, self.host, self.censor))
     }
 
     /// The certificate that the server shows where TLS begins. The connection ends.

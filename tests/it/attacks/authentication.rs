@@ -13,7 +13,7 @@ use crate::support::lies::{SCRAM_FIRSTS, SCRAM_LASTS};
 use crate::support::mailbox::Mailbox;
 use crate::support::messages::small;
 use crate::support::server::{
-    Dialogue, Fault, GREETING, LOGIN, PASSWORD, RESPONSE, Server, Turn, USER,
+    Dialogue, Fault, GREETING, LOGIN, PASSWORD, RESPONSE, Server, State, Turn, USER,
 };
 use crate::support::world::World;
 
@@ -380,6 +380,63 @@ fn a40_a_server_that_repeats_the_password_is_not_quoted() {
             }
             let _ = server.violations();
         }
+    }
+}
+
+/// A server has the password from an earlier session, and repeats it before we log in.
+#[test]
+fn a40_a_server_that_repeats_the_password_before_the_login_is_not_quoted() {
+    let said = format!("you are {USER}/{PASSWORD}");
+    let refusal = format!("-ERR too many sessions: {said}");
+    let capability = format!("X-SEEN {said}");
+    let capabilities = ["USER", "SASL PLAIN", &capability];
+    let world = World::new();
+    let servers = [
+        Server::start(&Mailbox::default()).on(GREETING, Fault::reply(&refusal)),
+        Server::start(&Mailbox::default()).once(GREETING, Fault::say(&format!("+OK {said}"))),
+        Server::start(&Mailbox::default()).on(GREETING, Fault::reply(&said)),
+        Server::start(&Mailbox::default()).capabilities(State::Greeted, &capabilities),
+        announcing(&world, "PLAIN").on(GREETING, Fault::reply(&refusal)),
+        Server::start(&Mailbox::default())
+            .stls(world.certificates())
+            .on("STLS", Fault::reply(&refusal)),
+        Server::start(&Mailbox::default())
+            .stls(world.certificates())
+            .capabilities(State::Secured, &capabilities),
+    ];
+    for server in servers {
+        let world = world_for(&server, &[]);
+        let outcome = world.run(&["-vv", "sync", "--json"]);
+        assert!(outcome.stderr.contains("****"), "{outcome:#?}");
+        super::well_behaved(&outcome);
+    }
+}
+
+#[test]
+fn a40_a_server_that_repeats_the_password_in_place_of_a_handshake_is_not_quoted() {
+    let said = format!("+OK you are {USER}/{PASSWORD}\r\n");
+    for (tls, turns) in [
+        ("implicit", vec![Turn::send(&said)]),
+        (
+            "starttls",
+            vec![
+                Turn::send("+OK\r\n"),
+                Turn::Expect("STLS"),
+                Turn::send("+OK begin\r\n"),
+                Turn::Pause(std::time::Duration::from_millis(50)),
+                Turn::send(&said),
+            ],
+        ),
+    ] {
+        let server = then(turns, []);
+        let world = World::new();
+        let mut endpoint = server.endpoint();
+        endpoint.tls = tls;
+        let account = world.account("it", &endpoint);
+        account.set("timeout", "\"2s\"").write();
+        let outcome = world.run(&["-vv", "sync", "--json"]);
+        outcome.ends_with(76).complains("****");
+        super::well_behaved(&outcome);
     }
 }
 
