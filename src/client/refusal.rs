@@ -26,15 +26,16 @@ pub(super) enum When {
     Command,
 }
 
-/// As it stood on the wire, without our secrets.
+/// As it stood on the wire, without our secrets and without challenges: who has SCRAM's can try
+/// passwords on them at leisure. What one says that matters is told where the login fails.
 impl fmt::Display for Said<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let status = match self.reply.status {
-            Status::Ok => "+OK",
-            Status::Err => "-ERR",
-            Status::Continue => "+",
-        };
-        write!(f, "{status} {}", self.censor.show(self.reply.text))
+        match (self.reply.status, self.reply.text) {
+            (Status::Ok, text) => write!(f, "+OK {}", self.censor.show(text)),
+            (Status::Err, text) => write!(f, "-ERR {}", self.censor.show(text)),
+            (Status::Continue, []) => f.write_str("+"),
+            (Status::Continue, _) => f.write_str("+ ****"),
+        }
     }
 }
 

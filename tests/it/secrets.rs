@@ -67,6 +67,16 @@ fn forms(server: &Server) -> Vec<String> {
             forms.push(digest.to_owned());
         }
     }
+    // With SCRAM's salt and nonces, its signature is as good for guessing as the proof is.
+    for challenge in server.sessions().into_iter().flat_map(|log| log.challenges) {
+        let decoded = BASE64_STANDARD.decode(&challenge).expect("base64");
+        if let Some(signature) = decoded.strip_prefix(b"v=") {
+            forms.push(String::from_utf8_lossy(signature).into_owned());
+        }
+        if challenge.len() > 20 {
+            forms.push(challenge);
+        }
+    }
     forms
 }
 

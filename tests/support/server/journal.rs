@@ -23,6 +23,8 @@ pub(crate) struct SessionLog {
     pub(crate) retrieved: Vec<String>,
     /// The unique-ids of the messages that DELE was carried out for, in order.
     pub(crate) deleted: Vec<String>,
+    /// The challenges that were put, in base64.
+    pub(crate) challenges: Vec<String>,
     /// What no client should do.
     pub(crate) violations: Vec<String>,
     closed: bool,

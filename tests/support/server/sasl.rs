@@ -85,7 +85,9 @@ impl Session<'_> {
 
     fn challenge(&mut self, asked: Asked, text: &str) -> Answer {
         self.asked = Some(asked);
-        Answer::line(format!("+ {}", BASE64_STANDARD.encode(text)))
+        let challenge = BASE64_STANDARD.encode(text);
+        self.note(|log| log.challenges.push(challenge.clone()));
+        Answer::line(format!("+ {challenge}"))
     }
 
     fn respond(&mut self, asked: Asked, response: &str) -> Answer {
