@@ -4,7 +4,7 @@ use log::debug;
 use zeroize::Zeroizing;
 
 use super::authorization::Authorization;
-use super::refusal::When;
+use super::refusal::{When, refused_login, way_out};
 use super::transaction::Transaction;
 use crate::error::{Failure, Kind, OrFail, Result};
 use crate::net::Awaited;
@@ -44,7 +44,7 @@ pub enum LoggedIn {
 
 impl Authorization {
     /// Logs in, with the first way that is allowed, safe on this connection and offered. A second one
-    /// is tried only where the first did not show the password to the server, and a third never:
+    /// is tried only where the server cannot have refused the password itself, and a third never:
     /// servers lock accounts. None after a server that failed to prove itself, or that
     /// refused for another reason than the credentials.
     ///
@@ -269,60 +269,102 @@ impl Authorization {
         login: &Login<'_>,
         mut exchange: Exchange,
     ) -> Result<Attempt> {
-        let user = login.user.as_bytes();
         if let Command::Auth {
             initial: Some(initial),
             ..
         } = exchange.command()
         {
+            let user = login.user.as_bytes();
             self.wire.censor().hide_response(initial, user);
         }
         self.wire.send(&exchange.command())?;
         loop {
-            let sent = exchange.has_answered();
-            let (next, denied) = self
-                .wire
-                .reply(Awaited::named("the answer to AUTH"), |said| {
-                    (
-                        exchange.proceed(&said.reply),
-                        said.failure("the login", When::Login(method)),
-                    )
-                })?;
-            match next {
-                Next::Send(command) => {
-                    if let Command::Respond(response) = command {
-                        self.wire.censor().hide_response(response, user);
-                    }
-                    self.wire.send(&command)?;
-                }
-                Next::Done => return Ok(Attempt::Accepted),
-                Next::Denied => {
-                    let denied = match exchange.complaint() {
-                        None => denied,
-                        Some(why) => denied.because(self.wire.clean(&format!("it says «{why}»"))),
-                    };
-                    return Ok(Attempt::refused(denied, sent && method.shows_secret()));
-                }
-                Next::Cancelled(refused) => {
-                    let message = format!("the login at {} failed", self.wire.host());
-                    let failure = self.broken_off(message, &refused);
-                    return Ok(
-                        match method.proves_server() || sent && method.shows_secret() {
-                            true => Attempt::Denied(failure),
-                            false => Attempt::Unusable(failure),
-                        },
-                    );
-                }
-                Next::Untrusted(refused) => {
-                    let message = format!("{} cannot be trusted", self.wire.host());
-                    return Err(self.broken_off(message, &refused));
-                }
+            match self.turn(method, login, &mut exchange) {
+                Ok(None) => {}
+                Ok(Some(attempt)) => return Ok(attempt),
+                Err(lost) => return self.cut_short(method, &exchange, lost),
             }
         }
     }
 
+    /// Takes the next answer, and goes on or says what came of it.
+    fn turn(
+        &mut self,
+        method: Method,
+        login: &Login<'_>,
+        exchange: &mut Exchange,
+    ) -> Result<Option<Attempt>> {
+        let shown = exchange.has_answered() && method.shows_secret();
+        let awaited = Awaited::named("the answer to AUTH");
+        let (next, denied) = self.wire.reply(awaited, |said| {
+            let denied = said.failure("the login", When::Login(method));
+            (exchange.proceed(&said.reply), denied)
+        })?;
+        Ok(Some(match next {
+            Next::Send(command) => {
+                if let Command::Respond(response) = command {
+                    let user = login.user.as_bytes();
+                    self.wire.censor().hide_response(response, user);
+                }
+                self.wire.send(&command)?;
+                return Ok(None);
+            }
+            Next::Done => Attempt::Accepted,
+            Next::Denied => Attempt::refused(self.with_complaint(denied, exchange), shown),
+            Next::Cancelled(refused) => self.cancelled(method, &refused),
+            Next::Untrusted(refused) => {
+                let message = format!("{} cannot be trusted", self.wire.host());
+                Attempt::Denied(self.broken_off(message, &refused))
+            }
+        }))
+    }
+
+    /// We broke the exchange off, so that the server never judged the password. One that had to prove
+    /// itself gets nothing else.
+    fn cancelled(&self, method: Method, refused: &Refused) -> Attempt {
+        let host = self.wire.host();
+        let failure = match refused {
+            Refused::Credentials { .. } => {
+                refused_login(&host, method).because(self.wire.clean(refused))
+            }
+            _ => self.broken_off(format!("the login at {host} failed"), refused),
+        };
+        match method.proves_server() {
+            true => Attempt::Denied(failure),
+            false => Attempt::Unusable(failure),
+        }
+    }
+
+    /// The server hung up, fell silent or talked nonsense. Where it had shown before why this login
+    /// fails, that is the reason.
+    fn cut_short(&self, method: Method, exchange: &Exchange, lost: Failure) -> Result<Attempt> {
+        let attempt = match (exchange.cancelled(), exchange.complaint()) {
+            (Some(refused), _) => self.cancelled(method, refused),
+            (None, Some(_)) => {
+                let refused = refused_login(&self.wire.host(), method);
+                Attempt::Denied(self.with_complaint(refused, exchange))
+            }
+            (None, None) => return Err(lost),
+        };
+        Ok(match attempt {
+            Attempt::Unusable(failure) if lost.kind() != Kind::Unreachable => {
+                Attempt::Denied(failure)
+            }
+            attempt => attempt,
+        })
+    }
+
+    fn with_complaint(&self, denied: Failure, exchange: &Exchange) -> Failure {
+        match exchange.complaint() {
+            None => denied,
+            Some(why) => denied.because(self.wire.clean(&format!("it says «{why}»"))),
+        }
+    }
+
     fn broken_off(&self, message: String, refused: &Refused) -> Failure {
-        Failure::new(Kind::Protocol, message).because(self.wire.clean(refused))
+        Failure::new(Kind::Protocol, message)
+            .because(self.wire.clean(refused))
+            .hint(way_out(refused, self.wire.is_protected()))
     }
 }
 

@@ -6,6 +6,7 @@ use std::fmt;
 use super::censor::Censor;
 use crate::error::{Failure, Kind};
 use crate::pop3::login::Method;
+use crate::pop3::sasl::Refused;
 use crate::pop3::{Reply, ResponseCode, Status, says_busy};
 
 /// A status line, and what it takes to show it.
@@ -101,6 +102,26 @@ struct TooSoon(String);
 #[must_use]
 pub fn is_too_soon(failure: &Failure) -> bool {
     failure.source().is_some_and(|cause| cause.is::<TooSoon>())
+}
+
+/// The failure that the server wants none of these credentials.
+pub(super) fn refused_login(host: &str, method: Method) -> Failure {
+    Failure::new(Kind::Auth, format!("{host} refused the login")).hint(what_to_check(method))
+}
+
+/// What may help where an exchange was broken off for this reason: nothing that gives the password to
+/// somebody in the server's place, or to a listener.
+pub(super) fn way_out(refused: &Refused, is_protected: bool) -> &'static str {
+    match refused {
+        Refused::NotBase64(_)
+        | Refused::Unexpected { .. }
+        | Refused::TooManyChallenges
+        | Refused::Iterations { too_many: true, .. } => match is_protected {
+            true => "Another `auth` may work with this server. Its provider should know of this.",
+            false => "The server's provider has to put that right.",
+        },
+        _ => "The server is broken, or somebody in between takes its place: tell the provider.",
+    }
 }
 
 /// What may be wrong with the credentials.

@@ -1,5 +1,8 @@
 //! Logging in: every mechanism, every source of a password, every refusal.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+
 use crate::support::mailbox::Mailbox;
 use crate::support::messages::small;
 use crate::support::server::{Fault, LOGIN, PASSWORD, RESPONSE, Server, State, USER};
@@ -45,6 +48,8 @@ fn every_mechanism_can_be_chosen() {
     }
 }
 
+const STAMP: &str = "<1896.697170952@dbc.mtview.ca.us>";
+
 /// The ways to log in that were begun, session by session, joined by spaces.
 fn ways(server: &Server) -> Vec<String> {
     let way = |command: &String| match command.split(' ').collect::<Vec<_>>()[..] {
@@ -65,7 +70,6 @@ fn ways(server: &Server) -> Vec<String> {
 
 #[test]
 fn auto_takes_the_best_that_is_announced_and_safe() {
-    const STAMP: &str = "<1896.697170952@dbc.mtview.ca.us>";
     for (over_tls, mechanisms, way) in [
         (true, EVERYTHING, "SCRAM-SHA-256"),
         (true, "LOGIN PLAIN CRAM-MD5 SCRAM-SHA-1", "SCRAM-SHA-1"),
@@ -348,6 +352,24 @@ fn a_refused_token_says_why_and_what_to_do() {
 }
 
 #[test]
+fn a_refused_token_says_why_though_the_server_hangs_up_instead_of_refusing_the_login() {
+    for auth in ["\"xoauth2\"", "\"oauthbearer\""] {
+        let world = World::new();
+        let server = Server::start(&Mailbox::default())
+            .implicit_tls(world.certificates())
+            .mechanisms(EVERYTHING)
+            .on(RESPONSE, Fault::CloseBefore);
+        let mut endpoint = server.endpoint();
+        endpoint.password = "an-old-token".to_owned();
+        let account = world.account("it", &endpoint).set("auth", auth);
+        account.write();
+        let outcome = world.run(&["sync"]);
+        outcome.ends_with(77).complains("invalid_token");
+        outcome.complains("expire").keeps_to_itself("an-old-token");
+    }
+}
+
+#[test]
 fn a_token_of_thousands_of_characters_goes_in_two_steps() {
     for auth in ["\"xoauth2\"", "\"oauthbearer\""] {
         let world = World::new();
@@ -598,5 +620,100 @@ fn a_server_that_makes_the_password_cheap_to_guess_gets_nothing_else() {
         world.account("it", &server.endpoint()).write();
         world.run(&["sync"]).ends_with(76).complains(iterations);
         assert_eq!(ways(&server), ["SCRAM-SHA-256"]);
+    }
+}
+
+#[test]
+fn a_server_that_does_not_prove_itself_is_named_though_it_hangs_up() {
+    for (fault, last) in [
+        (Fault::CloseBefore, "+ dj1ub3QgdGhlIHNpZ25hdHVyZQ=="),
+        (Fault::Stall, "+ dj1ub3QgdGhlIHNpZ25hdHVyZQ=="),
+        (Fault::reply("gibberish"), "+ ZT1vdGhlci1lcnJvcg=="),
+    ] {
+        let world = World::new();
+        let server = Server::start(&Mailbox::default())
+            .implicit_tls(world.certificates())
+            .mechanisms("SCRAM-SHA-256 PLAIN")
+            .scram_last(last)
+            .after(1, RESPONSE, fault);
+        let account = world.account("it", &server.endpoint());
+        account.set("timeout", "\"2s\"").write();
+        let outcome = world.run(&["sync"]);
+        outcome.ends_with(76).complains("the server");
+        assert!(!outcome.stderr.contains("closed the connection"));
+        assert_eq!(ways(&server), ["SCRAM-SHA-256"]);
+    }
+}
+
+/// RFC 5802 section 7 has words for it.
+#[test]
+fn scram_has_its_own_words_for_a_wrong_password() {
+    let last = |error: &str| format!("+ {}", BASE64_STANDARD.encode(error));
+    let server = |world: &World| {
+        Server::start(&Mailbox::default())
+            .implicit_tls(world.certificates())
+            .mechanisms("SCRAM-SHA-256 PLAIN")
+    };
+    for (error, status) in [
+        ("e=invalid-proof", 77),
+        ("e=unknown-user", 77),
+        ("e=invalid-proof,x=more", 77),
+        ("e=channel-bindings-dont-match", 76),
+        ("e=invalid-proofs", 76),
+    ] {
+        let world = World::new();
+        let servers = [
+            server(&world).scram_first(error),
+            server(&world).scram_last(&last(error)),
+            server(&world)
+                .scram_last(&last(error))
+                .after(1, RESPONSE, Fault::CloseBefore),
+        ];
+        for server in servers {
+            let world = World::new();
+            world.account("it", &server.endpoint()).write();
+            let outcome = world.run(&["sync"]);
+            outcome.ends_with(status).complains(&error[2..8]);
+            let hinted = outcome.stderr.contains("Check the user's name");
+            assert_eq!(hinted, status == 77, "{outcome:#?}");
+            assert_eq!(ways(&server), ["SCRAM-SHA-256"], "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_login_that_will_never_work_comes_with_a_hint_that_is_as_safe() {
+    let another = "Another `auth`";
+    for (over_tls, lie, hint) in [
+        (true, "i=1000000", another),
+        (false, "i=1000000", "provider"),
+        // Whoever lies so may be after the password.
+        (true, "i=1", "provider"),
+        (true, "PLAIN", another),
+        (false, "PLAIN", "provider"),
+    ] {
+        let world = World::new();
+        let mut server = Server::start(&Mailbox::default());
+        if over_tls {
+            server = server.implicit_tls(world.certificates());
+        }
+        let auth = match lie {
+            "PLAIN" => "\"plain\"",
+            _ => "\"auto\"",
+        };
+        server = match lie {
+            "PLAIN" => server.on("AUTH PLAIN", Fault::say("+ VXNlcm5hbWU6")),
+            count => server
+                .mechanisms("SCRAM-SHA-256 PLAIN")
+                .scram_first(&format!("r=NONCEmore,s=c2FsdA==,{count}")),
+        };
+        let account = world.account("it", &server.endpoint());
+        account.set("auth", auth).write();
+        let outcome = world.run(&["sync"]);
+        outcome.ends_with(76).complains("hint").complains(hint);
+        let unsafe_words = hint != another && outcome.stderr.contains("`auth`");
+        assert!(!unsafe_words, "{outcome:#?}");
+        // To this server we may be logged in.
+        let _ = server.violations();
     }
 }

@@ -105,6 +105,15 @@ impl Exchange {
         matches!(self.stage, Stage::Answered)
     }
 
+    /// Why the exchange is cancelled, if it is.
+    #[must_use]
+    pub fn cancelled(&self) -> Option<&Refused> {
+        match &self.stage {
+            Stage::Cancelled(refused) => Some(refused),
+            Stage::Named | Stage::Answered => None,
+        }
+    }
+
     /// Why the server refuses, where it has said so in a challenge.
     #[must_use]
     pub fn complaint(&self) -> Option<&Excerpt> {
@@ -286,7 +295,9 @@ mod tests {
     #[test]
     fn success_after_cancelling_is_not_believed() {
         let mut exchange = plain(false);
+        assert!(exchange.cancelled().is_none());
         assert_eq!(step(&mut exchange, "+ !").as_deref(), Ok("*\r\n"));
+        assert!(exchange.cancelled().is_some());
         assert_eq!(
             step(&mut exchange, "+OK logged in"),
             Err(Next::Untrusted(Refused::NotCancelled))

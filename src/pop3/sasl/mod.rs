@@ -88,6 +88,26 @@ pub enum Refused {
         /// The mechanism's name.
         mechanism: &'static str,
     },
+    /// The server's own words for wrong credentials, where the mechanism has some (RFC 5802 section 7).
+    #[error("the server broke {mechanism} off: «{error}»")]
+    Credentials {
+        /// The mechanism's name.
+        mechanism: &'static str,
+        /// What it said.
+        error: Excerpt,
+    },
+    /// A number of rounds that is not among [`limits::SCRAM_ITERATIONS`].
+    #[error(
+        "the server wants the password hashed «{wanted}» times; popfetch does so {} to {} times",
+        limits::SCRAM_ITERATIONS.start(),
+        limits::SCRAM_ITERATIONS.end()
+    )]
+    Iterations {
+        /// What it said.
+        wanted: Excerpt,
+        /// It is a number, and too high: that takes us time, but makes no password easier to guess.
+        too_many: bool,
+    },
     /// What a mechanism says about it: a clause; the server's words in it are escaped.
     #[error("{0}")]
     Mechanism(Cow<'static, str>),

@@ -183,18 +183,14 @@ impl<'a> Salting<'a> {
 }
 
 fn iterations_in(text: &str) -> Result<u32, Refused> {
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    let number = text.parse().ok().filter(|_| digits);
-    number
-        .filter(|number| limits::SCRAM_ITERATIONS.contains(number))
-        .ok_or_else(|| {
-            let shown = Excerpt::of(text.as_bytes());
-            let (least, most) = (limits::SCRAM_ITERATIONS.start(), limits::SCRAM_ITERATIONS.end());
-            let message = format!(
-                "the server wants the password hashed «{shown}» times; popfetch does so {least} to {most} times"
-            );
-            Refused::Mechanism(message.into())
-        })
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    // A number too large for its type is above any limit.
+    let number = digits.then(|| text.parse().unwrap_or(u32::MAX));
+    let allowed = number.filter(|number| limits::SCRAM_ITERATIONS.contains(number));
+    allowed.ok_or_else(|| Refused::Iterations {
+        wanted: Excerpt::of(text.as_bytes()),
+        too_many: number.is_some_and(|number| number > *limits::SCRAM_ITERATIONS.end()),
+    })
 }
 
 fn refused(message: &'static str) -> Refused {
@@ -206,9 +202,16 @@ fn nonsense(message: &[u8]) -> Refused {
     Refused::Mechanism(format!("the server does not speak SCRAM: «{shown}»").into())
 }
 
+/// `e=…`, behind which extensions may stand.
 fn failed(error: &str) -> Refused {
     let shown = Excerpt::of(error.as_bytes());
-    Refused::Mechanism(format!("the server broke SCRAM off: «{shown}»").into())
+    match error.split(',').next() {
+        Some("invalid-proof" | "unknown-user") => Refused::Credentials {
+            mechanism: "SCRAM",
+            error: shown,
+        },
+        _ => Refused::Mechanism(format!("the server broke SCRAM off: «{shown}»").into()),
+    }
 }
 
 impl Hash {
