@@ -11,7 +11,7 @@ use crate::monitor::{Event, Monitor, Phase};
 use crate::net::{
     self, Canceller, Certificate, Endpoint, Stream, TlsConnector, TlsConnectors, TlsPolicy,
 };
-use crate::pop3::login::{Method, Rule};
+use crate::pop3::login::{Method, Rule, Worked};
 use crate::pop3::sasl::Hash;
 use crate::report::Timings;
 use crate::secret::Secret;
@@ -25,7 +25,7 @@ pub struct Connecting<'a> {
     /// None where the account has no TLS.
     connector: Option<TlsConnector>,
     /// The way to log in that worked last.
-    worked: Cell<Option<Method>>,
+    worked: Cell<Option<Worked>>,
     /// A server that has greeted us and waits for the login, or why there is none.
     reached: RefCell<Option<Result<Authorization>>>,
 }
@@ -131,14 +131,14 @@ impl<'a> Connecting<'a> {
         self.reached.replace(Some(reached));
     }
 
-    /// Tries this way to log in first, if it is allowed: it worked before.
-    pub fn remember(&self, method: Method) {
-        self.worked.set(Some(method));
+    /// Prefers this way to log in, as far as that is safe: it worked before.
+    pub fn remember(&self, worked: Worked) {
+        self.worked.set(Some(worked));
     }
 
     /// The way to log in that worked last.
     #[must_use]
-    pub fn worked(&self) -> Option<Method> {
+    pub fn worked(&self) -> Option<Worked> {
         self.worked.get()
     }
 
@@ -152,8 +152,8 @@ impl<'a> Connecting<'a> {
         let mut refused = None;
         loop {
             match self.log_in(timings, refused)? {
-                LoggedIn::Open(transaction, method) => {
-                    self.remember(method);
+                LoggedIn::Open(transaction, worked) => {
+                    self.remember(worked);
                     return Ok(*transaction);
                 }
                 LoggedIn::HungUp(first) => refused = Some(first),

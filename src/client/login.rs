@@ -8,7 +8,7 @@ use super::refusal::{When, refused_login, way_out};
 use super::transaction::Transaction;
 use crate::error::{Failure, Kind, OrFail, Result};
 use crate::net::Awaited;
-use crate::pop3::login::{Method, Offer, Protection, Rule, methods, second};
+use crate::pop3::login::{Method, Offer, Protection, Rule, Worked, methods, second};
 use crate::pop3::sasl::{
     Binding, CramMd5, Exchange, External, Hash, Mechanism, Next, OauthBearer, Plain, Refused,
     Scram, Xoauth2, nonce,
@@ -29,7 +29,7 @@ pub struct Login<'a> {
     /// Whether a password may cross a connection without TLS.
     pub allow_cleartext: bool,
     /// The way that worked before.
-    pub worked: Option<Method>,
+    pub worked: Option<Worked>,
     /// The way that was refused on another connection, which ended with that: only the second is left.
     pub refused: Option<Method>,
 }
@@ -37,7 +37,7 @@ pub struct Login<'a> {
 /// What came of it.
 pub enum LoggedIn {
     /// The maildrop is open, and this is how.
-    Open(Box<Transaction>, Method),
+    Open(Box<Transaction>, Worked),
     /// The server refused this way and hung up; a new connection may try the second.
     HungUp(Method),
 }
@@ -56,9 +56,12 @@ impl Authorization {
         for method in self.ways(login) {
             debug!("{}: logging in with {method}", self.wire.host());
             match (self.attempt(method, login), unusable.take()) {
-                (Ok(Attempt::Accepted), _) => {
+                (Ok(Attempt::Accepted), first) => {
+                    let first = first.map(|(method, _)| method);
+                    let refused = login.refused.or(first);
                     let transaction = Transaction::new(self.wire, self.capabilities);
-                    return Ok(LoggedIn::Open(Box::new(transaction), method));
+                    let worked = login.worked_with(method, refused);
+                    return Ok(LoggedIn::Open(Box::new(transaction), worked));
                 }
                 (Ok(Attempt::Unusable(failure)), _) => {
                     debug!("{failure}");
@@ -144,10 +147,10 @@ impl Authorization {
         match method {
             Method::User => {
                 let name = Command::User(user);
-                match self.ask(method, login, &name, "the answer to USER")? {
+                match self.ask(method, false, login, &name, "the answer to USER")? {
                     Attempt::Accepted => {
                         let password = Command::Pass(secret);
-                        self.ask(method, login, &password, "the answer to PASS")
+                        self.ask(method, true, login, &password, "the answer to PASS")
                     }
                     refused => Ok(refused),
                 }
@@ -159,7 +162,7 @@ impl Authorization {
                 self.wire.censor().hide(digest.as_bytes());
                 let (user, digest) = (&user, &digest);
                 let command = Command::Apop { user, digest };
-                self.ask(method, login, &command, "the answer to APOP")
+                self.ask(method, false, login, &command, "the answer to APOP")
             }
             _ => {
                 let mechanism = self.mechanism(method, login)?;
@@ -236,13 +239,14 @@ impl Authorization {
         })
     }
 
-    /// One command of the login and its answer.
+    /// One command of the login and its answer; `shows` is whether the password is in it.
     ///
     /// These carry ASCII, unless the server announces more (RFC 6856 section 2.2; no UTF8 command is
     /// needed for that). Most take any bytes without a word about it, so that it is tried all the same.
     fn ask(
         &mut self,
         method: Method,
+        shows: bool,
         login: &Login<'_>,
         command: &Command<'_>,
         awaited: &'static str,
@@ -258,7 +262,7 @@ impl Authorization {
                         true => failure.hint(BEYOND_ASCII),
                         false => failure,
                     };
-                    Attempt::refused(failure, method.shows_secret())
+                    Attempt::refused(failure, shows)
                 }
             })
     }
@@ -372,6 +376,14 @@ impl Login<'_> {
     /// Whether name and password are such as every server understands.
     fn is_ascii(&self) -> bool {
         self.user.is_ascii() && self.secret().is_ascii()
+    }
+
+    /// What to remember once this way has worked and this one not. What was refused in an earlier run
+    /// still counts: it was not tried again.
+    fn worked_with(&self, way: Method, refused: Option<Method>) -> Worked {
+        let before = self.worked.filter(|worked| worked.way == way);
+        let instead_of = refused.or(before.and_then(|worked| worked.instead_of));
+        Worked { way, instead_of }
     }
 
     /// The secret, or nothing; no way that needs one takes nothing for it.

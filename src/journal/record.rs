@@ -81,7 +81,7 @@ pub enum Record {
     },
     /// This way to log in worked.
     LoggedIn {
-        /// Its name.
+        /// Its name, and that of the one it worked instead of.
         way: String,
         /// Whether it was over TLS.
         over_tls: bool,

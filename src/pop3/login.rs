@@ -92,12 +92,69 @@ impl Method {
     pub fn takes_token(self) -> bool {
         matches!(self, Method::Xoauth2 | Method::OauthBearer)
     }
+
+    /// How well it keeps the password from whoever is at the other end, or listens.
+    fn safety(self) -> Safety {
+        match self {
+            _ if self.proves_server() => Safety::Proven,
+            _ if self.shows_secret() => Safety::Shown,
+            _ => Safety::Digested,
+        }
+    }
+}
+
+/// The safest last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Safety {
+    /// They get it.
+    Shown,
+    /// They get what it can be guessed from.
+    Digested,
+    /// They get nothing unless they know it.
+    Proven,
 }
 
 /// Its name.
 impl fmt::Display for Method {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+/// A way to log in that worked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Worked {
+    /// The way.
+    pub way: Method,
+    /// The one that the server had refused before.
+    pub instead_of: Option<Method>,
+}
+
+impl Worked {
+    /// What this text says that Display has made.
+    #[must_use]
+    pub fn named(text: &str) -> Option<Self> {
+        let (way, refused) = match text.split_once(INSTEAD_OF) {
+            Some((way, refused)) => (way, Some(Method::named(refused)?)),
+            None => (text, None),
+        };
+        Some(Worked {
+            way: Method::named(way)?,
+            instead_of: refused,
+        })
+    }
+}
+
+const INSTEAD_OF: &str = " instead of ";
+
+/// As a journal remembers it: `PLAIN instead of SCRAM-SHA-256`.
+impl fmt::Display for Worked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.way)?;
+        match self.instead_of {
+            Some(refused) => write!(f, "{INSTEAD_OF}{refused}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -165,7 +222,8 @@ const IN_CLEAR: [Method; 7] = [
 ];
 
 /// The ways to log in, in the order to try them; none where the rule allows nothing that this
-/// connection can safely carry. `worked` did so in an earlier run: it comes first if it is among them.
+/// connection can safely carry. `worked` did so in an earlier run: it comes first if it is among them,
+/// but for safer ways.
 ///
 /// Never weaker than the rule, and a password crosses a connection without TLS only where that is
 /// accepted. Without that, what only proves the password is used if it is named: what a listener
@@ -176,7 +234,7 @@ pub fn methods(
     rule: Rule,
     offer: Offer<'_>,
     protection: Protection,
-    worked: Option<Method>,
+    worked: Option<Worked>,
 ) -> Vec<Method> {
     let candidates = match (rule, protection) {
         (Rule::Only(Method::Apop), _) if !offer.stamp => return Vec::new(),
@@ -186,11 +244,25 @@ pub fn methods(
         (Rule::Auto, Protection::Tls) => &OVER_TLS[..],
         (Rule::Auto, Protection::ClearAccepted) => &IN_CLEAR[..],
     };
-    let offered = candidates.iter().filter(|&&method| offer.has(method));
-    let mut methods: Vec<Method> = offered.copied().collect();
-    // The sort is stable: only this one changes its place.
-    methods.sort_by_key(|&method| Some(method) != worked);
-    methods
+    let offered = |method: &Method| offer.has(*method);
+    match worked.filter(|worked| candidates.contains(&worked.way)) {
+        Some(worked) => reordered(candidates, worked).filter(offered).collect(),
+        None => candidates.iter().copied().filter(offered).collect(),
+    }
+}
+
+/// The same ways with the one that worked before those that are as safe or less, and before the one
+/// that was refused then with all behind it. A safer one stays in front of it: where it was not offered
+/// then, somebody may have hidden it.
+fn reordered(candidates: &[Method], worked: Worked) -> impl Iterator<Item = Method> {
+    let Worked { way, instead_of } = worked;
+    let yields = move |&method: &Method| {
+        method.safety() <= way.safety() || instead_of == Some(method) || method == way
+    };
+    let place = candidates.iter().position(yields).unwrap_or(0);
+    let (safer, others) = candidates.split_at(place);
+    let others = others.iter().filter(move |&&method| method != way);
+    safer.iter().copied().chain([way]).chain(others.copied())
 }
 
 /// The one way to try where the first turned out to be of no use; there is no third.
@@ -229,7 +301,7 @@ mod tests {
         sasl: &str,
         stamp: bool,
         protection: Protection,
-        worked: Option<Method>,
+        worked: Option<Worked>,
     ) -> Vec<Method> {
         let capabilities = capabilities(sasl);
         let offer = Offer {
@@ -275,21 +347,70 @@ mod tests {
         assert_eq!(auto(EVERYTHING, true, Clear), []);
     }
 
+    fn plainly(way: Method) -> Worked {
+        let instead_of = None;
+        Worked { way, instead_of }
+    }
+
+    fn instead(way: Method, refused: Method) -> Worked {
+        let instead_of = Some(refused);
+        Worked { way, instead_of }
+    }
+
     #[test]
-    fn what_worked_comes_first_and_only_where_it_is_allowed_at_all() {
+    fn what_worked_comes_first_among_what_is_as_safe_and_only_where_it_is_allowed_at_all() {
         let worked = |method, protection| {
-            remembering("SASL PLAIN SCRAM-SHA-1", false, protection, Some(method))
+            let worked = Some(plainly(method));
+            remembering("SASL PLAIN LOGIN SCRAM-SHA-1", false, protection, worked)
         };
-        assert_eq!(worked(Plain, Tls), [Plain, SCRAM_1, User]);
-        assert_eq!(worked(User, Tls), [User, SCRAM_1, Plain]);
-        assert_eq!(worked(CramMd5, Tls), [SCRAM_1, Plain, User]);
+        assert_eq!(worked(Plain, Tls), [SCRAM_1, Plain, Login, User]);
+        assert_eq!(worked(User, Tls), [SCRAM_1, User, Plain, Login]);
+        assert_eq!(worked(SCRAM_1, Tls), [SCRAM_1, Plain, Login, User]);
+        assert_eq!(worked(SCRAM_256, Tls), [SCRAM_1, Plain, Login, User]);
+        assert_eq!(worked(CramMd5, Tls), [SCRAM_1, Plain, Login, User]);
         assert_eq!(worked(Plain, Clear), []);
         let offer = Offer {
             capabilities: None,
             stamp: false,
         };
-        let named = methods(Rule::Only(SCRAM_1), offer, Tls, Some(Plain));
+        let named = methods(Rule::Only(SCRAM_1), offer, Tls, Some(plainly(Plain)));
         assert_eq!(named, [SCRAM_1]);
+    }
+
+    #[test]
+    fn what_worked_comes_before_what_was_refused_then_and_behind_what_is_safer_still() {
+        let worked = |worked| remembering(EVERYTHING, true, ClearAccepted, Some(worked));
+        assert_eq!(
+            worked(instead(Plain, SCRAM_256)),
+            [Plain, SCRAM_256, SCRAM_1, CramMd5, Apop, Login, User]
+        );
+        assert_eq!(
+            worked(instead(User, CramMd5)),
+            [SCRAM_256, SCRAM_1, User, CramMd5, Apop, Plain, Login]
+        );
+        assert_eq!(
+            worked(plainly(Apop)),
+            [SCRAM_256, SCRAM_1, Apop, CramMd5, Plain, Login, User]
+        );
+        // It was refused, and is not offered any more.
+        let gone = remembering("SASL PLAIN SCRAM-SHA-1", false, Tls, {
+            Some(instead(Plain, SCRAM_256))
+        });
+        assert_eq!(gone, [Plain, SCRAM_1, User]);
+    }
+
+    #[test]
+    fn what_worked_is_remembered_in_words() {
+        for (worked, text) in [
+            (plainly(User), "USER"),
+            (instead(Plain, SCRAM_256), "PLAIN instead of SCRAM-SHA-256"),
+        ] {
+            assert_eq!(worked.to_string(), text);
+            assert_eq!(Worked::named(text), Some(worked));
+        }
+        for unknown in ["", "NTLM", "PLAIN instead of NTLM", "PLAIN instead of "] {
+            assert_eq!(Worked::named(unknown), None);
+        }
     }
 
     #[test]

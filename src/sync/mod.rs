@@ -58,7 +58,7 @@ use crate::journal::{Destinations, Journal, Mailbox, Memory};
 use crate::monitor::{Event, Monitor};
 use crate::net::TlsConnectors;
 use crate::plan::Rules;
-use crate::pop3::login::Method;
+use crate::pop3::login::Worked;
 use crate::report::Report;
 use crate::secret::Secret;
 
@@ -183,9 +183,9 @@ impl Job<'_> {
 
     /// Begins with how to log in worked the last time on such a connection.
     fn remember_login(&self, connecting: &Connecting<'_>, memory: &Memory) {
-        let worked = memory.login(self.over_tls()).and_then(Method::named);
-        if let Some(method) = worked {
-            connecting.remember(method);
+        let worked = memory.login(self.over_tls()).and_then(Worked::named);
+        if let Some(worked) = worked {
+            connecting.remember(worked);
         }
     }
 

@@ -16,7 +16,6 @@ use crate::journal::{Fact, Found, Journal, Memory, Record, Remembered};
 use crate::mail::{Retention, UniqueId};
 use crate::monitor::{Event, Phase};
 use crate::plan::{Action, Reason, Rules, Step};
-use crate::pop3::login::Method;
 use crate::report::{FailedMessage, PlanLine, Report};
 
 /// How to treat this server, as far as it was learnt.
@@ -153,12 +152,9 @@ impl<'a> Session<'a> {
     /// How the login worked is where the next run begins.
     fn remember_login(&self, journal: &mut Journal) -> Result<()> {
         let over_tls = self.job.over_tls();
-        let worked = self.connecting.worked().map(Method::name);
-        match worked.filter(|_| worked != journal.memory().login(over_tls)) {
-            Some(way) => journal.append(vec![Record::LoggedIn {
-                way: way.to_owned(),
-                over_tls,
-            }]),
+        let worked = self.connecting.worked().map(|worked| worked.to_string());
+        match worked.filter(|way| Some(way.as_str()) != journal.memory().login(over_tls)) {
+            Some(way) => journal.append(vec![Record::LoggedIn { way, over_tls }]),
             None => Ok(()),
         }
     }

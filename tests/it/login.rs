@@ -205,6 +205,65 @@ fn never_weaker_than_the_configuration_says() {
     }
 }
 
+/// Whoever hides the safer way once must not have it hidden for ever.
+#[test]
+fn what_worked_goes_before_a_safer_way_only_where_that_was_refused() {
+    for (over_tls, safer) in [(false, "CRAM-MD5"), (true, "SCRAM-SHA-256")] {
+        for refused in [false, true] {
+            let world = World::new();
+            let mut server = Server::start(&Mailbox::default()).mechanisms("PLAIN");
+            if over_tls {
+                server = server.implicit_tls(world.certificates());
+            }
+            if refused {
+                let step = format!("AUTH {safer}");
+                let both = server.mechanisms(&format!("{safer} PLAIN"));
+                server = both.once(&step, Fault::reply("-ERR no such secret"));
+            }
+            world.account("it", &server.endpoint()).write();
+            world.run(&["sync"]).ends_with(0);
+            let server = server.mechanisms(&format!("PLAIN {safer}"));
+            world.run(&["sync"]).ends_with(0);
+            let expected = match refused {
+                false => ["PLAIN", safer].map(str::to_owned),
+                true => [format!("{safer} PLAIN"), "PLAIN".to_owned()],
+            };
+            assert_eq!(ways(&server), expected);
+        }
+    }
+}
+
+#[test]
+fn what_worked_in_place_of_a_refused_way_does_not_go_before_one_that_is_safer_still() {
+    let world = World::new();
+    let server = Server::start(&Mailbox::default())
+        .mechanisms("CRAM-MD5 PLAIN")
+        .once("AUTH CRAM-MD5", Fault::reply("-ERR no such secret"));
+    world.account("it", &server.endpoint()).write();
+    world.run(&["sync"]).ends_with(0);
+    let server = server.mechanisms("CRAM-MD5 PLAIN SCRAM-SHA-1");
+    world.run(&["sync"]).ends_with(0);
+    assert_eq!(ways(&server), ["CRAM-MD5 PLAIN", "SCRAM-SHA-1"]);
+}
+
+#[test]
+fn a_server_that_no_longer_wants_user_gets_another_way() {
+    let world = World::new();
+    let mailbox = Mailbox::with(small(1));
+    let server = Server::start(&mailbox)
+        .implicit_tls(world.certificates())
+        .capabilities(State::Greeted, &["UIDL"]);
+    world.account("it", &server.endpoint()).write();
+    world.run(&["sync"]).ends_with(0);
+    let refusal = Fault::reply("-ERR USER is disabled, use AUTH");
+    let server = server
+        .capabilities(State::Greeted, &["UIDL", "SASL PLAIN"])
+        .on("USER", refusal);
+    world.run(&["sync"]).ends_with(0);
+    world.run(&["sync"]).ends_with(0);
+    assert_eq!(ways(&server), ["USER", "USER PLAIN", "PLAIN"]);
+}
+
 #[test]
 fn what_worked_over_tls_says_nothing_about_a_connection_in_clear() {
     let world = World::new();
