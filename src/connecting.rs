@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::time::Instant;
 
-use crate::client::{Authorization, Censor, LoggedIn, Login, Transaction};
+use crate::client::{Authorization, Censor, LoggedIn, Login, Refusal, Transaction};
 use crate::config::{Account, Auth, Tls};
 use crate::error::{Failure, Kind, Result};
 use crate::interrupt::Interrupt;
@@ -151,7 +151,7 @@ impl<'a> Connecting<'a> {
     pub fn open(&self, timings: &mut Timings) -> Result<Transaction> {
         let mut refused = None;
         loop {
-            match self.log_in(timings, refused)? {
+            match self.log_in(timings, refused.as_ref())? {
                 LoggedIn::Open(transaction, worked) => {
                     self.remember(worked);
                     return Ok(*transaction);
@@ -171,16 +171,20 @@ impl<'a> Connecting<'a> {
         })
     }
 
-    fn log_in(&self, timings: &mut Timings, refused: Option<Method>) -> Result<LoggedIn> {
+    fn log_in(&self, timings: &mut Timings, refused: Option<&Refusal>) -> Result<LoggedIn> {
         let reached = self.reached.take();
         self.watched(timings, |watch| {
-            let server = reached.unwrap_or_else(|| self.reach_and_ask(watch))?;
+            let reached = reached.unwrap_or_else(|| self.reach_and_ask(watch));
+            let server = reached.map_err(|failure| match refused {
+                Some(refused) => refused.left_alone(&failure),
+                None => failure,
+            })?;
             watch.go_on(Phase::Auth);
             self.log_in_at(server, refused)
         })
     }
 
-    fn log_in_at(&self, server: Authorization, refused: Option<Method>) -> Result<LoggedIn> {
+    fn log_in_at(&self, server: Authorization, refused: Option<&Refusal>) -> Result<LoggedIn> {
         let account = self.account;
         server.log_in(&Login {
             user: &account.user,

@@ -31,15 +31,35 @@ pub struct Login<'a> {
     /// The way that worked before.
     pub worked: Option<Worked>,
     /// The way that was refused on another connection, which ended with that: only the second is left.
-    pub refused: Option<Method>,
+    pub refused: Option<&'a Refusal>,
+}
+
+/// A way to log in that does not work here, though the password was not shown.
+#[derive(Debug, Clone)]
+pub struct Refusal {
+    way: Method,
+    failure: Failure,
+}
+
+impl Refusal {
+    /// The failure where no second way could be tried for this reason: the first refusal is what has
+    /// to be dealt with.
+    #[must_use]
+    pub fn left_alone(&self, because: &Failure) -> Failure {
+        let Refusal { failure, .. } = self;
+        let told = Failure::new(failure.kind(), failure.to_string());
+        let told = told.because(format!("no other way could be tried: {because}"));
+        let hints = failure.hints().iter();
+        hints.fold(told, |told, hint| told.hint(hint))
+    }
 }
 
 /// What came of it.
 pub enum LoggedIn {
     /// The maildrop is open, and this is how.
     Open(Box<Transaction>, Worked),
-    /// The server refused this way and hung up; a new connection may try the second.
-    HungUp(Method),
+    /// The server refused a way and hung up; a new connection may try the second.
+    HungUp(Refusal),
 }
 
 impl Authorization {
@@ -52,29 +72,41 @@ impl Authorization {
     ///
     /// No such way is left, or the server refused.
     pub fn log_in(mut self, login: &Login<'_>) -> Result<LoggedIn> {
-        let mut unusable: Option<(Method, Failure)> = None;
+        let mut refused = login.refused.cloned();
         for method in self.ways(login) {
+            let first = refused.take();
+            let may_go_elsewhere = login.refused.is_none();
+            if let Some(first) = first.as_ref().filter(|_| may_go_elsewhere)
+                && self.wire.has_leftover()
+            {
+                // It says goodbye: that would be taken for the next answer.
+                return Ok(LoggedIn::HungUp(first.clone()));
+            }
             debug!("{}: logging in with {method}", self.wire.host());
-            match (self.attempt(method, login), unusable.take()) {
+            match (self.attempt(method, login), first) {
                 (Ok(Attempt::Accepted), first) => {
-                    let first = first.map(|(method, _)| method);
-                    let refused = login.refused.or(first);
+                    let worked = login.worked_with(method, first.map(|first| first.way));
                     let transaction = Transaction::new(self.wire, self.capabilities);
-                    let worked = login.worked_with(method, refused);
                     return Ok(LoggedIn::Open(Box::new(transaction), worked));
                 }
                 (Ok(Attempt::Unusable(failure)), _) => {
                     debug!("{failure}");
-                    unusable = Some((method, failure));
+                    let way = method;
+                    refused = Some(Refusal { way, failure });
                 }
                 (Ok(Attempt::Denied(failure)), _) => return Err(failure),
-                (Err(lost), Some((first, _))) if lost.kind() == Kind::Unreachable => {
+                (Err(lost), Some(first))
+                    if may_go_elsewhere && lost.kind() == Kind::Unreachable =>
+                {
                     return Ok(LoggedIn::HungUp(first));
+                }
+                (Err(unfit), Some(first)) if unfit.kind() == Kind::Config => {
+                    return Err(first.left_alone(&unfit));
                 }
                 (Err(failure), _) => return Err(failure),
             }
         }
-        Err(unusable.map_or_else(|| self.no_way(login), |(_, failure)| failure))
+        Err(refused.map_or_else(|| self.no_way(login), |refused| refused.failure))
     }
 
     /// The first way and the second; the second alone where the first was refused before.
@@ -88,7 +120,8 @@ impl Authorization {
             None => methods.first().copied(),
             Some(_) => None,
         };
-        let other = login.refused.or(first).and_then(|it| second(&methods, it));
+        let refused = login.refused.map(|refused| refused.way);
+        let other = refused.or(first).and_then(|it| second(&methods, it));
         first.into_iter().chain(other).collect()
     }
 

@@ -15,6 +15,6 @@ mod wire;
 
 pub use authorization::Authorization;
 pub use censor::Censor;
-pub use login::{LoggedIn, Login};
+pub use login::{LoggedIn, Login, Refusal};
 pub use refusal::is_too_soon;
 pub use transaction::{Broken, Transaction, Wanted, Watcher};

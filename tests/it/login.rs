@@ -5,7 +5,7 @@ use base64::prelude::BASE64_STANDARD;
 
 use crate::support::mailbox::Mailbox;
 use crate::support::messages::small;
-use crate::support::server::{Fault, LOGIN, PASSWORD, RESPONSE, Server, State, USER};
+use crate::support::server::{Fault, GREETING, LOGIN, PASSWORD, RESPONSE, Server, State, USER};
 use crate::support::world::World;
 
 /// Everything that SASL has a name for.
@@ -140,6 +140,40 @@ fn a_server_that_hangs_up_after_the_refusal_gets_a_second_connection_and_no_thir
         world.account("it", &server.endpoint()).write();
         world.run(&["sync"]).ends_with(status);
         assert_eq!(ways(&server), ["APOP", "PLAIN"]);
+    }
+}
+
+#[test]
+fn a_server_that_says_goodbye_with_the_refusal_gets_a_second_connection() {
+    let world = World::new();
+    let mailbox = Mailbox::with(small(1));
+    let refusal = Fault::last_words("-ERR [AUTH] no such secret\r\n-ERR closing");
+    let server = Server::start(&mailbox).apop(STAMP).on("APOP", refusal);
+    world.account("it", &server.endpoint()).write();
+    world.run(&["sync"]).ends_with(0);
+    assert_eq!(ways(&server), ["APOP", "PLAIN"]);
+}
+
+#[test]
+fn where_the_second_way_cannot_be_tried_the_first_refusal_is_told() {
+    for (refusal, cause) in [
+        (
+            "-ERR [LOGIN-DELAY] not so soon",
+            "wants a longer pause between logins",
+        ),
+        ("-ERR too many connections", "too many connections"),
+    ] {
+        let world = World::new();
+        let server = Server::start(&Mailbox::default())
+            .apop(STAMP)
+            .on("APOP", Fault::last_words("-ERR [AUTH] no such secret"))
+            .after(1, GREETING, Fault::reply(refusal));
+        world.account("it", &server.endpoint()).write();
+        let outcome = world.run(&["sync"]);
+        outcome.ends_with(77).complains("no such secret");
+        outcome.complains(cause).complains("Check the user's name");
+        assert!(!outcome.stderr.contains("less often"), "{outcome:#?}");
+        assert_eq!(ways(&server).concat(), "APOP");
     }
 }
 
