@@ -44,6 +44,8 @@ pub(super) struct Wire {
     stream: Stream,
     host: Arc<str>,
     awaited: Awaited,
+    /// A command was sent while no answer was due: its answer has the whole timeout, whatever it is called.
+    begins: bool,
     receiver: Receiver,
     input: Box<[u8]>,
     start: usize,
@@ -66,6 +68,7 @@ impl Wire {
             stream,
             host,
             awaited: Awaited::GREETING,
+            begins: false,
             receiver: Receiver::new(),
             input: vec![0; INPUT].into_boxed_slice(),
             start: 0,
@@ -114,6 +117,7 @@ impl Wire {
         }
         let before = self.output.len();
         command.encode(&mut self.output).map_err(unsendable)?;
+        self.begins |= self.receiver.outstanding() == 0;
         self.receiver.expect(command.shape());
         trace!("{} > {command}", self.host);
         Ok(self.output.len() - before)
@@ -144,7 +148,7 @@ impl Wire {
         awaited: Awaited,
         handle: impl FnOnce(Heard<'_>) -> R,
     ) -> Result<R> {
-        if awaited != self.awaited {
+        if std::mem::take(&mut self.begins) || awaited != self.awaited {
             self.awaited = awaited;
             self.stream.wait_for(awaited);
         }

@@ -1,5 +1,7 @@
 //! Logging in: every mechanism, every source of a password, every refusal.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
@@ -809,4 +811,17 @@ fn a_login_that_will_never_work_comes_with_a_hint_that_is_as_safe() {
         // To this server we may be logged in.
         let _ = server.violations();
     }
+}
+
+#[test]
+fn each_answer_of_a_login_has_the_whole_timeout() {
+    let world = World::new();
+    let server = Server::start(&Mailbox::default())
+        .implicit_tls(world.certificates())
+        .mechanisms("LOGIN")
+        .on("AUTH", Fault::Delay(Duration::from_millis(2_500)))
+        .once(RESPONSE, Fault::Delay(Duration::from_millis(2_500)));
+    let account = world.account("it", &server.endpoint());
+    account.set("timeout", "\"4s\"").write();
+    world.run(&["sync"]).ends_with(0);
 }
