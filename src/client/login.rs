@@ -285,12 +285,13 @@ impl Authorization {
         awaited: &'static str,
     ) -> Result<Attempt> {
         let daring = !login.is_ascii() && !self.announced(|capabilities| capabilities.utf8_user);
+        let when = self.when(method);
         self.wire.send(command)?;
         self.wire
             .reply(Awaited::named(awaited), |said| match said.reply.is_ok() {
                 true => Attempt::Accepted,
                 false => {
-                    let failure = said.failure("the login", When::Login(method));
+                    let failure = said.failure("the login", when);
                     let failure = match failure.kind() == Kind::Auth && daring {
                         true => failure.hint(BEYOND_ASCII),
                         false => failure,
@@ -333,8 +334,9 @@ impl Authorization {
     ) -> Result<Option<Attempt>> {
         let shown = exchange.has_answered() && method.shows_secret();
         let awaited = Awaited::named("the answer to AUTH");
+        let when = self.when(method);
         let (next, denied) = self.wire.reply(awaited, |said| {
-            let denied = said.failure("the login", When::Login(method));
+            let denied = said.failure("the login", when);
             (exchange.proceed(&said.reply), denied)
         })?;
         Ok(Some(match next {
@@ -354,6 +356,11 @@ impl Authorization {
                 Attempt::Denied(self.broken_off(message, &refused))
             }
         }))
+    }
+
+    fn when(&self, method: Method) -> When {
+        let marked = self.announced(|capabilities| capabilities.auth_resp_code);
+        When::Login { method, marked }
     }
 
     /// We broke the exchange off, so that the server never judged the password. One that had to prove

@@ -21,8 +21,13 @@ pub(super) struct Said<'a> {
 pub(super) enum When {
     /// Instead of a greeting.
     Greeting,
-    /// While logging in this way.
-    Login(Method),
+    /// While logging in.
+    Login {
+        /// This way.
+        method: Method,
+        /// The server promises to say `[AUTH]` where the credentials are wrong (AUTH-RESP-CODE, RFC 3206).
+        marked: bool,
+    },
     /// To anything else.
     Command,
 }
@@ -67,11 +72,16 @@ impl Said<'_> {
                     .hint("Ask the provider's support.")
             }
             (_, When::Greeting) => refused("does not want to talk to us"),
-            (_, When::Login(_)) if kind == Kind::Temporary => {
+            (_, When::Login { .. }) if kind == Kind::Temporary => {
                 refused("says that the mailbox is busy")
                     .hint("Another program has it open; a later run will find it free.")
             }
-            (_, When::Login(method)) => refused("refused the login").hint(what_to_check(method)),
+            (code, When::Login { method, marked }) => {
+                refused("refused the login").hint(match (code, marked) {
+                    (Some(ResponseCode::Auth), _) | (_, false) => what_to_check(method),
+                    (_, true) => NOT_MARKED,
+                })
+            }
             (_, When::Command) => refused(&format!("refused {what}")),
         }
     }
@@ -84,8 +94,8 @@ impl Said<'_> {
             Some(ResponseCode::Auth) => Kind::Auth,
             Some(ResponseCode::Utf8 | ResponseCode::Other) | None => match when {
                 When::Greeting => Kind::Unreachable,
-                When::Login(_) if says_busy(self.reply.text) => Kind::Temporary,
-                When::Login(_) => Kind::Auth,
+                When::Login { .. } if says_busy(self.reply.text) => Kind::Temporary,
+                When::Login { .. } => Kind::Auth,
                 When::Command => Kind::Protocol,
             },
         }
@@ -123,6 +133,10 @@ pub(super) fn way_out(refused: &Refused, is_protected: bool) -> &'static str {
         _ => "The server is broken, or somebody in between takes its place: tell the provider.",
     }
 }
+
+/// A mechanism that cannot work is not about the credentials either: a second way is tried all the same.
+const NOT_MARKED: &str = "This server says [AUTH] where the name or the password is wrong, and did not say so here: something \
+                          else is, such as the way to log in (`auth`) or a rule of the provider's.";
 
 /// What may be wrong with the credentials.
 fn what_to_check(method: Method) -> &'static str {

@@ -825,3 +825,33 @@ fn each_answer_of_a_login_has_the_whole_timeout() {
     account.set("timeout", "\"4s\"").write();
     world.run(&["sync"]).ends_with(0);
 }
+
+/// RFC 3206 section 6: such a server would have said [AUTH].
+#[test]
+fn a_server_that_would_say_so_if_it_were_the_credentials_is_taken_at_its_word() {
+    for (announced, refusal, credentials) in [
+        ("AUTH-RESP-CODE", "-ERR not today", false),
+        ("AUTH-RESP-CODE", "-ERR [AUTH] no", true),
+        ("RESP-CODES", "-ERR not today", true),
+    ] {
+        for auth in ["\"user\"", "\"plain\"", "\"scram-sha-1\""] {
+            let world = World::new();
+            let server = Server::start(&Mailbox::default())
+                .implicit_tls(world.certificates())
+                .capabilities(
+                    State::Greeted,
+                    &["USER", "SASL PLAIN SCRAM-SHA-1", announced],
+                )
+                .on(LOGIN, Fault::reply(refusal));
+            let account = world.account("it", &server.endpoint());
+            account.set("auth", auth).write();
+            let outcome = world.run(&["sync"]);
+            outcome.ends_with(77);
+            let context = format!("{announced}, {refusal}: {outcome:#?}");
+            let blamed = outcome.stderr.contains("Check the user's name");
+            assert_eq!(blamed, credentials, "{context}");
+            let other = outcome.stderr.contains("[AUTH] where");
+            assert_eq!(other, !credentials, "{context}");
+        }
+    }
+}
