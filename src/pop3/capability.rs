@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{decimal, limits, without_prefix};
+use super::{decimal, limits};
 
 /// What a server announces. It holds for the state in which it was asked: ask again after STLS
 /// (RFC 2595 section 4) and after the login, and let the newer answer replace the older one.
@@ -12,18 +12,10 @@ use super::{decimal, limits, without_prefix};
 /// used unless it is announced.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Capabilities {
-    /// STLS: TLS can begin on this connection.
-    pub stls: bool,
-    /// TOP.
-    pub top: bool,
     /// UIDL.
     pub uidl: bool,
-    /// USER and PASS.
-    pub user: bool,
     /// Commands may be sent before earlier ones are answered.
     pub pipelining: bool,
-    /// RESP-CODES: `-ERR` may carry a response code, and brackets there mean nothing else.
-    pub resp_codes: bool,
     /// AUTH-RESP-CODE (RFC 3206): a login refused without the code AUTH was not refused for the credentials.
     pub auth_resp_code: bool,
     /// UTF8 (RFC 6856): without the command UTF8, other messages may come than there are.
@@ -32,15 +24,8 @@ pub struct Capabilities {
     pub utf8_user: bool,
     /// How long messages are kept. The shortest where it was said more than once.
     pub expire: Option<Expire>,
-    /// EXPIRE … USER: before the login this is only a hint.
-    pub expire_by_user: bool,
     /// The least time between two logins. The longest where it was said more than once.
     pub login_delay: Option<Duration>,
-    /// LOGIN-DELAY … USER: before the login this is only a hint.
-    pub login_delay_by_user: bool,
-    /// What the server calls itself, at most [`limits::IMPLEMENTATION`] octets. For logs only:
-    /// behaviour must not depend on it (RFC 2449 section 6.9).
-    pub implementation: Option<Box<[u8]>>,
     /// In upper case, each once, in the server's order.
     mechanisms: Vec<String>,
     lines: usize,
@@ -80,23 +65,16 @@ impl Capabilities {
             .filter(|word| !word.is_empty());
         let tag = words.next().unwrap_or_default().to_ascii_uppercase();
         match tag.as_slice() {
-            b"STLS" => self.stls = true,
-            b"TOP" => self.top = true,
             b"UIDL" => self.uidl = true,
-            b"USER" => self.user = true,
             b"PIPELINING" => self.pipelining = true,
-            b"RESP-CODES" => self.resp_codes = true,
             b"AUTH-RESP-CODE" => self.auth_resp_code = true,
             b"UTF8" => {
                 self.utf8 = true;
                 self.utf8_user |= words.any(is_user);
             }
             b"SASL" => words.for_each(|word| self.add_mechanism(word)),
-            b"EXPIRE" => self.add_expire(words.next().unwrap_or_default(), words.any(is_user)),
-            b"LOGIN-DELAY" => {
-                self.add_login_delay(words.next().unwrap_or_default(), words.any(is_user))
-            }
-            b"IMPLEMENTATION" => self.implementation = implementation(entry),
+            b"EXPIRE" => self.add_expire(words.next().unwrap_or_default()),
+            b"LOGIN-DELAY" => self.add_login_delay(words.next().unwrap_or_default()),
             _ => {}
         }
         Ok(())
@@ -150,27 +128,19 @@ impl Capabilities {
         }
     }
 
-    fn add_expire(&mut self, policy: &[u8], by_user: bool) {
+    fn add_expire(&mut self, policy: &[u8]) {
         let expire = if policy.eq_ignore_ascii_case(b"NEVER") {
             Some(Expire::Never)
         } else {
             number(policy).map(Expire::Days)
         };
         self.expire = [self.expire, expire].into_iter().flatten().min();
-        self.expire_by_user |= by_user;
     }
 
-    fn add_login_delay(&mut self, seconds: &[u8], by_user: bool) {
+    fn add_login_delay(&mut self, seconds: &[u8]) {
         let delay = number(seconds).map(|seconds| Duration::from_secs(seconds.into()));
         self.login_delay = self.login_delay.max(delay);
-        self.login_delay_by_user |= by_user;
     }
-}
-
-/// The name is everything behind the tag, spaces included.
-fn implementation(entry: &[u8]) -> Option<Box<[u8]>> {
-    let name = without_prefix(entry.trim_ascii(), b"IMPLEMENTATION")?.trim_ascii();
-    Some(name[..name.len().min(limits::IMPLEMENTATION)].into())
 }
 
 fn is_user(word: &[u8]) -> bool {
@@ -207,8 +177,7 @@ mod tests {
             "X-GOOGLE-RICO",
             "SASL PLAIN xoauth2  OAUTHBEARER\tPLAIN",
         ]);
-        assert!(gmail.user && gmail.resp_codes && gmail.top && gmail.uidl);
-        assert!(!gmail.pipelining && !gmail.stls && !gmail.auth_resp_code && !gmail.utf8);
+        assert!(gmail.uidl && !gmail.pipelining && !gmail.auth_resp_code && !gmail.utf8);
         assert_eq!(gmail.expire, Some(Expire::Days(0)));
         assert!(gmail.expires_at_once());
         assert_eq!(gmail.login_delay, Some(Duration::from_secs(300)));
@@ -230,18 +199,8 @@ mod tests {
             "LOGIN-DELAY 10 user",
             "IMPLEMENTATION Cyrus POP3 v3.8 server",
         ]);
-        assert!(
-            other.stls && other.pipelining && other.auth_resp_code && other.utf8 && other.utf8_user
-        );
-        assert_eq!(
-            (other.expire, other.expire_by_user),
-            (Some(Expire::Days(31)), true)
-        );
-        assert!(other.login_delay_by_user);
-        assert_eq!(
-            other.implementation.as_deref(),
-            Some(&b"Cyrus POP3 v3.8 server"[..])
-        );
+        assert!(other.pipelining && other.auth_resp_code && other.utf8 && other.utf8_user);
+        assert_eq!(other.expire, Some(Expire::Days(31)));
         assert!(!other.has_sasl() && !other.expires_at_once() && other.delays_logins());
         // Cyrus announces it also where it wants no pause.
         assert!(!capabilities(&["LOGIN-DELAY 0"]).delays_logins());
@@ -288,17 +247,11 @@ mod tests {
             .add(b"SASL A-NAME-LONGER-THAN-TWENTY B\xc3\xa9")
             .expect("one line");
         assert_eq!(capabilities.mechanisms().count(), limits::MECHANISMS);
-        let long = format!("IMPLEMENTATION {}", "x".repeat(5000));
-        capabilities.add(long.as_bytes()).expect("one line");
-        assert_eq!(
-            capabilities.implementation.map(|name| name.len()),
-            Some(limits::IMPLEMENTATION)
-        );
     }
 
     proptest! {
         #[test]
-        fn no_bytes_upset_it(entry: Vec<u8>, tag in "(?i)[ \t]*(sasl|expire|login-delay|implementation|utf8)") {
+        fn no_bytes_upset_it(entry: Vec<u8>, tag in "(?i)[ \t]*(sasl|expire|login-delay|utf8)") {
             let mut capabilities = Capabilities::default();
             let _ = capabilities.add(&entry);
             let _ = capabilities.add(&[tag.as_bytes(), &entry].concat());

@@ -48,22 +48,14 @@ pub enum Command<'a> {
     Stat,
     /// All unique-ids (RFC 1939 section 7).
     Uidl,
-    /// The unique-id of one message.
-    UidlOf(Number),
     /// The sizes of all messages.
     List,
     /// The size of one message.
     ListOf(Number),
     /// A message.
     Retr(Number),
-    /// The header of a message and so many lines of its body (RFC 1939 section 7).
-    Top(Number, u32),
     /// Marks a message as deleted.
     Dele(Number),
-    /// Nothing, but the server sees that we are there.
-    Noop,
-    /// Takes all marks of deletion back.
-    Rset,
     /// Ends the session; what is marked will be deleted.
     Quit,
     /// Messages may be UTF-8 from now on (RFC 6856 section 2.1).
@@ -111,8 +103,7 @@ fn name(byte: u8) -> &'static str {
 
 impl Command<'_> {
     /// Appends the line to send, CRLF included. `out` grows at most once and before a secret is in
-    /// it, so that no copy of the secret stays behind; what [`Command::carries_secret`] is the
-    /// caller's to wipe.
+    /// it, so that no copy of the secret stays behind; `out` itself is the caller's to wipe.
     ///
     /// # Errors
     ///
@@ -133,14 +124,10 @@ impl Command<'_> {
             Command::Cancel => line(out, "*", &[]),
             Command::Stat => line(out, "STAT", &[]),
             Command::Uidl => line(out, "UIDL", &[]),
-            Command::UidlOf(number) => numbered(out, format_args!("UIDL {number}")),
             Command::List => line(out, "LIST", &[]),
             Command::ListOf(number) => numbered(out, format_args!("LIST {number}")),
             Command::Retr(number) => numbered(out, format_args!("RETR {number}")),
-            Command::Top(number, lines) => numbered(out, format_args!("TOP {number} {lines}")),
             Command::Dele(number) => numbered(out, format_args!("DELE {number}")),
-            Command::Noop => line(out, "NOOP", &[]),
-            Command::Rset => line(out, "RSET", &[]),
             Command::Quit => line(out, "QUIT", &[]),
             Command::Utf8 => line(out, "UTF8", &[]),
         }
@@ -151,25 +138,10 @@ impl Command<'_> {
     pub fn shape(&self) -> Shape {
         match self {
             Command::Capa | Command::Uidl | Command::List => Shape::Listing,
-            Command::Retr(_) | Command::Top(..) => Shape::Message,
+            Command::Retr(_) => Shape::Message,
             Command::Auth { .. } | Command::Respond(_) => Shape::Challenge,
             _ => Shape::Line,
         }
-    }
-
-    /// Whether the line holds something that must not stay in memory or be shown.
-    #[must_use]
-    pub fn carries_secret(&self) -> bool {
-        matches!(
-            self,
-            Command::Pass(_)
-                | Command::Apop { .. }
-                | Command::Auth {
-                    initial: Some(_),
-                    ..
-                }
-                | Command::Respond(_)
-        )
     }
 }
 
@@ -285,14 +257,10 @@ mod tests {
             (Command::User(b"alice"), "USER alice\r\n"),
             (Command::Stat, "STAT\r\n"),
             (Command::Uidl, "UIDL\r\n"),
-            (Command::UidlOf(7), "UIDL 7\r\n"),
             (Command::List, "LIST\r\n"),
             (Command::ListOf(8), "LIST 8\r\n"),
             (Command::Retr(999_999), "RETR 999999\r\n"),
-            (Command::Top(3, 0), "TOP 3 0\r\n"),
             (Command::Dele(1), "DELE 1\r\n"),
-            (Command::Noop, "NOOP\r\n"),
-            (Command::Rset, "RSET\r\n"),
             (Command::Quit, "QUIT\r\n"),
             (Command::Utf8, "UTF8\r\n"),
             (Command::Cancel, "*\r\n"),
@@ -409,9 +377,7 @@ mod tests {
                     "{shown}"
                 );
             }
-            assert!(command.carries_secret());
         }
-        assert!(!Command::User(b"alice").carries_secret());
         assert_eq!(Command::User(b"\x1b[2Jme").to_string(), "USER \\x1b[2Jme");
     }
 

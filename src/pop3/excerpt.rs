@@ -18,12 +18,6 @@ impl Excerpt {
         let end = bytes.len().min(limits::EXCERPT);
         Excerpt(bytes[..end].into())
     }
-
-    /// The bytes as they came.
-    #[must_use]
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
 }
 
 impl fmt::Display for Excerpt {

@@ -32,9 +32,6 @@ pub const UNIQUE_IDS: usize = 128 * 1024 * 1024;
 /// SASL mechanisms that are remembered of a server's list.
 pub const MECHANISMS: usize = 64;
 
-/// What a server says about itself (IMPLEMENTATION, RFC 2449 section 6.9); the rest is cut.
-pub const IMPLEMENTATION: usize = 256;
-
 /// The stamp in a greeting, angle brackets included; a longer one is not used for APOP.
 pub const STAMP: usize = 512;
 

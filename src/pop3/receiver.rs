@@ -74,19 +74,6 @@ pub enum Violation {
     Challenge(Excerpt),
 }
 
-impl Violation {
-    /// What the server said.
-    #[must_use]
-    pub fn excerpt(&self) -> &Excerpt {
-        match self {
-            Violation::LineTooLong(line)
-            | Violation::NoStatus { line, .. }
-            | Violation::Unsolicited(line)
-            | Violation::Challenge(line) => line,
-        }
-    }
-}
-
 /// Takes what a server sends apart, in whatever pieces it comes, and knows which command each
 /// answer belongs to.
 #[derive(Debug, Default)]
