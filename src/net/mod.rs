@@ -7,7 +7,7 @@
 //!
 //!   Stream     says what it waits for, and fails in plain words
 //!   TLS        or nothing
-//!   Wire       64 KB buffer, patience, counts, the true reason of an end
+//!   Socket     64 KB buffer, patience, the true reason of an end
 //!   TcpStream
 //! ```
 //!
@@ -17,12 +17,12 @@ mod cancel;
 mod connect;
 mod deadline;
 mod resolve;
+mod socket;
 mod stream;
 mod suspicion;
 #[cfg(test)]
 mod testing;
 mod tls;
-mod wire;
 
 use std::time::Duration;
 

@@ -12,8 +12,8 @@ use crate::text::Foreign;
 
 use super::cancel::{Canceller, stopped};
 use super::deadline::{Awaited, LEAST_RATE, Overstepped, Seconds};
+use super::socket::{Cut, Evidence, Socket};
 use super::tls::{self, Certificate, TlsConnector};
-use super::wire::{Cut, Evidence, Wire};
 
 /// A connection to a server. Whoever reads says first what it waits for ([`Stream::wait_for`]), and the
 /// error of a wait that was too long names it.
@@ -28,8 +28,8 @@ pub struct Stream {
 }
 
 enum Layer {
-    Plain(Box<Wire>),
-    Tls(TlsStream<Wire>),
+    Plain(Box<Socket>),
+    Tls(TlsStream<Socket>),
 }
 
 /// What error messages need to know: whom we talk to, and what for.
@@ -37,7 +37,6 @@ struct Peer {
     host: String,
     timeout: Duration,
     awaited: Awaited,
-    canceller: Canceller,
     evidence: Evidence,
 }
 
@@ -51,16 +50,15 @@ impl Stream {
         timeout: Duration,
         canceller: &Canceller,
     ) -> Self {
-        let wire = Wire::new(connection, timeout, canceller.clone());
+        let socket = Socket::new(connection, timeout, canceller.clone());
         Stream {
             peer: Peer {
                 host: Foreign(host.as_bytes()).to_string(),
                 timeout,
                 awaited: Awaited::GREETING,
-                canceller: canceller.clone(),
-                evidence: wire.evidence(),
+                evidence: socket.evidence(),
             },
-            layer: Layer::Plain(Box::new(wire)),
+            layer: Layer::Plain(Box::new(socket)),
         }
     }
 
@@ -96,15 +94,19 @@ impl Stream {
         Ok(tls::peer_certificate(&protected))
     }
 
-    fn shake_hands(self, connector: &TlsConnector, name: &str) -> Result<(Peer, TlsStream<Wire>)> {
+    fn shake_hands(
+        self,
+        connector: &TlsConnector,
+        name: &str,
+    ) -> Result<(Peer, TlsStream<Socket>)> {
         let Stream { layer, mut peer } = self;
-        let Layer::Plain(mut wire) = layer else {
+        let Layer::Plain(mut socket) = layer else {
             return Err(Failure::new(
                 Kind::Tls,
                 format!("the connection to {} already is protected", peer.host),
             ));
         };
-        if !wire.is_buffer_empty() {
+        if !socket.is_buffer_empty() {
             return Err(Failure::new(
                 Kind::Tls,
                 format!("{} sent data behind its answer to STLS", peer.host),
@@ -116,9 +118,9 @@ impl Stream {
         let name = tls::name_to_check(name)?;
         let ready = connector.ready()?;
         peer.awaited = Awaited::HANDSHAKE;
-        let is_upgrade = wire.received() > 0;
-        wire.expect_handshake();
-        match ready.connect(name, *wire) {
+        let is_upgrade = socket.has_received();
+        socket.expect_handshake();
+        match ready.connect(name, *socket) {
             Ok(protected) => Ok((peer, protected)),
             Err(error) => Err(peer.cut_handshake(is_upgrade).unwrap_or_else(|| {
                 tls::handshake_failure(&error.to_string(), &peer.host, name, connector.least())
@@ -129,7 +131,7 @@ impl Stream {
     /// From now on, this is what we wait for; the server has the whole timeout again.
     pub fn wait_for(&mut self, awaited: Awaited) {
         self.peer.awaited = awaited;
-        self.wire_mut().begin_waiting();
+        self.socket_mut().begin_waiting();
     }
 
     /// Reads what the server says next, at most as much as `into` holds, and waits until something is there.
@@ -144,13 +146,13 @@ impl Stream {
     ///   certificate, or misses one, says so only here.
     pub fn read(&mut self, into: &mut [u8]) -> Result<usize> {
         let outcome = match &mut self.layer {
-            Layer::Plain(wire) => wire.read(into),
+            Layer::Plain(socket) => socket.read(into),
             Layer::Tls(protected) => protected.read(into),
         };
         match outcome {
             Ok(0) => self.peer.end_of_file(),
             Ok(octets) => {
-                self.wire_mut().came(octets);
+                self.socket_mut().came(octets);
                 Ok(octets)
             }
             Err(error) if tls::is_end_of_file(&error) => self.peer.end_of_file(),
@@ -161,7 +163,7 @@ impl Stream {
     /// Whether nothing that came waits to be read.
     #[must_use]
     pub fn is_drained(&self) -> bool {
-        self.wire().is_buffer_empty()
+        self.socket().is_buffer_empty()
     }
 
     /// Sends all of this; the server has the stream's timeout to take it.
@@ -170,10 +172,10 @@ impl Stream {
     ///
     /// As [`Stream::read`]. Some of it may have been sent.
     pub fn send(&mut self, mut bytes: &[u8]) -> Result<()> {
-        self.wire_mut().begin_sending();
+        self.socket_mut().begin_sending();
         while !bytes.is_empty() {
             let outcome = match &mut self.layer {
-                Layer::Plain(wire) => wire.write(bytes),
+                Layer::Plain(socket) => socket.write(bytes),
                 Layer::Tls(protected) => protected.write(bytes),
             };
             match outcome {
@@ -190,7 +192,7 @@ impl Stream {
 
     /// Ends the connection politely, as far as the server lets us: over TLS says so first.
     pub fn close(mut self) {
-        self.wire_mut().begin_sending();
+        self.socket_mut().begin_sending();
         if let Layer::Tls(protected) = &mut self.layer {
             // What failed here no longer matters to anybody.
             let _ = protected.shutdown();
@@ -214,34 +216,16 @@ impl Stream {
         }
     }
 
-    /// Whether somebody ended the stream through its [`Canceller`].
-    #[must_use]
-    pub fn was_cancelled(&self) -> bool {
-        self.peer.canceller.is_cancelled()
-    }
-
-    /// Octets received so far, as they were on the wire, those of TLS included.
-    #[must_use]
-    pub fn received(&self) -> u64 {
-        self.wire().received()
-    }
-
-    /// Octets sent so far, as they were on the wire, those of TLS included.
-    #[must_use]
-    pub fn sent(&self) -> u64 {
-        self.wire().sent()
-    }
-
-    fn wire(&self) -> &Wire {
+    fn socket(&self) -> &Socket {
         match &self.layer {
-            Layer::Plain(wire) => wire,
+            Layer::Plain(socket) => socket,
             Layer::Tls(protected) => protected.get_ref(),
         }
     }
 
-    fn wire_mut(&mut self) -> &mut Wire {
+    fn socket_mut(&mut self) -> &mut Socket {
         match &mut self.layer {
-            Layer::Plain(wire) => wire,
+            Layer::Plain(socket) => socket,
             Layer::Tls(protected) => protected.get_mut(),
         }
     }
@@ -266,7 +250,7 @@ impl Peer {
         }
     }
 
-    /// Why reading or writing failed: the wire knows, else it was TLS.
+    /// Why reading or writing failed: the socket knows, else it was TLS.
     fn failure(&self, error: &io::Error) -> Failure {
         match self.evidence.cut() {
             Some(cut) => self.cut_failure(cut),
@@ -362,13 +346,12 @@ mod tests {
     }
 
     #[test]
-    fn words_go_both_ways_in_the_clear_and_are_counted() {
+    fn words_go_both_ways_in_the_clear() {
         let server = Server::new(echo);
         let mut stream = server.stream(AMPLE);
         assert!(!stream.is_protected());
         stream.send(b"NOOP and more\r\n").unwrap();
         assert_eq!(read_all(&mut stream).unwrap(), b"NOOP and more\r\n");
-        assert_eq!((stream.sent(), stream.received()), (15, 15));
         server.finish();
     }
 
@@ -380,7 +363,6 @@ mod tests {
         assert!(stream.is_protected());
         stream.send(b"NOOP\r\n").unwrap();
         assert_eq!(read_all(&mut stream).unwrap(), b"NOOP\r\n");
-        assert!(stream.received() > 6);
         server.finish();
     }
 
@@ -414,9 +396,8 @@ mod tests {
     #[test]
     fn dropping_a_stream_closes_the_connection_though_its_canceller_lives_on() {
         let server = Server::new(listen_to_the_end);
-        let stream = server.stream(AMPLE);
-        let canceller = stream.peer.canceller.clone();
-        drop(stream);
+        let canceller = Canceller::new();
+        drop(server.cancellable(AMPLE, &canceller));
         server.finish();
         assert!(!canceller.is_cancelled());
     }
@@ -594,8 +575,12 @@ mod tests {
     }
 
     /// Cancels once the client has sent something, and so is about to read.
-    fn end_blocked_read(server: Server, mut stream: Stream, heard: &std::sync::mpsc::Receiver<()>) {
-        let canceller = stream.peer.canceller.clone();
+    fn end_blocked_read(
+        server: Server,
+        mut stream: Stream,
+        canceller: &Canceller,
+        heard: &std::sync::mpsc::Receiver<()>,
+    ) {
         let reader = std::thread::spawn(move || {
             stream.send(b"x").unwrap();
             let failure = next(&mut stream);
@@ -604,7 +589,6 @@ mod tests {
         heard.recv().unwrap();
         canceller.cancel();
         let (stream, failure) = reader.join().unwrap();
-        assert!(stream.was_cancelled());
         assert!(
             failure.message().starts_with("stopped while waiting for"),
             "{failure}"
@@ -621,8 +605,9 @@ mod tests {
             hear.send(()).unwrap();
             listen_to_the_end(connection);
         });
-        let stream = server.stream(AMPLE);
-        end_blocked_read(server, stream, &heard);
+        let canceller = Canceller::new();
+        let stream = server.cancellable(AMPLE, &canceller);
+        end_blocked_read(server, stream, &canceller, &heard);
     }
 
     #[test]
@@ -634,16 +619,19 @@ mod tests {
             hear.send(()).unwrap();
             listen_to_the_end(protected);
         });
-        let stream = server.secure(&authority, NAME).unwrap();
-        end_blocked_read(server, stream, &heard);
+        let canceller = Canceller::new();
+        let stream = server.cancellable(AMPLE, &canceller);
+        let stream = stream.secure(&authority.connector(), NAME).unwrap();
+        end_blocked_read(server, stream, &canceller, &heard);
     }
 
     #[test]
     fn a_stream_that_is_cancelled_before_its_handshake_says_so() {
         let server = Server::new(listen_to_the_end);
         let connector = Authority::new("root").connector();
-        let stream = server.stream(AMPLE);
-        stream.peer.canceller.cancel();
+        let canceller = Canceller::new();
+        let stream = server.cancellable(AMPLE, &canceller);
+        canceller.cancel();
         let failure = stream.secure(&connector, NAME).unwrap_err();
         server.finish();
         assert_eq!(

@@ -96,8 +96,13 @@ impl Server {
 
     /// A stream in the clear to this server.
     pub(crate) fn stream(&self, timeout: Duration) -> Stream {
+        self.cancellable(timeout, &Canceller::new())
+    }
+
+    /// The same, which this ends.
+    pub(crate) fn cancellable(&self, timeout: Duration, canceller: &Canceller) -> Stream {
         let connection = TcpStream::connect(self.address).unwrap();
-        Stream::new(connection, "pop.example.com", timeout, &Canceller::new())
+        Stream::new(connection, "pop.example.com", timeout, canceller)
     }
 
     /// A stream under TLS to this server, which must prove to be `name` to those who trust `authority`.

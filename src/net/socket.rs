@@ -1,4 +1,4 @@
-//! The TCP connection below everything: a large read buffer, patience, counts, and the true reason
+//! The TCP connection below everything: a large read buffer, patience, and the true reason
 //! when it ends. TLS stands on top of it or nothing does.
 //!
 //! The buffer is *below* TLS because OpenSSL asks for 5 bytes, then for the rest of a record: without
@@ -19,7 +19,7 @@ const BUFFER: usize = 64 * 1024;
 /// How much of a server's first bytes in a handshake is kept, to tell plain text from TLS.
 const FIRST_WORDS: usize = 256;
 
-/// Why a wire carries no more.
+/// Why a socket carries no more.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Cut {
     /// The server kept us waiting too long.
@@ -32,8 +32,8 @@ pub(super) enum Cut {
     Lost(io::ErrorKind),
 }
 
-/// What the wire saw, kept outside of it: OpenSSL turns some errors into an end of file, drops others,
-/// and a failed handshake takes the wire down with it.
+/// What the socket saw, kept outside of it: OpenSSL turns some errors into an end of file, drops others,
+/// and a failed handshake takes the socket down with it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Evidence(Arc<Mutex<Seen>>);
 
@@ -44,7 +44,7 @@ struct Seen {
 }
 
 impl Evidence {
-    /// Why the wire carries no more, if it does not.
+    /// Why the socket carries no more, if it does not.
     pub(super) fn cut(&self) -> Option<Cut> {
         self.seen(|seen| seen.cut)
     }
@@ -60,33 +60,31 @@ impl Evidence {
 }
 
 /// A TCP connection with a read buffer. Its errors are [`Evidence`]; the [`io::Error`]s only say that there is some.
-pub(super) struct Wire {
+pub(super) struct Socket {
     tcp: Arc<TcpStream>,
     buffer: Box<[u8]>,
     /// The part of the buffer that was received and not yet read.
     unread: std::ops::Range<usize>,
     reading: Patience,
     writing: Patience,
-    received: u64,
-    sent: u64,
+    has_received: bool,
     canceller: Canceller,
     evidence: Evidence,
     handshake_due: bool,
 }
 
-impl Wire {
-    /// The wire over a connection, on which no silence may be longer than `span`.
+impl Socket {
+    /// The socket of a connection, on which no silence may be longer than `span`.
     pub(super) fn new(connection: TcpStream, span: Duration, canceller: Canceller) -> Self {
         let tcp = Arc::new(connection);
         canceller.guard(&tcp);
-        Wire {
+        Socket {
             tcp,
             buffer: vec![0; BUFFER].into_boxed_slice(),
             unread: 0..0,
             reading: Patience::new(span),
             writing: Patience::new(span),
-            received: 0,
-            sent: 0,
+            has_received: false,
             canceller,
             evidence: Evidence::default(),
             handshake_due: false,
@@ -124,14 +122,9 @@ impl Wire {
         self.evidence.clone()
     }
 
-    /// Octets received so far.
-    pub(super) fn received(&self) -> u64 {
-        self.received
-    }
-
-    /// Octets sent so far.
-    pub(super) fn sent(&self) -> u64 {
-        self.sent
+    /// Whether the server has said anything yet.
+    pub(super) fn has_received(&self) -> bool {
+        self.has_received
     }
 
     /// Refills the empty buffer. Leaves it empty at the end of the connection.
@@ -148,7 +141,7 @@ impl Wire {
             self.refuse_if_cancelled()?;
         }
         self.unread = 0..octets;
-        self.received += octets as u64;
+        self.has_received |= octets > 0;
         if self.handshake_due {
             self.handshake_due = false;
             let first = &self.buffer[..octets.min(FIRST_WORDS)];
@@ -164,7 +157,7 @@ impl Wire {
         Ok(())
     }
 
-    /// Keeps why the wire ended, and gives what stands for it on the way up. It must be no error after
+    /// Keeps why the socket ended, and gives what stands for it on the way up. It must be no error after
     /// which OpenSSL would try again.
     fn cut(&self, cut: Cut) -> io::Error {
         let cut = if self.canceller.is_cancelled() {
@@ -178,15 +171,15 @@ impl Wire {
 }
 
 /// Without the buffer: what a server sent has no place in an error message.
-impl fmt::Debug for Wire {
+impl fmt::Debug for Socket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Wire")
+        f.debug_struct("Socket")
             .field("tcp", &self.tcp)
             .finish_non_exhaustive()
     }
 }
 
-impl Read for Wire {
+impl Read for Socket {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         if self.unread.is_empty() {
             self.fill()?;
@@ -199,7 +192,7 @@ impl Read for Wire {
     }
 }
 
-impl Write for Wire {
+impl Write for Socket {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.refuse_if_cancelled()?;
         let mut tcp = &*self.tcp;
@@ -213,7 +206,6 @@ impl Write for Wire {
                 other => other,
             })
         })?;
-        self.sent += octets as u64;
         Ok(octets)
     }
 
