@@ -177,32 +177,45 @@ impl Attempt {
 impl Authorization {
     fn attempt(&mut self, method: Method, login: &Login<'_>) -> Result<Attempt> {
         let (user, secret) = (login.user.as_bytes(), login.secret());
-        match method {
-            Method::User => {
-                let name = Command::User(user);
-                match self.ask(method, false, login, &name, "the answer to USER")? {
-                    Attempt::Accepted => {
-                        let password = Command::Pass(secret);
-                        self.ask(method, true, login, &password, "the answer to PASS")
-                    }
-                    refused => Ok(refused),
-                }
+        let made = match method {
+            Method::User => return self.user_and_pass(login),
+            Method::Apop => return self.apop(login),
+            Method::Plain => boxed(Plain::new(user, secret)),
+            Method::Login => boxed(sasl::Login::new(user, secret)),
+            Method::CramMd5 => boxed(CramMd5::new(user, secret)),
+            Method::Scram(hash) => login.scram(hash, self.unbound())?,
+            Method::ScramPlus(hash) => login.scram(hash, self.bound(hash)?)?,
+            Method::External => boxed(External::new(user)),
+            Method::Xoauth2 => boxed(Xoauth2::new(user, secret)),
+            Method::OauthBearer => {
+                let host = self.wire.host();
+                boxed(OauthBearer::new(user, secret, &host, login.port))
             }
-            Method::Apop => {
-                let stamp = self.stamp.clone().unwrap_or_default();
-                let [user, secret] = self.for_apop(login);
-                let digest = apop::digest(&stamp, &secret);
-                self.wire.censor().hide(digest.as_bytes());
-                let (user, digest) = (&user, &digest);
-                let command = Command::Apop { user, digest };
-                self.ask(method, false, login, &command, "the answer to APOP")
+        };
+        let mechanism = made.or_fail(Kind::Config, || "this user and password cannot be sent")?;
+        let announced = self.announced(Capabilities::has_sasl);
+        self.exchange(method, login, Exchange::new(mechanism, announced))
+    }
+
+    fn user_and_pass(&mut self, login: &Login<'_>) -> Result<Attempt> {
+        let name = Command::User(login.user.as_bytes());
+        match self.ask(Method::User, false, login, &name, "the answer to USER")? {
+            Attempt::Accepted => {
+                let password = Command::Pass(login.secret());
+                self.ask(Method::User, true, login, &password, "the answer to PASS")
             }
-            _ => {
-                let mechanism = self.mechanism(method, login)?;
-                let announced = self.announced(Capabilities::has_sasl);
-                self.exchange(method, login, Exchange::new(mechanism, announced))
-            }
+            refused => Ok(refused),
         }
+    }
+
+    fn apop(&mut self, login: &Login<'_>) -> Result<Attempt> {
+        let stamp = self.stamp.clone().unwrap_or_default();
+        let [user, secret] = self.for_apop(login);
+        let digest = apop::digest(&stamp, &secret);
+        self.wire.censor().hide(digest.as_bytes());
+        let (user, digest) = (&user, &digest);
+        let command = Command::Apop { user, digest };
+        self.ask(Method::Apop, false, login, &command, "the answer to APOP")
     }
 
     /// Name and password for APOP. A server that announces more than ASCII makes its digest of the
@@ -214,39 +227,6 @@ impl Authorization {
             false => |text: &[u8]| Zeroizing::new(text.to_vec()),
         };
         [login.user.as_bytes(), login.secret()].map(form)
-    }
-
-    /// The SASL mechanism behind a way.
-    fn mechanism(&self, method: Method, login: &Login<'_>) -> Result<Box<dyn Mechanism>> {
-        fn boxed<M: Mechanism + 'static>(
-            made: Result<M, Unsendable>,
-        ) -> Result<Box<dyn Mechanism>, Unsendable> {
-            made.map(|mechanism| Box::new(mechanism) as Box<dyn Mechanism>)
-        }
-        let (user, secret) = (login.user.as_bytes(), login.secret());
-        let scram = |hash, binding| {
-            Ok(boxed(Scram::new(
-                hash,
-                binding,
-                user,
-                secret,
-                fresh_nonce()?,
-            )))
-        };
-        let made = match method {
-            Method::Scram(hash) => scram(hash, self.unbound())?,
-            Method::ScramPlus(hash) => scram(hash, self.bound(hash)?)?,
-            Method::CramMd5 => boxed(CramMd5::new(user, secret)),
-            Method::Login => boxed(sasl::Login::new(user, secret)),
-            Method::External => boxed(External::new(user)),
-            Method::Xoauth2 => boxed(Xoauth2::new(user, secret)),
-            Method::OauthBearer => {
-                let host = self.wire.host();
-                boxed(OauthBearer::new(user, secret, &host, login.port))
-            }
-            Method::Plain | Method::User | Method::Apop => boxed(Plain::new(user, secret)),
-        };
-        made.or_fail(Kind::Config, || "this user and password cannot be sent")
     }
 
     /// SCRAM without binding: says that we could have, where the server announces no -PLUS. If the
@@ -426,10 +406,23 @@ impl Login<'_> {
         Worked { way, instead_of }
     }
 
+    fn scram(&self, hash: Hash, binding: Binding) -> Result<Made> {
+        let (user, secret) = (self.user.as_bytes(), self.secret());
+        let scram = Scram::new(hash, binding, user, secret, fresh_nonce()?);
+        Ok(boxed(scram))
+    }
+
     /// The secret, or nothing; no way that needs one takes nothing for it.
     fn secret(&self) -> &[u8] {
         self.secret.map(Secret::expose).unwrap_or_default()
     }
+}
+
+/// A SASL mechanism, where it can carry these credentials.
+type Made = Result<Box<dyn Mechanism>, Unsendable>;
+
+fn boxed<M: Mechanism + 'static>(made: Result<M, Unsendable>) -> Made {
+    made.map(|mechanism| Box::new(mechanism) as Box<dyn Mechanism>)
 }
 
 const BEYOND_ASCII: &str = "The user's name or the password has other characters than ASCII, which the server does not \

@@ -1,15 +1,11 @@
 //! EXTERNAL (RFC 4422 appendix A): the client certificate of the TLS connection says who we are.
 
-use zeroize::Zeroizing;
-
-use super::{Mechanism, Refused};
-use crate::pop3::Excerpt;
+use super::joined;
+use super::message::{Message, OneMessage};
 use crate::pop3::command::{Unsendable, check};
 
 /// The mechanism EXTERNAL.
-pub struct External {
-    user: Zeroizing<Vec<u8>>,
-}
+pub struct External(Message);
 
 impl External {
     /// The mechanism's name.
@@ -23,36 +19,24 @@ impl External {
     /// The name is empty or contains CR, LF or NUL.
     pub fn new(user: &[u8]) -> Result<Self, Unsendable> {
         check("AUTH EXTERNAL", user)?;
-        Ok(External {
-            user: Zeroizing::new(user.to_vec()),
-        })
+        Ok(External(Message::new(Self::NAME, joined(&[user]))))
     }
 }
 
-impl Mechanism for External {
-    fn name(&self) -> &'static str {
-        Self::NAME
+impl OneMessage for External {
+    fn message(&self) -> &Message {
+        &self.0
     }
 
-    fn initial(&mut self) -> Option<Zeroizing<Vec<u8>>> {
-        Some(self.user.clone())
-    }
-
-    fn respond(&mut self, challenge: &[u8]) -> Result<Zeroizing<Vec<u8>>, Refused> {
-        Err(Refused::Unexpected {
-            mechanism: Self::NAME,
-            challenge: Excerpt::of(challenge),
-        })
-    }
-
-    fn accept(&self) -> Result<(), Refused> {
-        Ok(())
+    fn message_mut(&mut self) -> &mut Message {
+        &mut self.0
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pop3::sasl::Mechanism as _;
 
     #[test]
     fn the_name_is_all_that_is_said() {

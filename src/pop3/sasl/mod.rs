@@ -8,6 +8,7 @@ mod cram_md5;
 mod exchange;
 mod external;
 mod login;
+mod message;
 mod oauthbearer;
 mod plain;
 mod prepare;

@@ -1,17 +1,12 @@
 //! OAUTHBEARER (RFC 7628): an access token. Only for connections that nobody reads.
 
-use zeroize::Zeroizing;
-
+use super::joined;
+use super::message::{Message, OneMessage};
 use super::prepare::escaped_name;
-use super::{Mechanism, Refused, joined};
-use crate::pop3::Excerpt;
 use crate::pop3::command::{Unsendable, check};
 
 /// The mechanism OAUTHBEARER.
-pub struct OauthBearer {
-    message: Zeroizing<Vec<u8>>,
-    complaint: Option<Excerpt>,
-}
+pub struct OauthBearer(Message);
 
 impl OauthBearer {
     /// The mechanism's name.
@@ -41,10 +36,10 @@ impl OauthBearer {
             token,
             b"\x01\x01",
         ];
-        Ok(OauthBearer {
-            message: joined(&parts),
-            complaint: None,
-        })
+        // A lone 0x01 makes the server say in its answer to AUTH, too, that it refuses the token (RFC 7628
+        // section 3.2.3).
+        let message = Message::new(Self::NAME, joined(&parts));
+        Ok(OauthBearer(message.acknowledging(b"\x01")))
     }
 }
 
@@ -56,48 +51,20 @@ pub(super) fn no_separator(command: &'static str, part: &[u8]) -> Result<(), Uns
     }
 }
 
-impl Mechanism for OauthBearer {
-    fn name(&self) -> &'static str {
-        Self::NAME
+impl OneMessage for OauthBearer {
+    fn message(&self) -> &Message {
+        &self.0
     }
 
-    fn initial(&mut self) -> Option<Zeroizing<Vec<u8>>> {
-        Some(self.message.clone())
+    fn message_mut(&mut self) -> &mut Message {
+        &mut self.0
     }
-
-    /// The only challenge says why the token was refused; a lone 0x01 makes the server say so in its
-    /// answer to AUTH as well (RFC 7628 section 3.2.3).
-    fn respond(&mut self, challenge: &[u8]) -> Result<Zeroizing<Vec<u8>>, Refused> {
-        if self.complaint.is_some() {
-            return Err(Refused::Unexpected {
-                mechanism: Self::NAME,
-                challenge: Excerpt::of(challenge),
-            });
-        }
-        self.complaint = Some(Excerpt::of(challenge));
-        Ok(Zeroizing::new(vec![1]))
-    }
-
-    fn accept(&self) -> Result<(), Refused> {
-        match self.complaint {
-            None => Ok(()),
-            Some(_) => Err(refused_before()),
-        }
-    }
-
-    fn complaint(&self) -> Option<&Excerpt> {
-        self.complaint.as_ref()
-    }
-}
-
-/// A server that refuses the token and then welcomes us.
-pub(super) fn refused_before() -> Refused {
-    Refused::Mechanism("the server answered +OK though it had refused the token".into())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pop3::sasl::Mechanism as _;
 
     fn bearer() -> OauthBearer {
         let token = b"vF9dft4qmTc2Nvb3RlckBhbHRhdmlzdGEuY29tCg==";

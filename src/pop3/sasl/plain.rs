@@ -1,16 +1,11 @@
 //! PLAIN (RFC 4616): name and password as they are. Only for connections that nobody reads.
 
-use zeroize::Zeroizing;
-
-use super::{Mechanism, Refused, joined};
-use crate::pop3::Excerpt;
+use super::joined;
+use super::message::{Message, OneMessage};
 use crate::pop3::command::{Unsendable, check};
 
 /// The mechanism PLAIN.
-pub struct Plain {
-    /// NUL, name, NUL, password: nobody is acted for but the user.
-    message: Zeroizing<Vec<u8>>,
-}
+pub struct Plain(Message);
 
 impl Plain {
     /// The mechanism's name.
@@ -25,35 +20,26 @@ impl Plain {
     pub fn new(user: &[u8], password: &[u8]) -> Result<Self, Unsendable> {
         check("AUTH PLAIN", user)?;
         check("AUTH PLAIN", password)?;
-        let message = joined(&[b"\0", user, b"\0", password]);
-        Ok(Plain { message })
+        // Nobody is acted for but the user.
+        let text = joined(&[b"\0", user, b"\0", password]);
+        Ok(Plain(Message::new(Self::NAME, text)))
     }
 }
 
-impl Mechanism for Plain {
-    fn name(&self) -> &'static str {
-        Self::NAME
+impl OneMessage for Plain {
+    fn message(&self) -> &Message {
+        &self.0
     }
 
-    fn initial(&mut self) -> Option<Zeroizing<Vec<u8>>> {
-        Some(self.message.clone())
-    }
-
-    fn respond(&mut self, challenge: &[u8]) -> Result<Zeroizing<Vec<u8>>, Refused> {
-        Err(Refused::Unexpected {
-            mechanism: Self::NAME,
-            challenge: Excerpt::of(challenge),
-        })
-    }
-
-    fn accept(&self) -> Result<(), Refused> {
-        Ok(())
+    fn message_mut(&mut self) -> &mut Message {
+        &mut self.0
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pop3::sasl::Mechanism as _;
 
     #[test]
     fn the_message_is_name_and_password_behind_nuls() {

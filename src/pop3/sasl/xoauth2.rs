@@ -1,18 +1,13 @@
 //! XOAUTH2 (Google's and Microsoft's, older than RFC 7628): an access token. Only for connections that
 //! nobody reads.
 
-use zeroize::Zeroizing;
-
-use super::oauthbearer::{no_separator, refused_before};
-use super::{Mechanism, Refused, joined};
-use crate::pop3::Excerpt;
+use super::joined;
+use super::message::{Message, OneMessage};
+use super::oauthbearer::no_separator;
 use crate::pop3::command::{Unsendable, check};
 
 /// The mechanism XOAUTH2.
-pub struct Xoauth2 {
-    message: Zeroizing<Vec<u8>>,
-    complaint: Option<Excerpt>,
-}
+pub struct Xoauth2(Message);
 
 impl Xoauth2 {
     /// The mechanism's name.
@@ -29,50 +24,26 @@ impl Xoauth2 {
             no_separator("AUTH XOAUTH2", part)?;
         }
         let parts: [&[u8]; 5] = [b"user=", user, b"\x01auth=Bearer ", token, b"\x01\x01"];
-        Ok(Xoauth2 {
-            message: joined(&parts),
-            complaint: None,
-        })
+        // An empty line makes the server say in its answer to AUTH, too, that it refuses the token.
+        let message = Message::new(Self::NAME, joined(&parts));
+        Ok(Xoauth2(message.acknowledging(b"")))
     }
 }
 
-impl Mechanism for Xoauth2 {
-    fn name(&self) -> &'static str {
-        Self::NAME
+impl OneMessage for Xoauth2 {
+    fn message(&self) -> &Message {
+        &self.0
     }
 
-    fn initial(&mut self) -> Option<Zeroizing<Vec<u8>>> {
-        Some(self.message.clone())
-    }
-
-    /// The only challenge says why the token was refused; an empty line makes the server say so in its
-    /// answer to AUTH as well.
-    fn respond(&mut self, challenge: &[u8]) -> Result<Zeroizing<Vec<u8>>, Refused> {
-        if self.complaint.is_some() {
-            return Err(Refused::Unexpected {
-                mechanism: Self::NAME,
-                challenge: Excerpt::of(challenge),
-            });
-        }
-        self.complaint = Some(Excerpt::of(challenge));
-        Ok(Zeroizing::default())
-    }
-
-    fn accept(&self) -> Result<(), Refused> {
-        match self.complaint {
-            None => Ok(()),
-            Some(_) => Err(refused_before()),
-        }
-    }
-
-    fn complaint(&self) -> Option<&Excerpt> {
-        self.complaint.as_ref()
+    fn message_mut(&mut self) -> &mut Message {
+        &mut self.0
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pop3::sasl::Mechanism as _;
     use base64::Engine as _;
     use base64::prelude::BASE64_STANDARD;
 
