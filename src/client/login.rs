@@ -72,18 +72,18 @@ impl Authorization {
     ///
     /// No such way is left, or the server refused.
     pub fn log_in(mut self, login: &Login<'_>) -> Result<LoggedIn> {
+        let may_go_elsewhere = login.refused.is_none();
         let mut refused = login.refused.cloned();
         for method in self.ways(login) {
-            let first = refused.take();
-            let may_go_elsewhere = login.refused.is_none();
-            if let Some(first) = first.as_ref().filter(|_| may_go_elsewhere)
+            // What lies there is its goodbye, and would be taken for the next answer.
+            if may_go_elsewhere
                 && self.wire.has_leftover()
+                && let Some(first) = refused.take()
             {
-                // It says goodbye: that would be taken for the next answer.
-                return Ok(LoggedIn::HungUp(first.clone()));
+                return Ok(LoggedIn::HungUp(first));
             }
             debug!("{}: logging in with {method}", self.wire.host());
-            match (self.attempt(method, login), first) {
+            match (self.attempt(method, login), refused.take()) {
                 (Ok(Attempt::Accepted), first) => {
                     let worked = login.worked_with(method, first.map(|first| first.way));
                     let transaction = Transaction::new(self.wire, self.capabilities);
