@@ -8,7 +8,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
 use jiff::Timestamp;
-use rustix::fs::{Advice, AtFlags, Mode, OFlags, RenameFlags};
+use rustix::fs::{Access, Advice, AtFlags, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use crate::crash;
@@ -121,7 +121,11 @@ pub(super) fn create_folder(path: &Path) -> Result<()> {
     let Some(parent) = path.parent() else {
         return Err(failure("create", path, Errno::NOENT));
     };
+    let stood = parent.is_dir();
     create_folder(parent)?;
+    if stood {
+        sync_entry(parent)?;
+    }
     match DirBuilder::new().mode(FOLDER_MODE).create(path) {
         // The umask may have taken away what we need ourselves.
         Ok(()) => fs::set_permissions(path, Permissions::from_mode(FOLDER_MODE))
@@ -170,6 +174,18 @@ pub(super) fn open_folder(path: &Path) -> Result<OwnedFd> {
 /// file systems hold any number as a time.
 pub(super) fn is_older(written: i64, age: i64, now: Timestamp) -> bool {
     now.as_second().saturating_sub(written) > age
+}
+
+/// Makes the entry of a file or folder that stood already durable: it may be what a run left that was cut off.
+/// Where the folder that it is in isn't ours to read, somebody else made it.
+pub(super) fn sync_entry(path: &Path) -> Result<()> {
+    let parent = path
+        .parent()
+        .filter(|parent| rustix::fs::access(*parent, Access::READ_OK).is_ok());
+    match parent {
+        Some(parent) => sync_folder(open_folder(parent)?, parent),
+        None => Ok(()),
+    }
 }
 
 /// Makes the entries of a folder durable: files made, renamed and removed in it.

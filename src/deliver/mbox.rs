@@ -302,7 +302,12 @@ impl Destination for Mbox {
         let (append, places) = self.intend()?;
         crash::point("mbox: locked, entry not synced");
         if !self.checked {
-            file::sync_entry(&append.locked.path)?;
+            let path = &append.locked.path;
+            disk::sync_entry(path)?;
+            if append.end == 0 {
+                // Nothing was ever stored, and the folder may be what a run left, too.
+                disk::sync_entry(file::parent(path))?;
+            }
             self.checked = true;
         }
         self.append = Some(append);
@@ -374,7 +379,7 @@ fn find(locked: &Locked, stored: &[Sought<'_>]) -> Result<Vec<bool>> {
 fn make_durable(locked: &Locked) -> Result<()> {
     let synced = disk::sync_found(&locked.file);
     synced.map_err(|errno| disk::failure("make durable", &locked.path, errno))?;
-    file::sync_entry(&locked.path)
+    disk::sync_entry(&locked.path)
 }
 
 #[cfg(test)]

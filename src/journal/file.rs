@@ -167,7 +167,11 @@ pub(super) fn make_folder(folder: &Path) -> Result<()> {
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty());
     if let Some(parent) = parent {
+        let stood = parent.is_dir();
         make_folder(parent)?;
+        if stood {
+            sync_entry(parent)?;
+        }
     }
     let cannot = || format!("cannot make the folder {}", folder.display());
     match DirBuilder::new().mode(0o700).create(folder) {
@@ -180,6 +184,17 @@ pub(super) fn make_folder(folder: &Path) -> Result<()> {
         // it stays.
         let _ = fs::remove_dir(folder);
     })
+}
+
+/// Makes the entry of a folder that stood already durable: it may be what a run left that was cut off. Where the
+/// folder above isn't ours to read, somebody else made it.
+pub(super) fn sync_entry(folder: &Path) -> Result<()> {
+    match folder.parent().map(File::open) {
+        Some(Ok(parent)) => parent.sync_all().or_fail(Kind::Io, || {
+            format!("cannot sync the folder above {}", folder.display())
+        }),
+        Some(Err(_)) | None => Ok(()),
+    }
 }
 
 /// Makes what was created, renamed or removed in a folder durable.

@@ -80,6 +80,8 @@ impl Claim<'_> {
         // An earlier run may have been cut off before its journal's name was durable.
         file::sync_folder(folder).inspect_err(|_| file.remove_if_empty())?;
         if file.is_empty() {
+            // Nothing was ever remembered, and the folder may be what such a run left, too.
+            file::sync_entry(folder)?;
             let mut header = Vec::new();
             format::write_header(mailbox, &mut header);
             file.append(&header)?;

@@ -172,16 +172,6 @@ fn make_lasting(file: &File, path: &Path) -> Result<()> {
     disk::sync_folder(disk::open_folder(parent)?, parent)
 }
 
-/// Makes the entry of an mbox that stood already durable: it may be what a run left that was cut off.
-/// Where the folder isn't ours to read, somebody else made the mbox.
-pub(super) fn sync_entry(path: &Path) -> Result<()> {
-    let parent = parent(path);
-    if rustix::fs::access(parent, Access::READ_OK).is_err() {
-        return Ok(());
-    }
-    disk::sync_folder(disk::open_folder(parent)?, parent)
-}
-
 /// Cuts the file to this length. Where it can't be cut, what is behind that is not spoilt either: the next
 /// run has to know it again.
 ///
