@@ -83,7 +83,7 @@ pub fn check_protection(account: &Account) -> Result<()> {
     }
     let message = format!("the password for {host} would cross the network in clear");
     Err(Failure::new(Kind::Config, message).hint(
-        "Use tls = \"implicit\" or \"starttls\". If you accept that anybody on the way can read it, set allow_cleartext_password = true.",
+        "Use tls = \"implicit\" or \"starttls\". A server without TLS may know a way to log in that does not send the password, such as auth = \"scram-sha-256\" or \"cram-md5\". If you accept that anybody on the way can read it, set allow_cleartext_password = true.",
     ))
 }
 

@@ -340,7 +340,15 @@ impl Authorization {
 
     fn when(&self, method: Method) -> When {
         let marked = self.announced(|capabilities| capabilities.auth_resp_code);
-        When::Login { method, marked }
+        let is_sasl = !matches!(method, Method::User | Method::Apop);
+        let lists_others = |capabilities: &Capabilities| {
+            capabilities.has_sasl() && !capabilities.offers(method.name())
+        };
+        When::Login {
+            method,
+            marked,
+            unlisted: is_sasl && self.announced(lists_others),
+        }
     }
 
     /// We broke the exchange off, so that the server never judged the password. One that had to prove

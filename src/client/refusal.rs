@@ -27,6 +27,8 @@ pub(super) enum When {
         method: Method,
         /// The server promises to say `[AUTH]` where the credentials are wrong (AUTH-RESP-CODE, RFC 3206).
         marked: bool,
+        /// The server lists mechanisms (SASL, RFC 5034 section 3), and not this one.
+        unlisted: bool,
     },
     /// To anything else.
     Command,
@@ -76,7 +78,10 @@ impl Said<'_> {
                 refused("says that the mailbox is busy")
                     .hint("Another program has it open; a later run will find it free.")
             }
-            (code, When::Login { method, marked }) => {
+            (_, When::Login { unlisted: true, method, .. }) => {
+                refused("refused the login").hint(format!("The server does not announce {method}. Without `auth` in the configuration, popfetch takes the best of what it announces; -vv shows that."))
+            }
+            (code, When::Login { method, marked, .. }) => {
                 refused("refused the login").hint(match (code, marked) {
                     (Some(ResponseCode::Auth), _) | (_, false) => what_to_check(method),
                     (_, true) => NOT_MARKED,

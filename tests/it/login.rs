@@ -857,3 +857,20 @@ fn a_server_that_would_say_so_if_it_were_the_credentials_is_taken_at_its_word() 
         }
     }
 }
+
+#[test]
+fn a_way_that_the_server_does_not_announce_is_not_taken_for_a_wrong_password() {
+    for auth in ["xoauth2", "scram-sha-256-plus"] {
+        let world = World::new();
+        let server = Server::start(&Mailbox::with(small(1)))
+            .implicit_tls(world.certificates())
+            .mechanisms("PLAIN SCRAM-SHA-1");
+        let account = world.account("it", &server.endpoint());
+        account.set("auth", &format!("{auth:?}")).write();
+        let outcome = world.run(&["sync"]);
+        outcome.ends_with(77);
+        let hint = format!("does not announce {}", auth.to_uppercase());
+        outcome.complains(&hint).keeps_to_itself("expire");
+        assert!(!outcome.stderr.contains("Check the user"), "{outcome:#?}");
+    }
+}
