@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::time::Instant;
 
-use crate::client::{Authorization, Censor, LoggedIn, Login, Refusal, Transaction};
+use crate::client::{Authorization, Censor, LoggedIn, Login, Parties, Refusal, Transaction};
 use crate::config::{Account, Auth, Tls};
 use crate::error::{Failure, Kind, Result};
 use crate::interrupt::Interrupt;
@@ -229,7 +229,7 @@ impl<'a> Connecting<'a> {
     fn reach(&self, watch: &mut Stopwatch<'_>) -> Result<Authorization> {
         let account = self.account;
         let stream = self.connect(watch)?;
-        let server = Authorization::greet(stream, &account.host, self.censor())
+        let server = Authorization::greet(stream, self.parties(), self.censor())
             .map_err(|failure| self.explain_silence(failure))?;
         match (account.tls, &self.connector) {
             (Tls::StartTls, Some(connector)) => {
@@ -243,6 +243,13 @@ impl<'a> Connecting<'a> {
     /// What no word of the server's may show, from its greeting on.
     fn censor(&self) -> Censor {
         Censor::new(&self.account.user, self.secret)
+    }
+
+    fn parties(&self) -> Parties {
+        Parties {
+            account: self.account.name.as_str().into(),
+            host: self.account.host.as_str().into(),
+        }
     }
 
     fn endpoint(&self) -> Endpoint<'_> {
@@ -276,7 +283,7 @@ impl<'a> Connecting<'a> {
         let stream = net::open(&self.endpoint(), None, &self.canceller, &mut |_| {})?;
         match self.account.tls {
             Tls::Implicit => stream.certificate(self.server_name()),
-            Tls::StartTls => Authorization::greet(stream, &self.account.host, self.censor())?
+            Tls::StartTls => Authorization::greet(stream, self.parties(), self.censor())?
                 .certificate(self.server_name()),
             Tls::None => Ok(None),
         }

@@ -2,7 +2,7 @@
 
 use super::censor::Censor;
 use super::refusal::{Said, When};
-use super::wire::Wire;
+use super::wire::{Parties, Wire};
 use crate::error::{Failure, Kind, Result};
 use crate::net::{Awaited, Certificate, Stream, TlsConnector};
 use crate::pop3::{Capabilities, Command, apop};
@@ -21,8 +21,8 @@ impl Authorization {
     /// # Errors
     ///
     /// The server refuses to talk, does not speak POP3, or is silent.
-    pub fn greet(stream: Stream, host: &str, censor: Censor) -> Result<Self> {
-        let mut wire = Wire::new(stream, host, censor);
+    pub fn greet(stream: Stream, parties: Parties, censor: Censor) -> Result<Self> {
+        let mut wire = Wire::new(stream, parties, censor);
         let stamp = wire.reply(Awaited::GREETING, |said| match said.reply.is_ok() {
             true => Ok(apop::stamp(said.reply.text).map(str::to_owned)),
             false => Err(said.failure("the connection", When::Greeting)),

@@ -82,7 +82,7 @@ impl Authorization {
             {
                 return Ok(LoggedIn::HungUp(first));
             }
-            debug!("{}: logging in with {method}", self.wire.host());
+            debug!("{}: logging in with {method}", self.wire.account());
             match (self.attempt(method, login), refused.take()) {
                 (Ok(Attempt::Accepted), first) => {
                     let worked = login.worked_with(method, first.map(|first| first.way));
@@ -90,7 +90,7 @@ impl Authorization {
                     return Ok(LoggedIn::Open(Box::new(transaction), worked));
                 }
                 (Ok(Attempt::Unusable(failure)), _) => {
-                    debug!("{failure}");
+                    debug!("{}: {failure}", self.wire.account());
                     let way = method;
                     refused = Some(Refusal { way, failure });
                 }

@@ -18,3 +18,4 @@ pub use censor::Censor;
 pub use login::{LoggedIn, Login, Refusal};
 pub use refusal::is_too_soon;
 pub use transaction::{Broken, Transaction, Wanted, Watcher};
+pub use wire::Parties;

@@ -39,10 +39,19 @@ pub(super) enum Listed {
     Refused(Failure),
 }
 
+/// Who talks to whom: by these names errors and the log tell one dialogue from the others.
+#[derive(Debug, Clone)]
+pub struct Parties {
+    /// The account, as the person calls it.
+    pub account: Arc<str>,
+    /// The server, as the person wrote it.
+    pub host: Arc<str>,
+}
+
 /// One end of the dialogue with a server.
 pub(super) struct Wire {
     stream: Stream,
-    host: Arc<str>,
+    parties: Parties,
     awaited: Awaited,
     /// A command was sent while no answer was due: its answer has the whole timeout, whatever it is called.
     begins: bool,
@@ -57,16 +66,16 @@ pub(super) struct Wire {
 
 impl Wire {
     /// The dialogue begins with the server's greeting.
-    pub(super) fn new(stream: Stream, host: &str, censor: Censor) -> Self {
-        let mut wire = Wire::silent(stream, host.into(), censor);
+    pub(super) fn new(stream: Stream, parties: Parties, censor: Censor) -> Self {
+        let mut wire = Wire::silent(stream, parties, censor);
         wire.receiver.expect(Shape::Greeting);
         wire
     }
 
-    fn silent(stream: Stream, host: Arc<str>, censor: Censor) -> Self {
+    fn silent(stream: Stream, parties: Parties, censor: Censor) -> Self {
         Wire {
             stream,
-            host,
+            parties,
             awaited: Awaited::GREETING,
             begins: false,
             receiver: Receiver::new(),
@@ -81,7 +90,12 @@ impl Wire {
 
     /// The server's name, as the person wrote it.
     pub(super) fn host(&self) -> Arc<str> {
-        Arc::clone(&self.host)
+        Arc::clone(&self.parties.host)
+    }
+
+    /// The account's name.
+    pub(super) fn account(&self) -> Arc<str> {
+        Arc::clone(&self.parties.account)
     }
 
     /// Whether TLS protects the dialogue.
@@ -112,14 +126,14 @@ impl Wire {
     /// taken for the answer. Nothing was written.
     pub(super) fn put(&mut self, command: &Command<'_>) -> Result<usize> {
         if self.receiver.outstanding() == 0 && self.has_leftover() {
-            let message = format!("{} answers before it is asked", self.host);
+            let message = format!("{} answers before it is asked", self.parties.host);
             return Err(Failure::new(Kind::Protocol, message));
         }
         let before = self.output.len();
         command.encode(&mut self.output).map_err(unsendable)?;
         self.begins |= self.receiver.outstanding() == 0;
         self.receiver.expect(command.shape());
-        trace!("{} > {command}", self.host);
+        trace!("{}: > {command}", self.parties.account);
         Ok(self.output.len() - before)
     }
 
@@ -155,8 +169,8 @@ impl Wire {
         loop {
             let input = &self.input[self.start..self.end];
             let received = self.receiver.receive(input, &mut self.text);
-            let (used, event) =
-                received.map_err(|violation| broken(&self.host, &violation, &self.censor))?;
+            let (used, event) = received
+                .map_err(|violation| broken(&self.parties.host, &violation, &self.censor))?;
             self.start += used;
             let heard = match event {
                 Event::Incomplete => {
@@ -166,14 +180,14 @@ impl Wire {
                 Event::Reply(reply) => {
                     let said = Said {
                         reply,
-                        host: &self.host,
+                        host: &self.parties.host,
                         censor: &self.censor,
                     };
-                    trace!("{} < {said}", self.host);
+                    trace!("{}: < {said}", self.parties.account);
                     Heard::Said(said)
                 }
                 Event::Entry(entry) => {
-                    trace!("{} < {}", self.host, self.censor.show(entry));
+                    trace!("{}: < {}", self.parties.account, self.censor.show(entry));
                     Heard::Entry(entry)
                 }
                 Event::EndOfListing => Heard::EndOfListing,
@@ -260,14 +274,17 @@ impl Wire {
 
     /// The failure that what the server lists makes no sense.
     pub(super) fn nonsense(&self, what: &dyn std::fmt::Display) -> Failure {
-        Failure::new(Kind::Data, format!("{}: {}", self.host, self.clean(what)))
+        Failure::new(
+            Kind::Data,
+            format!("{}: {}", self.parties.host, self.clean(what)),
+        )
     }
 
     /// The failure that something came which cannot come here.
     pub(super) fn out_of_step(&self) -> Failure {
         Failure::new(
             Kind::Protocol,
-            format!("{} is out of step with our commands", self.host),
+            format!("{} is out of step with our commands", self.parties.host),
         )
     }
 
@@ -279,7 +296,7 @@ impl Wire {
         if count == 0 {
             let message = format!(
                 "{} closed the connection while we waited for {}",
-                self.host, self.awaited
+                self.parties.host, self.awaited
             );
             return Err(Failure::new(Kind::Unreachable, message));
         }
@@ -310,7 +327,7 @@ impl Wire {
     /// As [`Stream::secure`].
     pub(super) fn secure(self, connector: &TlsConnector, name: &str) -> Result<Self> {
         let stream = self.stream.secure(connector, name)?;
-        Ok(Wire::silent(stream, self.host, self.censor))
+        Ok(Wire::silent(stream, self.parties, self.censor))
     }
 
     /// The certificate that the server shows where TLS begins. The connection ends.

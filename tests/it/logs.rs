@@ -70,7 +70,7 @@ fn each_level_says_what_the_one_before_says_and_more() {
     let commands = |lines: &[&str]| lines.iter().filter(|line| line.contains(" > ")).count();
     assert_eq!(commands(&verbose), 0);
     for line in ["> STAT", "< -ERR no", "> RETR 2", "> QUIT"] {
-        let line = format!("popfetch: 127.0.0.1 {line}");
+        let line = format!("popfetch: it: {line}");
         assert!(dialogue.contains(&&*line), "{line} in {dialogue:#?}");
     }
     let told: Vec<_> = verbose
