@@ -173,3 +173,21 @@ fn several_accounts_share_defaults_and_can_be_named() {
     world.shell("popfetch sync").ends_with(0);
     assert!(mailboxes.iter().all(|mailbox| mailbox.uids().is_empty()));
 }
+
+#[test]
+fn whoever_has_the_old_mail_already_begins_with_the_new() {
+    let mailbox = Mailbox::with(small(3));
+    let server = Server::start(&mailbox);
+    let world = World::new();
+    let account = world.account("work", &server.endpoint());
+    account.set("leave_on_server", "\"never\"").write();
+    world
+        .shell("popfetch sync --to mbox:- work > /dev/null")
+        .ends_with(0)
+        .says_nothing();
+    mailbox.add("new", small(4).remove(3));
+    let expected = mailbox.stored_forms().split_off(3);
+    world.run(&["sync"]).ends_with(0).says_nothing();
+    world.mail("work").holds(&expected);
+    assert_eq!(mailbox.uids(), ["uid-1", "uid-2", "uid-3"]);
+}
