@@ -144,6 +144,26 @@ pub(super) fn create_folder(path: &Path) -> Result<()> {
         })
 }
 
+/// Whether something could be made in this folder, where it stands, or where it could be made itself.
+///
+/// # Errors
+///
+/// It could not: something that is no folder is in the way, or we may not write there.
+pub(super) fn check_folder(path: &Path) -> Result<()> {
+    match fs::metadata(path) {
+        Ok(found) if found.is_dir() => rustix::fs::access(path, Access::WRITE_OK | Access::EXEC_OK)
+            .map_err(|errno| failure("write in", path, errno)),
+        Ok(_) => Err(not_a_folder(path)),
+        Err(error) if is_missing(&error) => {
+            let parent = path
+                .parent()
+                .ok_or_else(|| failure("create", path, Errno::NOENT));
+            check_folder(parent?)
+        }
+        Err(error) => Err(failure("look at", path, error)),
+    }
+}
+
 /// Whether nothing is at a path, be it that something on the way is a file: whoever makes the folders
 /// above then meets that one, and can name it.
 pub(super) fn is_missing(error: &io::Error) -> bool {

@@ -167,6 +167,13 @@ impl Destination for Maildir {
         true
     }
 
+    fn check(&self) -> Result<()> {
+        let folders = ["tmp", "new", "cur"].map(|name| self.path.join(name));
+        folders
+            .iter()
+            .try_for_each(|folder| disk::check_folder(folder))
+    }
+
     fn begin(&mut self) -> Result<(), Trouble> {
         self.abandon();
         self.growing = Some(self.create().map_err(Trouble::Destination)?);

@@ -273,9 +273,19 @@ impl Destination for Mbox {
         true
     }
 
+    fn check(&self) -> Result<()> {
+        if !file::check(&self.path)? {
+            return disk::check_folder(file::parent(&self.path));
+        }
+        match self.look(|file| Contents::of(file)?.is_mbox())? {
+            Some(false) => Err(no_mbox(&self.path)),
+            Some(true) | None => Ok(()),
+        }
+    }
+
     fn begin(&mut self) -> Result<(), Trouble> {
         if !self.checked {
-            file::check(&self.path).map_err(Trouble::Destination)?;
+            file::prepare(&self.path).map_err(Trouble::Destination)?;
         }
         self.batch.begin();
         Ok(())

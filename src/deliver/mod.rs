@@ -70,6 +70,15 @@ pub trait Destination: Send {
     /// Whether what it stores is there after a power cut. What proves nothing durable never leads to a deletion.
     fn is_durable(&self) -> bool;
 
+    /// Whether messages could be stored here, as far as can be seen without changing anything.
+    ///
+    /// # Errors
+    ///
+    /// Why not.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// How many messages a batch may have. Where nothing can be found again after a crash, everything
     /// since the last commit is delivered twice, so such a destination wants small batches.
     fn batch_limit(&self) -> usize {

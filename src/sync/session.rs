@@ -232,7 +232,12 @@ impl<'a> Session<'a> {
                 .map(|(listed, step)| PlanLine::new(listed, step))
                 .collect(),
         );
-        transaction.quit()
+        transaction.quit()?;
+        // A run looks at its destinations only where it has something to store.
+        if survey.plan.retrievals().is_empty() {
+            return Ok(());
+        }
+        slots.iter().try_for_each(|slot| slot.destination.check())
     }
 
     /// Lists the maildrop and plans what to do with each message.

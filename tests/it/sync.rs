@@ -506,3 +506,38 @@ fn one_bad_account_holds_up_no_other_and_equal_failures_have_one_status() {
         .write();
     world.run(&["sync"]).ends_with(77);
 }
+
+#[test]
+fn a_dry_run_says_that_a_destination_cannot_be_used() {
+    let mailbox = Mailbox::with(small(2));
+    let server = Server::start(&mailbox);
+    for (deliver, is_folder, text) in [
+        ("maildir:~/it", false, ""),
+        ("maildir:~/it/below", false, ""),
+        ("mbox:~/it", true, ""),
+        ("mbox:~/it", false, "no mbox"),
+        ("mbox:~/it/below", false, ""),
+    ] {
+        let world = world_for(&server, &[("deliver", &format!("{deliver:?}"))]);
+        match is_folder {
+            true => fs::create_dir(world.home("it")).expect("a folder"),
+            false => fs::write(world.home("it"), text).expect("a file"),
+        }
+        let dry = world.run(&["sync", "--dry-run"]);
+        dry.ends_with(73);
+        assert!(dry.stdout.contains("2 to retrieve"), "{dry:#?}");
+        let run = world.run(&["sync"]);
+        run.ends_with(73);
+        let cause = |stderr: &str| stderr.lines().next().map(str::to_owned);
+        assert_eq!(cause(&dry.stderr), cause(&run.stderr), "{deliver}");
+    }
+    for deliver in [
+        "maildir:~/new/one",
+        "mbox:~/new/one",
+        "pipe:cat > /dev/null",
+    ] {
+        let world = world_for(&server, &[("deliver", &format!("{deliver:?}"))]);
+        world.run(&["sync", "--dry-run"]).ends_with(0);
+        assert!(!world.home("new").exists(), "nothing is changed");
+    }
+}

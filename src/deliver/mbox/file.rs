@@ -11,26 +11,37 @@ use rustix::io::Errno;
 use crate::deliver::disk;
 use crate::error::{Failure, Kind, Result};
 
-/// Whether an mbox can be at this path, as far as can be seen without opening it: closing it again
-/// would give up the lock that another thread may hold. Folders that are missing are made.
+/// Whether a file is at this path that may be an mbox, as far as can be seen without opening it: closing it again
+/// would give up the lock that another thread may hold.
 ///
 /// # Errors
 ///
 /// Something else is there, or it cannot be written; or a symbolic link is there that somebody else made.
-pub(super) fn check(path: &Path) -> Result<()> {
+pub(super) fn check(path: &Path) -> Result<bool> {
     check_links(path)?;
     match fs::metadata(path) {
         Ok(found) if !found.is_file() => Err(unusable(path)),
         Ok(_) => rustix::fs::access(path, Access::READ_OK | Access::WRITE_OK)
+            .map(|()| true)
             .map_err(|errno| disk::failure("write", path, errno)),
-        Err(error) if disk::is_missing(&error) => {
-            let parent = parent(path);
-            disk::create_folder(parent)?;
-            rustix::fs::access(parent, Access::WRITE_OK | Access::EXEC_OK)
-                .map_err(|errno| disk::failure("create", path, errno))
-        }
+        Err(error) if disk::is_missing(&error) => Ok(false),
         Err(error) => Err(disk::failure("look at", path, error)),
     }
+}
+
+/// The same, before one is written or made: folders that are missing are made.
+///
+/// # Errors
+///
+/// As [`check`]; or it cannot be made.
+pub(super) fn prepare(path: &Path) -> Result<()> {
+    if check(path)? {
+        return Ok(());
+    }
+    let parent = parent(path);
+    disk::create_folder(parent)?;
+    rustix::fs::access(parent, Access::WRITE_OK | Access::EXEC_OK)
+        .map_err(|errno| disk::failure("create", path, errno))
 }
 
 fn unusable(path: &Path) -> Failure {
