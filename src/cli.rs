@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::error::ErrorKind;
 use clap::{ArgAction, Args, ColorChoice, CommandFactory, Parser, Subcommand, ValueHint};
@@ -192,7 +193,7 @@ pub struct Sync {
     pub all: bool,
 
     /// Retrieve at most N messages in this run, the oldest first
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = number::<u64>)]
     pub limit: Option<u64>,
 
     /// Leave larger messages for later: 500kB, 10MB (without a unit, bytes)
@@ -200,12 +201,18 @@ pub struct Sync {
     pub max_size: Option<Size>,
 
     /// Work on N accounts at the same time; on one server's, on four at most
-    #[arg(short, long, value_name = "N", default_value = "5")]
+    #[arg(short, long, value_name = "N", default_value = "5", value_parser = number::<NonZeroUsize>)]
     pub jobs: NonZeroUsize,
 
     /// Write one JSON object a line per account to standard output
     #[arg(long)]
     pub json: bool,
+}
+
+/// A number that is not 0; what is wrong about another in our words.
+fn number<T: FromStr>(text: &str) -> Result<T, &'static str> {
+    let number = text.parse().ok().filter(|_| text.parse() != Ok(0_u64));
+    number.ok_or("write a whole number, 1 or more")
 }
 
 #[cfg(test)]

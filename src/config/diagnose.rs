@@ -268,6 +268,7 @@ fn wrong_kind(message: &str) -> String {
         "a string" => "text in quotes",
         "a boolean" => "true or false, without quotes",
         "i64" => "a whole number, without quotes",
+        "a sequence" => "a list in brackets",
         other => other,
     };
     let word = found.split([' ', ',']).next().unwrap_or_default();
@@ -281,6 +282,11 @@ fn wrong_kind(message: &str) -> String {
 fn invalid_toml(message: &str) -> (Complaint, String) {
     let (what, expected) = message.split_once(", expected ").unwrap_or((message, ""));
     let complaint = Complaint::new(format!("invalid TOML: {}", Foreign(what.as_bytes())));
+    let complaint = match what {
+        "invalid unquoted key" => complaint
+            .hint("A name with other characters stands in quotes: [accounts.\"jörg@work\"]."),
+        _ => complaint,
+    };
     let label = if expected.contains('`') {
         format!("expected {}", Foreign(expected.as_bytes()))
     } else {
