@@ -1,8 +1,8 @@
 //! A journal's file: opened safely, appended whole lines, made durable.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
@@ -12,6 +12,12 @@ use crate::error::{Failure, Kind, OrFail, Result};
 
 /// What to do where the journal cannot be written.
 pub(super) const WAY_OUT: &str = "popfetch remembers there what is stored, and stores nothing that it could not remember. XDG_STATE_HOME can name another folder, the same one for every run.";
+
+/// Mode of the files we make, whatever the umask says.
+const FILE_MODE: u32 = 0o600;
+
+/// Mode of the folders we make.
+const FOLDER_MODE: u32 = 0o700;
 
 /// An open journal file. What was appended is there for other programs at once, and after a power
 /// cut once it is synced.
@@ -29,10 +35,7 @@ pub(super) struct Appender {
 impl Appender {
     /// Opens or creates the file; a symbolic link is refused.
     pub(super) fn open(path: &Path) -> Result<Self> {
-        let file = options()
-            .append(true)
-            .create(true)
-            .open(path)
+        let file = open(path, OpenOptions::new().append(true))
             .or_fail(Kind::Io, || {
                 format!("cannot open the journal {}", path.display())
             })
@@ -135,12 +138,8 @@ pub(super) fn write_new(
     fill: impl FnOnce(&mut dyn Write) -> Result<()>,
 ) -> Result<()> {
     let cannot = || format!("cannot write {}", path.display());
-    let file = options()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .open(path)
-        .or_fail(Kind::Io, cannot)?;
+    let file = open(path, OpenOptions::new().write(true).truncate(true));
+    let file = file.or_fail(Kind::Io, cannot)?;
     let mut buffered = io::BufWriter::with_capacity(64 * 1024, file);
     fill(&mut buffered)?;
     let file = buffered
@@ -150,12 +149,19 @@ pub(super) fn write_new(
     file.sync_all().or_fail(Kind::Io, cannot)
 }
 
-fn options() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options
-        .mode(0o600)
-        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
-    options
+/// Opens or creates a file, private to us; a symbolic link is refused.
+pub(super) fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    let file = options
+        .create(true)
+        .mode(FILE_MODE)
+        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
+        .open(path)?;
+    let mode = file.metadata()?.permissions().mode();
+    if mode & FILE_MODE != FILE_MODE {
+        // The umask has taken away what the next run needs.
+        file.set_permissions(Permissions::from_mode(mode | FILE_MODE))?;
+    }
+    Ok(file)
 }
 
 /// Makes the folder, private to us, where it is missing; durable up to the first one that stood.
@@ -174,7 +180,12 @@ pub(super) fn make_folder(folder: &Path) -> Result<()> {
         }
     }
     let cannot = || format!("cannot make the folder {}", folder.display());
-    match DirBuilder::new().mode(0o700).create(folder) {
+    match DirBuilder::new().mode(FOLDER_MODE).create(folder) {
+        // The umask may have taken away what we need ourselves.
+        Ok(()) => {
+            fs::set_permissions(folder, Permissions::from_mode(FOLDER_MODE))
+                .or_fail(Kind::Io, cannot)?;
+        }
         // Another process was quicker.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         made => made.or_fail(Kind::Io, cannot)?,

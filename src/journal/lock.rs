@@ -1,10 +1,7 @@
 //! One popfetch at a time works on a journal.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-
-use rustix::fs::OFlags;
 
 use super::file;
 use crate::error::{Failure, Kind, OrFail, Result};
@@ -21,13 +18,7 @@ impl Lock {
     /// [`Kind::Temporary`] if another process has it; [`Kind::Io`] if the file cannot be made.
     pub(super) fn take(path: &Path) -> Result<Self> {
         let shown = path.display();
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
-            .open(path)
+        let file = file::open(path, OpenOptions::new().write(true).truncate(false))
             .or_fail(Kind::Io, || format!("cannot make the lock file {shown}"))
             .map_err(|failure| failure.hint(file::WAY_OUT))?;
         match file.try_lock() {

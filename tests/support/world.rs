@@ -90,6 +90,24 @@ impl World {
         self.home(".local/state/popfetch")
     }
 
+    /// The only journal.
+    #[track_caller]
+    pub(crate) fn journal(&self) -> PathBuf {
+        let entries = fs::read_dir(self.state()).expect("a state folder");
+        let paths = entries.map(|entry| entry.expect("a folder can be read").path());
+        let journal = paths.filter(|path| path.extension().is_some_and(|end| end == "jsonl"));
+        journal.last().expect("a journal")
+    }
+
+    /// Puts a line that says nothing into the journal, which the next run then writes anew.
+    #[track_caller]
+    pub(crate) fn damage_journal(&self) {
+        let path = self.journal();
+        let text = fs::read_to_string(&path).expect("a journal");
+        let (header, records) = text.split_once('\n').expect("a header");
+        fs::write(path, format!("{header}\nno record\n{records}")).expect("a journal");
+    }
+
     /// The authority of this world.
     pub(crate) fn certificates(&self) -> &Certificates {
         self.certificates

@@ -56,18 +56,24 @@ fn a40_no_core_file_is_left() {
 
 #[test]
 fn a41_what_is_made_is_private_whatever_the_umask() {
-    for umask in ["000", "022", "777"] {
+    for umask in ["000", "022", "277", "777"] {
         let server = Server::start(&Mailbox::with(small(2)));
         let deliver = "[\"maildir:~/Mail/it\", \"mbox:~/boxes/inbox\"]";
         let world = world_for(&server, &[("deliver", deliver)]);
         let before = all_below(&world.home(""));
-        let outcome = world.shell(&format!("umask {umask}; popfetch sync"));
-        outcome.ends_with(0);
+        let run = format!("umask {umask}; popfetch sync");
+        world.shell(&run).ends_with(0);
+        let begun = mode(&world.journal());
+        // So that it is written anew.
+        world.damage_journal();
+        world.shell(&run).ends_with(0);
+        assert_eq!(begun, 0o600, "{umask}: the first journal");
         let mut made = all_below(&world.home(""));
         made.retain(|path| !before.contains(path));
         assert!(made.len() >= 9, "{made:?}");
         for path in made {
-            assert_eq!(mode(&path) & 0o077, 0, "{umask}: {}", path.display());
+            let private = if path.is_dir() { 0o700 } else { 0o600 };
+            assert_eq!(mode(&path), private, "{umask}: {}", path.display());
         }
     }
 }

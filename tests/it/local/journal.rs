@@ -1,7 +1,6 @@
 //! A damaged journal: every kind of damage at every place.
 
 use std::fs;
-use std::path::PathBuf;
 
 use crate::support::everything;
 use crate::support::figure;
@@ -88,13 +87,6 @@ impl Damage {
     }
 }
 
-fn journal(world: &World) -> PathBuf {
-    let entries = fs::read_dir(world.state()).expect("a state folder");
-    let paths = entries.map(|entry| entry.expect("a folder can be read").path());
-    let journal = paths.filter(|path| path.extension().is_some_and(|end| end == "jsonl"));
-    journal.last().expect("a journal")
-}
-
 fn stage(mailbox: &Mailbox, retention: &str, killed_at: &str) -> (Server, World) {
     let server = Server::start(mailbox);
     let world = world_for(&server, &[("leave_on_server", retention)]);
@@ -115,7 +107,7 @@ fn damage_is_told_costs_doubles_at_most_and_never_mail() {
         let lines = {
             let mailbox = Mailbox::with(small(3));
             let (_, world) = stage(&mailbox, retention, killed_at);
-            let content = fs::read(journal(&world)).expect("a journal");
+            let content = fs::read(world.journal()).expect("a journal");
             content.split_inclusive(|&byte| byte == b'\n').count()
         };
         for at in 0..lines {
@@ -139,7 +131,7 @@ fn hurt_and_resume(retention: &str, killed_at: &str, at: usize, damage: Damage) 
     let mailbox = Mailbox::with(small(3));
     let expected = mailbox.stored_forms();
     let (_server, world) = stage(&mailbox, retention, killed_at);
-    let path = journal(&world);
+    let path = world.journal();
     let content = fs::read(&path).expect("a journal");
     let lines: Vec<&[u8]> = content.split_inclusive(|&byte| byte == b'\n').collect();
     fs::write(&path, damage.inflict(&lines, at)).expect("a journal");
@@ -174,7 +166,7 @@ fn hurt_and_resume(retention: &str, killed_at: &str, at: usize, damage: Damage) 
 fn a_journal_of_which_nothing_can_be_read_is_no_reason_to_begin_from_nothing() {
     let mailbox = Mailbox::with(small(2));
     let (server, world) = stage(&mailbox, "\"always\"", "never");
-    let path = journal(&world);
+    let path = world.journal();
     let good = fs::read(&path).expect("a journal");
     fs::write(&path, "something else\nentirely\n").expect("a journal");
     world.run(&["sync"]).ends_with(65).complains("Move it away");
