@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
@@ -104,14 +104,25 @@ fn write(draft: &Path) -> Result<File, Errno> {
     remove(draft);
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     let mut file = File::from(rustix::fs::open(draft, flags, MODE)?);
-    let written = write!(file, "{}\n{OURS}\n", std::process::id());
-    match written.and_then(|()| file.sync_data()) {
+    let written = set_mode(&file)
+        .and_then(|()| write!(file, "{}\n{OURS}\n", std::process::id()))
+        .and_then(|()| file.sync_data());
+    match written {
         Ok(()) => Ok(file),
         Err(error) => {
             remove(draft);
             Err(Errno::from_io_error(&error).unwrap_or(Errno::IO))
         }
     }
+}
+
+/// Where the umask has taken away that we can read it ourselves, the next run could not know it for ours.
+fn set_mode(file: &File) -> io::Result<()> {
+    let mode = Mode::from_raw_mode(rustix::fs::fstat(file)?.st_mode);
+    if !mode.contains(disk::FILE_MODE) {
+        rustix::fs::fchmod(file, mode | disk::FILE_MODE)?;
+    }
+    Ok(())
 }
 
 /// What cannot be removed stays, and the next attempt says so.

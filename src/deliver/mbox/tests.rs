@@ -273,10 +273,19 @@ const ROOT: &str = "POPFETCH_TEST_MBOX_ROOT";
 #[test]
 fn modes_do_not_depend_on_the_umask() {
     if let Some(root) = std::env::var_os(ROOT) {
-        store(&mut mbox(Path::new(&root)), &[b"A: 1\n"]);
+        let root = Path::new(&root);
+        let mut mbox = mbox(root);
+        add(&mut mbox, b"A: 1\n");
+        mbox.prepare().expect("prepared");
+        let lock = fs::metadata(dot_lock::path_of(&path(root))).expect("locked");
+        let ours = lock.permissions().mode() & 0o600;
+        assert_eq!(ours, 0o600, "killed now, the next run has to read it");
+        for result in mbox.place() {
+            result.expect("placed");
+        }
         return;
     }
-    for umask in ["000", "277"] {
+    for umask in ["000", "277", "777"] {
         let root = tempdir();
         let shell = format!("umask {umask}; exec $T");
         let run = in_a_process("modes_do_not_depend_on_the_umask", &shell, root.path())
