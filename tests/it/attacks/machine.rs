@@ -109,6 +109,26 @@ fn a42_a_link_in_the_place_of_the_state_is_not_followed() {
 }
 
 #[test]
+fn a42_a_link_in_the_place_of_a_journal_that_is_written_anew_is_not_followed() {
+    let mailbox = Mailbox::with(small(2));
+    let server = Server::start(&mailbox);
+    let world = world_for(&server, &[]);
+    withstands(&world, &[0]);
+    world.damage_journal();
+    let damaged = fs::read(world.journal()).expect("a journal");
+    let precious = world.private_file("precious", PRECIOUS);
+    let new = world.journal().with_added_extension("new");
+    symlink(&precious, &new).expect("our own folder");
+    withstands(&world, &[74]).complains(".jsonl.new");
+    let kept = fs::read_to_string(&precious).expect("our own file");
+    assert_eq!(kept, PRECIOUS);
+    assert_eq!(fs::read(world.journal()).expect("a journal"), damaged);
+    fs::remove_file(new).expect("our own folder");
+    withstands(&world, &[0]).complains("is damaged");
+    world.mail("it").holds(mailbox.stored_forms());
+}
+
+#[test]
 fn a42_a_link_of_others_in_the_place_of_an_mbox_is_not_followed() {
     if !geteuid().is_root() {
         skipped("only root can make a link for somebody else");
