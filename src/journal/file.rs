@@ -190,6 +190,7 @@ pub(super) fn make_folder(folder: &Path) -> Result<()> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         made => made.or_fail(Kind::Io, cannot)?,
     }
+    crash::point("journal: folder made, not synced");
     parent.map_or(Ok(()), sync_folder).inspect_err(|_| {
         // The next run would find it and take it for durable. Where there is something in it already,
         // it stays.

@@ -3,8 +3,10 @@
 
 use std::fs;
 
-use super::stage::{Before, Scenario, Stage};
+use super::points::points;
+use super::stage::{Before, MANY, Scenario, Stage};
 use super::trace::{Call, Trace};
+use crate::support::world::World;
 use crate::support::{everything, figure};
 
 /// The calls that change a file, a folder, or what the server thinks. Not every machine has all of
@@ -67,13 +69,24 @@ fn killed_at_any_system_call_that_writes_it_resumes_where_it_was() {
 /// Traces a run that deletes.
 fn trace(scenario: Scenario) -> (Stage, Trace) {
     let stage = scenario.stage();
+    let trace = trace_on(&stage);
+    (stage, trace)
+}
+
+/// The same on this stage.
+fn trace_on(stage: &Stage) -> Trace {
+    let trace = trace_until(stage, &[], 0);
+    stage.is_complete("traced");
+    trace
+}
+
+/// Traces a run with these variables, which ends with this status.
+fn trace_until(stage: &Stage, variables: &[(&str, &str)], status: i32) -> Trace {
     let file = stage.world.home("trace");
     let shown = file.display().to_string();
     let strace = ["strace", "-f", "-y", "-qq", "-s", "1000000", "-o", &shown];
-    stage.sync(&strace, &[]).ends_with(0);
-    stage.is_complete("traced");
-    let trace = Trace::parse(&fs::read_to_string(&file).expect("a trace"));
-    (stage, trace)
+    stage.sync(&strace, variables).ends_with(status);
+    Trace::parse(&fs::read_to_string(&file).expect("a trace"))
 }
 
 #[test]
@@ -96,9 +109,20 @@ fn each_message_is_durable_before_the_next_step_and_all_of_it_before_it_is_delet
                 let dele = format!("DELE {}\\r\\n", index + 1);
                 let deleted = trace.first("sends DELE", |call| call.sends(&dele));
                 durable.comes_before(deleted);
+                let asked = asked_in_the_journal(&trace, uid);
+                asked.comes_before(deleted);
             }
         }
     }
+}
+
+/// Recorded that the deletion is asked for → synced; returns the last of these.
+fn asked_in_the_journal<'a>(trace: &'a Trace, uid: &str) -> &'a Call {
+    let asked = format!("{{\\\"is\\\":\\\"asked\\\",\\\"uid\\\":\\\"{uid}\\\"");
+    let asked = trace.first("writes what is asked", |call| call.writes(".jsonl", &asked));
+    trace.first("makes durable what is asked", |call| {
+        asked.comes_before_if(call) && call.syncs(".jsonl")
+    })
 }
 
 /// The beginning of a record in the journal, as strace writes it.
@@ -175,7 +199,6 @@ fn a_copy_that_stands_for_a_deletion_is_durable_before_it() {
 fn the_entries_of_new_files_and_folders_are_durable_before_anything_is_deleted() {
     for scenario in Scenario::deleting() {
         let (_, trace) = trace(scenario);
-        let deleted = trace.first("sends DELE", |call| call.sends("DELE 1\\r\\n"));
         // Each of these holds a file or a folder that the run made.
         let mut holders = vec!["/home/.local/state>", "/home/.local/state/popfetch>"];
         for destination in scenario.destinations {
@@ -185,9 +208,103 @@ fn the_entries_of_new_files_and_folders_are_durable_before_anything_is_deleted()
                 holders.push("/home/Mail/it>");
             }
         }
-        for holder in holders {
-            let synced = trace.first(holder, |call| call.syncs(holder));
-            synced.comes_before(deleted);
+        syncs_before_it_deletes(&trace, &holders);
+    }
+}
+
+/// Each of these folders is made durable before the first message is deleted.
+#[track_caller]
+fn syncs_before_it_deletes(trace: &Trace, folders: &[&str]) {
+    let deleted = trace.first("sends DELE", |call| call.sends("DELE 1\\r\\n"));
+    for folder in folders {
+        let synced = trace.first(folder, |call| call.syncs(folder));
+        synced.comes_before(deleted);
+    }
+}
+
+#[test]
+fn what_a_killed_run_may_have_made_is_durable_before_anything_is_deleted() {
+    for scenario in Scenario::deleting() {
+        let stage = scenario.stage();
+        let mut holders = Vec::new();
+        for destination in scenario.destinations {
+            if destination.starts_with("maildir:") {
+                for folder in ["tmp", "new", "cur"] {
+                    let path = stage.world.home("Mail/it").join(folder);
+                    fs::create_dir_all(path).expect("our own folder");
+                }
+                holders.push("/home/Mail/it>");
+            } else {
+                stage.world.private_file("Mail/it.mbox", "");
+                holders.push("/home/Mail>");
+            }
+        }
+        syncs_before_it_deletes(&trace_on(&stage), &holders);
+    }
+}
+
+/// The state, a Maildir or an mbox below folders that are all missing.
+fn below_missing_folders(destinations: &'static [&'static str]) -> Stage {
+    let scenario = Scenario {
+        destinations,
+        batch: MANY,
+        retention: "never",
+        before: Before::Nothing,
+    };
+    let mut world = World::new();
+    let state = world.home("one/two/state").display().to_string();
+    world.variable("XDG_STATE_HOME", &state);
+    scenario.stage_in(world)
+}
+
+/// Where a run has made a folder, and the one above is not synced.
+const MADE: [&str; 2] = [
+    "folder: made, not synced",
+    "journal: folder made, not synced",
+];
+
+#[test]
+fn a_folder_that_a_killed_run_made_is_durable_before_the_next_run_deletes_anything() {
+    // The state takes four folders, the Maildir six, the mbox two.
+    for (destinations, folders) in [
+        (&["maildir:~/Mail/all/it"], 4 + 6),
+        (&["mbox:~/Mail/all/it.mbox"], 4 + 2),
+    ] {
+        let points = points(&below_missing_folders(destinations));
+        let made = (1..).zip(&points);
+        let made = made.filter(|(_, name)| MADE.contains(&name.as_str()));
+        let made: Vec<usize> = made.map(|(number, _)| number).collect();
+        assert_eq!(made.len(), folders, "{points:?}");
+        for number in made {
+            let stage = below_missing_folders(destinations);
+            let at = number.to_string();
+            let killed = trace_until(&stage, &[("POPFETCH_CRASH_AT", &at)], 137);
+            let left = killed.left_unsynced();
+            assert_eq!(left.len(), 1, "{left:?}");
+            let holder = format!("{}>", left[0].display());
+            syncs_before_it_deletes(&trace_on(&stage), &[&holder]);
         }
     }
+}
+
+#[test]
+fn a_journal_written_anew_is_durable_in_its_place_before_anything_is_deleted() {
+    let stored = |scenario: &Scenario| scenario.before == Before::Stored;
+    let scenario = Scenario::all().into_iter().find(stored);
+    let stage = scenario.expect("a scenario").stage();
+    stage.world.damage_journal();
+    let journal = stage.world.journal().display().to_string();
+    let trace = trace_on(&stage);
+    let written = trace.last("writes the new journal", |call| {
+        call.writes(".jsonl.new>", "")
+    });
+    let synced = trace.first("syncs the new journal", |call| call.syncs(".jsonl.new>"));
+    written.comes_before(synced);
+    let moved = trace.first("moves it into its place", |call| call.moves_to(&journal));
+    synced.comes_before(moved);
+    let durable = trace.first("syncs the folder", |call| {
+        moved.comes_before_if(call) && call.syncs("/home/.local/state/popfetch>")
+    });
+    let deleted = trace.first("sends DELE", |call| call.sends("DELE "));
+    durable.comes_before(deleted);
 }

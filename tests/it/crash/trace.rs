@@ -72,11 +72,25 @@ impl Trace {
     pub(super) fn around_last_sync(&self, path: &Path, until: &Call) -> (&[Call], &[Call]) {
         let end = self.0.iter().position(|call| std::ptr::eq(call, until));
         let before = &self.0[..end.expect("a call of this trace")];
-        let syncs = |call: &Call| call.is_sync() && call.open_path() == Some(path);
-        let last = before
-            .iter()
-            .rposition(|call| call.succeeded && syncs(call));
+        let last = before.iter().rposition(|call| call.makes_durable(path));
         before.split_at(last.map_or(0, |last| last + 1))
+    }
+
+    /// The folders in which a folder was made whose entry was not made durable after that.
+    pub(super) fn left_unsynced(&self) -> Vec<PathBuf> {
+        let mut left = Vec::new();
+        for (place, call) in self.0.iter().enumerate() {
+            if !call.succeeded || !call.name.starts_with("mkdir") {
+                continue;
+            }
+            let after = &self.0[place..];
+            let is_synced = |holder: &Path| after.iter().any(|call| call.makes_durable(holder));
+            let made = call.named_paths();
+            let mut holders: Vec<_> = made.iter().filter_map(|made| made.parent()).collect();
+            holders.retain(|holder| !is_synced(holder));
+            left.extend(holders.into_iter().map(Path::to_owned));
+        }
+        left
     }
 
     /// The first call like this.
@@ -132,6 +146,11 @@ impl Call {
     /// Whether it makes something durable.
     pub(super) fn is_sync(&self) -> bool {
         matches!(self.name.as_str(), "fsync" | "fdatasync")
+    }
+
+    /// Made this file or folder durable.
+    fn makes_durable(&self, path: &Path) -> bool {
+        self.succeeded && self.is_sync() && self.open_path() == Some(path)
     }
 
     /// Writes to this file.
