@@ -687,6 +687,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_just_as_large_as_allowed_is_retrieved() {
+        let rules = Rules {
+            max_size: Some(100),
+            ..rules(Retention::Always)
+        };
+        let plan = |octets| plan_one(Known::New, octets, &rules);
+        for octets in [Some(99), Some(100), None] {
+            let retrieved = (retrieve(Purpose::Store), Reason::New);
+            assert_eq!(plan(octets), retrieved, "{octets:?}");
+        }
+        assert_eq!(plan(Some(101)), (Action::Leave, Reason::TooLarge));
+    }
+
+    #[test]
     fn the_limit_is_for_those_that_may_come_and_not_for_those_that_may_be_known() {
         let listing = [(); 5].map(|()| listed(1, None));
         let turns = [

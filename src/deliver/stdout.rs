@@ -134,6 +134,7 @@ impl Destination for Stdout {
 #[cfg(test)]
 mod tests {
     use std::io::Read;
+    use std::sync::Arc;
 
     use super::*;
     use crate::deliver::testing::{add, add_from, environment, store};
@@ -176,6 +177,51 @@ mod tests {
                 other => panic!("{other:?} from a closed pipe"),
             }
         }
+    }
+
+    /// Keeps what it is given, but for one piece with this word in it.
+    struct Flaw {
+        word: Option<&'static str>,
+        kept: Arc<Mutex<String>>,
+    }
+
+    impl Write for Flaw {
+        fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+            let text = String::from_utf8_lossy(piece);
+            match self.word.take_if(|word| text.contains(*word)) {
+                Some(_) => Err(io::ErrorKind::StorageFull.into()),
+                None => {
+                    self.kept.lock().expect("kept").push_str(&text);
+                    Ok(piece.len())
+                }
+            }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn nothing_comes_behind_a_message_that_is_not_whole() {
+        let root = tempfile::tempdir().expect("tempdir");
+        let kept = Arc::new(Mutex::new(String::new()));
+        let stream = Flaw {
+            word: Some("two"),
+            kept: Arc::clone(&kept),
+        };
+        let mut stdout = Stdout::to(stream, &environment(root.path()));
+        let texts = [&b"one"[..], b"two", b"three", b"four"];
+        texts.iter().for_each(|text| add(&mut stdout, text));
+        stdout.prepare().expect("prepared");
+        let placed = stdout.place();
+        let placed: Vec<bool> = placed.iter().map(Result::is_ok).collect();
+        assert_eq!(placed, [true, false, false, false]);
+        let kept = kept.lock().expect("kept");
+        let (whole, rest) = kept.split_once("\none\n\n").expect(&kept);
+        assert!(whole.starts_with("From "), "{kept}");
+        let from_line = rest.strip_suffix('\n').expect("a From_ line");
+        assert!(!from_line.contains('\n'), "{kept}");
     }
 
     #[test]

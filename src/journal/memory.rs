@@ -631,6 +631,18 @@ mod tests {
     }
 
     #[test]
+    fn a_gap_that_is_filled_later_does_not_make_a_message_younger() {
+        let at = Timestamp::from_second(86_400).expect("a time");
+        let filled = Record::Stored {
+            intent: intent("a", 1, 1, &[1]),
+            at,
+        };
+        let memory = memory(&[stored("a", 0, 1, &[0, 1]), filled]);
+        let message = memory.recall(b"a").expect("stored");
+        assert_eq!(message.first_stored(), Some(Timestamp::UNIX_EPOCH));
+    }
+
+    #[test]
     fn an_intent_stays_until_it_is_settled() {
         let intend = |uid| Record::Intend(intent(uid, 0, 1, &[0]));
         let void = Record::Void {

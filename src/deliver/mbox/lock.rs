@@ -143,3 +143,38 @@ fn locked(path: &Path, busy: &Busy, limit: Duration) -> Failure {
     );
     Failure::new(Kind::Temporary, what).hint(hint)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// Where a reader has a new mbox ready.
+    fn rewritten(path: &Path) -> PathBuf {
+        path.with_added_extension("rewritten")
+    }
+
+    /// Opens the mbox just before a reader puts another one in its place, which it does once.
+    fn open_too_early(path: &Path) -> Result<Option<File>> {
+        let opened = file::open(path);
+        let _ = fs::rename(rewritten(path), path);
+        opened
+    }
+
+    #[test]
+    fn an_mbox_that_is_replaced_before_it_is_locked_is_not_the_one_that_is_locked() {
+        let root = tempfile::tempdir().expect("tempdir");
+        let path = root.path().join("inbox");
+        fs::write(&path, "old").expect("written");
+        fs::write(rewritten(&path), "new").expect("written");
+        let patience = Patience {
+            limit: Duration::from_secs(10),
+            now: Timestamp::now(),
+        };
+        let locked = acquire(&path, patience, open_too_early);
+        let locked = locked.expect("locked").expect("there");
+        assert!(!rewritten(&path).exists(), "the reader was there");
+        assert!(file::is_at(&path, &locked.file), "mail would be lost");
+    }
+}
