@@ -229,8 +229,9 @@ impl<'a> Connecting<'a> {
     fn reach(&self, watch: &mut Stopwatch<'_>) -> Result<Authorization> {
         let account = self.account;
         let stream = self.connect(watch)?;
-        let server = Authorization::greet(stream, self.parties(), self.censor())
-            .map_err(|failure| self.explain_silence(failure))?;
+        let server = Authorization::greet(stream, self.parties(), self.censor(), |failure| {
+            self.explain_silence(failure)
+        })?;
         match (account.tls, &self.connector) {
             (Tls::StartTls, Some(connector)) => {
                 watch.begin(Phase::Tls);
@@ -283,8 +284,10 @@ impl<'a> Connecting<'a> {
         let stream = net::open(&self.endpoint(), None, &self.canceller, &mut |_| {})?;
         match self.account.tls {
             Tls::Implicit => stream.certificate(self.server_name()),
-            Tls::StartTls => Authorization::greet(stream, self.parties(), self.censor())?
-                .certificate(self.server_name()),
+            Tls::StartTls => {
+                Authorization::greet(stream, self.parties(), self.censor(), |failure| failure)?
+                    .certificate(self.server_name())
+            }
             Tls::None => Ok(None),
         }
     }

@@ -16,17 +16,23 @@ pub struct Authorization {
 
 impl Authorization {
     /// Takes the server's greeting. `host` is the server's name as a person wrote it; the server may
-    /// know from before what the censor hides.
+    /// know from before what the censor hides. Where no greeting comes, `explain` may know more of why.
     ///
     /// # Errors
     ///
     /// The server refuses to talk, does not speak POP3, or is silent.
-    pub fn greet(stream: Stream, parties: Parties, censor: Censor) -> Result<Self> {
+    pub fn greet(
+        stream: Stream,
+        parties: Parties,
+        censor: Censor,
+        explain: impl FnOnce(Failure) -> Failure,
+    ) -> Result<Self> {
         let mut wire = Wire::new(stream, parties, censor);
-        let stamp = wire.reply(Awaited::GREETING, |said| match said.reply.is_ok() {
+        let greeting = wire.reply(Awaited::GREETING, |said| match said.reply.is_ok() {
             true => Ok(apop::stamp(said.reply.text).map(str::to_owned)),
             false => Err(said.failure("the connection", When::Greeting)),
-        })??;
+        });
+        let stamp = greeting.map_err(explain)??;
         Ok(Authorization {
             wire,
             stamp,

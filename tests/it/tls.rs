@@ -6,7 +6,7 @@ use crate::support::certificates::Kind;
 use crate::support::mailbox::Mailbox;
 use crate::support::messages::{one_of_each, small};
 use crate::support::server::{
-    Dialogue, Fault, HANDSHAKE, PASSWORD, Server, SessionLog, State, Turn, USER,
+    Dialogue, Fault, GREETING, HANDSHAKE, PASSWORD, Server, SessionLog, State, Turn, USER,
 };
 use crate::support::world::{Outcome, World};
 
@@ -138,6 +138,23 @@ fn a_tls_server_on_the_plain_port_ends_with_76_and_a_hint() {
             .write();
         world.run(&["sync"]).ends_with(76).complains("implicit");
         no_login(&server.sessions());
+    }
+}
+
+/// Who asks a server once more that wants a pause makes it worse.
+#[test]
+fn a_server_that_greets_with_not_now_is_not_asked_whether_it_speaks_tls() {
+    for refusal in ["-ERR [LOGIN-DELAY] not so soon", "-ERR [IN-USE] not now"] {
+        for tls in ["\"none\"", "\"starttls\""] {
+            let world = World::new();
+            let server = Server::start(&Mailbox::default()).on(GREETING, Fault::reply(refusal));
+            world
+                .account("it", &server.endpoint())
+                .set("tls", tls)
+                .write();
+            world.run(&["sync"]).ends_with(75).keeps_to_itself("TLS");
+            assert_eq!(server.sessions().len(), 1, "{refusal}, {tls}");
+        }
     }
 }
 
