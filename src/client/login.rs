@@ -75,12 +75,11 @@ impl Authorization {
         let may_go_elsewhere = login.refused.is_none();
         let mut refused = login.refused.cloned();
         for method in self.ways(login) {
-            // What lies there is its goodbye, and would be taken for the next answer.
             if may_go_elsewhere
-                && self.wire.has_leftover()
-                && let Some(first) = refused.take()
+                && let Some(first) = &refused
+                && self.has_hung_up()?
             {
-                return Ok(LoggedIn::HungUp(first));
+                return Ok(LoggedIn::HungUp(first.clone()));
             }
             debug!("{}: logging in with {method}", self.wire.account());
             match (self.attempt(method, login), refused.take()) {
@@ -95,11 +94,6 @@ impl Authorization {
                     refused = Some(Refusal { way, failure });
                 }
                 (Ok(Attempt::Denied(failure)), _) => return Err(failure),
-                (Err(lost), Some(first))
-                    if may_go_elsewhere && lost.kind() == Kind::Unreachable =>
-                {
-                    return Ok(LoggedIn::HungUp(first));
-                }
                 (Err(unfit), Some(first)) if unfit.kind() == Kind::Config => {
                     return Err(first.left_alone(&unfit));
                 }
@@ -107,6 +101,21 @@ impl Authorization {
             }
         }
         Err(refused.map_or_else(|| self.no_way(login), |refused| refused.failure))
+    }
+
+    /// Whether the server has hung up since its last answer. It is asked for something harmless: once a
+    /// password was sent, nobody could tell whether it came through, and it would be shown twice.
+    fn has_hung_up(&mut self) -> Result<bool> {
+        // What lies there is its goodbye, and would be taken for the next answer.
+        if self.wire.has_leftover() {
+            return Ok(true);
+        }
+        let sent = self.wire.send(&Command::Capa);
+        match sent.and_then(|()| self.wire.capabilities()) {
+            Ok(_) => Ok(false),
+            Err(lost) if lost.kind() == Kind::Unreachable => Ok(true),
+            Err(failure) => Err(failure),
+        }
     }
 
     /// The first way and the second; the second alone where the first was refused before.

@@ -145,6 +145,31 @@ fn a_server_that_hangs_up_after_the_refusal_gets_a_second_connection_and_no_thir
     }
 }
 
+/// What ends the connection then may have heard the password.
+#[test]
+fn a_server_that_fails_once_it_has_refused_a_way_gets_no_second_connection() {
+    let refusing = || {
+        let server = Server::start(&Mailbox::default()).apop(STAMP);
+        server.on("APOP", Fault::reply("-ERR [AUTH] no such secret"))
+    };
+    let nonsense = || Fault::reply("gibberish");
+    for (server, status, expected) in [
+        (
+            refusing().once("AUTH", Fault::CloseBefore),
+            69,
+            "APOP PLAIN",
+        ),
+        (refusing().once("AUTH", nonsense()), 76, "APOP PLAIN"),
+        // Asked for its capabilities, it shows whether it is still there.
+        (refusing().after(1, "CAPA", nonsense()), 76, "APOP"),
+    ] {
+        let world = World::new();
+        world.account("it", &server.endpoint()).write();
+        world.run(&["sync"]).ends_with(status);
+        assert_eq!(ways(&server), [expected]);
+    }
+}
+
 #[test]
 fn a_server_that_says_goodbye_with_the_refusal_gets_a_second_connection() {
     let world = World::new();
