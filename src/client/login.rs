@@ -321,7 +321,7 @@ impl Authorization {
         login: &Login<'_>,
         exchange: &mut Exchange,
     ) -> Result<Option<Attempt>> {
-        let shown = exchange.has_answered() && method.shows_secret();
+        let shown = shows(method, exchange);
         let awaited = Awaited::named("the answer to AUTH");
         let when = self.when(method);
         let (next, denied) = self.wire.reply(awaited, |said| {
@@ -339,7 +339,7 @@ impl Authorization {
             }
             Next::Done => Attempt::Accepted,
             Next::Denied => Attempt::refused(self.with_complaint(denied, exchange), shown),
-            Next::Cancelled(refused) => self.cancelled(method, &refused),
+            Next::Cancelled(refused) => self.cancelled(method, &refused, shown),
             Next::Untrusted(refused) => {
                 let message = format!("{} cannot be trusted", self.wire.host());
                 Attempt::Denied(self.broken_off(message, &refused))
@@ -361,8 +361,8 @@ impl Authorization {
     }
 
     /// We broke the exchange off, so that the server never judged the password. One that had to prove
-    /// itself gets nothing else.
-    fn cancelled(&self, method: Method, refused: &Refused) -> Attempt {
+    /// itself gets nothing else, and one that was shown the password is not shown it again.
+    fn cancelled(&self, method: Method, refused: &Refused, shown: bool) -> Attempt {
         let host = self.wire.host();
         let failure = match refused {
             Refused::Credentials { .. } => {
@@ -370,7 +370,7 @@ impl Authorization {
             }
             _ => self.broken_off(format!("the login at {host} failed"), refused),
         };
-        match method.proves_server() {
+        match method.proves_server() || shown {
             true => Attempt::Denied(failure),
             false => Attempt::Unusable(failure),
         }
@@ -380,7 +380,7 @@ impl Authorization {
     /// fails, that is the reason.
     fn cut_short(&self, method: Method, exchange: &Exchange, lost: Failure) -> Result<Attempt> {
         let attempt = match (exchange.cancelled(), exchange.complaint()) {
-            (Some(refused), _) => self.cancelled(method, refused),
+            (Some(refused), _) => self.cancelled(method, refused, shows(method, exchange)),
             (None, Some(_)) => {
                 let refused = refused_login(&self.wire.host(), method);
                 Attempt::Denied(self.with_complaint(refused, exchange))
@@ -433,6 +433,11 @@ impl Login<'_> {
     fn secret(&self) -> &[u8] {
         self.secret.map(Secret::expose).unwrap_or_default()
     }
+}
+
+/// Whether the password may have crossed the wire in this exchange.
+fn shows(method: Method, exchange: &Exchange) -> bool {
+    exchange.has_answered() && method.shows_secret()
 }
 
 /// A SASL mechanism, where it can carry these credentials.

@@ -239,6 +239,24 @@ fn a_password_that_was_shown_and_refused_is_not_shown_again() {
 }
 
 #[test]
+fn a_password_that_was_shown_is_not_shown_again_though_the_login_was_broken_off() {
+    for (length, expected, status) in [(1, "PLAIN", 76), (60, "PLAIN LOGIN", 0)] {
+        let world = World::new();
+        // Only what fits into the command goes with it; the rest waits for an empty challenge.
+        let server = Server::start(&Mailbox::default())
+            .implicit_tls(world.certificates())
+            .mechanisms("PLAIN LOGIN")
+            .password(&"long".repeat(length))
+            .on("AUTH PLAIN", Fault::reply("+ VXNlcm5hbWU6"));
+        world.account("it", &server.endpoint()).write();
+        world.run(&["sync"]).ends_with(status);
+        assert_eq!(ways(&server), [expected]);
+        // This server does not know what is being cancelled.
+        let _ = server.violations();
+    }
+}
+
+#[test]
 fn never_weaker_than_the_configuration_says() {
     let strong = [
         "scram-sha-1",

@@ -29,8 +29,13 @@ enum Stage {
     Named,
     /// Something of the mechanism's was sent.
     Answered,
-    /// The exchange was cancelled for this reason.
-    Cancelled(Refused),
+    /// The exchange was cancelled.
+    Cancelled {
+        /// Why.
+        refused: Refused,
+        /// Something of the mechanism's was sent before.
+        answered: bool,
+    },
 }
 
 /// What to do after an answer.
@@ -85,8 +90,8 @@ impl Exchange {
     /// What to do after this answer.
     pub fn proceed(&mut self, reply: &Reply<'_>) -> Next<'_> {
         match (reply.status, &self.stage) {
-            (Status::Err, Stage::Cancelled(refused)) => Next::Cancelled(refused.clone()),
-            (_, Stage::Cancelled(_)) => Next::Untrusted(Refused::NotCancelled),
+            (Status::Err, Stage::Cancelled { refused, .. }) => Next::Cancelled(refused.clone()),
+            (_, Stage::Cancelled { .. }) => Next::Untrusted(Refused::NotCancelled),
             (Status::Err, _) => Next::Denied,
             (Status::Ok, Stage::Answered) => match self.mechanism.accept() {
                 Ok(()) => Next::Done,
@@ -102,14 +107,18 @@ impl Exchange {
     /// the credentials.
     #[must_use]
     pub fn has_answered(&self) -> bool {
-        matches!(self.stage, Stage::Answered)
+        match self.stage {
+            Stage::Named => false,
+            Stage::Answered => true,
+            Stage::Cancelled { answered, .. } => answered,
+        }
     }
 
     /// Why the exchange is cancelled, if it is.
     #[must_use]
     pub fn cancelled(&self) -> Option<&Refused> {
         match &self.stage {
-            Stage::Cancelled(refused) => Some(refused),
+            Stage::Cancelled { refused, .. } => Some(refused),
             Stage::Named | Stage::Answered => None,
         }
     }
@@ -128,7 +137,8 @@ impl Exchange {
                 Next::Send(Command::Respond(&self.response))
             }
             Err(refused) => {
-                self.stage = Stage::Cancelled(refused);
+                let answered = self.has_answered();
+                self.stage = Stage::Cancelled { refused, answered };
                 Next::Send(Command::Cancel)
             }
         }
