@@ -7,7 +7,7 @@ use rustix::process::Signal;
 
 use crate::support::mailbox::Mailbox;
 use crate::support::messages::{Generator, Shape, small, stored_form};
-use crate::support::server::{Fault, Server};
+use crate::support::server::{Fault, Server, State};
 use crate::support::world::{Maildir, World};
 use crate::sync::world_for;
 
@@ -134,9 +134,22 @@ fn a_stop_while_sizes_are_in_doubt_is_a_stop() {
 }
 
 #[test]
+fn a_server_that_announces_uidl_and_refuses_it_does_not_pass_for_one_without() {
+    let mailbox = Mailbox::with(small(3));
+    let server = Server::start(&mailbox).once("UIDL", Fault::reply("-ERR not now"));
+    let world = world_for(&server, &[("leave_on_server", "\"never\"")]);
+    world.run(&["sync"]).ends_with(76).complains("refused UIDL");
+    assert!(server.retrievals().is_empty());
+    assert_eq!(mailbox.uids().len(), 3);
+}
+
+#[test]
 fn a_server_that_cannot_answer_uidl_just_now_does_not_pass_for_one_without() {
     let mailbox = Mailbox::with(small(3));
-    let server = Server::start(&mailbox).once("UIDL", Fault::reply("-ERR [SYS/TEMP] try later"));
+    let server = Server::start(&mailbox)
+        .capabilities(State::Greeted, &["USER"])
+        .capabilities(State::LoggedIn, &["USER"])
+        .once("UIDL", Fault::reply("-ERR [SYS/TEMP] try later"));
     let world = world_for(&server, &[("leave_on_server", "\"never\"")]);
     world.run(&["sync"]).ends_with(75);
     assert!(server.retrievals().is_empty());
@@ -203,6 +216,19 @@ fn what_a_server_may_drop_is_not_confirmed_before_it_is_stored() {
     server.heal();
     world.run(&["sync"]).ends_with(0);
     world.mail("it").holds(expected);
+}
+
+#[test]
+fn what_a_server_may_drop_by_its_word_before_the_login_counts_after_it() {
+    let mailbox = Mailbox::with(small(3));
+    let server = Server::start(&mailbox)
+        .capabilities(State::Greeted, &["USER", "UIDL", "EXPIRE 0"])
+        .capabilities(State::LoggedIn, &["UIDL"]);
+    let deliver = "[\"maildir:~/Mail/it\", \"maildir:~/Copy\"]";
+    let world = world_for(&server, &[("deliver", deliver)]);
+    fs::write(world.home("Copy"), "a file").expect("our own file");
+    world.run(&["sync"]).ends_with(73).complains("EXPIRE 0");
+    assert!(!server.commands().contains(&"QUIT".to_owned()));
 }
 
 #[test]
@@ -343,6 +369,18 @@ fn where_there_are_no_unique_ids_a_stream_gets_each_message_once() {
     let second = world.run(&["sync"]);
     assert!(second.stdout.starts_with("From "), "{second:#?}");
     assert_eq!(second.stdout.matches("\nFrom ").count(), 0, "{second:#?}");
+}
+
+#[test]
+fn where_there_are_no_unique_ids_equal_messages_are_stored_once() {
+    let text = small(1).remove(0);
+    let mailbox = Mailbox::with([text.clone(), text]);
+    let server = Server::start(&mailbox).without_uidl();
+    let world = world_for(&server, &[]);
+    for _ in 0..2 {
+        world.run(&["sync"]).ends_with(0);
+        world.mail("it").holds(&mailbox.stored_forms()[..1]);
+    }
 }
 
 #[test]

@@ -73,16 +73,44 @@ fn a_login_delay_ends_the_windows_with_75_and_what_was_stored_stays() {
     world.mail("it").holds(&expected);
 }
 
-/// A server that drops what was fetched and wants a pause between logins, with so many messages.
-fn delaying(messages: usize) -> (Mailbox, Server) {
+/// A server that drops what was fetched and says in these states that it wants a pause between logins,
+/// with so many messages.
+fn delaying_in(states: &[State], messages: usize) -> (Mailbox, Server) {
     let mailbox = Mailbox::with(small(messages));
-    let server = Server::start(&mailbox).expires_at_once().listing_window(10);
-    let common = ["UIDL", "RESP-CODES", "EXPIRE 0", "LOGIN-DELAY 300"];
-    let before = [&["USER", "SASL PLAIN"], &common[..]].concat();
-    let server = server
-        .capabilities(State::Greeted, &before)
-        .capabilities(State::LoggedIn, &common);
+    let mut server = Server::start(&mailbox).expires_at_once().listing_window(10);
+    for state in [State::Greeted, State::LoggedIn] {
+        let mut lines = vec!["UIDL", "RESP-CODES", "EXPIRE 0"];
+        if state == State::Greeted {
+            lines.extend(["USER", "SASL PLAIN"]);
+        }
+        if states.contains(&state) {
+            lines.push("LOGIN-DELAY 300");
+        }
+        server = server.capabilities(state, &lines);
+    }
     (mailbox, server)
+}
+
+/// One that says so whenever it is asked.
+fn delaying(messages: usize) -> (Mailbox, Server) {
+    delaying_in(&[State::Greeted, State::LoggedIn], messages)
+}
+
+#[test]
+fn a_pause_counts_wherever_it_is_announced() {
+    for announced in [State::Greeted, State::LoggedIn] {
+        let (_mailbox, mut server) = delaying_in(&[announced], 15);
+        let world = world_for(&server, &[]);
+        for (status, told) in [
+            (75, "wants a longer pause between logins"),
+            (0, "no further login so soon"),
+        ] {
+            server = server.after(1, LOGIN, Fault::reply("-ERR [LOGIN-DELAY] too early"));
+            world.run(&["sync", "-v"]).ends_with(status).complains(told);
+            server.heal();
+        }
+        assert_eq!(world.mail("it").texts().len(), 15);
+    }
 }
 
 #[test]
