@@ -165,6 +165,29 @@ fn a_server_that_renumbered_doubles_nothing() {
 }
 
 #[test]
+fn a_new_message_is_stored_though_one_of_the_same_text_was_deleted() {
+    let mailbox = Mailbox::with(small(1));
+    let server = Server::start(&mailbox);
+    let world = world_for(&server, &[]);
+    world.run(&NEVER).ends_with(0);
+    assert!(mailbox.uids().is_empty());
+    mailbox.add("another", small(1).remove(0));
+    let expected = [mailbox.stored_forms(), mailbox.stored_forms()].concat();
+    world.run(&["sync"]).ends_with(0);
+    world.mail("it").holds(expected);
+}
+
+#[test]
+fn a_new_message_is_stored_though_one_of_the_same_text_was_renumbered() {
+    let moved = Moved::from(MAILDIR).and_recognised();
+    moved.mailbox.add("another", small(1).remove(0));
+    for _ in 0..2 {
+        moved.world.run(&["sync"]).ends_with(0);
+        moved.world.mail("it").holds(moved.mailbox.stored_forms());
+    }
+}
+
+#[test]
 fn what_was_renumbered_is_deleted_once_it_is_due_and_its_copy_is_in_its_place() {
     let untouched: Change = |_| ();
     for (deliver, change) in [
