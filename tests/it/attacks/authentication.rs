@@ -383,6 +383,43 @@ fn a40_a_server_that_repeats_the_password_is_not_quoted() {
     }
 }
 
+#[test]
+fn a40_a_server_that_repeats_a_token_as_it_was_sent_is_not_quoted() {
+    for auth in ["xoauth2", "oauthbearer"] {
+        let world = World::new();
+        let server = announcing(&world, "XOAUTH2 OAUTHBEARER");
+        let port = server.address().port();
+        let sent = BASE64_STANDARD.encode(match auth {
+            "xoauth2" => format!("user={USER}\x01auth=Bearer {PASSWORD}\x01\x01"),
+            _ => format!(
+                "n,a={USER},\x01host=127.0.0.1\x01port={port}\x01auth=Bearer {PASSWORD}\x01\x01"
+            ),
+        });
+        let server = server.on(LOGIN, Fault::reply(&format!("-ERR [AUTH] not {sent}")));
+        account(&world, &server, auth);
+        let outcome = world.run(&["-vv", "sync", "--json"]);
+        outcome.ends_with(77).complains("not ****");
+        outcome.keeps_to_itself(&sent);
+        super::well_behaved(&outcome);
+        assert!(server.commands().concat().contains(&sent), "it was sent so");
+    }
+}
+
+#[test]
+fn a40_a_server_that_repeats_the_password_in_a_listing_is_not_quoted() {
+    for (step, answer) in [
+        ("STAT", format!("+OK {PASSWORD}")),
+        ("UIDL", format!("+OK\r\n{PASSWORD}\r\n.")),
+        ("LIST", format!("+OK\r\n{PASSWORD}\r\n.")),
+    ] {
+        let server = Server::start(&Mailbox::with(small(1))).on(step, Fault::reply(&answer));
+        let world = world_for(&server, &[]);
+        let outcome = world.run(&["-vv", "sync", "--json"]);
+        outcome.ends_with(65).complains("«****»");
+        super::well_behaved(&outcome);
+    }
+}
+
 /// A server has the password from an earlier session, and repeats it before we log in.
 #[test]
 fn a40_a_server_that_repeats_the_password_before_the_login_is_not_quoted() {
