@@ -20,11 +20,20 @@ fn what_was_asked_for_still_comes_and_what_is_stored_is_deleted() {
         let server = Server::start(&mailbox)
             .pipelining(Pipelining::Absent)
             .once("RETR 3", Fault::Delay(Duration::from_millis(500)));
-        let world = world_for(&server, &[("leave_on_server", "\"never\"")]);
+        let keys = [
+            ("leave_on_server", "\"never\""),
+            ("after_new", "\"touch ran\""),
+        ];
+        let world = world_for(&server, &keys);
         let running = world.start(&["sync"]);
         server.wait_for("RETR 3");
         running.signal(signal);
-        running.finish().ends_with(status);
+        let outcome = running.finish();
+        outcome.ends_with(status).keeps_to_itself("after_new");
+        assert!(
+            !world.home("ran").exists(),
+            "a command is nothing to wait for"
+        );
         world.mail("it").holds(&expected[..3]);
         world.mail("it").is_sound();
         assert_eq!(
@@ -34,7 +43,30 @@ fn what_was_asked_for_still_comes_and_what_is_stored_is_deleted() {
         );
         world.run(&["sync"]).ends_with(0);
         world.mail("it").holds(&expected);
+        assert!(world.home("ran").exists());
     }
+}
+
+#[test]
+fn a_message_that_a_signal_cut_off_is_not_blamed_for_the_end_of_the_connection() {
+    let mailbox = Mailbox::with(small(4));
+    let server = Server::start(&mailbox)
+        .pipelining(Pipelining::Absent)
+        .once("RETR 2", Fault::StallWithin(100));
+    let world = world_for(&server, &[("timeout", "\"60s\"")]);
+    let running = world.start(&["sync"]);
+    server.wait_for("RETR 2");
+    running.signal(Signal::INT);
+    running.finish().ends_with(130);
+    world.run(&["sync"]).ends_with(0);
+    let sessions = server.sessions();
+    let last = sessions.last().expect("a session");
+    assert_eq!(
+        last.retrieved,
+        ["uid-2", "uid-3", "uid-4"],
+        "in their order"
+    );
+    world.mail("it").holds(mailbox.stored_forms());
 }
 
 /// The command holds on to its first message until the signal has come.
