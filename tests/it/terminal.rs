@@ -136,6 +136,20 @@ fn a_typed_password_can_be_corrected_and_a_person_can_give_up() {
     assert!(outcome.stdout.contains("no password was typed"));
 }
 
+/// Under a shell that could put it into the background: else the system itself would not stop it.
+#[test]
+fn no_key_stops_or_kills_it_while_typing_is_hidden() {
+    let mailbox = Mailbox::with(small(1));
+    let server = Server::start(&mailbox);
+    let world = asking_world(&server);
+    let shell = ["bash", "-mc", "popfetch sync; exit $?"];
+    let sync = Terminal::start(&world, &shell);
+    // What Ctrl-Z and Ctrl-\ send.
+    sync.hides_typing().types("\x1a\x1c").type_unseen(PASSWORD);
+    sync.finish().ends_with(0);
+    world.mail("it").holds(mailbox.stored_forms());
+}
+
 #[test]
 fn a_command_that_asks_on_the_terminal_ends_with_the_first_signal() {
     let server = Server::start(&Mailbox::with(small(1)));
