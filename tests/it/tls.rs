@@ -1,6 +1,8 @@
 //! No connection that cannot be trusted, and no password before there is one.
 
-use openssl::ssl::SslVersion;
+use std::sync::{Arc, Mutex};
+
+use openssl::ssl::{NameType, SslVersion};
 
 use crate::support::certificates::Kind;
 use crate::support::mailbox::Mailbox;
@@ -396,6 +398,45 @@ fn another_name_than_the_hosts_can_be_checked() {
         account.set("tls_server_name", &name).write();
         world.run(&["sync"]).ends_with(status);
         std::fs::remove_file(world.home(".config/popfetch/config.toml")).expect("our own file");
+    }
+}
+
+/// What the second look tells of a certificate is true only of the one that was refused.
+#[test]
+fn a_refused_certificate_is_looked_at_again_under_the_name_it_was_asked_for_by() {
+    for tls in ["implicit", "starttls"] {
+        let world = World::new();
+        let certificates = world.certificates();
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&asked);
+        let mut builder = certificates
+            .make(Kind::WrongName)
+            .builder(SslVersion::TLS1_3);
+        builder.set_servername_callback(move |ssl, _| {
+            let name = ssl.servername(NameType::HOST_NAME).map(str::to_owned);
+            heard.lock().expect("nobody panics here").push(name);
+            Ok(())
+        });
+        let server = Server::start(&Mailbox::default());
+        let server = match tls {
+            "implicit" => server.implicit_tls_with(certificates, builder.build()),
+            _ => server.stls_with(certificates, builder.build()),
+        };
+        let account = world.account("it", &server.endpoint());
+        account
+            .set("tls_server_name", "\"nowhere.example\"")
+            .write();
+        let outcome = world.run(&["sync"]);
+        outcome
+            .ends_with(76)
+            .complains("made for elsewhere.example");
+        no_login(&server.sessions());
+        let asked = asked.lock().expect("nobody panics here");
+        let name = Some("nowhere.example".to_owned());
+        assert!(
+            asked.len() > 1 && asked.iter().all(|it| *it == name),
+            "{asked:?}"
+        );
     }
 }
 
