@@ -154,6 +154,23 @@ fn mail_does_not_go_to_a_terminal() {
 }
 
 #[test]
+fn a_report_that_cannot_be_written_is_a_failure_and_costs_no_mail() {
+    let mailboxes = [2, 3].map(|count| Mailbox::with(small(count)));
+    let servers = mailboxes.each_ref().map(Server::start);
+    let world = World::new();
+    for (name, server) in ["one", "two"].into_iter().zip(&servers) {
+        world.account(name, &server.endpoint()).write();
+    }
+    world
+        .shell("popfetch sync --jobs 1 --json > /dev/full")
+        .ends_with(74)
+        .complains("No space left on device");
+    for (name, mailbox) in ["one", "two"].into_iter().zip(&mailboxes) {
+        world.mail(name).holds(mailbox.stored_forms());
+    }
+}
+
+#[test]
 fn mail_and_reports_do_not_share_standard_output() {
     let mailbox = Mailbox::with(small(1));
     let server = Server::start(&mailbox);
