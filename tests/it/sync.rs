@@ -325,8 +325,18 @@ fn broken_pipelining_costs_time_but_no_message() {
         let world = world_for(&server, &[("timeout", "\"2s\"")]);
         world.run(&["sync"]).ends_with(0);
         world.mail("it").holds(mailbox.stored_forms());
+        let sessions = server.sessions().len();
+        for number in 40..50 {
+            let text = generator.message(Shape::Plain, 500 + 40 * number);
+            mailbox.add(format!("uid-{number}"), text);
+        }
         world.run(&["sync"]).ends_with(0);
         world.mail("it").holds(mailbox.stored_forms());
+        assert_eq!(
+            server.sessions().len(),
+            sessions + 1,
+            "{pipelining:?}: it is known"
+        );
     }
 }
 
