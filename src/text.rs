@@ -93,6 +93,29 @@ mod tests {
     }
 
     #[test]
+    fn escapes_what_no_reader_sees_and_nothing_beside_it() {
+        let hidden = [
+            ('\0', '\u{1f}'),
+            ('\u{7f}', '\u{9f}'),
+            ('\u{61c}', '\u{61c}'),
+            ('\u{200b}', '\u{200f}'),
+            ('\u{2028}', '\u{202e}'),
+            ('\u{2060}', '\u{206f}'),
+            ('\u{feff}', '\u{feff}'),
+            ('\u{fff9}', '\u{fffb}'),
+            ('\u{e0000}', '\u{e007f}'),
+        ];
+        for character in '\0'..=char::MAX {
+            let shown = Foreign(character.encode_utf8(&mut [0; 4]).as_bytes()).to_string();
+            let is_hidden = hidden
+                .iter()
+                .any(|&(first, last)| (first..=last).contains(&character));
+            assert_eq!(shown != character.to_string(), is_hidden, "{character:?}");
+            assert!(!is_hidden || shown.is_ascii(), "{character:?}");
+        }
+    }
+
+    #[test]
     fn cuts_long_text_and_says_so() {
         let shown = Foreign(&[b'a'; 1000]).to_string();
         assert_eq!(shown.chars().count(), SHOWN_CHARACTERS + 1);

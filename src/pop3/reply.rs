@@ -240,6 +240,13 @@ mod tests {
             "Mailbox in use",
             "Another MUA active",
             "please wait",
+            // Each word by itself.
+            "lock",
+            "it locks",
+            "locked",
+            "still locking",
+            "busy",
+            "another session",
         ] {
             assert!(says_busy(text.as_bytes()), "{text}");
         }
@@ -250,6 +257,9 @@ mod tests {
             "your account is locked",
             "user locked out",
             "use in vain",
+            "another day",
+            "in this session",
+            "session of another",
             "",
         ] {
             assert!(!says_busy(text.as_bytes()), "{text}");
