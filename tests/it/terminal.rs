@@ -2,6 +2,7 @@
 
 use rustix::process::Signal;
 
+use crate::support::keyring::KeyRing;
 use crate::support::mailbox::Mailbox;
 use crate::support::messages::small;
 use crate::support::server::{Fault, LOGIN, PASSWORD, Server};
@@ -71,23 +72,29 @@ fn asking_world(server: &Server) -> World {
 #[test]
 fn a_question_for_the_password_ends_with_the_first_signal() {
     let server = Server::start(&Mailbox::with(small(1)));
-    for command in [&["popfetch", "sync"][..], &["popfetch", "login", "it"]] {
-        let signals = [(Signal::TERM, 143), (Signal::HUP, 129), (Signal::INT, 130)];
-        let signals = signals.map(|(signal, status)| (Some(signal), status));
-        for (signal, status) in signals.into_iter().chain([(None, 130)]) {
-            let world = asking_world(&server);
-            let asking = Terminal::start(&world, command);
-            asking.shows("Password for alice at 127.0.0.1: ");
-            asking.hides_typing().types("half a pass");
-            match signal {
-                Some(signal) => asking.signal(signal),
-                None => asking.types(CTRL_C),
-            };
-            asking
-                .finish()
-                .ends_with(status)
-                .keeps_to_itself("half a pass");
-        }
+    let sync = &["popfetch", "sync"][..];
+    let login = &["popfetch", "login", "it"][..];
+    for (command, signal, status) in [
+        (sync, Some(Signal::TERM), 143),
+        (sync, Some(Signal::HUP), 129),
+        (sync, Some(Signal::INT), 130),
+        (sync, None, 130),
+        (login, Some(Signal::TERM), 143),
+    ] {
+        let mut world = asking_world(&server);
+        // Nobody is asked for a password that could not be kept.
+        let _ring = (command == login).then(|| KeyRing::start(&mut world));
+        let asking = Terminal::start(&world, command);
+        asking.shows("Password for alice at 127.0.0.1: ");
+        asking.hides_typing().types("half a pass");
+        match signal {
+            Some(signal) => asking.signal(signal),
+            None => asking.types(CTRL_C),
+        };
+        asking
+            .finish()
+            .ends_with(status)
+            .keeps_to_itself("half a pass");
     }
     assert!(server.sessions().is_empty());
 }
