@@ -116,6 +116,7 @@ pub(super) fn transfer(
             checks_sizes: transaction.is_pipelining() && caution.trusts_sizes,
             withheld: Vec::new(),
             begun: vec![false; survey.plan.steps.len()],
+            may_be_shifted: false,
             sent: 0,
             failed: Vec::new(),
         };
@@ -200,6 +201,9 @@ struct Feed<'a> {
     begun: Vec<bool>,
     /// How many these are.
     sent: u64,
+    /// The server refused a message. Had nobody asked for that word, each answer behind it would be to the command
+    /// before, and messages of one size would have changed places: their size vouches for none of them.
+    may_be_shifted: bool,
     /// What the server refused to send, or we to ask for, with the sizes by LIST.
     failed: Vec<(u64, FailedMessage)>,
 }
@@ -357,7 +361,7 @@ impl Watcher for Feed<'_> {
             number: listed.number,
             key: key.cloned(),
             certain,
-            listed: listed.octets,
+            listed: listed.octets.filter(|_| !self.may_be_shifted),
             due: then_delete,
             purpose,
         }));
@@ -391,6 +395,7 @@ impl Watcher for Feed<'_> {
     }
 
     fn refused(&mut self, index: usize, failure: Failure) {
+        self.may_be_shifted = true;
         self.fail(self.order[index], failure);
     }
 }

@@ -51,7 +51,7 @@
 //! | A63 | ids listed twice | `sync::an_id_listed_twice_names_two_messages` |
 //! | A64 | refusals and listings that paint | `attacks::parsing::a64_a_listing_and_a_refusal_that_paint`, `attacks::authentication::a64_a_refusal_that_floods_or_paints_is_cut_and_escaped` |
 //! | A65 | a greeting of a megabyte | `attacks::parsing::a65_a_greeting_of_a_megabyte` |
-//! | A66 | lines that nobody asked for | `attacks::parsing::a66_lines_that_nobody_asked_for` |
+//! | A66 | lines that nobody asked for | `attacks::parsing::a66_lines_that_nobody_asked_for`, `attacks::parsing::a66_a_refusal_that_nobody_asked_for_costs_no_message_of_the_same_size` |
 //! | A67 | many lines where one is due | `attacks::parsing::a67_many_lines_where_one_is_due` |
 //! | A68 | answers before their questions | `attacks::parsing::a68_answers_before_their_questions` |
 //! | A69 | an answer that drips | `faults::silence_and_slowness_have_an_end` |

@@ -454,6 +454,23 @@ fn a66_lines_that_nobody_asked_for() {
 }
 
 #[test]
+fn a66_a_refusal_that_nobody_asked_for_costs_no_message_of_the_same_size() {
+    let text = |word: &str| format!("Subject: {word}\r\n\r\n{word}\r\n").into_bytes();
+    let mailbox = Mailbox::with(["one", "two", "six"].map(text));
+    let expected = mailbox.stored_forms();
+    let server = Server::start(&mailbox).on("RETR 1", Fault::Inject("-ERR what?\r\n".into()));
+    let world = world_for(&server, &[]);
+    withstands(&world, &[1, 65, 69, 75, 76]);
+    server.heal();
+    let _ = server.violations();
+    let never = world.run(&["sync", "--leave-on-server", "never"]);
+    never.ends_with(0);
+    assert!(mailbox.uids().is_empty());
+    let texts = world.mail("it").texts();
+    assert!(expected.iter().all(|text| texts.contains(text)), "a loss");
+}
+
+#[test]
 fn a67_many_lines_where_one_is_due() {
     let server = then(
         opened(),
