@@ -15,8 +15,8 @@ pub struct Authorization {
 }
 
 impl Authorization {
-    /// Takes the server's greeting. `host` is the server's name as a person wrote it; the server may
-    /// know from before what the censor hides. Where no greeting comes, `explain` may know more of why.
+    /// Takes the server's greeting; the server may know from before what the censor hides. Where no greeting
+    /// comes, `explain` may know more of why.
     ///
     /// # Errors
     ///

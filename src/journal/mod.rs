@@ -249,8 +249,8 @@ impl Journal {
 
     /// Proof that the message which has this number in the session, and which the journal knows by
     /// this id, may be deleted: it is stored durably in every destination of this run that it is owed (where
-    /// none of these has it, in those that the run leaves out), and the record of that is durable. None otherwise. A copy that only its content says to
-    /// be this message's counts only where it was just found.
+    /// none of these has it, in those that the run leaves out), and the record of that is durable. None
+    /// otherwise. A copy that only its content says to be this message's counts only where it was just found.
     #[must_use]
     pub fn prove(
         &self,

@@ -67,7 +67,7 @@ pub(super) struct Incoming {
     pub(super) key: Option<UniqueId>,
     /// That id says, all by itself, which message it is.
     pub(super) certain: bool,
-    /// Its size by LIST.
+    /// Its size by LIST; none where the answers may be shifted, so that it may be another message's.
     pub(super) listed: Option<u64>,
     /// It is to be deleted on the server in this session, once it is safe.
     pub(super) due: bool,
