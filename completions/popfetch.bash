@@ -22,8 +22,14 @@ _popfetch() {
             popfetch,logout)
                 cmd="popfetch__subcmd__logout"
                 ;;
+            popfetch,state)
+                cmd="popfetch__subcmd__state"
+                ;;
             popfetch,sync)
                 cmd="popfetch__subcmd__sync"
+                ;;
+            popfetch__subcmd__state,mark-seen)
+                cmd="popfetch__subcmd__state__subcmd__mark__subcmd__seen"
                 ;;
             *)
                 ;;
@@ -32,7 +38,7 @@ _popfetch() {
 
     case "${cmd}" in
         popfetch)
-            opts="-v -q -h -V --config --verbose --quiet --color --help --version sync login logout"
+            opts="-v -q -h -V --config --verbose --quiet --color --help --version sync login logout state"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -100,6 +106,72 @@ _popfetch() {
         popfetch__subcmd__logout)
             opts="-v -q -h --config --verbose --quiet --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        popfetch__subcmd__state)
+            opts="-v -q -h --config --verbose --quiet --color --help mark-seen"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        popfetch__subcmd__state__subcmd__mark__subcmd__seen)
+            opts="-v -q -h --all --json --config --verbose --quiet --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -258,7 +330,7 @@ _popfetch_with_accounts() {
     local word verb=
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         case $word in
-            sync | login | logout) verb=$word ;;
+            sync | login | logout | mark-seen) verb=$word ;;
         esac
     done
     [[ $verb && $2 != -* ]] || return 0

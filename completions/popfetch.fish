@@ -35,6 +35,7 @@ complete -c popfetch -n "__fish_popfetch_needs_command" -s V -l version -d 'Prin
 complete -c popfetch -n "__fish_popfetch_needs_command" -f -a "sync" -d 'Retrieve new mail, then apply the retention rule'
 complete -c popfetch -n "__fish_popfetch_needs_command" -f -a "login" -d 'Put an account\'s password into the key ring, proven by logging in'
 complete -c popfetch -n "__fish_popfetch_needs_command" -f -a "logout" -d 'Remove an account\'s password from the key ring'
+complete -c popfetch -n "__fish_popfetch_needs_command" -f -a "state" -d 'Correct what popfetch remembers'
 complete -c popfetch -n "__fish_popfetch_using_subcommand sync" -l to -d 'Store messages there: maildir:PATH, mbox:PATH, mbox:- (standard output) or pipe:COMMAND' -r -f
 complete -c popfetch -n "__fish_popfetch_using_subcommand sync" -l leave-on-server -d 'How long stored messages stay on the server: always, never, or a time such as 30d' -r -f
 complete -c popfetch -n "__fish_popfetch_using_subcommand sync" -l url -d 'Use a one-off account without configuration, such as pops://alice@pop.example.com' -r -f
@@ -68,6 +69,23 @@ never\t''"
 complete -c popfetch -n "__fish_popfetch_using_subcommand logout" -s v -l verbose -d 'Say more; twice, show the dialogue with the server'
 complete -c popfetch -n "__fish_popfetch_using_subcommand logout" -s q -l quiet -d 'Say nothing but errors'
 complete -c popfetch -n "__fish_popfetch_using_subcommand logout" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and not __fish_seen_subcommand_from mark-seen" -l config -d 'Read this configuration instead of the usual one' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and not __fish_seen_subcommand_from mark-seen" -l color -d 'Use colors: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and not __fish_seen_subcommand_from mark-seen" -s v -l verbose -d 'Say more; twice, show the dialogue with the server'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and not __fish_seen_subcommand_from mark-seen" -s q -l quiet -d 'Say nothing but errors'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and not __fish_seen_subcommand_from mark-seen" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and not __fish_seen_subcommand_from mark-seen" -f -a "mark-seen" -d 'Mark messages as seen: sync leaves them, and begins with what is new from now on'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from mark-seen" -l config -d 'Read this configuration instead of the usual one' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from mark-seen" -l color -d 'Use colors: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from mark-seen" -l all -d 'Mark every message that the server lists now'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from mark-seen" -l json -d 'Write a JSON object to standard output'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from mark-seen" -s v -l verbose -d 'Say more; twice, show the dialogue with the server'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from mark-seen" -s q -l quiet -d 'Say nothing but errors'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from mark-seen" -s h -l help -d 'Print help (see more with \'--help\')'
 
 # The names of accounts, out of the configuration: those that need no quoting in a shell.
 function __fish_popfetch_accounts
@@ -85,6 +103,6 @@ function __fish_popfetch_accounts
     sed -n -e 's/^[[:space:]]*\[[[:space:]]*accounts[[:space:]]*\.[[:space:]]*\([A-Za-z0-9_-]\{1,\}\)[[:space:]]*\].*/\1/p' \
         -e 's/^[[:space:]]*\[[[:space:]]*accounts[[:space:]]*\.[[:space:]]*[^][:space:]A-Za-z0-9_-]\([A-Za-z0-9_.@+-]\{1,\}\)[^][:space:]A-Za-z0-9_-][[:space:]]*\].*/\1/p' -- $file 2>/dev/null
 end
-for verb in sync login logout
-    complete -c popfetch -n "__fish_popfetch_using_subcommand $verb" -f -a "(__fish_popfetch_accounts)"
+for verb in sync login logout mark-seen
+    complete -c popfetch -n "__fish_seen_subcommand_from $verb" -f -a "(__fish_popfetch_accounts)"
 end

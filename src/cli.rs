@@ -8,6 +8,7 @@ use std::str::FromStr;
 use clap::error::ErrorKind;
 use clap::{ArgAction, Args, ColorChoice, CommandFactory, Parser, Subcommand, ValueHint};
 
+use crate::mail::MessageName;
 use crate::size::Size;
 
 const EXIT_STATUS: &str = "\
@@ -33,6 +34,13 @@ Examples:
                                  an account that is not in the configuration
   popfetch sync --to mbox:- work | zstd > work.mbox.zst
                                  new mail of \"work\" as a stream in mbox form";
+
+const EXAMPLES_OF_MARK_SEEN: &str = "\
+Examples:
+  popfetch state mark-seen work --all
+                                 the next sync begins with what is new
+  popfetch state mark-seen work 7 uid:12345
+                                 message 7, and the one with the unique-id 12345";
 
 /// The heading of the options that every verb takes.
 const GLOBAL: &str = "Global options";
@@ -112,6 +120,52 @@ pub enum Command {
     Login(OneAccount),
     /// Remove an account's password from the key ring
     Logout(OneAccount),
+    /// Correct what popfetch remembers
+    #[command(subcommand, disable_help_subcommand = true)]
+    State(State),
+}
+
+impl Command {
+    /// Whether results go to standard output as JSON.
+    #[must_use]
+    pub fn wants_json(&self) -> bool {
+        match self {
+            Command::Sync(options) => options.json,
+            Command::State(State::MarkSeen(options)) => options.json,
+            Command::Login(_) | Command::Logout(_) => false,
+        }
+    }
+}
+
+/// What to correct.
+#[derive(Debug, Subcommand)]
+pub enum State {
+    /// Mark messages as seen: sync leaves them, and begins with what is new from now on
+    MarkSeen(MarkSeen),
+}
+
+/// The arguments of `state mark-seen`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES_OF_MARK_SEEN)]
+pub struct MarkSeen {
+    /// The account's name in the configuration
+    #[arg(value_name = "ACCOUNT")]
+    pub account: String,
+
+    /// The messages to mark: numbers, as the server lists them now, or unique-ids
+    ///
+    /// Digits alone are a number. uid:WORD is always a unique-id, and so is anything else. Bytes of a
+    /// unique-id outside 0x21 to 0x7E, and %, are written %XX, as in the output of sync --dry-run --json.
+    #[arg(value_name = "MSG", conflicts_with = "all")]
+    pub messages: Vec<MessageName>,
+
+    /// Mark every message that the server lists now
+    #[arg(long)]
+    pub all: bool,
+
+    /// Write a JSON object to standard output
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// The arguments of `login` and `logout`.
@@ -276,8 +330,27 @@ mod tests {
     }
 
     #[test]
+    fn marks_are_for_named_messages_or_for_all() {
+        let parsed = |line: &str| match parse(line).expect(line).command {
+            Command::State(State::MarkSeen(options)) => options,
+            other => panic!("{line}: {other:?}"),
+        };
+        let named = parsed("state mark-seen work 7 uid:7 ab%20c --json");
+        let names: Vec<_> = named.messages.iter().map(MessageName::to_string).collect();
+        assert_eq!(names, ["7", "uid:7", "ab%20c"]);
+        assert!(named.json && !named.all && named.account == "work");
+        assert!(parsed("state mark-seen work --all").all);
+        let both = refusal("state mark-seen work 7 --all");
+        assert_eq!(both, ErrorKind::ArgumentConflict);
+    }
+
+    #[test]
     fn values_that_make_no_sense_are_refused() {
         for line in [
+            "state mark-seen work 0",
+            "state mark-seen work 9999999999",
+            "state mark-seen work uid:",
+            "state mark-seen work 100%",
             "sync --limit 0",
             "sync --limit -1",
             "sync --max-size much",
@@ -300,9 +373,8 @@ mod tests {
 
     #[test]
     fn every_option_and_value_is_explained() {
-        let mut command = Cli::command();
-        command.build();
-        for verb in command.get_subcommands().chain([&command]) {
+        fn check(verb: &clap::Command) {
+            verb.get_subcommands().for_each(check);
             for argument in verb.get_arguments() {
                 assert!(
                     argument.get_help().is_some(),
@@ -312,5 +384,8 @@ mod tests {
                 );
             }
         }
+        let mut command = Cli::command();
+        command.build();
+        check(&command);
     }
 }

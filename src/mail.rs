@@ -1,11 +1,13 @@
 //! The plain words every room uses: unique-ids, digests, what a maildrop lists.
 
+mod message_name;
 mod unique_id;
 
 use std::fmt;
 
 use jiff::SignedDuration;
 
+pub use message_name::{MessageName, NotAMessageName};
 pub use unique_id::{NotAUniqueId, UniqueId};
 
 /// The number a message has in one session, from 1 (RFC 1939 section 4). Means nothing in the next.

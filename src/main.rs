@@ -12,7 +12,7 @@ use popfetch::ui::{Options, Ui, Verbosity};
 fn main() -> ExitCode {
     match Cli::read(std::env::args_os()) {
         Ok(cli) => {
-            if let Command::Sync(_) | Command::Login(_) = cli.command {
+            if let Command::Sync(_) | Command::Login(_) | Command::State(_) = cli.command {
                 roots::begin_anew();
             }
             ExitCode::from(run(&cli))
@@ -30,7 +30,7 @@ fn run(cli: &Cli) -> u8 {
     let ui = Ui::new(Options {
         verbosity: Verbosity::new(cli.quiet, cli.verbose),
         color: cli.color,
-        json: matches!(&cli.command, Command::Sync(options) if options.json),
+        json: cli.command.wants_json(),
     });
     ui.install_log();
     work(cli, &ui).unwrap_or_else(|failure| {

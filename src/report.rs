@@ -1,6 +1,8 @@
 //! What one account's run came to: read by a person as a summary, by a script as `--json`, and by
 //! the shell as the exit status.
 
+mod marks;
+
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -11,6 +13,8 @@ use crate::error::{Failure, Kind};
 use crate::mail::{Listed, Number, UniqueId};
 use crate::monitor::Phase;
 use crate::plan::{self, Reason, Step};
+
+pub use marks::Marks;
 
 /// The exit status of a run in which some message or account failed and the rest is stored.
 const DONE_IN_PART: u8 = 1;

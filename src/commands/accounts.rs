@@ -8,7 +8,8 @@ use crate::config::{self, Account, Overrides, values};
 use crate::deliver::Spec;
 use crate::environment::{Environment, PASSWORD_VARIABLE};
 use crate::error::{Failure, Kind, OrFail, Result};
-use crate::secret::SecretSource;
+use crate::interrupt::Interrupt;
+use crate::secret::{self, Secret, SecretSource, Who};
 use crate::text::Foreign;
 
 /// The accounts a run is about, and its surroundings: they know which variables hold passwords.
@@ -20,7 +21,6 @@ pub(super) struct Chosen {
 /// The accounts `sync` is about: those that are named, all of the configuration, or the one of `--url`.
 pub(super) fn of_sync(context: &Context<'_>, options: &cli::Sync) -> Result<Chosen> {
     let overrides = overrides(context, options)?;
-    let environment = context.environment.clone();
     if let Some(url) = &options.url {
         let accounts = vec![config::one_off(
             url,
@@ -30,10 +30,22 @@ pub(super) fn of_sync(context: &Context<'_>, options: &cli::Sync) -> Result<Chos
         one_thing_on_standard_output(&accounts, options)?;
         return Ok(Chosen {
             accounts,
-            environment,
+            environment: context.environment.clone(),
         });
     }
-    let config = config::load(context.cli.config.as_deref(), &environment, &overrides)?;
+    let chosen = of_configuration(context, &options.accounts, &overrides)?;
+    one_thing_on_standard_output(&chosen.accounts, options)?;
+    Ok(chosen)
+}
+
+/// The accounts of the configuration that are named; with no name, all of them.
+fn of_configuration(
+    context: &Context<'_>,
+    names: &[String],
+    overrides: &Overrides,
+) -> Result<Chosen> {
+    let path = context.cli.config.as_deref();
+    let config = config::load(path, context.environment, overrides)?;
     let variables = config
         .accounts
         .iter()
@@ -41,15 +53,10 @@ pub(super) fn of_sync(context: &Context<'_>, options: &cli::Sync) -> Result<Chos
             SecretSource::Variable(name) => Some(name.clone()),
             _ => None,
         });
-    let environment = environment.with_password_variables(variables);
-    let accounts = match options.accounts.as_slice() {
-        [] => config.accounts,
-        names => config.select(names)?,
-    };
-    one_thing_on_standard_output(&accounts, options)?;
+    let environment = context.environment.clone();
     Ok(Chosen {
-        accounts,
-        environment,
+        environment: environment.with_password_variables(variables),
+        accounts: config.select(names)?,
     })
 }
 
@@ -69,18 +76,36 @@ fn one_thing_on_standard_output(accounts: &[Account], options: &cli::Sync) -> Re
 
 /// The account with this name.
 pub(super) fn named(context: &Context<'_>, name: &str) -> Result<Account> {
+    Ok(one_named(context, name)?.0)
+}
+
+/// The same, with its surroundings.
+pub(super) fn one_named(context: &Context<'_>, name: &str) -> Result<(Account, Environment)> {
     // Where its mail goes does not matter to a command that stores none.
     let overrides = Overrides {
         deliver: Some(Spec::Stdout),
         ..Overrides::default()
     };
-    let config = config::load(
-        context.cli.config.as_deref(),
-        context.environment,
-        &overrides,
-    )?;
-    let mut selected = config.select(&[name.to_owned()])?;
-    Ok(selected.remove(0))
+    let Chosen {
+        mut accounts,
+        environment,
+    } = of_configuration(context, &[name.to_owned()], &overrides)?;
+    Ok((accounts.remove(0), environment))
+}
+
+/// The account's password, from where its configuration says that it is.
+pub(super) fn secret(
+    context: &Context<'_>,
+    account: &Account,
+    interrupt: &Interrupt,
+) -> Result<Secret> {
+    let who = Who::from(account);
+    let stop = || interrupt.requested().is_some();
+    let obtain = || secret::obtain(&account.secret, &who, context.environment, &stop);
+    match secret::may_ask(&account.secret) {
+        true => context.ui.aside(obtain),
+        false => obtain(),
+    }
 }
 
 fn overrides(context: &Context<'_>, options: &cli::Sync) -> Result<Overrides> {

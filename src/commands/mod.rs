@@ -8,9 +8,10 @@ mod login;
 mod logout;
 mod side_by_side;
 mod signals;
+mod state;
 mod sync;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, State};
 use crate::environment::Environment;
 use crate::error::Result;
 use crate::secret;
@@ -37,5 +38,6 @@ pub fn run(context: &Context<'_>) -> Result<u8> {
         Command::Sync(options) => sync::run(context, options),
         Command::Login(options) => login::run(context, &options.account),
         Command::Logout(options) => logout::run(context, &options.account),
+        Command::State(State::MarkSeen(options)) => state::mark_seen(context, options),
     }
 }

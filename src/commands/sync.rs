@@ -12,7 +12,6 @@ use crate::interrupt::Interrupt;
 use crate::net::TlsConnectors;
 use crate::plan::Rules;
 use crate::report::{self, Report};
-use crate::secret::{self, Who};
 use crate::sync::{self, Job};
 
 /// Works through the accounts; what failed for one holds up no other.
@@ -68,15 +67,7 @@ fn one(
     interrupt: &Interrupt,
     connectors: &TlsConnectors,
 ) -> Report {
-    let secret = || {
-        let who = Who::from(account);
-        let stop = || interrupt.requested().is_some();
-        let obtain = || secret::obtain(&account.secret, &who, context.environment, &stop);
-        match secret::may_ask(&account.secret) {
-            true => context.ui.aside(obtain),
-            false => obtain(),
-        }
-    };
+    let secret = || accounts::secret(context, account, interrupt);
     sync::run(&Job {
         account,
         rules: Rules {

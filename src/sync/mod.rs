@@ -33,6 +33,7 @@ mod batch;
 mod copies;
 mod deletion;
 mod identify;
+mod mark;
 mod parcel;
 mod queue;
 mod recognition;
@@ -47,6 +48,8 @@ use std::time::Instant;
 
 use batch::Slot;
 use session::Session;
+
+pub use mark::mark_seen;
 
 use crate::config::{Account, Tls};
 use crate::connecting::{Connecting, check_protection, needs_secret};

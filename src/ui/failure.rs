@@ -14,6 +14,15 @@ pub(super) fn of(failure: &Failure, palette: Palette) -> String {
     statement("", &failure.to_string(), palette) + &hints(std::iter::once(failure), palette)
 }
 
+/// Failures of an account's.
+pub(super) fn of_account(account: &str, failures: &[Failure], palette: Palette) -> String {
+    let place = format!("{account}: ");
+    let statements = failures
+        .iter()
+        .map(|failure| statement(&place, &failure.to_string(), palette));
+    statements.collect::<String>() + &hints(failures.iter(), palette)
+}
+
 /// All that went wrong in a run, if anything did.
 pub(super) fn of_report(report: &Report, palette: Palette) -> Option<String> {
     let account = format!("{}: ", report.account);

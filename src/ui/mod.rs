@@ -6,6 +6,7 @@
 mod console;
 mod failure;
 mod log;
+mod marks;
 mod palette;
 mod plan;
 mod progress;
@@ -24,7 +25,7 @@ use indicatif::ProgressDrawTarget;
 
 use crate::error::{Failure, Kind, OrFail, Result};
 use crate::monitor::Monitor;
-use crate::report::Report;
+use crate::report::{Marks, Report};
 use crate::text::Escaped;
 
 use console::Console;
@@ -158,6 +159,29 @@ impl Ui {
             self.print(|out| plan::write(out, report, lines))
         } else {
             Ok(())
+        }
+    }
+
+    /// Shows what `state mark-seen` came to.
+    ///
+    /// # Errors
+    ///
+    /// As [`Ui::report`].
+    pub fn marks(&self, marks: &Marks) -> Result<()> {
+        self.progress.finish(&marks.account);
+        if self.somebody_watches()
+            && let Some(line) = marks::line(marks)
+        {
+            self.console.say(&line);
+        }
+        let failures = marks::failures(marks);
+        if !failures.is_empty() {
+            let text = failure::of_account(&marks.account, &failures, self.console.palette());
+            self.console.say(&text);
+        }
+        match self.options.json {
+            true => self.print(|out| marks.write_json(out)),
+            false => Ok(()),
         }
     }
 

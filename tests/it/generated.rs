@@ -117,11 +117,17 @@ fn sections(help: &str) -> String {
     roff.to_roff()
 }
 
+/// This verb and all below it.
+fn with_verbs_below(verb: &Verb) -> Vec<&Verb> {
+    let below = verb.get_subcommands().flat_map(with_verbs_below);
+    std::iter::once(verb).chain(below).collect()
+}
+
 /// Every page that is rendered, by its file's name.
 fn pages() -> Vec<(String, String)> {
     let definition = definition();
-    let verbs = std::iter::once(&definition).chain(definition.get_subcommands());
-    verbs
+    with_verbs_below(&definition)
+        .into_iter()
         .map(|verb| (Man::new(verb.clone()).get_filename(), page(verb)))
         .collect()
 }
@@ -182,21 +188,22 @@ fn the_example_of_the_manual_is_a_configuration() {
 
 /// The verbs that take names of accounts.
 fn verbs_with_accounts(definition: &Verb) -> Vec<&str> {
-    let takes_account = |verb: &&Verb| {
+    let takes_account = |verb: &Verb| {
         let mut positionals = verb.get_positionals();
         positionals.any(|argument| {
             let names = argument.get_value_names().unwrap_or_default();
             names.iter().any(|name| name.as_str() == "ACCOUNT")
         })
     };
-    let verbs = definition.get_subcommands().filter(takes_account);
-    verbs.map(Verb::get_name).collect()
+    let mut verbs = with_verbs_below(definition);
+    verbs.retain(|verb| takes_account(verb));
+    verbs.into_iter().map(Verb::get_name).collect()
 }
 
 /// The options that take a value, as they are written.
 fn options_with_values(definition: &Verb) -> Vec<String> {
-    let verbs = std::iter::once(definition).chain(definition.get_subcommands());
-    let arguments = verbs.flat_map(Verb::get_arguments);
+    let verbs = with_verbs_below(definition);
+    let arguments = verbs.into_iter().flat_map(Verb::get_arguments);
     let with_values = arguments.filter(|argument| argument.get_action().takes_values());
     let mut options: Vec<String> = with_values
         .filter_map(|argument| argument.get_long().map(|long| format!("--{long}")))
@@ -330,6 +337,8 @@ fn every_shell_completes_the_names_of_accounts() {
         ("popfetch sync work ho", "home"),
         ("popfetch -v login al", "alice@example.org"),
         ("popfetch logout bo", "bob.c"),
+        ("popfetch state mark-seen wo", "work"),
+        ("popfetch state mark", "mark-seen"),
         ("popfetch --config other.toml sync remot", "remote"),
         ("popfetch syn", "sync"),
         ("popfetch sync --dry", "--dry-run"),

@@ -12,7 +12,7 @@ const HOUSE: &[(&str, &str)] = &[
         "commands",
         "cli ui sync connecting secret config report deliver plan interrupt environment error child net journal text",
     ),
-    ("cli", "size"),
+    ("cli", "mail size"),
     ("ui", "report monitor size error text"),
     // carrying a plan out
     (

@@ -32,6 +32,7 @@ mod renumbered;
 mod roots;
 mod secrets;
 mod signals;
+mod state;
 mod status;
 mod stdout;
 mod sync;
