@@ -399,14 +399,10 @@ impl Store<'_> {
         owed
     }
 
-    /// The destinations that are to have a new message. Those that this run leaves out get it in a later one; but
-    /// what only goes to a stream is meant to go nowhere else.
+    /// The destinations that are to have a new message. Those that this run leaves out get it in a later one.
     fn owed_anew(&self) -> Vec<u32> {
-        let mut owed = self.destinations.here.clone();
-        if self.slots.iter().any(|slot| slot.destination.is_durable()) {
-            owed.extend(&self.destinations.elsewhere);
-        }
-        owed
+        let Destinations { here, elsewhere } = &self.destinations;
+        [here.as_slice(), elsewhere].concat()
     }
 
     /// Nothing of a message stays in these destinations.

@@ -35,6 +35,8 @@ enum Event {
     Days(i64),
     /// A run with this rule, killed at this point if it comes so far.
     Sync(&'static str, Option<usize>),
+    /// The same, with standard output in place of the destinations.
+    Stream(&'static str, Option<usize>),
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -50,6 +52,7 @@ fn event() -> impl Strategy<Value = Event> {
         Fault::reply("-ERR [SYS/TEMP] no"),
     ]);
     let rule = prop::sample::select(vec!["always", "never", "30d"]);
+    let run = (rule, prop::option::of(1..90_usize));
     prop_oneof![
         3 => (1..5_usize).prop_map(Event::Arrive),
         2 => Just(Event::Renumber),
@@ -59,7 +62,8 @@ fn event() -> impl Strategy<Value = Event> {
         2 => (step, fault).prop_map(|(step, fault)| Event::Fault(step, fault)),
         1 => Just(Event::Heal),
         1 => (-20..50_i64).prop_map(Event::Days),
-        6 => (rule, prop::option::of(1..90_usize)).prop_map(|(rule, point)| Event::Sync(rule, point)),
+        6 => run.clone().prop_map(|(rule, point)| Event::Sync(rule, point)),
+        1 => run.prop_map(|(rule, point)| Event::Stream(rule, point)),
     ]
 }
 
@@ -175,8 +179,12 @@ impl Model {
             Event::Fault(step, fault) => self.server.strike(step, fault.clone()),
             Event::Heal => self.server.heal(),
             Event::Days(days) => self.day += days,
-            Event::Sync(rule, point) => {
-                let outcome = self.sync(&["--leave-on-server", rule], *point);
+            Event::Sync(rule, point) | Event::Stream(rule, point) => {
+                let mut options = vec!["--leave-on-server", rule];
+                if matches!(event, Event::Stream(..)) {
+                    options.extend(["--to", "mbox:-"]);
+                }
+                let outcome = self.sync(&options, *point);
                 prop_assert!(outcome.status.is_some(), "{outcome:#?}");
                 if outcome.status == Some(0) {
                     let left = self.mailbox.stored_forms();

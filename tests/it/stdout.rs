@@ -33,22 +33,204 @@ fn the_stream_is_an_mbox_and_nothing_it_got_is_ever_deleted() {
     let in_quotes = mailbox.stored_forms().into_iter().map(|text| quoted(&text));
     assert_eq!(python_mbox(&out), digests(in_quotes));
 
-    // Seen, so not again; and no proof for a deletion, also where other rules and places follow.
+    // Seen, so not again; and no proof for a deletion.
     world
         .run(&["sync", "--to", "mbox:-"])
         .ends_with(0)
         .says_nothing();
-    world.run(&["sync"]).ends_with(0);
-    world.run(&["sync"]).ends_with(0);
     assert_eq!(mailbox.uids().len(), one_of_each().len());
     assert!(server.deletions().is_empty());
     assert!(server.retrievals().values().all(|&count| count == 1));
 
-    // Fetched once more on demand, it is stored, and then it may go.
+    // The account's own destination gets it in the next run, and once it is stored there, it may go.
+    assert_eq!(planned(&world, "retrieve"), mailbox.uids());
     let expected = mailbox.stored_forms();
-    world.run(&["sync", "--all"]).ends_with(0);
+    world.run(&["sync"]).ends_with(0).says_nothing();
     world.mail("it").holds(expected);
     assert!(mailbox.uids().is_empty());
+}
+
+/// The unique-ids of the messages that the next run does this with, by a dry run.
+fn planned(world: &World, action: &str) -> Vec<String> {
+    let dry = world.run(&["sync", "--dry-run", "--json"]);
+    let plan = dry.ends_with(0).json()[0]["plan"].clone();
+    let steps = plan.as_array().expect("a plan").iter();
+    let steps = steps.filter(|step| step["action"] == action);
+    let uids = steps.filter_map(|step| step["uid"].as_str());
+    uids.map(str::to_owned).collect()
+}
+
+#[test]
+fn what_was_streamed_is_due_so_long_after_it_was_stored() {
+    let mailbox = Mailbox::with(small(3));
+    let expected = mailbox.stored_forms();
+    let server = Server::start(&mailbox);
+    let mut world = World::new();
+    let account = world.account("it", &server.endpoint());
+    account.set("leave_on_server", "\"30d\"").write();
+    for (now, line, left) in [
+        ("2026-03-01", &["sync", "--to", "mbox:-"][..], 3),
+        ("2026-06-01", &["sync", "--to", "mbox:-"], 3),
+        ("2026-06-01", &["sync"], 3),
+        ("2026-06-30", &["sync"], 3),
+        ("2026-07-01", &["sync"], 0),
+    ] {
+        world.at(&format!("{now}T12:00:00Z"));
+        world.run(line).ends_with(0);
+        assert_eq!(mailbox.uids().len(), left, "{now} {line:?}");
+    }
+    world.mail("it").holds(expected);
+}
+
+#[test]
+fn what_was_streamed_comes_to_every_other_destination_of_the_account() {
+    let mailbox = Mailbox::with(small(3));
+    let expected = mailbox.stored_forms();
+    let server = Server::start(&mailbox);
+    let world = World::new();
+    let account = world.account("it", &server.endpoint());
+    let list = "[\"mbox:-\", \"maildir:~/Mail/it\", \"mbox:~/it.mbox\"]";
+    account
+        .set("deliver", list)
+        .set("leave_on_server", "\"never\"")
+        .write();
+    let streamed = world.run(&["sync", "--to", "mbox:-"]);
+    assert_eq!(streamed.stdout.matches("From ").count(), 3);
+    // One of them cannot take it yet: nothing is deleted before it has.
+    fs::create_dir(world.home("it.mbox")).expect("our own folder");
+    world.run(&["sync"]).ends_with(73);
+    assert_eq!(mailbox.uids().len(), 3);
+    fs::remove_dir(world.home("it.mbox")).expect("it is empty");
+    world.run(&["sync"]).ends_with(0).says_nothing();
+    for destination in ["maildir:~/Mail/it", "mbox:~/it.mbox"] {
+        world.holds_at(destination, &expected, "streamed before");
+    }
+    assert!(mailbox.uids().is_empty());
+}
+
+#[test]
+fn what_was_streamed_comes_to_the_account_where_there_are_no_unique_ids_too() {
+    let mailbox = Mailbox::with(small(3));
+    let expected = mailbox.stored_forms();
+    let server = Server::start(&mailbox).without_uidl();
+    let world = world_for(&server);
+    let stream = ["sync", "--to", "mbox:-"];
+    let streamed = world.run(&stream).stdout;
+    assert_eq!(streamed.matches("From ").count(), 3);
+    assert!(world.run(&stream).stdout.is_empty());
+    assert_eq!(mailbox.uids().len(), 3);
+    world.run(&["sync"]).ends_with(0);
+    world.mail("it").holds(expected);
+}
+
+#[test]
+fn an_account_that_streams_by_itself_gets_nothing_twice() {
+    for rule in ["\"always\"", "\"never\""] {
+        let mailbox = Mailbox::with(small(3));
+        let server = Server::start(&mailbox);
+        let world = World::new();
+        let account = world.account("it", &server.endpoint());
+        account
+            .set("deliver", "\"mbox:-\"")
+            .set("leave_on_server", rule)
+            .write();
+        let stream = ["sync", "--to", "mbox:-"];
+        for line in [&["sync"][..], &stream] {
+            mailbox.add(format!("{line:?}"), small(1).remove(0));
+            let new = planned(&world, "retrieve").len();
+            let streamed = world.run(line).ends_with(0).stdout.clone();
+            assert_eq!(streamed.matches("From ").count(), new, "{line:?}");
+            for again in [&["sync"][..], &stream] {
+                world.run(again).ends_with(0).says_nothing();
+            }
+        }
+        assert_eq!(mailbox.uids().len(), 5);
+    }
+}
+
+#[test]
+fn what_is_stored_stays_stored_when_it_is_streamed() {
+    let mailbox = Mailbox::with(small(3));
+    let expected = mailbox.stored_forms();
+    let server = Server::start(&mailbox);
+    let world = World::new();
+    world.account("it", &server.endpoint()).write();
+    world.run(&["sync"]).ends_with(0);
+    let streamed = world.run(&["sync", "--all", "--to", "mbox:-"]);
+    assert_eq!(streamed.stdout.matches("From ").count(), 3);
+    assert_eq!(planned(&world, "leave"), mailbox.uids());
+    world.run(&["sync"]).ends_with(0).says_nothing();
+    world.mail("it").holds(&expected);
+    let never = ["sync", "--leave-on-server", "never"];
+    world.run(&never).ends_with(0).says_nothing();
+    assert!(mailbox.uids().is_empty() && server.retrievals().values().all(|&count| count == 2));
+    world.mail("it").holds(expected);
+}
+
+#[test]
+fn a_mailbox_without_an_account_owes_its_stream_to_nobody() {
+    let mailbox = Mailbox::with(small(3));
+    let world = World::new();
+    let server = Server::start(&mailbox).implicit_tls(world.certificates());
+    let endpoint = server.endpoint();
+    let url = format!("pops://{}@127.0.0.1:{}", endpoint.user, endpoint.port);
+    let password = world.private_file("password", &endpoint.password);
+    let authority = world.certificates().authority_file();
+    let (password, authority) = (
+        password.display().to_string(),
+        authority.display().to_string(),
+    );
+    let sync = |more: &[&str]| {
+        let line = [
+            "sync",
+            "--url",
+            &url,
+            "--ca-file",
+            &authority,
+            "--password-file",
+            &password,
+        ];
+        world.run(&[&line[..], more].concat())
+    };
+    let streamed = sync(&["--to", "mbox:-", "--leave-on-server", "never"]);
+    assert_eq!(streamed.ends_with(0).stdout.matches("From ").count(), 3);
+    sync(&["--to", "maildir:~/Mail/it"])
+        .ends_with(0)
+        .says_nothing();
+    assert_eq!(mailbox.uids().len(), 3);
+    assert!(server.retrievals().values().all(|&count| count == 1));
+}
+
+#[test]
+fn what_an_earlier_version_streamed_stays_seen() {
+    let mailbox = Mailbox::default();
+    let server = Server::start(&mailbox);
+    let world = World::new();
+    // The name of the destination that such a run left out stands in the journal.
+    let account = world.account("it", &server.endpoint());
+    account
+        .set("deliver", "\"maildir:/home/alice/Mail/work\"")
+        .set("leave_on_server", "\"never\"")
+        .write();
+    world
+        .run(&["state", "mark-seen", "it", "--all"])
+        .ends_with(0);
+    // This mailbox is another one than that of the first line.
+    let header = fs::read_to_string(world.journal()).expect("a journal");
+    let (header, _) = header.split_once('\n').expect("a header");
+    let streamed = include_str!("../data/journal/v1-streamed.jsonl");
+    let (_, records) = streamed.split_once('\n').expect("records");
+    fs::write(world.journal(), format!("{header}\n{records}")).expect("our own file");
+    for text in small(3) {
+        mailbox.add(format!("uid-{}", mailbox.uids().len() + 1), text);
+    }
+    for line in [&["sync"][..], &["sync", "--to", "mbox:-"], &["sync"]] {
+        world.run(line).ends_with(0).says_nothing();
+    }
+    assert_eq!(planned(&world, "leave"), mailbox.uids());
+    assert!(server.retrievals().is_empty() && mailbox.uids().len() == 3);
+    mailbox.add("new", small(4).remove(3));
+    assert_eq!(planned(&world, "retrieve"), ["new"]);
 }
 
 #[test]
