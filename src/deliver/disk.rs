@@ -18,6 +18,9 @@ use crate::text::Foreign;
 /// Mode of the folders we make: mail is nobody else's business, whatever the umask says.
 const FOLDER_MODE: u32 = 0o700;
 
+/// Symbolic links that lead from one to the next; the kernel follows as many.
+pub(super) const LINKS: usize = 40;
+
 /// Mode of the files we make.
 pub(super) const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
 
@@ -34,6 +37,61 @@ pub(super) fn failure(doing: &str, path: &Path, error: impl Into<io::Error>) -> 
     match errno.and_then(hint) {
         Some(hint) => failure.because(error).hint(hint),
         None => failure.because(error),
+    }
+}
+
+/// A place where mail was stored, and that is gone. These directories in it would begin it anew.
+pub(super) fn gone(what: &str, place: &Path, directories: &[&str]) -> Failure {
+    let makeable = without_dead_links(place);
+    let directories = directories.iter().map(|name| makeable.join(name));
+    let words: Vec<_> = directories
+        .map(|path| quoted(&path.components().collect::<PathBuf>()))
+        .collect();
+    Failure::new(
+        Kind::Destination,
+        format!("{what} {} is gone, and mail was stored there", shown(place)),
+    )
+    .hint("If it is on a disk or a server that is not mounted, mount that.")
+    .hint(format!(
+        "If it is to begin empty: mkdir -p {}",
+        words.join(" ")
+    ))
+}
+
+/// A path to the same place on which `mkdir -p` can make what is missing: it does not go through a link that leads nowhere.
+fn without_dead_links(path: &Path) -> PathBuf {
+    let mut path = path.to_owned();
+    for _ in 0..LINKS {
+        let is_dead = |way: &&Path| way.is_symlink() && !way.exists();
+        let Some(link) = path.ancestors().find(is_dead) else {
+            break;
+        };
+        let Ok(target) = fs::read_link(link) else {
+            break;
+        };
+        let rest = path.strip_prefix(link).unwrap_or(Path::new(""));
+        let start = link.parent().unwrap_or(link);
+        path = start.join(target).join(rest).components().collect();
+    }
+    path
+}
+
+/// A path as one word for a shell, safe to show.
+fn quoted(path: &Path) -> String {
+    let bytes = path.as_os_str().as_bytes();
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._+-,:@%=".contains(byte);
+    let shown = format!("{:#}", Foreign(bytes));
+    if bytes.iter().all(is_plain) {
+        shown
+    } else if shown.as_bytes() == bytes {
+        format!("'{}'", shown.replace('\'', r"'\''"))
+    } else {
+        let escaped = bytes.iter().map(|byte| match byte {
+            b'\'' | b'\\' => format!("\\{}", char::from(*byte)),
+            b' '..=b'~' => char::from(*byte).to_string(),
+            _ => format!("\\x{byte:02x}"),
+        });
+        format!("$'{}'", escaped.collect::<String>())
     }
 }
 
@@ -283,6 +341,9 @@ fn move_by_rename(
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
+    use std::process::Command;
+
     use super::*;
 
     #[test]
@@ -336,6 +397,25 @@ mod tests {
             );
             assert_eq!(fs::read(path("to")).expect("there"), b"first");
             fs::remove_file(path("to")).expect("removed");
+        }
+    }
+
+    #[test]
+    fn a_shell_reads_a_quoted_path_as_it_is() {
+        for path in [
+            &b"/mnt/nas/Mail.d/a_b+c-d,e:f@g%h=i"[..],
+            b"/mnt/my mail/it's $HOME `x` \"y\" \\ * ~",
+            "/mnt/gr\u{fc}n".as_bytes(),
+            b"/mnt/\xff\x1b[2J\n'\\ end",
+            "/mnt/\u{202e}live\u{9b}2J".as_bytes(),
+        ] {
+            let word = quoted(Path::new(OsStr::from_bytes(path)));
+            assert_eq!(format!("{:#}", Foreign(word.as_bytes())), word);
+            let printed = Command::new("bash")
+                .args(["-c", &format!("printf %s {word}")])
+                .output()
+                .expect("run");
+            assert_eq!(printed.stdout, path, "{word}");
         }
     }
 

@@ -8,7 +8,7 @@ mod name;
 mod recovery;
 mod search;
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 
@@ -38,6 +38,8 @@ pub struct Maildir {
     path: PathBuf,
     names: Names,
     environment: Environment,
+    /// Mail was stored in it by an earlier run: it is not made anew.
+    is_used: bool,
     /// Opened, and made where missing, by the first message.
     folders: Option<Folders>,
     growing: Option<Growing>,
@@ -69,6 +71,7 @@ impl Maildir {
             path,
             names: Names::new(&environment.host_name),
             environment: environment.clone(),
+            is_used: false,
             folders: None,
             growing: None,
             batch: Vec::new(),
@@ -77,9 +80,26 @@ impl Maildir {
     }
 
     fn open(&self) -> Result<Folders> {
+        if self.is_used {
+            self.check_present()?;
+        }
         let folders = Folders::open(&self.path)?;
         recovery::remove_stale(&self.path, &folders, self.environment.now());
         Ok(folders)
+    }
+
+    /// A mount point without its disk is an empty directory. One of the three may be missing: readers of mail
+    /// remove what is empty.
+    fn check_present(&self) -> Result<()> {
+        let directories = ["cur", "new", "tmp"];
+        for directory in directories.map(|name| self.path.join(name)) {
+            match fs::metadata(&directory) {
+                Ok(_) => return Ok(()),
+                Err(error) if disk::is_missing(&error) => {}
+                Err(error) => return Err(disk::failure("look at", &directory, error)),
+            }
+        }
+        Err(disk::gone("the Maildir", &self.path, &directories))
     }
 
     /// A new file in `tmp/` for a message.
@@ -172,6 +192,11 @@ impl Destination for Maildir {
         folders
             .iter()
             .try_for_each(|folder| disk::check_folder(folder))
+    }
+
+    fn expect_present(&mut self) -> Result<()> {
+        self.is_used = true;
+        self.check_present()
     }
 
     fn begin(&mut self) -> Result<(), Trouble> {
@@ -297,7 +322,6 @@ impl Drop for Maildir {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::os::unix::fs::PermissionsExt;
     use std::path::Path;
     use std::process::Command;
@@ -441,6 +465,21 @@ mod tests {
         };
         assert!(!settle(&mut maildir, &place, b"x", true));
         drop(maildir);
+        assert!(!root.path().join("Mail").exists());
+    }
+
+    #[test]
+    fn a_maildir_that_vanishes_after_it_was_looked_at_is_not_made_anew() {
+        let root = tempdir();
+        store(&mut maildir(root.path()), &[b"text"]);
+        let mut maildir = maildir(root.path());
+        maildir.expect_present().expect("there");
+        fs::remove_dir_all(root.path().join("Mail")).expect("unmounted");
+        match maildir.begin() {
+            Err(Trouble::Destination(failure)) => assert_eq!(failure.kind(), Kind::Destination),
+            other => panic!("{other:?} without a Maildir"),
+        }
+        assert!(maildir.expect_present().is_err());
         assert!(!root.path().join("Mail").exists());
     }
 

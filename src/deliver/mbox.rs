@@ -44,6 +44,8 @@ pub struct Mbox {
     environment: Environment,
     batch: QuotedBatch,
     lock_wait: Duration,
+    /// Mail was stored in it by an earlier run: its directory is not made anew.
+    is_used: bool,
     /// Whether we looked that an mbox can be there, and made sure that its entry is durable.
     checked: bool,
     /// From [`Destination::prepare`] on: the mbox, locked.
@@ -68,6 +70,7 @@ impl Mbox {
             environment: environment.clone(),
             batch: QuotedBatch::new(environment.state_dir.clone()),
             lock_wait: environment.wait("POPFETCH_TEST_LOCK_WAIT", LOCK_WAIT),
+            is_used: false,
             checked: false,
             append: None,
         }
@@ -283,9 +286,19 @@ impl Destination for Mbox {
         }
     }
 
+    fn expect_present(&mut self) -> Result<()> {
+        self.is_used = true;
+        file::check_present(&self.path)
+    }
+
     fn begin(&mut self) -> Result<(), Trouble> {
         if !self.checked {
-            file::prepare(&self.path).map_err(Trouble::Destination)?;
+            let present = match self.is_used {
+                true => file::check_present(&self.path),
+                false => Ok(()),
+            };
+            let prepared = present.and_then(|()| file::prepare(&self.path));
+            prepared.map_err(Trouble::Destination)?;
         }
         self.batch.begin();
         Ok(())

@@ -79,6 +79,15 @@ pub trait Destination: Send {
         Ok(())
     }
 
+    /// Mail was stored here before: what is gone now, as the directory of a disk that is not mounted, is never made anew.
+    ///
+    /// # Errors
+    ///
+    /// It is gone, or cannot be looked at.
+    fn expect_present(&mut self) -> Result<()> {
+        Ok(())
+    }
+
     /// How many messages a batch may have. Where nothing can be found again after a crash, everything
     /// since the last commit is delivered twice, so such a destination wants small batches.
     fn batch_limit(&self) -> usize {

@@ -405,6 +405,14 @@ impl Memory {
         })
     }
 
+    /// Whether a message was ever stored durably in this destination, or was about to be: then it was there.
+    #[must_use]
+    pub fn has_used(&self, destination: u32) -> bool {
+        let stored = |message: &Remembered| message.copies.durable().contains(&destination);
+        let intends = |intent: &&Intent| intent.to == destination;
+        self.messages.values().any(stored) || self.intents.in_order().iter().any(intends)
+    }
+
     /// A number that stands for no destination yet.
     pub(super) fn free_destination(&self) -> u32 {
         let taken = || self.destinations.iter().map(|(id, _)| *id);
@@ -640,6 +648,35 @@ mod tests {
         let memory = memory(&[stored("a", 0, 1, &[0, 1]), filled]);
         let message = memory.recall(b"a").expect("stored");
         assert_eq!(message.first_stored(), Some(Timestamp::UNIX_EPOCH));
+    }
+
+    #[test]
+    fn a_destination_is_used_once_a_message_was_stored_there_or_was_about_to_be() {
+        let uid = || UniqueId::new(b"a");
+        let at = Timestamp::UNIX_EPOCH;
+        let seen = Record::Seen {
+            uid: uid(),
+            to: Some(0),
+            digest: None,
+            owed: vec![0, 1],
+            at,
+        };
+        let intend = Record::Intend(intent("a", 1, 1, &[0, 1]));
+        let void = Record::Void { uid: uid(), to: 1 };
+        let deleted = Record::Deleted { uid: uid(), at };
+        let stored = stored("a", 1, 1, &[1, 2]);
+        for (records, is_used) in [
+            (vec![], false),
+            (vec![seen], false),
+            (vec![intend.clone()], true),
+            (vec![intend, void], false),
+            (vec![stored.clone()], true),
+            (vec![stored, deleted], true),
+        ] {
+            let memory = memory(&records);
+            assert_eq!(memory.has_used(1), is_used, "{records:?}");
+            assert!(!memory.has_used(0) && !memory.has_used(2), "{records:?}");
+        }
     }
 
     #[test]

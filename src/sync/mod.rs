@@ -35,6 +35,7 @@ mod deletion;
 mod identify;
 mod mark;
 mod parcel;
+mod presence;
 mod queue;
 mod recognition;
 mod recovery;
@@ -119,8 +120,9 @@ fn carry_out(job: &Job<'_>, report: &mut Report) -> Result<()> {
         .iter()
         .for_each(|damage| job.warn(&damage.to_string()));
     let mut slots = open_all(job, |name| journal.destination(name))?;
+    let rules = presence::check(job, &mut slots, journal.memory())?;
     job.remember_login(&connecting, journal.memory());
-    let mut session = Session::new(job, &connecting, journal.memory());
+    let mut session = Session::new(job, &connecting, journal.memory(), rules);
     session.run_all(&mut slots, &mut journal, report)?;
     match job.interrupt.failure() {
         Some(failure) => Err(failure),
@@ -142,9 +144,10 @@ fn rehearse(job: &Job<'_>, report: &mut Report) -> Result<()> {
     let peek = || Journal::peek(&job.environment.state_dir, &mailbox);
     let mut memory = beside(&connecting, report, peek)?;
     let mut slots = open_all(job, |name| Ok(memory.number_destination(name)))?;
+    let rules = presence::check(job, &mut slots, &memory)?;
     job.remember_login(&connecting, &memory);
     recovery::foresee(&mut slots, &mut memory, job.environment.now())?;
-    let session = Session::new(job, &connecting, &memory);
+    let session = Session::new(job, &connecting, &memory, rules);
     session.rehearse(&mut slots, &memory, report)
 }
 
@@ -203,6 +206,14 @@ impl Job<'_> {
         }
     }
 
+    /// What its destinations have to know of the account.
+    fn settings(&self) -> deliver::Settings<'_> {
+        deliver::Settings {
+            account: &self.account.name,
+            pipe_jobs: self.account.pipe_jobs,
+        }
+    }
+
     fn over_tls(&self) -> bool {
         self.account.tls != Tls::None
     }
@@ -228,17 +239,13 @@ pub fn mailbox(account: &Account) -> Mailbox {
 fn open_all(job: &Job<'_>, mut number: impl FnMut(&str) -> Result<u32>) -> Result<Vec<Slot>> {
     let mut specs: Vec<&Spec> = job.account.deliver.iter().collect();
     specs.sort_by_key(|spec| (matches!(spec, Spec::Pipe(_)), spec.to_string()));
-    let settings = deliver::Settings {
-        account: &job.account.name,
-        pipe_jobs: job.account.pipe_jobs,
-    };
     for spec in &job.account.deliver_otherwise {
         number(&spec.to_string())?;
     }
     let mut slots = Vec::new();
     for spec in specs {
         let id = number(&spec.to_string())?;
-        let destination = deliver::open(spec, &settings, job.environment);
+        let destination = deliver::open(spec, &job.settings(), job.environment);
         slots.push(Slot::new(id, destination));
     }
     Ok(slots)

@@ -36,7 +36,7 @@ pub(super) fn settle(slots: &mut [Slot], journal: &mut Journal, now: Timestamp) 
 ///
 /// No destination can be looked into.
 pub(super) fn foresee(slots: &mut [Slot], memory: &mut Memory, now: Timestamp) -> Result<()> {
-    for slot in slots.iter_mut() {
+    for slot in slots.iter_mut().filter(|slot| slot.works()) {
         let intents = of(memory, slot.id);
         match ask(slot.destination.as_mut(), intents, false, now) {
             Ok(records) => records.into_iter().for_each(|record| memory.apply(record)),

@@ -102,12 +102,17 @@ pub(super) struct Brought {
 }
 
 impl<'a> Session<'a> {
-    /// A session of this job, treating the server as earlier runs learnt.
-    pub(super) fn new(job: &'a Job<'a>, connecting: &'a Connecting<'a>, memory: &Memory) -> Self {
+    /// A session of this job, by these rules, treating the server as earlier runs learnt.
+    pub(super) fn new(
+        job: &'a Job<'a>,
+        connecting: &'a Connecting<'a>,
+        memory: &Memory,
+        rules: Rules,
+    ) -> Self {
         Session {
             job,
             connecting,
-            rules: job.rules.clone(),
+            rules,
             manner: Manner::new(memory),
             given_up: None,
             postpones: true,
@@ -233,6 +238,9 @@ impl<'a> Session<'a> {
                 .collect(),
         );
         transaction.quit()?;
+        if let Some(failure) = slots.iter().find_map(|slot| slot.failure.clone()) {
+            return Err(failure);
+        }
         // A run looks at its destinations only where it has something to store.
         if survey.plan.retrievals().is_empty() {
             return Ok(());

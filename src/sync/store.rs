@@ -441,7 +441,8 @@ impl Store<'_> {
         limits.fold(most_messages(self.environment), usize::min)
     }
 
-    fn check_destinations(&self) {
+    /// Says whether all destinations can still take mail, some, or none.
+    pub(super) fn check_destinations(&self) {
         if self.slots.iter().any(|slot| !slot.works()) {
             self.halt.partly();
         }

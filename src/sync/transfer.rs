@@ -103,6 +103,8 @@ pub(super) fn transfer(
         halt: &halt,
         verdicts,
     };
+    // What only fills a gap in a destination that failed already is not fetched in vain.
+    store.check_destinations();
     let (transferred, failed) = std::thread::scope(|scope| {
         let store = scope.spawn(|| store.run());
         let mut feed = Feed {

@@ -6,7 +6,6 @@ use std::fs;
 use crate::support::mailbox::Mailbox;
 use crate::support::messages::small;
 use crate::support::server::{Fault, Server};
-use crate::support::world::World;
 use crate::sync::world_for;
 
 const NEVER: (&str, &str) = ("leave_on_server", "\"never\"");
@@ -19,10 +18,6 @@ fn restore(mailbox: &Mailbox, count: usize) {
     }
 }
 
-fn lose_the_maildir(world: &World) {
-    fs::remove_dir_all(world.mail("it").path).expect("it is there");
-}
-
 #[test]
 fn what_was_deleted_and_is_asked_for_again_is_stored_before_it_is_deleted() {
     let mailbox = Mailbox::with(small(3));
@@ -31,7 +26,7 @@ fn what_was_deleted_and_is_asked_for_again_is_stored_before_it_is_deleted() {
     let world = world_for(&server, &[NEVER]);
     world.run(&["sync"]).ends_with(0);
     restore(&mailbox, 3);
-    lose_the_maildir(&world);
+    world.mail("it").empty();
     world.run(&["sync", "--all"]).ends_with(0).says_nothing();
     world.mail("it").holds(&expected);
     assert!(mailbox.uids().is_empty());
@@ -62,8 +57,10 @@ fn what_comes_back_is_not_deleted_where_its_copy_is_gone() {
         let world = world_for(&server, &[NEVER, ("deliver", deliver)]);
         world.run(&["sync"]).ends_with(0);
         restore(&mailbox, 3);
-        let mail = world.home("Mail");
-        fs::remove_dir_all(&mail).unwrap_or_else(|_| fs::remove_file(&mail).expect("it is there"));
+        match deliver.starts_with("\"maildir") {
+            true => world.mail("it").empty(),
+            false => fs::remove_file(world.home("Mail")).expect("it is there"),
+        }
 
         let dry = world.run(&["sync", "--dry-run"]);
         let planned = "was deleted, is listed again, no copy found";
@@ -116,7 +113,7 @@ fn what_has_no_unique_id_is_asked_for_again_as_well() {
     let server = Server::start(&mailbox).without_uidl();
     let world = world_for(&server, &[]);
     world.run(&["sync"]).ends_with(0);
-    lose_the_maildir(&world);
+    world.mail("it").empty();
     world.run(&["sync", "--all"]).ends_with(0);
     world.mail("it").holds(&expected);
 }
@@ -144,7 +141,7 @@ fn what_only_one_destination_lacks_is_asked_for_again_for_all() {
     fs::write(world.home("Copy"), "a file").expect("our own file");
     world.run(&["sync"]).ends_with(73);
     fs::remove_file(world.home("Copy")).expect("our own file");
-    lose_the_maildir(&world);
+    world.mail("it").empty();
     world.run(&["sync", "--all"]).ends_with(0);
     world.mail("it").holds(&expected);
     world.maildir("Copy").holds(&expected);

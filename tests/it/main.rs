@@ -15,6 +15,7 @@ mod dependencies;
 mod dovecot;
 mod faults;
 mod generated;
+mod gone;
 mod house;
 mod identity;
 mod jobs;

@@ -194,7 +194,7 @@ fn all_brings_also_what_was_stored_before() {
     let server = Server::start(&mailbox);
     let world = world_for(&server, &[]);
     world.run(&["sync"]).ends_with(0);
-    fs::remove_dir_all(&world.mail("it").path).expect("our own folder");
+    world.mail("it").empty();
     world.run(&["sync"]).ends_with(0);
     world.mail("it").holds(Vec::<Vec<u8>>::new());
     world.run(&["sync", "--all"]).ends_with(0);

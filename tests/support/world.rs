@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
 use std::io::{Read, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -63,6 +63,23 @@ impl World {
             certificates: OnceCell::new(),
             patience: PATIENCE,
         }
+    }
+
+    /// Every file and directory below the home folder, but for the state.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        let mut files = Vec::new();
+        let mut left = vec![self.home("")];
+        while let Some(folder) = left.pop() {
+            for entry in fs::read_dir(&folder).into_iter().flatten() {
+                let path = entry.expect("our own folder").path();
+                if path.is_dir() && !path.is_symlink() && path != self.state() {
+                    left.push(path.clone());
+                }
+                files.push(path);
+            }
+        }
+        files.sort();
+        files
     }
 
     /// From now on it is this time (RFC 3339) for the program.
@@ -435,6 +452,17 @@ pub(crate) struct Maildir {
 }
 
 impl Maildir {
+    /// Throws away all that is in it; an empty one is left.
+    pub(crate) fn empty(&self) {
+        fs::remove_dir_all(&self.path).expect("our own folder");
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true).mode(0o700);
+        for name in ["cur", "new", "tmp"] {
+            let made = builder.create(self.path.join(name));
+            made.expect("our own folder");
+        }
+    }
+
     /// The texts in `new/` and `cur/`, sorted; none where there is no Maildir.
     pub(crate) fn texts(&self) -> Vec<Vec<u8>> {
         let folders = ["new", "cur"]

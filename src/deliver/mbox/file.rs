@@ -44,6 +44,23 @@ pub(super) fn prepare(path: &Path) -> Result<()> {
         .map_err(|errno| disk::failure("create", path, errno))
 }
 
+/// Whether the directory of an mbox is there. The mbox itself need not be: programs that read mail remove an empty one.
+///
+/// # Errors
+///
+/// It is not, or cannot be looked at; or a symbolic link is there that somebody else made.
+pub(super) fn check_present(path: &Path) -> Result<()> {
+    let path = check_links(path)?;
+    let directory = parent(&path);
+    match fs::metadata(directory) {
+        Ok(_) => Ok(()),
+        Err(error) if disk::is_missing(&error) => {
+            Err(disk::gone("the mbox's directory", directory, &[""]))
+        }
+        Err(error) => Err(disk::failure("look at", directory, error)),
+    }
+}
+
 fn unusable(path: &Path) -> Failure {
     let what = if path.is_dir() {
         "a folder"
@@ -62,21 +79,18 @@ pub(super) fn parent(path: &Path) -> &Path {
     path.parent().unwrap_or(path)
 }
 
-/// Symbolic links that lead from one to the next; the kernel follows as many.
-const LINKS: usize = 40;
-
-/// Whether the mbox is no symbolic link, or one that we or root made, and so on. In a folder where others may
-/// write, theirs would lead our mail into any file of ours.
-fn check_links(path: &Path) -> Result<()> {
+/// Where the mbox is, by symbolic links that we or root made. In a folder where others may write, theirs would
+/// lead our mail into any file of ours.
+fn check_links(path: &Path) -> Result<PathBuf> {
     let us = rustix::process::geteuid().as_raw();
     let mut path = path.to_owned();
-    for _ in 0..LINKS {
+    for _ in 0..disk::LINKS {
         // What is not there is no link, and what cannot be looked at is told where it is opened.
         let Ok(found) = fs::symlink_metadata(&path) else {
-            return Ok(());
+            return Ok(path);
         };
         if !found.is_symlink() {
-            return Ok(());
+            return Ok(path);
         }
         if ![0, us].contains(&found.uid()) {
             return Err(link_of_others(&path));

@@ -214,6 +214,21 @@ fn nothing_is_made_before_a_message_comes() {
 }
 
 #[test]
+fn an_mbox_whose_directory_vanishes_after_it_was_looked_at_is_not_made_anew() {
+    let root = tempdir();
+    store(&mut mbox(root.path()), &[b"text"]);
+    let mut mbox = mbox(root.path());
+    mbox.expect_present().expect("there");
+    fs::remove_dir_all(root.path().join("mail")).expect("unmounted");
+    match mbox.begin() {
+        Err(Trouble::Destination(failure)) => assert_eq!(failure.kind(), Kind::Destination),
+        other => panic!("{other:?} without a directory"),
+    }
+    assert!(mbox.expect_present().is_err());
+    assert!(!root.path().join("mail").exists());
+}
+
+#[test]
 fn what_cannot_be_an_mbox_is_the_destinations_trouble() {
     let root = tempdir();
     fs::create_dir_all(path(root.path())).expect("a folder in its place");

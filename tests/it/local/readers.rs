@@ -129,14 +129,23 @@ fn a_message_that_was_deleted_here_stays_deleted() {
 }
 
 #[test]
-fn a_maildir_that_vanished_is_made_anew_and_what_was_on_its_way_is_fetched_again() {
+fn a_maildir_that_vanished_is_not_made_anew_and_what_was_on_its_way_is_fetched_again_once_it_is() {
     for step in ["batch: intended, not placed", "batch: placed, not recorded"] {
         let mailbox = Mailbox::with(small(4));
         let expected = mailbox.stored_forms();
         let server = Server::start(&mailbox);
         let world = world_for(&server, &[]);
         kill_at(&world, step);
-        fs::remove_dir_all(world.home("Mail")).expect("our own folder");
+        let (fetched, away) = (server.retrievals(), world.home("away"));
+        fs::rename(world.home("Mail"), &away).expect("our own folder");
+        for run in [&["sync", "--dry-run"][..], &["sync"]] {
+            world.run(run).ends_with(73).complains("is gone");
+        }
+        assert_eq!(server.retrievals(), fetched, "{step}");
+        assert!(!world.home("Mail").exists(), "{step}");
+
+        fs::rename(&away, world.home("Mail")).expect("our own folder");
+        world.mail("it").empty();
         world.run(&["sync"]).ends_with(0);
         world.mail("it").holds(&expected);
         world.mail("it").is_sound();
