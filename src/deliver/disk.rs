@@ -1,22 +1,19 @@
-//! The file system as destinations need it: folders that last, and errors in plain words.
+//! The file system as destinations need it: files that are moved without harm, and errors in plain words.
 
-use std::fs::{self, DirBuilder, Permissions};
+use std::fs;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
 use jiff::Timestamp;
-use rustix::fs::{Access, Advice, AtFlags, Mode, OFlags, RenameFlags};
+use rustix::fs::{Advice, AtFlags, Mode, RenameFlags};
 use rustix::io::Errno;
 
 use crate::crash;
 use crate::error::{Failure, Kind, Result};
 use crate::text::Foreign;
-
-/// Mode of the folders we make: mail is nobody else's business, whatever the umask says.
-const FOLDER_MODE: u32 = 0o700;
 
 /// Symbolic links that lead from one to the next; the kernel follows as many.
 pub(super) const LINKS: usize = 40;
@@ -53,13 +50,25 @@ pub(super) fn gone(what: &str, place: &Path, directories: &[&str]) -> Failure {
     )
     .hint("If it is on a disk or a server that is not mounted, mount that.")
     .hint(format!(
-        "If it is to begin empty: mkdir -p {}",
+        "If it is to begin empty{}: mkdir -p {}",
+        other_owner(&makeable)
+            .map(|user| format!(", as user {user}"))
+            .unwrap_or_default(),
         words.join(" ")
     ))
 }
 
+/// As root: the other user who owns a place, or the directory that it would be made in. What root made there by hand
+/// would not be theirs.
+fn other_owner(path: &Path) -> Option<u32> {
+    let found = path
+        .ancestors()
+        .find_map(|above| fs::metadata(above).ok())?;
+    Some(found.uid()).filter(|&user| user != 0 && rustix::process::geteuid().is_root())
+}
+
 /// A path to the same place on which `mkdir -p` can make what is missing: it does not go through a link that leads nowhere.
-fn without_dead_links(path: &Path) -> PathBuf {
+pub(super) fn without_dead_links(path: &Path) -> PathBuf {
     let mut path = path.to_owned();
     for _ in 0..LINKS {
         let is_dead = |way: &&Path| way.is_symlink() && !way.exists();
@@ -164,88 +173,13 @@ fn real(path: &Path) -> PathBuf {
     real
 }
 
-/// Makes a folder, 0700, and those above it that are missing, and makes each entry durable. One that stands is left as it is.
-///
-/// # Errors
-///
-/// It cannot be made, or something that is no folder stands there.
-pub(super) fn create_folder(path: &Path) -> Result<()> {
-    match fs::metadata(path) {
-        Ok(found) if found.is_dir() => return Ok(()),
-        Ok(_) => return Err(not_a_folder(path)),
-        Err(error) if is_missing(&error) => {}
-        Err(error) => return Err(failure("look at", path, error)),
-    }
-    let Some(parent) = path.parent() else {
-        return Err(failure("create", path, Errno::NOENT));
-    };
-    let stood = parent.is_dir();
-    create_folder(parent)?;
-    if stood {
-        sync_entry(parent)?;
-    }
-    match DirBuilder::new().mode(FOLDER_MODE).create(path) {
-        // The umask may have taken away what we need ourselves.
-        Ok(()) => fs::set_permissions(path, Permissions::from_mode(FOLDER_MODE))
-            .map_err(|error| failure("set the permissions of", path, error))?,
-        // Somebody else was faster; whether it is durable already is not known, so it is made so below.
-        Err(_) if path.is_dir() => {}
-        Err(error) => return Err(failure("create", path, error)),
-    }
-    crash::point("folder: made, not synced");
-    open_folder(parent)
-        .and_then(|folder| sync_folder(folder, parent))
-        .inspect_err(|_| {
-            // The next run would find it and take it for durable. Where there is something in it already,
-            // it stays.
-            let _ = fs::remove_dir(path);
-        })
-}
-
-/// Whether something could be made in this folder, where it stands, or where it could be made itself.
-///
-/// # Errors
-///
-/// It could not: something that is no folder is in the way, or we may not write there.
-pub(super) fn check_folder(path: &Path) -> Result<()> {
-    match fs::metadata(path) {
-        Ok(found) if found.is_dir() => rustix::fs::access(path, Access::WRITE_OK | Access::EXEC_OK)
-            .map_err(|errno| failure("write in", path, errno)),
-        Ok(_) => Err(not_a_folder(path)),
-        Err(error) if is_missing(&error) => {
-            let parent = path
-                .parent()
-                .ok_or_else(|| failure("create", path, Errno::NOENT));
-            check_folder(parent?)
-        }
-        Err(error) => Err(failure("look at", path, error)),
-    }
-}
-
-/// Whether nothing is at a path, be it that something on the way is a file: whoever makes the folders
-/// above then meets that one, and can name it.
-pub(super) fn is_missing(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-    )
-}
-
-fn not_a_folder(path: &Path) -> Failure {
+/// Something that is no folder is where one was expected.
+pub(super) fn not_a_folder(path: &Path) -> Failure {
     Failure::new(
         Kind::Destination,
         format!("{} is not a folder", shown(path)),
     )
     .hint("Choose another path, or move the file away.")
-}
-
-/// Opens a folder, so that its files can be reached and its entries made durable.
-pub(super) fn open_folder(path: &Path) -> Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| match errno {
-        Errno::NOTDIR => not_a_folder(path),
-        _ => failure("open", path, errno),
-    })
 }
 
 /// Whether something written at this time, in seconds since 1970, has more than this age, in seconds. Some
@@ -254,24 +188,7 @@ pub(super) fn is_older(written: i64, age: i64, now: Timestamp) -> bool {
     now.as_second().saturating_sub(written) > age
 }
 
-/// Makes the entry of a file or folder that stood already durable: it may be what a run left that was cut off.
-/// Where the folder that it is in isn't ours to read, somebody else made it.
-pub(super) fn sync_entry(path: &Path) -> Result<()> {
-    let parent = path
-        .parent()
-        .filter(|parent| rustix::fs::access(*parent, Access::READ_OK).is_ok());
-    match parent {
-        Some(parent) => sync_folder(open_folder(parent)?, parent),
-        None => Ok(()),
-    }
-}
-
 /// Makes the entries of a folder durable: files made, renamed and removed in it.
-pub(super) fn sync_folder(folder: impl AsFd, path: &Path) -> Result<()> {
-    sync_entries(folder).map_err(|errno| failure("make durable what was done in", path, errno))
-}
-
-/// The same, with the bare error.
 pub(super) fn sync_entries(folder: impl AsFd) -> Result<(), Errno> {
     match rustix::fs::fsync(folder) {
         // Some network file systems have nothing to sync for a folder and say so in this way.
@@ -345,32 +262,7 @@ mod tests {
     use std::process::Command;
 
     use super::*;
-
-    #[test]
-    fn missing_folders_are_made_private() {
-        let root = tempfile::tempdir().expect("tempdir");
-        let deep = root.path().join("a/b/c");
-        create_folder(&deep).expect("created");
-        create_folder(&deep).expect("left as it is");
-        for made in [&deep, &root.path().join("a/b"), &root.path().join("a")] {
-            let mode = fs::metadata(made).expect("made").permissions().mode();
-            assert_eq!(mode & 0o7777, 0o700, "{}", made.display());
-        }
-    }
-
-    #[test]
-    fn a_file_on_the_way_is_named() {
-        let root = tempfile::tempdir().expect("tempdir");
-        let file = root.path().join("file");
-        fs::write(&file, b"").expect("written");
-        for path in [file.clone(), file.join("x"), file.join("x/y")] {
-            let failure = create_folder(&path).expect_err("a file is no folder");
-            assert_eq!(failure.kind(), Kind::Destination);
-            let message = format!("{} is not a folder", shown(&file));
-            assert_eq!(failure.to_string(), message);
-            assert!(!failure.hints().is_empty());
-        }
-    }
+    use crate::deliver::directory::Directory;
 
     #[test]
     fn a_file_of_any_time_has_an_age() {
@@ -383,7 +275,7 @@ mod tests {
     #[test]
     fn no_way_of_moving_a_file_replaces_another() {
         let root = tempfile::tempdir().expect("tempdir");
-        let folder = open_folder(root.path()).expect("opened");
+        let folder = Directory::make(root.path()).expect("opened");
         for way in [move_without_replacing, move_by_link, move_by_rename] {
             let path = |name: &str| root.path().join(name);
             let [first, second, to] = ["first", "second", "to"].map(Path::new);

@@ -8,7 +8,7 @@ mod name;
 mod recovery;
 mod search;
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 
@@ -17,11 +17,15 @@ use rustix::io::Errno;
 
 use self::folders::Folders;
 use self::name::Names;
+use super::directory::Directory;
 use super::{Complete, Destination, Sought, Trouble, disk};
 use crate::crash;
 use crate::environment::Environment;
 use crate::error::{Failure, Result};
 use crate::mail::Place;
+
+/// What a Maildir consists of.
+const FOLDERS: [&str; 3] = ["cur", "new", "tmp"];
 
 /// How many files of a batch are kept open until they are durable. A batch may have more messages
 /// than a process may have files; then it is made durable in several turns.
@@ -84,22 +88,21 @@ impl Maildir {
             self.check_present()?;
         }
         let folders = Folders::open(&self.path)?;
-        recovery::remove_stale(&self.path, &folders, self.environment.now());
+        recovery::remove_stale(&folders, self.environment.now());
         Ok(folders)
     }
 
     /// A mount point without its disk is an empty directory. One of the three may be missing: readers of mail
     /// remove what is empty.
     fn check_present(&self) -> Result<()> {
-        let directories = ["cur", "new", "tmp"];
-        for directory in directories.map(|name| self.path.join(name)) {
-            match fs::metadata(&directory) {
-                Ok(_) => return Ok(()),
-                Err(error) if disk::is_missing(&error) => {}
-                Err(error) => return Err(disk::failure("look at", &directory, error)),
+        if let Some(maildir) = Directory::find(&self.path)? {
+            for name in FOLDERS {
+                if maildir.find_in(name)?.is_some() {
+                    return Ok(());
+                }
             }
         }
-        Err(disk::gone("the Maildir", &self.path, &directories))
+        Err(disk::gone("the Maildir", &self.path, &FOLDERS))
     }
 
     /// A new file in `tmp/` for a message.
@@ -113,10 +116,10 @@ impl Maildir {
         loop {
             tries -= 1;
             let unique = self.names.next(self.environment.now());
-            match folders.create(&unique) {
-                Ok(file) => return Ok(Growing::new(unique, file)),
-                Err(Errno::EXIST) if tries > 0 => {}
-                Err(errno) => return Err(folders.failure("create a file in", "tmp", errno)),
+            match folders.create(&unique)? {
+                Some(file) => return Ok(Growing::new(unique, file)),
+                None if tries > 0 => {}
+                None => return Err(folders.failure("create a file in", "tmp", Errno::EXIST)),
             }
         }
     }
@@ -142,7 +145,10 @@ impl Maildir {
         for file in &files {
             let _ = rustix::fs::fadvise(file, 0, None, Advice::DontNeed);
         }
-        if let Err(errno) = files.iter().try_for_each(rustix::fs::fdatasync) {
+        let Some(folders) = &self.folders else {
+            return; // No file was made.
+        };
+        if let Err(errno) = files.iter().try_for_each(|file| folders.sync_file(file)) {
             let tmp = self.path.join("tmp");
             self.broken = Some(disk::failure("make durable a message in", &tmp, errno));
         }
@@ -188,10 +194,13 @@ impl Destination for Maildir {
     }
 
     fn check(&self) -> Result<()> {
-        let folders = ["tmp", "new", "cur"].map(|name| self.path.join(name));
-        folders
-            .iter()
-            .try_for_each(|folder| disk::check_folder(folder))
+        let Some(maildir) = Directory::find(&self.path)? else {
+            return Directory::check(&self.path);
+        };
+        FOLDERS.iter().try_for_each(|name| {
+            let folder = maildir.find_in(name)?;
+            folder.as_ref().unwrap_or(&maildir).check_writable()
+        })
     }
 
     fn expect_present(&mut self) -> Result<()> {
@@ -322,7 +331,8 @@ impl Drop for Maildir {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
     use std::path::Path;
     use std::process::Command;
     use std::time::{Duration, SystemTime};
@@ -567,6 +577,34 @@ mod tests {
         );
         assert!(results[1].is_ok(), "{results:?}");
         assert_eq!(files(root.path(), "new").len(), 1);
+    }
+
+    #[test]
+    fn what_is_put_in_the_place_of_the_folders_changes_nothing_for_what_was_begun() {
+        let root = tempdir();
+        let mut maildir = maildir(root.path());
+        add(&mut maildir, b"one");
+        maildir.begin().expect("begun");
+        for name in FOLDERS {
+            let folder = root.path().join("Mail/work").join(name);
+            fs::rename(&folder, root.path().join(name)).expect("moved");
+            fs::create_dir_all(root.path().join("precious").join(name)).expect("made");
+            symlink(root.path().join("precious").join(name), folder).expect("linked");
+        }
+        maildir.write(b"two").expect("written");
+        let (digest, length) = (crate::deliver::testing::digest(b"two"), 3);
+        let complete = Complete {
+            digest,
+            length,
+            sender: None,
+            uid: None,
+        };
+        maildir.end(&complete).expect("ended");
+        assert_eq!(maildir.prepare().expect("prepared").len(), 2);
+        assert!(maildir.place().iter().all(Result::is_ok));
+        assert_eq!(count(root.path()), [0, 0, 0], "behind the links");
+        let new = fs::read_dir(root.path().join("new")).expect("there");
+        assert_eq!(new.count(), 2);
     }
 
     #[test]

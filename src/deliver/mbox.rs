@@ -22,9 +22,11 @@ use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 
 use self::contents::Contents;
+use self::file::Spot;
 use self::lock::{Locked, Patience};
 use self::marks::Marker;
 use self::turns::Turn;
+use super::directory::Directory;
 use super::quoted::{Quoted, QuotedBatch};
 use super::{Complete, Destination, Sought, Trouble, disk};
 use crate::crash;
@@ -92,9 +94,9 @@ impl Mbox {
             Ok((contents.length, unfinished, contents.is_mbox()?))
         };
         let (end, unfinished, is_mbox) =
-            look().map_err(|error: io::Error| disk::failure("read", &locked.path, error))?;
+            look().map_err(|error: io::Error| disk::failure("read", &locked.spot.path, error))?;
         if !is_mbox {
-            return Err(no_mbox(&locked.path));
+            return Err(no_mbox(&locked.spot.path));
         }
         let mut offset = end;
         let mut missing_newline = if unfinished { &b"\n"[..] } else { b"" };
@@ -135,12 +137,14 @@ impl Mbox {
 
     /// Looks into the mbox as it is; none where there is none. Nothing is changed, not even a lock is made.
     fn look<T>(&self, look: impl FnOnce(&File) -> io::Result<T>) -> Result<Option<T>> {
-        let path = file::resolved(&self.path)?;
-        let _turn = Turn::wait(&path, self.lock_wait);
-        let Some(file) = file::open_to_read(&path)? else {
+        let Some(spot) = Spot::find(&self.path)? else {
             return Ok(None);
         };
-        let seen = look(&file).map_err(|error| disk::failure("read", &path, error))?;
+        let _turn = Turn::wait(spot.identity()?, self.lock_wait);
+        let Some(file) = spot.open_to_read()? else {
+            return Ok(None);
+        };
+        let seen = look(&file).map_err(|error| disk::failure("read", &spot.path, error))?;
         Ok(Some(seen))
     }
 
@@ -152,7 +156,7 @@ impl Mbox {
 
     /// Appends the batch, durably. Whatever fails, no part of a message stays.
     fn append(&self, append: &Append) -> Vec<Result<(), Trouble>> {
-        let path = &append.locked.path;
+        let path = &append.locked.spot.path;
         if Contents::of(&append.locked.file).map(|now| now.length).ok() != Some(append.end) {
             let grown = || Err(Trouble::Message(changed(path)));
             return self.batch.messages().iter().map(|_| grown()).collect();
@@ -205,7 +209,7 @@ impl<'a> Appender<'a> {
     fn new(append: &'a Append) -> Self {
         Appender {
             file: &append.locked.file,
-            path: &append.locked.path,
+            path: &append.locked.spot.path,
             whole: append.end,
             start: append.end,
             missing_newline: append.unfinished,
@@ -277,8 +281,11 @@ impl Destination for Mbox {
     }
 
     fn check(&self) -> Result<()> {
-        if !file::check(&self.path)? {
-            return disk::check_folder(file::parent(&self.path));
+        let Some(spot) = Spot::find(&self.path)? else {
+            return Directory::check(file::parent(&self.path));
+        };
+        if !spot.check()? {
+            return spot.check_writable();
         }
         match self.look(|file| Contents::of(file)?.is_mbox())? {
             Some(false) => Err(no_mbox(&self.path)),
@@ -325,11 +332,10 @@ impl Destination for Mbox {
         let (append, places) = self.intend()?;
         crash::point("mbox: locked, entry not synced");
         if !self.checked {
-            let path = &append.locked.path;
-            disk::sync_entry(path)?;
+            append.locked.spot.sync_entry()?;
             if append.end == 0 {
                 // Nothing was ever stored, and the folder may be what a run left, too.
-                disk::sync_entry(file::parent(path))?;
+                append.locked.spot.sync_directory()?;
             }
             self.checked = true;
         }
@@ -377,7 +383,7 @@ impl Destination for Mbox {
 
 /// Settles intents for good.
 fn settle(locked: &Locked, unsettled: &[Sought<'_>]) -> Result<Vec<bool>> {
-    let cannot = |doing| move |error: io::Error| disk::failure(doing, &locked.path, error);
+    let cannot = |doing| move |error: io::Error| disk::failure(doing, &locked.spot.path, error);
     let settled = recovery::look(&locked.file, unsettled).map_err(cannot("read"))?;
     if let Some(length) = settled.cut {
         crash::point("mbox: part of a message to be cut off");
@@ -392,7 +398,7 @@ fn settle(locked: &Locked, unsettled: &[Sought<'_>]) -> Result<Vec<bool>> {
 /// Finds stored copies, and makes them durable.
 fn find(locked: &Locked, stored: &[Sought<'_>]) -> Result<Vec<bool>> {
     let found = recovery::find(&locked.file, stored);
-    let found = found.map_err(|error| disk::failure("read", &locked.path, error))?;
+    let found = found.map_err(|error| disk::failure("read", &locked.spot.path, error))?;
     crash::point("mbox: copies found, not synced");
     make_durable(locked)?;
     Ok(found)
@@ -401,8 +407,8 @@ fn find(locked: &Locked, stored: &[Sought<'_>]) -> Result<Vec<bool>> {
 /// Whoever wrote what was found, the record that it is stored must not outlive it.
 fn make_durable(locked: &Locked) -> Result<()> {
     let synced = disk::sync_found(&locked.file);
-    synced.map_err(|errno| disk::failure("make durable", &locked.path, errno))?;
-    disk::sync_entry(&locked.path)
+    synced.map_err(|errno| disk::failure("make durable", &locked.spot.path, errno))?;
+    locked.spot.sync_entry()
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@
 //! are. So whatever is cut off can be settled at the next start. Calls in another order are
 //! mistakes of the caller, and may panic.
 
+mod directory;
 mod disk;
 mod maildir;
 mod mbox;

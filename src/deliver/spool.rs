@@ -7,9 +7,10 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
+use rustix::fs::{AtFlags, OFlags};
 use rustix::io::Errno;
 
+use super::directory::Directory;
 use super::disk;
 use crate::error::{Failure, Result};
 
@@ -163,29 +164,34 @@ impl Spool {
 
 /// A file without a name, for reading and writing.
 fn anonymous(folder: &Path) -> Result<File> {
-    disk::create_folder(folder)?;
+    let folder = Directory::make(folder)?;
     let flags = OFlags::TMPFILE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC;
-    match rustix::fs::open(folder, flags, disk::FILE_MODE) {
+    match rustix::fs::openat(&folder, ".", flags, disk::FILE_MODE) {
         Ok(file) => Ok(file.into()),
-        Err(Errno::NOTSUP | Errno::ISDIR | Errno::INVAL | Errno::NOENT) => nameless(folder),
-        Err(errno) => Err(disk::failure("create a temporary file in", folder, errno)),
+        Err(Errno::NOTSUP | Errno::ISDIR | Errno::INVAL | Errno::NOENT) => nameless(&folder),
+        Err(errno) => Err(disk::failure(
+            "create a temporary file in",
+            folder.path(),
+            errno,
+        )),
     }
 }
 
 /// For file systems that know no anonymous files: one whose name is removed at once.
-fn nameless(folder: &Path) -> Result<File> {
+fn nameless(folder: &Directory) -> Result<File> {
     let mut count = 0_u32;
     loop {
-        let path = folder.join(format!("spool.{}.{count}", std::process::id()));
+        let name = format!("spool.{}.{count}", std::process::id());
+        let cannot = |doing, errno| disk::failure(doing, &folder.path().join(&name), errno);
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC;
-        match rustix::fs::open(&path, flags, disk::FILE_MODE) {
+        match rustix::fs::openat(folder, &name, flags, disk::FILE_MODE) {
             Ok(file) => {
-                let removed = rustix::fs::unlink(&path);
-                removed.map_err(|errno| disk::failure("remove", &path, errno))?;
+                let removed = rustix::fs::unlinkat(folder, &name, AtFlags::empty());
+                removed.map_err(|errno| cannot("remove", errno))?;
                 return Ok(file.into());
             }
             Err(Errno::EXIST) if count < 1000 => count += 1,
-            Err(errno) => return Err(disk::failure("create", &path, errno)),
+            Err(errno) => return Err(cannot("create", errno)),
         }
     }
 }
@@ -193,10 +199,14 @@ fn nameless(folder: &Path) -> Result<File> {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::io::Write as _;
+    use std::os::unix::fs::{lchown, symlink};
 
     use proptest::prelude::*;
+    use rustix::process::geteuid;
 
     use super::*;
+    use crate::error::Kind;
 
     fn content(spool: &Spool, range: Range<u64>) -> Vec<u8> {
         let mut content = Vec::new();
@@ -234,6 +244,28 @@ mod tests {
     }
 
     #[test]
+    fn root_spools_nothing_by_a_link_of_another_user() {
+        let root = tempfile::tempdir().expect("tempdir");
+        let state = root.path().join("theirs/state");
+        fs::create_dir_all(root.path().join("theirs")).expect("made");
+        fs::create_dir_all(root.path().join("ours")).expect("made");
+        symlink(root.path().join("ours"), &state).expect("linked");
+        if !geteuid().is_root() {
+            let told = b"SKIPPED: only root can give a directory away\n";
+            let _ = io::stderr().write_all(told);
+            return;
+        }
+        lchown(root.path().join("theirs"), Some(12345), None).expect("root may");
+        let failure = Spool::new(state).write(&[0; 2 * PIECE]);
+        let failure = failure.expect_err("a link of theirs");
+        assert_eq!(failure.kind(), Kind::Destination);
+        assert!(
+            failure.message().contains("is a symbolic link"),
+            "{failure}"
+        );
+    }
+
+    #[test]
     fn nothing_is_seen_of_it_in_its_folder() {
         let root = tempfile::tempdir().expect("tempdir");
         let mut spool = Spool::new(root.path().join("state"));
@@ -246,7 +278,8 @@ mod tests {
                 .count(),
             0
         );
-        nameless(root.path())
+        let folder = Directory::make(root.path()).expect("there");
+        nameless(&folder)
             .expect("the other way")
             .write_all_at(b"x", 0)
             .expect("written");

@@ -2,7 +2,7 @@
 
 use std::fs::{self, Permissions};
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -394,4 +394,23 @@ fn nothing_is_appended_to_a_file_that_is_no_mbox() {
     fs::write(&notes, "\n").expect("our own file");
     world.run(&["sync"]).ends_with(0);
     assert!(mailbox.uids().is_empty());
+}
+
+#[test]
+fn a_link_to_an_mbox_that_is_not_there_is_named_and_the_mbox_not_made() {
+    let mailbox = Mailbox::with(small(2));
+    let expected = mailbox.stored_forms();
+    let server = Server::start(&mailbox);
+    let world = crate::sync::world_for(&server, &[("deliver", "\"mbox:~/link\"")]);
+    let target = world.home("inbox");
+    symlink(&target, world.home("link")).expect("our own folder");
+    for run in [&["sync", "--dry-run"][..], &["sync"]] {
+        let outcome = world.run(run);
+        let leads = format!("a symbolic link leads to {}", target.display());
+        outcome.ends_with(73).complains(&leads);
+    }
+    assert!(!target.exists());
+    fs::write(&target, "").expect("our own file");
+    world.run(&["sync"]).ends_with(0).says_nothing();
+    world.holds_at("mbox:~/inbox", &expected, "by a link");
 }

@@ -72,7 +72,10 @@ impl World {
         while let Some(folder) = left.pop() {
             for entry in fs::read_dir(&folder).into_iter().flatten() {
                 let path = entry.expect("our own folder").path();
-                if path.is_dir() && !path.is_symlink() && path != self.state() {
+                if path == self.state() {
+                    continue;
+                }
+                if path.is_dir() && !path.is_symlink() {
                     left.push(path.clone());
                 }
                 files.push(path);

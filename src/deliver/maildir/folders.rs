@@ -6,9 +6,10 @@ use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::fs::{AtFlags, Dir, Mode, OFlags};
 use rustix::io::Errno;
 
+use crate::deliver::directory::{Directory, Owner};
 use crate::deliver::disk;
 use crate::error::{Failure, Result};
 
@@ -18,6 +19,8 @@ pub(super) struct Folders {
     tmp: OwnedFd,
     new: OwnedFd,
     cur: OwnedFd,
+    /// The owner of what is made in it, where that is not us.
+    owner: Option<Owner>,
     /// The umask takes away what we need ourselves.
     strict_umask: OnceCell<bool>,
 }
@@ -29,32 +32,57 @@ impl Folders {
     ///
     /// Something of it cannot be made, or is no folder.
     pub(super) fn open(path: &Path) -> Result<Self> {
-        let open = |name: &str| {
-            let folder = path.join(name);
-            disk::create_folder(&folder)?;
-            disk::open_folder(&folder)
-        };
+        let maildir = Directory::make(path)?;
+        let open = |name| maildir.make_in(name)?.readable();
         let folders = Folders {
             path: path.to_owned(),
             tmp: open("tmp")?,
             new: open("new")?,
             cur: open("cur")?,
+            owner: maildir.owner()?,
             strict_umask: OnceCell::new(),
         };
         // Even where all stood: a run that was cut off may have made them and not come to this.
-        disk::sync_folder(disk::open_folder(path)?, path)?;
+        maildir.sync()?;
         Ok(folders)
     }
 
-    /// A new file in `tmp/`, for writing, 0600 whatever the umask says.
-    pub(super) fn create(&self, name: &str) -> Result<File, Errno> {
+    /// A new file in `tmp/`, for writing, 0600 whatever the umask says; none where the name is taken.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be made, or not be given to the owner of the Maildir.
+    pub(super) fn create(&self, name: &str) -> Result<Option<File>> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(&self.tmp, name, flags, disk::FILE_MODE)?;
-        if let Err(errno) = self.set_mode(&file) {
-            self.remove(name);
-            return Err(errno);
+        let file = match rustix::fs::openat(&self.tmp, name, flags, disk::FILE_MODE) {
+            Ok(file) => file,
+            Err(Errno::EXIST) => return Ok(None),
+            Err(errno) => return Err(self.failure("create a file in", "tmp", errno)),
+        };
+        let settled = self
+            .set_mode(&file)
+            .map_err(|errno| self.failure("create a file in", "tmp", errno))
+            .and_then(|()| self.give_away(&file, name));
+        settled.inspect_err(|_| self.remove(name))?;
+        Ok(Some(file.into()))
+    }
+
+    fn give_away(&self, file: &OwnedFd, name: &str) -> Result<()> {
+        let path = || self.path.join("tmp").join(name);
+        self.owner.map_or(Ok(()), |owner| owner.take(file, &path()))
+    }
+
+    /// Makes a file of [`Folders::create`] durable, and with it that it was given away.
+    pub(super) fn sync_file(&self, file: &File) -> Result<(), Errno> {
+        match self.owner {
+            Some(_) => rustix::fs::fsync(file),
+            None => rustix::fs::fdatasync(file),
         }
-        Ok(file.into())
+    }
+
+    /// The names in `tmp/`.
+    pub(super) fn waiting(&self) -> Result<Dir, Errno> {
+        Dir::read_from(&self.tmp)
     }
 
     /// A umask that forbids us what is ours is rare, and one for the whole process: the first file shows it.

@@ -1,14 +1,14 @@
 //! What runs that were cut off left in a Maildir.
 
-use std::collections::{HashMap, HashSet};
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::collections::HashSet;
+use std::fs::File;
+use std::path::Path;
 
 use jiff::Timestamp;
 
 use super::folders::Folders;
 use super::name;
-use super::search::{self, Named, PUBLISHED};
+use super::search::{self, Files, Named, PUBLISHED};
 use crate::crash;
 use crate::deliver::{Sought, disk};
 use crate::error::Result;
@@ -23,7 +23,7 @@ pub(super) fn settle(maildir: &Path, unsettled: &[Sought<'_>], act: bool) -> Res
     let wanted: HashSet<_> = named.map(|named| named.unique).collect();
     let published = find_published(maildir, &wanted)?;
     let is_wanted = |name: &str| wanted.contains(name);
-    let waiting = search::names_in(&maildir.join("tmp"), |name| name, is_wanted)?;
+    let waiting = search::files_in(maildir, "tmp", |name| name, is_wanted)?;
     if published.is_empty() && waiting.is_empty() {
         return Ok(vec![false; unsettled.len()]);
     }
@@ -54,8 +54,8 @@ fn find_published(maildir: &Path, wanted: &HashSet<&str>) -> Result<HashSet<Stri
             break;
         }
         let is_wanted = |name: &str| wanted.contains(name);
-        let names = search::names_in(&maildir.join(folder), name::unique_part, is_wanted)?;
-        found.extend(names.into_keys());
+        let files = search::files_in(maildir, folder, name::unique_part, is_wanted)?;
+        found.extend(files.into_unique_parts());
     }
     Ok(found)
 }
@@ -64,8 +64,8 @@ fn find_published(maildir: &Path, wanted: &HashSet<&str>) -> Result<HashSet<Stri
 struct Remains {
     /// Unique parts of the names in `new/` and `cur/`.
     published: HashSet<String>,
-    /// Names in `tmp/`, and the paths.
-    waiting: HashMap<String, PathBuf>,
+    /// Those in `tmp/`.
+    waiting: Files,
     /// Opened where something may be changed.
     folders: Option<Folders>,
 }
@@ -82,12 +82,12 @@ impl Remains {
             return Ok(false);
         };
         let published = self.published.contains(unique);
-        let Some(path) = self.waiting.get(unique) else {
+        if !self.waiting.contains(unique) {
             return Ok(published);
-        };
+        }
         let whole = match published {
             true => None,
-            false => search::whole(path, bytes, unsettled.digest)?,
+            false => self.waiting.whole(unique, bytes, unsettled.digest)?,
         };
         match (&self.folders, &whole) {
             (None, _) => {}
@@ -108,13 +108,13 @@ fn publish(folders: &Folders, file: &File, unique: &str, name: &str) -> Result<(
 }
 
 /// Removes files with our kind of name from `tmp/` that nobody can still be writing. What cannot be removed stays.
-pub(super) fn remove_stale(maildir: &Path, folders: &Folders, now: Timestamp) {
-    let Ok(entries) = fs::read_dir(maildir.join("tmp")) else {
+pub(super) fn remove_stale(folders: &Folders, now: Timestamp) {
+    let Ok(entries) = folders.waiting() else {
         return;
     };
     for entry in entries.flatten() {
-        let name = entry.file_name();
-        let Some(name) = name.to_str().filter(|name| name::is_unique_name(name)) else {
+        let name = entry.file_name().to_str();
+        let Some(name) = name.ok().filter(|name| name::is_unique_name(name)) else {
             continue;
         };
         if folders

@@ -1,9 +1,9 @@
 //! Looking for messages in a Maildir, by the names that they were given.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -12,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 use super::folders::Folders;
 use super::name;
 use crate::crash;
+use crate::deliver::directory::Directory;
 use crate::deliver::{Sought, disk};
 use crate::error::Result;
 use crate::mail::{Digest, Place};
@@ -57,10 +58,10 @@ pub(super) fn find(maildir: &Path, stored: &[Sought<'_>], act: bool) -> Result<V
             break;
         }
         let is_missing = |name: &str| missing.contains_key(name);
-        let there = names_in(&maildir.join(folder), name::unique_part, is_missing)?;
-        for (unique, path) in there {
-            let (named, n) = &missing[&*unique];
-            if let Ok(Some(file)) = whole(&path, named.bytes, stored[*n].digest) {
+        let there = files_in(maildir, folder, name::unique_part, is_missing)?;
+        for unique in there.names.keys() {
+            let (named, n) = &missing[&**unique];
+            if let Ok(Some(file)) = there.whole(unique, named.bytes, stored[*n].digest) {
                 found[*n] = !act || disk::sync_found(file).is_ok();
             }
         }
@@ -72,44 +73,79 @@ pub(super) fn find(maildir: &Path, stored: &[Sought<'_>], act: bool) -> Result<V
     Ok(found)
 }
 
-/// Those of the wanted whose file is in a folder, by the `unique` part of its name, and its path. A folder that is missing has none.
-pub(super) fn names_in(
-    folder: &Path,
-    unique: fn(&str) -> &str,
-    is_wanted: impl Fn(&str) -> bool,
-) -> Result<HashMap<String, PathBuf>> {
-    let cannot = |error| disk::failure("read", folder, error);
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(HashMap::new()),
-        Err(error) => return Err(cannot(error)),
-    };
-    let mut found = HashMap::new();
-    for entry in entries {
-        let entry = entry.map_err(cannot)?;
-        let name = entry.file_name();
-        if let Some(unique) = name.to_str().map(unique).filter(|name| is_wanted(name)) {
-            found.insert(unique.to_owned(), entry.path());
-        }
-    }
-    Ok(found)
+/// Files in one of the three folders.
+#[derive(Default)]
+pub(super) struct Files {
+    /// None where it is missing.
+    folder: Option<Directory>,
+    /// Each name by its `unique` part.
+    names: HashMap<String, String>,
 }
 
-/// The file at this path if it is the message, byte for byte: after a power cut a file can have its length and not its bytes.
-pub(super) fn whole(path: &Path, bytes: u64, digest: &Digest) -> Result<Option<File>> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let mut file = match rustix::fs::open(path, flags, Mode::empty()) {
-        Ok(file) => File::from(file),
-        Err(Errno::NOENT | Errno::LOOP) => return Ok(None),
-        Err(errno) => return Err(disk::failure("open", path, errno)),
+/// Those of the wanted whose file is in a folder, by the `unique` part of its name. A folder that is missing has none.
+pub(super) fn files_in(
+    maildir: &Path,
+    folder: &str,
+    unique: fn(&str) -> &str,
+    is_wanted: impl Fn(&str) -> bool,
+) -> Result<Files> {
+    let maildir = Directory::find(maildir)?;
+    let folder = maildir.map(|maildir| maildir.find_in(folder)).transpose()?;
+    let Some(folder) = folder.flatten() else {
+        return Ok(Files::default());
     };
-    let cannot_read = |error| disk::failure("read", path, error);
-    let metadata = file.metadata().map_err(cannot_read)?;
-    if !metadata.is_file() || metadata.len() != bytes {
-        return Ok(None);
+    let mut names = HashMap::new();
+    for entry in folder.entries()? {
+        let entry = entry.map_err(|errno| disk::failure("read", folder.path(), errno))?;
+        if let Ok(name) = entry.file_name().to_str()
+            && is_wanted(unique(name))
+        {
+            names.insert(unique(name).to_owned(), name.to_owned());
+        }
     }
-    let found = digest_of(&mut file).map_err(cannot_read)?;
-    Ok((found == *digest).then_some(file))
+    Ok(Files {
+        folder: Some(folder),
+        names,
+    })
+}
+
+impl Files {
+    /// Whether none of the wanted was found.
+    pub(super) fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// Whether this one was found, by the `unique` part of its name.
+    pub(super) fn contains(&self, unique: &str) -> bool {
+        self.names.contains_key(unique)
+    }
+
+    /// The unique parts of the names of those that were found.
+    pub(super) fn into_unique_parts(self) -> impl Iterator<Item = String> {
+        self.names.into_keys()
+    }
+
+    /// The file with this `unique` part if it is the message, byte for byte: after a power cut a file can have its length
+    /// and not its bytes.
+    pub(super) fn whole(&self, unique: &str, bytes: u64, digest: &Digest) -> Result<Option<File>> {
+        let (Some(folder), Some(name)) = (&self.folder, self.names.get(unique)) else {
+            return Ok(None);
+        };
+        let path = folder.path().join(name);
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let mut file = match rustix::fs::openat(folder, name, flags, Mode::empty()) {
+            Ok(file) => File::from(file),
+            Err(Errno::NOENT | Errno::LOOP) => return Ok(None),
+            Err(errno) => return Err(disk::failure("open", &path, errno)),
+        };
+        let cannot_read = |error| disk::failure("read", &path, error);
+        let metadata = file.metadata().map_err(cannot_read)?;
+        if !metadata.is_file() || metadata.len() != bytes {
+            return Ok(None);
+        }
+        let found = digest_of(&mut file).map_err(cannot_read)?;
+        Ok((found == *digest).then_some(file))
+    }
 }
 
 fn digest_of(file: &mut impl Read) -> io::Result<Digest> {

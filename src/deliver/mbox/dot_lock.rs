@@ -1,17 +1,18 @@
 //! The dot-lock: as long as `PATH.lock` exists, the mbox at `PATH` belongs to whoever made it.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use rustix::fs::{CWD, Mode, OFlags};
+use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::Pid;
 
-use super::file;
+use super::file::{self, Spot};
+use crate::deliver::directory::Directory;
 use crate::deliver::disk;
 use crate::error::Result;
 
@@ -29,7 +30,8 @@ const MODE: Mode = Mode::RUSR
 
 /// A dot-lock that we made; it goes away with this.
 pub(super) struct DotLock {
-    path: PathBuf,
+    directory: Directory,
+    name: OsString,
     /// Kept open, so that no other file can get the same inode: should somebody have taken our lock
     /// for a remainder, theirs stays.
     file: File,
@@ -47,13 +49,13 @@ pub(super) enum Attempt {
 
 /// The path of the dot-lock of an mbox.
 pub(super) fn path_of(mbox: &Path) -> PathBuf {
-    with_suffix(mbox, ".lock")
+    with_suffix(mbox.as_os_str(), ".lock").into()
 }
 
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut whole = path.as_os_str().to_owned();
+fn with_suffix(name: &OsStr, suffix: &str) -> OsString {
+    let mut whole = name.to_owned();
     whole.push(OsStr::new(suffix));
-    whole.into()
+    whole
 }
 
 /// Tries to make the dot-lock of an mbox, without waiting. `alone` says that we hold the other lock of the mbox, so
@@ -61,20 +63,24 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 ///
 /// # Errors
 ///
-/// The lock could not be written, for want of space for instance.
-pub(super) fn try_make(mbox: &Path, alone: bool, now: Timestamp) -> Result<Attempt> {
-    let lock = path_of(mbox);
-    if rustix::fs::lstat(&lock).is_ok() {
-        if !is_stale(&lock, alone, now) {
+/// The lock could not be written, for want of space for instance; or, where we are root, a link of another user has
+/// its name.
+pub(super) fn try_make(mbox: &Spot, alone: bool, now: Timestamp) -> Result<Attempt> {
+    let directory = mbox.directory();
+    let lock = with_suffix(mbox.name(), ".lock");
+    directory.refuse_link(&lock)?;
+    if rustix::fs::statat(directory, &lock, AtFlags::SYMLINK_NOFOLLOW).is_ok() {
+        if !is_stale(directory, &lock, alone, now) {
             return Ok(Attempt::Busy);
         }
-        remove(&lock);
+        remove(directory, &lock);
     }
     // Made under another name first, so that no lock is ever seen without its content. The name is
     // always the same: what a killed run left of it goes away here.
-    let draft = with_suffix(mbox, ".lock.popfetch");
-    let cannot = |errno| disk::failure("write the lock file", &draft, errno);
-    let made = match write(&draft) {
+    let draft = with_suffix(mbox.name(), ".lock.popfetch");
+    let shown = directory.path().join(&draft);
+    let cannot = |errno| disk::failure("write the lock file", &shown, errno);
+    let file = match write(directory, &draft) {
         Ok(made) => made,
         Err(Errno::ACCESS | Errno::PERM | Errno::ROFS | Errno::NAMETOOLONG) => {
             return Ok(Attempt::Forbidden);
@@ -82,17 +88,19 @@ pub(super) fn try_make(mbox: &Path, alone: bool, now: Timestamp) -> Result<Attem
         Err(Errno::EXIST) => return Ok(Attempt::Busy),
         Err(errno) => return Err(cannot(errno)),
     };
-    match disk::move_without_replacing(CWD, &draft, CWD, &lock) {
+    let (from, to) = (Path::new(&draft), Path::new(&lock));
+    match disk::move_without_replacing(directory.as_fd(), from, directory.as_fd(), to) {
         Ok(()) => Ok(Attempt::Made(DotLock {
-            path: lock,
-            file: made,
+            directory: directory.once_more()?,
+            name: lock,
+            file,
         })),
         Err(Errno::EXIST | Errno::NOENT) => {
-            remove(&draft);
+            remove(directory, &draft);
             Ok(Attempt::Busy)
         }
         Err(errno) => {
-            remove(&draft);
+            remove(directory, &draft);
             Err(cannot(errno))
         }
     }
@@ -100,17 +108,17 @@ pub(super) fn try_make(mbox: &Path, alone: bool, now: Timestamp) -> Result<Attem
 
 /// Writes a lock file under a name of our own, durably: after a power cut its name may be there, and
 /// without its content nobody would know it for ours.
-fn write(draft: &Path) -> Result<File, Errno> {
-    remove(draft);
+fn write(directory: &Directory, draft: &OsStr) -> Result<File, Errno> {
+    remove(directory, draft);
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-    let mut file = File::from(rustix::fs::open(draft, flags, MODE)?);
+    let mut file = File::from(rustix::fs::openat(directory, draft, flags, MODE)?);
     let written = set_mode(&file)
         .and_then(|()| write!(file, "{}\n{OURS}\n", std::process::id()))
         .and_then(|()| file.sync_data());
     match written {
         Ok(()) => Ok(file),
         Err(error) => {
-            remove(draft);
+            remove(directory, draft);
             Err(Errno::from_io_error(&error).unwrap_or(Errno::IO))
         }
     }
@@ -126,13 +134,13 @@ fn set_mode(file: &File) -> io::Result<()> {
 }
 
 /// What cannot be removed stays, and the next attempt says so.
-fn remove(path: &Path) {
-    let _ = rustix::fs::unlink(path);
+fn remove(directory: &Directory, name: &OsStr) {
+    let _ = rustix::fs::unlinkat(directory, name, AtFlags::empty());
 }
 
 /// Whether nobody can be behind a lock any more.
-fn is_stale(lock: &Path, alone: bool, now: Timestamp) -> bool {
-    let Ok((content, written)) = read(lock) else {
+fn is_stale(directory: &Directory, lock: &OsStr, alone: bool, now: Timestamp) -> bool {
+    let Ok((content, written)) = read(directory, lock) else {
         return false;
     };
     let mut lines = content.split(|byte| *byte == b'\n');
@@ -144,9 +152,9 @@ fn is_stale(lock: &Path, alone: bool, now: Timestamp) -> bool {
 }
 
 /// The beginning of a lock file, and when it was written, in seconds since 1970.
-fn read(lock: &Path) -> Result<(Vec<u8>, i64), Errno> {
+fn read(directory: &Directory, lock: &OsStr) -> Result<(Vec<u8>, i64), Errno> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = File::from(rustix::fs::open(lock, flags, Mode::empty())?);
+    let file = File::from(rustix::fs::openat(directory, lock, flags, Mode::empty())?);
     let written = rustix::fs::fstat(file.as_fd())?.st_mtime;
     let mut content = Vec::new();
     let read = file.take(100).read_to_end(&mut content);
@@ -167,8 +175,8 @@ fn is_alive(process: &str) -> bool {
 
 impl Drop for DotLock {
     fn drop(&mut self) {
-        if file::is_at(&self.path, &self.file) {
-            remove(&self.path);
+        if file::is_at(&self.directory, &self.name, &self.file).is_some() {
+            remove(&self.directory, &self.name);
         }
     }
 }
@@ -182,7 +190,8 @@ mod tests {
     use super::*;
 
     fn attempt(mbox: &Path, alone: bool) -> Attempt {
-        try_make(mbox, alone, Timestamp::now()).expect("tried")
+        let spot = Spot::make(mbox).expect("reached");
+        try_make(&spot, alone, Timestamp::now()).expect("tried")
     }
 
     fn is_made(mbox: &Path, alone: bool) -> bool {
@@ -231,7 +240,7 @@ mod tests {
         let mbox = root.path().join("inbox");
         // This process lives: after a restart of the machine the number may belong to anyone.
         leave(&mbox, &format!("{}\npopfetch\n", std::process::id()), 0);
-        fs::write(with_suffix(&mbox, ".lock.popfetch"), "12").expect("a draft, cut off");
+        fs::write(mbox.with_added_extension("lock.popfetch"), "12").expect("a draft, cut off");
         assert!(!is_made(&mbox, false));
         assert!(is_made(&mbox, true));
         assert_eq!(fs::read_dir(root.path()).expect("readable").count(), 0);

@@ -1,63 +1,315 @@
 //! The file an mbox is.
 
-use std::fs::{self, File};
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Access, Mode, OFlags};
+use rustix::fs::{Access, AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
+use crate::deliver::directory::{self, Directory, Missing, Owner};
 use crate::deliver::disk;
 use crate::error::{Failure, Kind, Result};
 
-/// Whether a file is at this path that may be an mbox, as far as can be seen without opening it: closing it again
-/// would give up the lock that another thread may hold.
-///
-/// # Errors
-///
-/// Something else is there, or it cannot be written; or a symbolic link is there that somebody else made.
-pub(super) fn check(path: &Path) -> Result<bool> {
-    check_links(path)?;
-    match fs::metadata(path) {
-        Ok(found) if !found.is_file() => Err(unusable(path)),
-        Ok(_) => rustix::fs::access(path, Access::READ_OK | Access::WRITE_OK)
-            .map(|()| true)
-            .map_err(|errno| disk::failure("write", path, errno)),
-        Err(error) if disk::is_missing(&error) => Ok(false),
-        Err(error) => Err(disk::failure("look at", path, error)),
-    }
+/// Where an mbox is, or would be: a name, which is no link's, in a directory.
+pub(super) struct Spot {
+    directory: Directory,
+    name: OsString,
+    /// Its path, to be shown.
+    pub(super) path: PathBuf,
+    /// A link led there.
+    by_link: bool,
 }
 
-/// The same, before one is written or made: folders that are missing are made.
-///
-/// # Errors
-///
-/// As [`check`]; or it cannot be made.
-pub(super) fn prepare(path: &Path) -> Result<()> {
-    if check(path)? {
-        return Ok(());
+impl Spot {
+    /// Where the mbox at this path is; none where its directory is missing.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be reached, or by a link only that somebody else made: where others may write, theirs would lead our
+    /// mail into any file of ours.
+    pub(super) fn find(path: &Path) -> Result<Option<Self>> {
+        Self::reach(path, Missing::Leave)
     }
-    let parent = parent(path);
-    disk::create_folder(parent)?;
-    rustix::fs::access(parent, Access::WRITE_OK | Access::EXEC_OK)
-        .map_err(|errno| disk::failure("create", path, errno))
+
+    /// The same; directories that are missing are made.
+    ///
+    /// # Errors
+    ///
+    /// As [`Spot::find`]; or they cannot be made.
+    pub(super) fn make(path: &Path) -> Result<Self> {
+        let spot = Self::reach(path, Missing::Make)?;
+        spot.ok_or_else(|| disk::failure("create", path, Errno::NOENT))
+    }
+
+    fn reach(path: &Path, missing: Missing) -> Result<Option<Self>> {
+        let mut links = disk::LINKS;
+        let mut directory = Directory::reach(parent(path), missing)?;
+        let mut left = path.to_owned();
+        loop {
+            let Some(found) = directory else {
+                return Ok(None);
+            };
+            let name = left.file_name().ok_or_else(|| unusable(path))?;
+            match found.link(name, &mut links)? {
+                Some(target) => {
+                    directory = found.find_from(parent(&target), &mut links)?;
+                    left = target;
+                }
+                None => {
+                    return Ok(Some(Spot {
+                        path: found.path().join(name),
+                        name: name.to_owned(),
+                        by_link: left != path,
+                        directory: found,
+                    }));
+                }
+            }
+        }
+    }
+
+    /// Whether a file is there that may be an mbox, as far as can be seen without opening it: closing it again
+    /// would give up the lock that another thread may hold.
+    ///
+    /// # Errors
+    ///
+    /// Something else is there, or it cannot be written.
+    pub(super) fn check(&self) -> Result<bool> {
+        let Some(found) = self.stat()? else {
+            return match self.by_link {
+                true => Err(self.leads_nowhere()),
+                false => Ok(false),
+            };
+        };
+        if FileType::from_raw_mode(found.st_mode) != FileType::RegularFile {
+            return Err(unusable(&self.path));
+        }
+        self.check_names(found.st_nlink == 1)?;
+        let needed = Access::READ_OK | Access::WRITE_OK;
+        rustix::fs::accessat(&self.directory, &self.name, needed, AtFlags::empty())
+            .map(|()| true)
+            .map_err(|errno| disk::failure("write", &self.path, errno))
+    }
+
+    /// What is there; none where nothing is.
+    fn stat(&self) -> Result<Option<Stat>> {
+        match rustix::fs::statat(&self.directory, &self.name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(stat)),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(disk::failure("look at", &self.path, errno)),
+        }
+    }
+
+    /// Another user may have given any file a name where they can write.
+    fn check_names(&self, is_only: bool) -> Result<()> {
+        match !is_only && self.directory.is_shared()? {
+            true => Err(directory::has_other_names(&self.path)),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether an mbox could be made there.
+    ///
+    /// # Errors
+    ///
+    /// It could not.
+    pub(super) fn check_writable(&self) -> Result<()> {
+        self.directory.check_writable()
+    }
+
+    fn leads_nowhere(&self) -> Failure {
+        let shown = disk::shown(&self.path);
+        Failure::new(
+            Kind::Destination,
+            format!("a symbolic link leads to {shown}, which is not there"),
+        )
+        .hint("Make that file, or name it itself.")
+    }
+
+    /// Opens the mbox for reading and appending; none where there is none.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be opened, or is no regular file.
+    pub(super) fn open(&self) -> Result<Option<File>> {
+        self.open_with(OFlags::RDWR | OFlags::APPEND)
+    }
+
+    /// Opens the mbox for reading only; none where there is none.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be opened, or is no regular file.
+    pub(super) fn open_to_read(&self) -> Result<Option<File>> {
+        self.open_with(OFlags::RDONLY)
+    }
+
+    fn open_with(&self, flags: OFlags) -> Result<Option<File>> {
+        let flags = flags | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let opened = rustix::fs::openat(&self.directory, &self.name, flags, Mode::empty());
+        let file = match opened {
+            Ok(file) => File::from(file),
+            Err(Errno::NOENT) => return Ok(None),
+            Err(Errno::ISDIR | Errno::NXIO) => return Err(unusable(&self.path)),
+            Err(errno) => return Err(disk::failure("open", &self.path, errno)),
+        };
+        let found = file.metadata();
+        let found = found.map_err(|error| disk::failure("look at", &self.path, error))?;
+        if !found.is_file() {
+            return Err(unusable(&self.path));
+        }
+        self.check_names(found.nlink() == 1)?;
+        Ok(Some(file))
+    }
+
+    /// Opens the mbox for reading and appending; where there is none, an empty one is made, 0600, and its entry made
+    /// durable.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be opened or made, or is no regular file.
+    pub(super) fn open_or_create(&self) -> Result<Option<File>> {
+        if let Some(file) = self.open()? {
+            self.give_away_if_left(&file)?;
+            return Ok(Some(file));
+        }
+        if self.by_link {
+            return Err(self.leads_nowhere());
+        }
+        self.directory.give_away_if_left()?;
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::APPEND | OFlags::CLOEXEC;
+        let made = rustix::fs::openat(&self.directory, &self.name, flags, disk::FILE_MODE);
+        match made {
+            Ok(file) => {
+                let file = File::from(file);
+                self.make_lasting(&file).inspect_err(|_| {
+                    // The next run would find it and take it for durable.
+                    if file.metadata().is_ok_and(|found| found.len() == 0) {
+                        self.remove(&self.name);
+                    }
+                })?;
+                Ok(Some(file))
+            }
+            // Somebody else was faster.
+            Err(Errno::EXIST) => match self.open()? {
+                Some(file) => Ok(Some(file)),
+                None => Err(disk::failure("create", &self.path, Errno::EXIST)),
+            },
+            Err(errno) => Err(disk::failure("create", &self.path, errno)),
+        }
+    }
+
+    /// What a new mbox needs.
+    fn make_lasting(&self, file: &File) -> Result<()> {
+        rustix::fs::fchmod(file, disk::FILE_MODE)
+            .map_err(|errno| disk::failure("set the permissions of", &self.path, errno))?;
+        if let Some(owner) = self.directory.owner()? {
+            self.give_away(file, owner)?;
+        }
+        self.directory.sync()
+    }
+
+    fn give_away(&self, file: &File, owner: Owner) -> Result<()> {
+        owner.take(file, &self.path)?;
+        let synced = rustix::fs::fsync(file);
+        synced.map_err(|errno| disk::failure("make durable", &self.path, errno))
+    }
+
+    /// As root: an empty mbox of root's in a directory of another user becomes theirs. A run that was cut off made it.
+    /// It has no other name, by which it could be anything else.
+    fn give_away_if_left(&self, file: &File) -> Result<()> {
+        let owner = self.directory.owner()?.filter(|owner| owner.is_another());
+        let Some(owner) = owner.filter(|_| is_ours_and_empty(file)) else {
+            return Ok(());
+        };
+        match self.is(file)? {
+            true => self.give_away(file, owner),
+            false => Ok(()),
+        }
+    }
+
+    /// Makes its entry durable, be it that it stood already.
+    ///
+    /// # Errors
+    ///
+    /// It is not.
+    pub(super) fn sync_entry(&self) -> Result<()> {
+        self.directory.sync_found()
+    }
+
+    /// The same for the entry of its directory.
+    ///
+    /// # Errors
+    ///
+    /// It is not.
+    pub(super) fn sync_directory(&self) -> Result<()> {
+        self.directory.sync_entry()
+    }
+
+    /// Whether this open file is still the mbox there.
+    ///
+    /// # Errors
+    ///
+    /// It has another name too, which makes it somebody else's; or it cannot be looked at.
+    pub(super) fn is(&self, file: &File) -> Result<bool> {
+        match is_at(&self.directory, &self.name, file) {
+            Some(is_only) => self.check_names(is_only).map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    /// The directory that it is in.
+    pub(super) fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    /// Its name there.
+    pub(super) fn name(&self) -> &OsStr {
+        &self.name
+    }
+
+    /// What makes it the same for every account that stores into it.
+    ///
+    /// # Errors
+    ///
+    /// Its directory cannot be looked at.
+    pub(super) fn identity(&self) -> Result<(u64, u64, OsString)> {
+        let (device, inode) = self.directory.identity()?;
+        Ok((device, inode, self.name.clone()))
+    }
+
+    fn remove(&self, name: &OsStr) {
+        let _ = rustix::fs::unlinkat(&self.directory, name, AtFlags::empty());
+    }
 }
 
 /// Whether the directory of an mbox is there. The mbox itself need not be: programs that read mail remove an empty one.
 ///
 /// # Errors
 ///
-/// It is not, or cannot be looked at; or a symbolic link is there that somebody else made.
+/// It is not, or cannot be reached.
 pub(super) fn check_present(path: &Path) -> Result<()> {
-    let path = check_links(path)?;
-    let directory = parent(&path);
-    match fs::metadata(directory) {
-        Ok(_) => Ok(()),
-        Err(error) if disk::is_missing(&error) => {
-            Err(disk::gone("the mbox's directory", directory, &[""]))
+    match Spot::find(path)? {
+        Some(_) => Ok(()),
+        None => {
+            let path = disk::without_dead_links(path);
+            Err(disk::gone("the mbox's directory", parent(&path), &[""]))
         }
-        Err(error) => Err(disk::failure("look at", directory, error)),
+    }
+}
+
+/// Looks whether an mbox can be written or made; folders that are missing are made.
+///
+/// # Errors
+///
+/// It cannot.
+pub(super) fn prepare(path: &Path) -> Result<()> {
+    let spot = Spot::make(path)?;
+    match spot.check()? {
+        true => Ok(()),
+        false => spot.check_writable(),
     }
 }
 
@@ -79,122 +331,18 @@ pub(super) fn parent(path: &Path) -> &Path {
     path.parent().unwrap_or(path)
 }
 
-/// Where the mbox is, by symbolic links that we or root made. In a folder where others may write, theirs would
-/// lead our mail into any file of ours.
-fn check_links(path: &Path) -> Result<PathBuf> {
-    let us = rustix::process::geteuid().as_raw();
-    let mut path = path.to_owned();
-    for _ in 0..disk::LINKS {
-        // What is not there is no link, and what cannot be looked at is told where it is opened.
-        let Ok(found) = fs::symlink_metadata(&path) else {
-            return Ok(path);
-        };
-        if !found.is_symlink() {
-            return Ok(path);
-        }
-        if ![0, us].contains(&found.uid()) {
-            return Err(link_of_others(&path));
-        }
-        let target = fs::read_link(&path).map_err(|error| disk::failure("read", &path, error))?;
-        path = parent(&path).join(target);
-    }
-    Err(disk::failure("look at", &path, Errno::LOOP))
+fn is_ours_and_empty(file: &File) -> bool {
+    let ours = rustix::process::geteuid().as_raw();
+    file.metadata()
+        .is_ok_and(|found| found.len() == 0 && found.uid() == ours)
 }
 
-fn link_of_others(path: &Path) -> Failure {
-    let shown = disk::shown(path);
-    Failure::new(
-        Kind::Destination,
-        format!("{shown} is a symbolic link that another user made"),
-    )
-    .hint("It may lead your mail into any file of yours. Remove it, or name the mbox itself.")
-}
-
-/// The file behind symbolic links: it is what is locked.
-///
-/// # Errors
-///
-/// A link cannot be followed, or somebody else made it.
-pub(super) fn resolved(path: &Path) -> Result<PathBuf> {
-    check_links(path)?;
-    match fs::canonicalize(path) {
-        Ok(resolved) => Ok(resolved),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(path.to_owned()),
-        Err(error) => Err(disk::failure("look at", path, error)),
-    }
-}
-
-/// Opens the mbox at a [`resolved`] path for reading and appending; none where there is none.
-///
-/// # Errors
-///
-/// It cannot be opened, or is no regular file.
-pub(super) fn open(path: &Path) -> Result<Option<File>> {
-    open_with(path, OFlags::RDWR | OFlags::APPEND)
-}
-
-/// Opens the mbox for reading only; none where there is none.
-///
-/// # Errors
-///
-/// It cannot be opened, or is no regular file.
-pub(super) fn open_to_read(path: &Path) -> Result<Option<File>> {
-    open_with(path, OFlags::RDONLY)
-}
-
-fn open_with(path: &Path, flags: OFlags) -> Result<Option<File>> {
-    let flags = flags | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let file = match rustix::fs::open(path, flags, Mode::empty()) {
-        Ok(file) => File::from(file),
-        Err(Errno::NOENT) => return Ok(None),
-        Err(Errno::ISDIR | Errno::NXIO) => return Err(unusable(path)),
-        Err(errno) => return Err(disk::failure("open", path, errno)),
-    };
-    match file.metadata() {
-        Ok(found) if found.is_file() => Ok(Some(file)),
-        Ok(_) => Err(unusable(path)),
-        Err(error) => Err(disk::failure("look at", path, error)),
-    }
-}
-
-/// Opens the mbox for reading and appending; where there is none, an empty one is made, 0600, and its entry made durable.
-///
-/// # Errors
-///
-/// It cannot be opened or made, or is no regular file.
-pub(super) fn open_or_create(path: &Path) -> Result<Option<File>> {
-    if let Some(file) = open(path)? {
-        return Ok(Some(file));
-    }
-    let parent = parent(path);
-    disk::create_folder(parent)?;
-    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::APPEND | OFlags::CLOEXEC;
-    match rustix::fs::open(path, flags, disk::FILE_MODE) {
-        Ok(file) => {
-            let file = File::from(file);
-            make_lasting(&file, path).inspect_err(|_| {
-                // The next run would find it and take it for durable.
-                if file.metadata().is_ok_and(|found| found.len() == 0) {
-                    let _ = fs::remove_file(path);
-                }
-            })?;
-            Ok(Some(file))
-        }
-        // Somebody else was faster.
-        Err(Errno::EXIST) => match open(path)? {
-            Some(file) => Ok(Some(file)),
-            None => Err(disk::failure("create", path, Errno::EXIST)),
-        },
-        Err(errno) => Err(disk::failure("create", path, errno)),
-    }
-}
-
-/// What a new mbox needs.
-fn make_lasting(file: &File, path: &Path) -> Result<()> {
-    rustix::fs::fchmod(file, disk::FILE_MODE)
-        .map_err(|errno| disk::failure("set the permissions of", path, errno))?;
-    let parent = parent(path);
-    disk::sync_folder(disk::open_folder(parent)?, parent)
+/// Whether this is the only name of this open file; none where it is not its name at all.
+pub(super) fn is_at(directory: &Directory, name: &OsStr, file: &File) -> Option<bool> {
+    let open = rustix::fs::fstat(file).ok()?;
+    let there = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+    let same = (open.st_dev, open.st_ino) == (there.st_dev, there.st_ino);
+    same.then_some(there.st_nlink == 1)
 }
 
 /// Cuts the file to this length. Where it can't be cut, what is behind that is not spoilt either: the next
@@ -214,29 +362,62 @@ pub(super) fn cut(file: &File, length: u64) -> io::Result<()> {
     file.set_len(length)
 }
 
-/// Whether the path still leads to this open file.
-pub(super) fn is_at(path: &Path, file: &File) -> bool {
-    let same = || {
-        let (open, there) = (rustix::fs::fstat(file)?, rustix::fs::stat(path)?);
-        Ok::<_, Errno>((open.st_dev, open.st_ino) == (there.st_dev, there.st_ino))
-    };
-    same().unwrap_or(false)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::io::Write as _;
+    use std::os::unix::fs::{lchown, symlink};
+
+    use rustix::process::geteuid;
+
     use super::*;
+
+    #[test]
+    fn the_target_of_a_link_is_not_made() {
+        let root = tempfile::tempdir().expect("tempdir");
+        let (link, target) = (root.path().join("link"), root.path().join("inbox"));
+        fs::write(&target, "").expect("written");
+        symlink(&target, &link).expect("linked");
+        let spot = Spot::make(&link).expect("reached");
+        assert!(spot.check().expect("there"));
+        fs::remove_file(&target).expect("removed");
+        assert!(spot.check().is_err() && spot.open_or_create().is_err());
+        assert!(!target.exists());
+    }
+
+    #[test]
+    fn a_second_name_is_met_whenever_another_user_gives_it() {
+        let root = tempfile::tempdir().expect("tempdir");
+        let (path, other) = (root.path().join("theirs/inbox"), root.path().join("file"));
+        if !geteuid().is_root() {
+            let told = b"SKIPPED: only root can give a directory away\n";
+            let _ = io::stderr().write_all(told);
+            return;
+        }
+        fs::create_dir(root.path().join("theirs")).expect("made");
+        lchown(root.path().join("theirs"), Some(12345), None).expect("root may");
+        let spot = Spot::make(&path).expect("reached");
+        let file = spot.open_or_create().expect("made").expect("there");
+        assert!(spot.is(&file).expect("theirs alone"));
+        fs::hard_link(&path, other).expect("linked");
+        assert!(spot.is(&file).is_err() && spot.check().is_err());
+        for opened in [spot.open(), spot.open_to_read(), spot.open_or_create()] {
+            assert_eq!(opened.expect_err("it").kind(), Kind::Destination);
+        }
+    }
 
     #[test]
     fn a_file_that_was_replaced_is_not_at_its_path_any_more() {
         let root = tempfile::tempdir().expect("tempdir");
         let path = root.path().join("inbox");
-        let file = open_or_create(&path).expect("made").expect("there");
-        assert!(is_at(&path, &file));
+        let spot = Spot::make(&path).expect("reached");
+        let file = spot.open_or_create().expect("made").expect("there");
+        let is_there = || spot.is(&file).expect("looked at");
+        assert!(is_there());
         fs::write(root.path().join("rewritten"), "").expect("written");
         fs::rename(root.path().join("rewritten"), &path).expect("replaced");
-        assert!(!is_at(&path, &file));
+        assert!(!is_there());
         fs::remove_file(&path).expect("removed");
-        assert!(!is_at(&path, &file));
+        assert!(!is_there());
     }
 }

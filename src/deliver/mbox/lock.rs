@@ -3,7 +3,7 @@
 //! made, as `/var/mail` is for most, fcntl alone has to do.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -11,7 +11,7 @@ use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 
 use super::dot_lock::{self, DotLock};
-use super::file;
+use super::file::Spot;
 use super::turns::Turn;
 use crate::deliver::disk;
 use crate::error::{Failure, Kind, Result};
@@ -25,7 +25,7 @@ pub(super) struct Locked {
     /// Open for reading and appending; closing it gives the fcntl lock back.
     pub(super) file: File,
     /// Where it really is.
-    pub(super) path: PathBuf,
+    pub(super) spot: Spot,
     _turn: Turn,
 }
 
@@ -52,7 +52,7 @@ impl Locked {
     ///
     /// [`Kind::Temporary`] when somebody else has it all the time; else it cannot be opened, made or locked.
     pub(super) fn create(path: &Path, patience: Patience) -> Result<Self> {
-        let locked = acquire(path, patience, file::open_or_create)?;
+        let locked = acquire(Spot::make(path)?, patience, Spot::open_or_create)?;
         locked.ok_or_else(|| disk::failure("create", path, Errno::NOENT))
     }
 
@@ -62,31 +62,33 @@ impl Locked {
     ///
     /// As [`Locked::create`].
     pub(super) fn existing(path: &Path, patience: Patience) -> Result<Option<Self>> {
-        acquire(path, patience, file::open)
+        match Spot::find(path)? {
+            Some(spot) => acquire(spot, patience, Spot::open),
+            None => Ok(None),
+        }
     }
 }
 
 fn acquire(
-    path: &Path,
+    spot: Spot,
     patience: Patience,
-    open: fn(&Path) -> Result<Option<File>>,
+    open: fn(&Spot) -> Result<Option<File>>,
 ) -> Result<Option<Locked>> {
     let end = Instant::now() + patience.limit;
-    let path = file::resolved(path)?;
-    let Some(turn) = Turn::wait(&path, patience.limit) else {
-        return Err(locked(&path, &Busy::Thread, patience.limit));
+    let Some(turn) = Turn::wait(spot.identity()?, patience.limit) else {
+        return Err(locked(&spot.path, &Busy::Thread, patience.limit));
     };
     loop {
-        let Some(file) = open(&path)? else {
+        let Some(file) = open(&spot)? else {
             return Ok(None);
         };
-        let busy = match attempt(&path, &file, patience.now)? {
+        let busy = match attempt(&spot, &file, patience.now)? {
             // A file that was replaced meanwhile is nobody's mbox any more.
-            Ok(dot_lock) if file::is_at(&path, &file) => {
+            Ok(dot_lock) if spot.is(&file)? => {
                 return Ok(Some(Locked {
                     _dot_lock: dot_lock,
                     file,
-                    path,
+                    spot,
                     _turn: turn,
                 }));
             }
@@ -95,26 +97,26 @@ fn acquire(
         };
         drop(file);
         if Instant::now() >= end {
-            return Err(locked(&path, &busy, patience.limit));
+            return Err(locked(&spot.path, &busy, patience.limit));
         }
         std::thread::sleep(PAUSE);
     }
 }
 
 /// Tries to get both locks, without waiting.
-fn attempt(path: &Path, file: &File, now: Timestamp) -> Result<Result<Option<DotLock>, Busy>> {
+fn attempt(spot: &Spot, file: &File, now: Timestamp) -> Result<Result<Option<DotLock>, Busy>> {
     let fcntl = match rustix::fs::fcntl_lock(file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => true,
         Err(Errno::AGAIN | Errno::ACCESS) => return Ok(Err(Busy::Fcntl)),
         // Some network file systems have no locks.
         Err(Errno::NOLCK | Errno::NOSYS | Errno::NOTSUP | Errno::INVAL) => false,
-        Err(errno) => return Err(disk::failure("lock", path, errno)),
+        Err(errno) => return Err(disk::failure("lock", &spot.path, errno)),
     };
-    match dot_lock::try_make(path, fcntl, now)? {
+    match dot_lock::try_make(spot, fcntl, now)? {
         dot_lock::Attempt::Made(dot_lock) => Ok(Ok(Some(dot_lock))),
         dot_lock::Attempt::Busy => Ok(Err(Busy::DotLock)),
         dot_lock::Attempt::Forbidden if fcntl => Ok(Ok(None)),
-        dot_lock::Attempt::Forbidden => Err(disk::failure("lock", path, Errno::NOLCK)
+        dot_lock::Attempt::Forbidden => Err(disk::failure("lock", &spot.path, Errno::NOLCK)
             .hint("Its file system has no locks and its folder allows no lock file: choose another place.")),
     }
 }
@@ -147,6 +149,7 @@ fn locked(path: &Path, busy: &Busy, limit: Duration) -> Failure {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::path::PathBuf;
 
     use super::*;
 
@@ -156,9 +159,9 @@ mod tests {
     }
 
     /// Opens the mbox just before a reader puts another one in its place, which it does once.
-    fn open_too_early(path: &Path) -> Result<Option<File>> {
-        let opened = file::open(path);
-        let _ = fs::rename(rewritten(path), path);
+    fn open_too_early(spot: &Spot) -> Result<Option<File>> {
+        let opened = spot.open();
+        let _ = fs::rename(rewritten(&spot.path), &spot.path);
         opened
     }
 
@@ -172,9 +175,11 @@ mod tests {
             limit: Duration::from_secs(10),
             now: Timestamp::now(),
         };
-        let locked = acquire(&path, patience, open_too_early);
+        let spot = Spot::make(&path).expect("reached");
+        let locked = acquire(spot, patience, open_too_early);
         let locked = locked.expect("locked").expect("there");
         assert!(!rewritten(&path).exists(), "the reader was there");
-        assert!(file::is_at(&path, &locked.file), "mail would be lost");
+        let is_there = locked.spot.is(&locked.file).expect("looked at");
+        assert!(is_there, "mail would be lost");
     }
 }

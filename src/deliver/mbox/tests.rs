@@ -391,9 +391,8 @@ impl Drop for Holder {
 #[test]
 fn an_mbox_locked_by_another_process_is_waited_for() {
     if let Some(root) = std::env::var_os(ROOT) {
-        let file = file::open(&path(Path::new(&root)))
-            .expect("opened")
-            .expect("there");
+        let spot = Spot::make(&path(Path::new(&root))).expect("reached");
+        let file = spot.open().expect("opened").expect("there");
         rustix::fs::fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive).expect("locked");
         writeln!(io::stdout(), "locked").expect("said");
         loop {

@@ -2,28 +2,31 @@
 //! get them as well, and whoever closes the file first gives them up for both.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::ffi::OsString;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-static TAKEN: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+/// An mbox: the device and the number of its directory, and its name there.
+type Identity = (u64, u64, OsString);
+
+static TAKEN: Mutex<BTreeSet<Identity>> = Mutex::new(BTreeSet::new());
 static ENDED: Condvar = Condvar::new();
 
 /// Nobody else in this process touches the file while this lives.
-pub(super) struct Turn(PathBuf);
+pub(super) struct Turn(Identity);
 
 impl Turn {
     /// Waits for the turn, at most so long. None when somebody else has it all the time.
-    pub(super) fn wait(path: &Path, limit: Duration) -> Option<Self> {
+    pub(super) fn wait(mbox: Identity, limit: Duration) -> Option<Self> {
         let taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut taken, timeout) = ENDED
-            .wait_timeout_while(taken, limit, |taken| taken.contains(path))
+            .wait_timeout_while(taken, limit, |taken| taken.contains(&mbox))
             .unwrap_or_else(PoisonError::into_inner);
         if timeout.timed_out() {
             return None;
         }
-        taken.insert(path.to_owned());
-        Some(Turn(path.to_owned()))
+        taken.insert(mbox.clone());
+        Some(Turn(mbox))
     }
 }
 

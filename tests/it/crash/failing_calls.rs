@@ -11,7 +11,7 @@ use crate::support::world::Outcome;
 use crate::support::{everything, figure};
 
 /// The calls that change a file or a folder, or make it durable.
-const CHANGING: [&str; 16] = [
+const CHANGING: [&str; 17] = [
     "write",
     "writev",
     "pwrite64",
@@ -27,6 +27,7 @@ const CHANGING: [&str; 16] = [
     "unlink",
     "unlinkat",
     "mkdir",
+    "mkdirat",
     "openat",
 ];
 

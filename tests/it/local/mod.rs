@@ -3,4 +3,5 @@
 
 mod disk;
 mod journal;
+mod owners;
 mod readers;
