@@ -35,10 +35,39 @@ impl Mail {
         self.data.len() as u64 + missing
     }
 
+    /// The same message with another text.
+    pub(super) fn with_text(&self, data: &[u8]) -> Self {
+        Mail {
+            data: data.into(),
+            ..self.clone()
+        }
+    }
+
+    /// The same message with a line more at the end of its header.
+    pub(super) fn with_header_line(&self, line: &str) -> Self {
+        let line_end = if self.header().len() < self.data.len() {
+            2
+        } else {
+            0
+        };
+        let (header, rest) = self.data.split_at(self.header().len() + line_end);
+        self.with_text(&[header, line.as_bytes(), rest].concat())
+    }
+
     /// Everything up to its first empty line.
     pub(super) fn header(&self) -> &[u8] {
         let end = memchr::memmem::find(&self.data, b"\r\n\r\n");
         &self.data[..end.unwrap_or(self.data.len())]
+    }
+
+    /// All of it as a server sends it that forgets to stuff dots, and the dot that ends the answer.
+    pub(super) fn unstuffed(&self) -> Vec<u8> {
+        let line_end: &[u8] = if ends_a_line(&self.data) {
+            b""
+        } else {
+            b"\r\n"
+        };
+        [&self.data, line_end, b".\r\n"].concat()
     }
 
     /// The first `lines` lines of its body behind its header, or all of it; with a line end at the
@@ -110,6 +139,11 @@ impl Mailbox {
         let mut messages = self.lock();
         let old = messages.iter_mut().find(|mail| mail.uid == uid.as_bytes());
         *old.expect("a message with this id") = Mail::new(uid, data);
+    }
+
+    /// The message with this unique-id goes away.
+    pub(crate) fn remove(&self, uid: &str) {
+        self.lock().retain(|mail| mail.uid != uid.as_bytes());
     }
 
     /// The server gives every message a new unique-id, as after a move to other software.

@@ -8,5 +8,6 @@ mod faults;
 mod messages;
 mod readers;
 mod server;
+mod serving;
 mod strictness;
 mod world;

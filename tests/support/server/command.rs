@@ -1,5 +1,6 @@
 //! What the commands do, as RFC 1939 and RFC 2449 have it.
 
+use super::serving::Parts;
 use super::session::{Answer, Entry, Session, Then};
 use super::settings::State;
 
@@ -51,6 +52,14 @@ impl Session<'_> {
     }
 
     fn transaction(&mut self, verb: &[u8], argument: Option<&[u8]>) -> Option<Answer> {
+        if self
+            .settings
+            .lacks
+            .iter()
+            .any(|lacked| lacked.as_bytes() == verb)
+        {
+            return Some(Answer::line("-ERR what is that?"));
+        }
         match (verb, argument) {
             (b"STAT", None) => Some(self.stat()),
             (b"LIST", _) => self.listing(argument, Self::list_line),
@@ -66,8 +75,8 @@ impl Session<'_> {
 
     fn stat(&mut self) -> Answer {
         let sizes: Vec<u64> = self.numbers().map(|number| self.octets(number)).collect();
-        let (count, sum) = (sizes.len(), sizes.iter().sum::<u64>());
-        Answer::line(format!("+OK {count} {sum}"))
+        let sum = sizes.iter().sum::<u64>() + self.settings.added_to_stat;
+        Answer::line(format!("+OK {} {sum}", sizes.len()))
     }
 
     /// LIST and UIDL, of all or of one.
@@ -110,10 +119,12 @@ impl Session<'_> {
         let mail = if must_hide {
             self.note_for(&mail)
         } else {
-            mail
+            self.served(&mail)
         };
+        let Parts { now, late } = self.lines_of(&mail);
+        self.held_back = late;
         let mut answer = Answer::line(format!("+OK {octets} octets"));
-        answer.bytes.extend(mail.stuffed(None));
+        answer.bytes.extend(now);
         Some(answer)
     }
 
@@ -124,7 +135,7 @@ impl Session<'_> {
         let mut answer = Answer::line("+OK top of message");
         answer
             .bytes
-            .extend(self.entry(number)?.mail.stuffed(Some(lines)));
+            .extend(self.served(&self.entry(number)?.mail).stuffed(Some(lines)));
         Some(answer)
     }
 
@@ -170,7 +181,10 @@ impl Session<'_> {
     }
 
     fn octets(&self, number: usize) -> u64 {
-        let real = || self.entry(number).map_or(0, |entry| entry.mail.octets());
+        let real = || {
+            let entry = self.entry(number);
+            entry.map_or(0, |entry| self.listed_octets(&entry.mail))
+        };
         let claimed = self.settings.claimed_sizes.get(&number);
         claimed.copied().unwrap_or_else(real)
     }

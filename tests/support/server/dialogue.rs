@@ -127,7 +127,11 @@ fn play(stream: TcpStream, turns: &[Turn], journal: &Journal, session: usize) ->
                 let expected = line.starts_with(beginning.as_bytes());
                 let shown = String::from_utf8_lossy(&line).into_owned();
                 journal.note(session, |log| {
-                    log.received.push(Received { line, encrypted });
+                    log.received.push(Received {
+                        line,
+                        encrypted,
+                        followed: false,
+                    });
                     if !expected {
                         let rule = format!("{shown} where {beginning} was expected");
                         log.violations.push(rule);

@@ -12,6 +12,8 @@ pub(crate) struct Received {
     pub(crate) line: Vec<u8>,
     /// Whether it came over TLS.
     pub(crate) encrypted: bool,
+    /// Whether the next command had come before this one was answered.
+    pub(crate) followed: bool,
 }
 
 /// One session.
@@ -71,6 +73,13 @@ impl Journal {
     pub(super) fn note(&self, session: usize, change: impl FnOnce(&mut SessionLog)) {
         change(&mut self.lock()[session]);
         self.changed.notify_all();
+    }
+
+    /// How often the message with this unique-id was retrieved in the first so many sessions.
+    pub(super) fn retrievals(&self, uid: &str, sessions: usize) -> usize {
+        let logs = self.lock();
+        let retrieved = logs.iter().take(sessions).flat_map(|log| &log.retrieved);
+        retrieved.filter(|known| *known == uid).count()
     }
 
     /// The session is over.

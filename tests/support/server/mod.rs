@@ -21,6 +21,7 @@ mod journal;
 pub(super) mod listener;
 mod login;
 mod sasl;
+mod serving;
 mod session;
 mod settings;
 mod strictness;
@@ -41,6 +42,7 @@ use super::mailbox::Mailbox;
 pub(crate) use dialogue::{Dialogue, Turn};
 pub(crate) use fault::{ANY, Fault, GREETING, HANDSHAKE, LOGIN, RESPONSE};
 pub(crate) use journal::SessionLog;
+pub(crate) use serving::{SCAN, STATUS, Serving};
 pub(crate) use settings::{Pipelining, State};
 
 use journal::Journal;
@@ -223,6 +225,35 @@ impl Server {
         self.on("CAPA", Fault::reply("-ERR what is that?"))
     }
 
+    /// Does not announce this command, and does not know it.
+    pub(crate) fn lacking(self, verb: &'static str) -> Self {
+        self.set(|settings| {
+            settings.lacks.insert(verb);
+        })
+    }
+
+    /// Sends the message with this unique-id so, or with [`ANY`] every one, until it is healed.
+    pub(crate) fn serving(self, uid: &str, serving: Serving) -> Self {
+        self.set(|settings| settings.servings.push((uid.to_owned(), serving)))
+    }
+
+    /// LIST and STAT claim this size for the message with this unique-id, until it is healed.
+    pub(crate) fn claiming_size_of(self, uid: &str, octets: u64) -> Self {
+        self.set(|settings| {
+            settings.claimed_by_uid.insert(uid.to_owned(), octets);
+        })
+    }
+
+    /// LIST and STAT count the end of a line as one octet.
+    pub(crate) fn counting_line_ends_as_one(self) -> Self {
+        self.set(|settings| settings.counts_line_ends_as_one = true)
+    }
+
+    /// STAT claims so many octets more than LIST does for all messages together.
+    pub(crate) fn adding_to_stat(self, octets: u64) -> Self {
+        self.set(|settings| settings.added_to_stat = octets)
+    }
+
     /// LIST and STAT claim this size for the message of this number.
     pub(crate) fn claiming_size(self, number: usize, octets: u64) -> Self {
         self.set(|settings| {
@@ -230,8 +261,9 @@ impl Server {
         })
     }
 
-    /// At this step, always, this fault. A step is a command (`RETR 3`), a verb (`RETR`), or one of
-    /// the names of [`fault`]. The first fault that fits is taken.
+    /// At this step, always, this fault. A step is a command (`RETR 3`), the same with a unique-id in place of the
+    /// number (`RETR uid-3`) or with `n` for any (`UIDL n`), a verb (`RETR`), or one of the names of [`fault`]. The
+    /// first fault that fits is taken.
     pub(crate) fn on(self, step: &str, fault: Fault) -> Self {
         self.set(|settings| settings.place(step, fault, usize::MAX))
     }
@@ -257,10 +289,12 @@ impl Server {
         self.shared.settings().place(step, fault, usize::MAX);
     }
 
-    /// Takes all faults away.
+    /// Takes all faults away, and whatever is wrong with single messages.
     pub(crate) fn heal(&self) {
         let mut settings = self.shared.settings();
         settings.faults.clear();
+        settings.servings.clear();
+        settings.claimed_by_uid.clear();
         settings.most = usize::MAX;
     }
 

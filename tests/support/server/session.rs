@@ -25,8 +25,8 @@ const NOTHING_BEHIND: [&str; 6] = ["USER", "PASS", "APOP", "AUTH", "STLS", "QUIT
 pub(super) struct Session<'a> {
     wire: Wire,
     stop: &'a Stop,
-    shared: &'a Shared,
-    number: usize,
+    pub(super) shared: &'a Shared,
+    pub(super) number: usize,
     pub(super) settings: Settings,
     pub(super) state: State,
     /// The name that USER gave; PASS is to follow.
@@ -39,6 +39,8 @@ pub(super) struct Session<'a> {
     pub(super) taken_back: bool,
     /// UTF8 was asked for.
     pub(super) utf8: bool,
+    /// What is sent once the next command has come.
+    pub(super) held_back: Vec<u8>,
     pub(super) maildrop: Option<Maildrop>,
 }
 
@@ -104,6 +106,7 @@ impl<'a> Session<'a> {
                 may_send_ahead: false,
                 taken_back: false,
                 utf8: false,
+                held_back: Vec::new(),
                 maildrop: None,
             };
             // A client that goes away in the middle is nothing that a server complains about.
@@ -167,6 +170,8 @@ impl<'a> Session<'a> {
         let text = line.strip_suffix(b"\n").unwrap_or(line);
         let text = text.strip_suffix(b"\r").unwrap_or(text);
         self.receive(text);
+        let held_back = std::mem::take(&mut self.held_back);
+        self.wire.send(&held_back)?;
         self.judge(line, text)?;
         if self.state == State::LoggedIn && self.wire.next_line().is_some() {
             match self.settings.pipelining {
@@ -189,11 +194,13 @@ impl<'a> Session<'a> {
         let received = Received {
             line: text.to_owned(),
             encrypted: self.wire.is_encrypted(),
+            followed: false,
         };
         self.note(|log| log.received.push(received));
     }
 
-    /// What faults may call this step: the whole command, its verb, its verb and first argument.
+    /// What faults may call this step: the whole command, its verb, its verb and first argument, its verb and `n`,
+    /// its verb and the unique-id that the number stands for.
     fn names_of(&self, text: &[u8]) -> Vec<String> {
         if self.asked.is_some() {
             return vec![RESPONSE.to_owned(), LOGIN.to_owned()];
@@ -204,8 +211,20 @@ impl<'a> Session<'a> {
         if matches!((words[0], words.len()), ("PASS" | "APOP", _) | ("AUTH", 3)) {
             names.push(LOGIN.to_owned());
         }
+        if let Some(argument) = words.get(1) {
+            names.push(format!("{} n", words[0]));
+            let uid = self.unique_id(argument);
+            names.extend(uid.map(|uid| format!("{} {uid}", words[0])));
+        }
         names.push(text);
         names
+    }
+
+    /// The unique-id of the message with this number.
+    fn unique_id(&self, number: &str) -> Option<String> {
+        let index = number.parse::<usize>().ok()?.checked_sub(1)?;
+        let entry = self.maildrop.as_ref()?.messages.get(index)?;
+        Some(String::from_utf8_lossy(&entry.mail.uid).into_owned())
     }
 
     /// Looks for what no client should do. Whatever is here before the answer went out was sent ahead.
@@ -223,6 +242,11 @@ impl<'a> Session<'a> {
         }
         let patience = if alone { GRACE } else { Duration::ZERO };
         let ahead = self.wire.has_more(patience)?;
+        self.note(|log| {
+            if let Some(received) = log.received.last_mut() {
+                received.followed = ahead;
+            }
+        });
         if ahead && alone {
             self.violation(
                 "something sent behind a command that nothing may follow",

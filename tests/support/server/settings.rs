@@ -1,11 +1,12 @@
 //! How a server behaves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use openssl::ssl::SslAcceptor;
 
 use super::fault::{ANY, Fault};
 use super::sasl::ScramLies;
+use super::serving::Serving;
 use super::{PASSWORD, USER};
 use crate::support::mailbox::Mailbox;
 
@@ -70,6 +71,13 @@ pub(super) struct Settings {
     pub(super) expires_at_once: bool,
     pub(super) knows_utf8: bool,
     pub(super) claimed_sizes: BTreeMap<usize, u64>,
+    pub(super) claimed_by_uid: BTreeMap<String, u64>,
+    pub(super) counts_line_ends_as_one: bool,
+    pub(super) added_to_stat: u64,
+    /// Commands that are neither announced nor known.
+    pub(super) lacks: BTreeSet<&'static str>,
+    /// How messages are sent, by unique-id or [`ANY`].
+    pub(super) servings: Vec<(String, Serving)>,
     pub(super) faults: Vec<Placed>,
     /// How many octets of good answers went out, in all sessions, and how many may.
     pub(super) sent: usize,
@@ -91,6 +99,11 @@ impl Settings {
             expires_at_once: false,
             knows_utf8: false,
             claimed_sizes: BTreeMap::new(),
+            claimed_by_uid: BTreeMap::new(),
+            counts_line_ends_as_one: false,
+            added_to_stat: 0,
+            lacks: BTreeSet::new(),
+            servings: Vec::new(),
             faults: Vec::new(),
             sent: 0,
             most: usize::MAX,
@@ -102,6 +115,12 @@ impl Settings {
         let length = length.min(self.most - self.sent);
         self.sent += length;
         length
+    }
+
+    /// How the message with this unique-id is sent, if not as it should be.
+    pub(super) fn serving(&self, uid: &str) -> Option<Serving> {
+        let fits = |(name, _): &&(String, Serving)| name == ANY || name == uid;
+        self.servings.iter().find(fits).map(|(_, serving)| *serving)
     }
 
     pub(super) fn place(&mut self, step: &str, fault: Fault, times: usize) {
@@ -157,6 +176,7 @@ impl Settings {
         if state == State::Greeted && matches!(self.security, Security::Stls(_)) {
             lines.push("STLS");
         }
+        lines.retain(|line| !self.lacks.contains(line));
         lines.into_iter().map(str::to_owned).collect()
     }
 }
