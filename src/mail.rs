@@ -62,6 +62,59 @@ impl std::str::FromStr for Digest {
     }
 }
 
+/// What stays of a message where other header lines come and go: proxies and old servers add some, and other
+/// ones at each retrieval. Two messages of one identity under one unique-id are one message.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Identity([u8; 32]);
+
+/// The part of an [`Identity`] that the header alone tells: its Message-ID, Date, From and Subject, hashed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct HeaderIdentity(pub [u8; 16]);
+
+impl HeaderIdentity {
+    /// That of a header without any of these fields, which many messages may have.
+    pub const NONE: HeaderIdentity = HeaderIdentity([0; 16]);
+}
+
+impl Identity {
+    /// The identity of a message with this header and this SHA-256 of its body.
+    #[must_use]
+    pub fn new(header: HeaderIdentity, body: [u8; 32]) -> Self {
+        let mut identity = [0; 32];
+        identity[..16].copy_from_slice(&header.0);
+        identity[16..].copy_from_slice(&body[..16]);
+        Identity(identity)
+    }
+
+    /// What the header tells of it.
+    #[must_use]
+    pub fn header(&self) -> HeaderIdentity {
+        let mut header = [0; 16];
+        header.copy_from_slice(&self.0[..16]);
+        HeaderIdentity(header)
+    }
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&Digest(self.0), f)
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Identity({self})")
+    }
+}
+
+impl std::str::FromStr for Identity {
+    type Err = NotADigest;
+
+    fn from_str(text: &str) -> Result<Self, NotADigest> {
+        text.parse().map(|Digest(bytes)| Identity(bytes))
+    }
+}
+
 /// One message as the maildrop lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
@@ -117,6 +170,13 @@ mod tests {
         #[test]
         fn any_digest_comes_back(bytes: [u8; 32]) {
             prop_assert_eq!(Digest(bytes).to_string().parse::<Digest>().expect("own form"), Digest(bytes));
+        }
+
+        #[test]
+        fn any_identity_comes_back_with_its_header(header: [u8; 16], body: [u8; 32]) {
+            let identity = Identity::new(HeaderIdentity(header), body);
+            prop_assert_eq!(identity.to_string().parse::<Identity>().expect("own form"), identity);
+            prop_assert_eq!(identity.header(), HeaderIdentity(header));
         }
     }
 }

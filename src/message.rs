@@ -1,30 +1,100 @@
-//! A look at a message's header as it streams by: the envelope sender.
+//! A look at a message's text as it streams by: the envelope sender, its digest, and what it is known by.
 
-/// How much of a header is looked at, in bytes: a sender behind that is not found.
+use sha2::{Digest as _, Sha256};
+
+use crate::mail::{Digest, HeaderIdentity, Identity};
+
+/// How much of a header is looked at, in bytes: a field after that is not found.
 const HEADER: usize = 64 * 1024;
 
+/// The fields that make a message what it is.
+const IDENTITY: [&[u8]; 4] = [b"message-id", b"date", b"from", b"subject"];
+
+/// The field that each mail system on the way adds, with words that no sender can foretell.
+const TRACE: &[u8] = b"received";
+
+/// Hashes a message, and collects its header.
+#[derive(Debug, Clone, Default)]
+pub struct Hasher {
+    whole: Sha256,
+    body: Sha256,
+    peek: Peek,
+    length: u64,
+}
+
+/// What is known of a message once it is hashed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hashes {
+    /// SHA-256 of its text.
+    pub digest: Digest,
+    /// What it is known by where header lines come and go.
+    pub identity: Identity,
+}
+
+impl Hasher {
+    /// More of the message's text, with LF line ends.
+    pub fn update(&mut self, text: &[u8]) {
+        self.whole.update(text);
+        self.length += text.len() as u64;
+        self.body.update(self.peek.feed(text));
+    }
+
+    /// How long the text is so far, in bytes.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Its header, as far as it has come.
+    #[must_use]
+    pub fn peek(&self) -> &Peek {
+        &self.peek
+    }
+
+    /// What is known of the message, if this was all of it. One that has none of the fields of an identity is known by
+    /// its whole text alone.
+    #[must_use]
+    pub fn hashes(&self) -> Hashes {
+        let whole: [u8; 32] = self.whole.clone().finalize().into();
+        let header = self.peek.identity();
+        let body = match header {
+            HeaderIdentity::NONE => whole,
+            _ => self.body.clone().finalize().into(),
+        };
+        Hashes {
+            digest: Digest(whole),
+            identity: Identity::new(header, body),
+        }
+    }
+}
+
 /// Collects the beginning of a message until its header is complete.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Peek {
     header: Vec<u8>,
     complete: bool,
 }
 
 impl Peek {
-    /// More of the message's text, with LF line ends.
-    pub fn feed(&mut self, text: &[u8]) {
+    /// More of the message's text, with LF line ends. Returns what of it lies after the header, as far as that is
+    /// looked at.
+    pub fn feed<'a>(&mut self, text: &'a [u8]) -> &'a [u8] {
         if self.complete {
-            return;
+            return text;
         }
-        let from = self.header.len().saturating_sub(1);
-        let room = HEADER - self.header.len();
+        let before = self.header.len();
+        let from = before.saturating_sub(1);
+        let room = HEADER - before;
         self.header.extend_from_slice(&text[..text.len().min(room)]);
-        let end = memchr::memmem::find(&self.header[from..], b"\n\n").map(|at| from + at + 1);
+        let end = match self.header.starts_with(b"\n") {
+            true => Some(1),
+            false => memchr::memmem::find(&self.header[from..], b"\n\n").map(|at| from + at + 2),
+        };
         if let Some(end) = end {
             self.header.truncate(end);
         }
-        self.complete =
-            end.is_some() || self.header.len() == HEADER || self.header.starts_with(b"\n");
+        self.complete = end.is_some() || self.header.len() == HEADER;
+        &text[self.header.len() - before..]
     }
 
     /// The envelope sender: Return-Path, else the first address of Sender or From. None for a
@@ -39,21 +109,69 @@ impl Peek {
             .find_map(|name| self.field(name).and_then(address))
     }
 
+    /// What the header says that the message is.
+    #[must_use]
+    pub fn identity(&self) -> HeaderIdentity {
+        self.hash_of(|name| {
+            IDENTITY
+                .iter()
+                .any(|wanted| name.eq_ignore_ascii_case(wanted))
+        })
+    }
+
+    /// The same with the trace of its way (RFC 5321 section 4.4), of which its sender cannot know the last part.
+    #[must_use]
+    pub fn trace(&self) -> HeaderIdentity {
+        self.hash_of(|name| {
+            let wanted = IDENTITY.iter().chain([&TRACE]);
+            wanted
+                .copied()
+                .any(|wanted| name.eq_ignore_ascii_case(wanted))
+        })
+    }
+
+    /// The fields of these names, hashed in their order, however their lines are folded.
+    fn hash_of(&self, is_wanted: impl Fn(&[u8]) -> bool) -> HeaderIdentity {
+        let mut hash = Sha256::new();
+        let mut fields = self.fields().filter(|(name, _)| is_wanted(name)).peekable();
+        if fields.peek().is_none() {
+            return HeaderIdentity::NONE;
+        }
+        for (name, value) in fields {
+            hash.update(name.to_ascii_lowercase());
+            let words = value.split(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n'));
+            for word in words.filter(|word| !word.is_empty()) {
+                hash.update(b" ");
+                hash.update(word);
+            }
+            hash.update(b"\n");
+        }
+        let mut identity = [0; 16];
+        identity.copy_from_slice(&hash.finalize()[..16]);
+        HeaderIdentity(identity)
+    }
+
     /// The value of the first field of this name, unfolded lines and all.
     fn field(&self, name: &[u8]) -> Option<&[u8]> {
-        if self.header.starts_with(b"\n") {
-            return None;
-        }
-        let mut from = 0;
-        while from < self.header.len() {
-            let field = &self.header[from..from + field_length(&self.header[from..])];
-            from += field.len();
+        let mut fields = self.fields();
+        fields.find_map(|(found, value)| found.eq_ignore_ascii_case(name).then_some(value))
+    }
+
+    /// Every field, its name and its value. A line that is none is passed over.
+    fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let mut rest = &self.header[..];
+        let lines = std::iter::from_fn(move || {
+            let (field, after) = rest.split_at(field_length(rest));
+            rest = after;
+            (!field.is_empty()).then_some(field)
+        });
+        lines.filter_map(|field| {
             let colon = memchr::memchr(b':', field)?;
-            if field[..colon].trim_ascii_end().eq_ignore_ascii_case(name) {
-                return Some(field[colon + 1..].trim_ascii());
-            }
-        }
-        None
+            Some((
+                field[..colon].trim_ascii_end(),
+                field[colon + 1..].trim_ascii(),
+            ))
+        })
     }
 }
 
@@ -142,7 +260,79 @@ mod tests {
         assert_eq!(sender(b"Return-Path: <a@b\x07c>\n\n"), None);
     }
 
+    fn hashes(message: &[u8]) -> Hashes {
+        let mut hasher = Hasher::default();
+        hasher.update(message);
+        hasher.hashes()
+    }
+
+    #[test]
+    fn lines_that_come_and_go_do_not_change_what_a_message_is() {
+        let message = b"Message-ID: <1@x>\nDate: today\nFrom: a\nSubject: a long\n one\n\nbody\n";
+        let known = hashes(message).identity;
+        for same in [
+            &b"X-Scan: 1\nMessage-ID: <1@x>\nDate: today\nFrom: a\nSubject: a long one\n\nbody\n"[..],
+            b"message-id:<1@x>\nDATE: today\nFrom: a\nno field\nSubject: a\n\tlong one\nStatus: RO\n\nbody\n",
+        ] {
+            assert_eq!(hashes(same).identity, known, "{}", same.escape_ascii());
+            assert_ne!(hashes(same).digest, hashes(message).digest);
+        }
+        for (from, to) in [
+            ("1@x", "2@x"),
+            ("today", "now"),
+            ("From: a", "From: b"),
+            ("a long", "along"),
+            ("body", "Body"),
+        ] {
+            let text = str::from_utf8(message).expect("ASCII");
+            let other = hashes(text.replace(from, to).as_bytes());
+            assert_ne!(other.identity, known, "{from} is {to}");
+        }
+    }
+
+    #[test]
+    fn a_message_without_such_fields_is_known_by_its_whole_text() {
+        for (one, other) in [("one\n", "two\n"), ("X: 1\n\nbody\n", "X: 2\n\nbody\n")] {
+            let [one, other] = [one, other].map(|text| hashes(text.as_bytes()).identity);
+            assert_ne!(one, other);
+            assert_eq!(one.header(), HeaderIdentity::NONE);
+        }
+    }
+
+    #[test]
+    fn the_trace_is_more_than_the_identity() {
+        let peek = |text: &[u8]| {
+            let mut peek = Peek::default();
+            peek.feed(text);
+            peek
+        };
+        let [one, two] = [
+            &b"Received: by one\nFrom: a\n\n"[..],
+            b"Received: by two\nFrom: a\n",
+        ]
+        .map(peek);
+        assert_eq!(one.identity(), two.identity());
+        assert_ne!(one.trace(), two.trace());
+    }
+
     proptest! {
+        #[test]
+        fn pieces_do_not_change_what_a_message_is(
+            message in "(From: a\n)?[ab:\n]{0,40}", cuts in prop::collection::vec(1..9usize, 1..40),
+        ) {
+            let mut hasher = Hasher::default();
+            let mut rest = message.as_bytes();
+            for cut in cuts.iter().cycle() {
+                let (piece, after) = rest.split_at((*cut).min(rest.len()));
+                hasher.update(piece);
+                rest = after;
+                if rest.is_empty() { break }
+            }
+            prop_assert_eq!(hasher.hashes(), hashes(message.as_bytes()));
+            prop_assert_eq!(hasher.hashes().digest, Digest(Sha256::digest(&message).into()));
+            prop_assert_eq!(hasher.length(), message.len() as u64);
+        }
+
         #[test]
         fn pieces_do_not_change_what_is_found(message: Vec<u8>, cuts in prop::collection::vec(1..9usize, 1..40)) {
             let mut message = message;

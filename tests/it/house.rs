@@ -45,7 +45,7 @@ const HOUSE: &[(&str, &str)] = &[
     ("environment", "roots error"),
     // which trusted roots are read: the first thing that happens
     ("roots", ""),
-    ("message", ""),
+    ("message", "mail"),
     ("size", ""),
     ("error", ""),
     ("mail", "text"),
