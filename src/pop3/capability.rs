@@ -14,6 +14,8 @@ use super::{decimal, limits};
 pub struct Capabilities {
     /// UIDL.
     pub uidl: bool,
+    /// TOP.
+    pub top: bool,
     /// Commands may be sent before earlier ones are answered.
     pub pipelining: bool,
     /// AUTH-RESP-CODE (RFC 3206): a login refused without the code AUTH was not refused for the credentials.
@@ -66,6 +68,7 @@ impl Capabilities {
         let tag = words.next().unwrap_or_default().to_ascii_uppercase();
         match tag.as_slice() {
             b"UIDL" => self.uidl = true,
+            b"TOP" => self.top = true,
             b"PIPELINING" => self.pipelining = true,
             b"AUTH-RESP-CODE" => self.auth_resp_code = true,
             b"UTF8" => {

@@ -48,12 +48,16 @@ pub enum Command<'a> {
     Stat,
     /// All unique-ids (RFC 1939 section 7).
     Uidl,
+    /// The unique-id of one message.
+    UidlOf(Number),
     /// The sizes of all messages.
     List,
     /// The size of one message.
     ListOf(Number),
     /// A message.
     Retr(Number),
+    /// The header of a message, and nothing of its body (RFC 1939 section 7).
+    Top(Number),
     /// Marks a message as deleted.
     Dele(Number),
     /// Ends the session; what is marked will be deleted.
@@ -124,9 +128,11 @@ impl Command<'_> {
             Command::Cancel => line(out, "*", &[]),
             Command::Stat => line(out, "STAT", &[]),
             Command::Uidl => line(out, "UIDL", &[]),
+            Command::UidlOf(number) => numbered(out, format_args!("UIDL {number}")),
             Command::List => line(out, "LIST", &[]),
             Command::ListOf(number) => numbered(out, format_args!("LIST {number}")),
             Command::Retr(number) => numbered(out, format_args!("RETR {number}")),
+            Command::Top(number) => numbered(out, format_args!("TOP {number} 0")),
             Command::Dele(number) => numbered(out, format_args!("DELE {number}")),
             Command::Quit => line(out, "QUIT", &[]),
             Command::Utf8 => line(out, "UTF8", &[]),
@@ -138,7 +144,7 @@ impl Command<'_> {
     pub fn shape(&self) -> Shape {
         match self {
             Command::Capa | Command::Uidl | Command::List => Shape::Listing,
-            Command::Retr(_) => Shape::Message,
+            Command::Retr(_) | Command::Top(_) => Shape::Message,
             Command::Auth { .. } | Command::Respond(_) => Shape::Challenge,
             _ => Shape::Line,
         }
@@ -259,6 +265,8 @@ mod tests {
             (Command::Uidl, "UIDL\r\n"),
             (Command::List, "LIST\r\n"),
             (Command::ListOf(8), "LIST 8\r\n"),
+            (Command::UidlOf(8), "UIDL 8\r\n"),
+            (Command::Top(8), "TOP 8 0\r\n"),
             (Command::Retr(999_999), "RETR 999999\r\n"),
             (Command::Dele(1), "DELE 1\r\n"),
             (Command::Quit, "QUIT\r\n"),
