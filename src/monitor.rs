@@ -1,8 +1,7 @@
 //! What the work tells whoever watches. The library reports here and never prints; progress bars,
 //! the log, `--json` and the tests are listeners.
 
-use crate::error::Failure;
-use crate::mail::{Number, UniqueId};
+use crate::mail::UniqueId;
 
 /// What a session is doing, in the order it does it. Timings and deadlines are named after these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -46,14 +45,7 @@ pub enum Event<'a> {
         octets: u64,
     },
     /// A message could not be retrieved or stored; it is left on the server.
-    MessageFailed {
-        /// Its number in this session.
-        number: Number,
-        /// Its unique-id, where it has one.
-        uid: Option<&'a UniqueId>,
-        /// Why.
-        failure: &'a Failure,
-    },
+    MessageFailed,
     /// The server marked so many more messages as deleted.
     Deleting {
         /// How many.

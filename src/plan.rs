@@ -9,9 +9,9 @@
 
 use std::fmt;
 
-use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::Offset;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::mail::{Listed, Retention};
 
@@ -24,6 +24,8 @@ pub struct Rules {
     pub limit: Option<u64>,
     /// Leave larger messages on the server; in octets.
     pub max_size: Option<u64>,
+    /// A destination of the run keeps what it gets. What only goes to a stream is never deleted for that.
+    pub keeps: bool,
 }
 
 /// What we remember of a listed message.
@@ -42,8 +44,12 @@ pub enum Known {
     Stored {
         /// When it was first stored here. A time in the future counts as now.
         at: Timestamp,
-        /// Its size by LIST in the session that stored it; none where it came in another.
+        /// Its size by LIST, as it was listed last.
         octets: Option<u64>,
+        /// Whether it is certain that the whole of it is stored.
+        whole: bool,
+        /// Its deletion was asked for, and never confirmed.
+        asked: bool,
         /// Whether its unique-id says, all by itself, which message it is. One that was ever listed
         /// twice does not: such a message is deleted only in the session that stored it.
         certain: bool,
@@ -56,16 +62,45 @@ pub enum Known {
         in_place: bool,
     },
     /// It was written to standard output or marked by hand. That proves nothing durable.
-    Seen,
-    /// Its deletion was confirmed, or asked for and never confirmed: what is listed now may be another
-    /// message, or the same from a backup of the server's.
+    Seen {
+        /// Its size by LIST, as it was listed last.
+        octets: Option<u64>,
+    },
+    /// Its deletion was confirmed: what is listed now may be another message, or the same from a backup of the
+    /// server's.
     Deleted {
         /// When it was first stored here.
         at: Timestamp,
-        /// Whether its deletion was never confirmed, or its copies were found where they were stored; nobody
-        /// looks before it is due.
+        /// Whether its copies were found where they were stored; they are not looked for before it is due.
         in_place: bool,
     },
+    /// It is stored, but less than half of what LIST says came of it.
+    Short {
+        /// When it was fetched last.
+        tried: Timestamp,
+    },
+    /// More came after its end than belongs to it, so that nothing of it is stored.
+    Overrun {
+        /// When it was fetched last.
+        tried: Timestamp,
+    },
+    /// It is stored, but nothing can say whether what is listed is the same message.
+    Unproven,
+}
+
+/// What the header of a stored message (TOP, RFC 1939 section 7) says: before it is deleted unfetched, it must be that
+/// of the message that was stored, since servers give ids, and sizes are, to other messages as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Header {
+    /// It was not asked for.
+    #[default]
+    Unasked,
+    /// The server has no TOP.
+    Unavailable,
+    /// It is the header of the stored message.
+    Same,
+    /// It is another one, or nothing is remembered to compare it with.
+    Doubtful,
 }
 
 /// One listed message and what we remember of it.
@@ -79,7 +114,15 @@ pub struct Candidate<'a> {
     pub again: bool,
     /// When it is asked for, if it is.
     pub turn: Turn,
+    /// What its header says, where it is stored.
+    pub header: Header,
+    /// A size by LIST that is not the remembered one shows that it may be another message. Where STAT says that
+    /// nothing has changed, sizes are not looked at.
+    pub size_counts: bool,
 }
+
+/// How long a message that did not come as it should is left in peace.
+const RETRY_AFTER: SignedDuration = SignedDuration::from_hours(24);
 
 /// When a message is asked for. A message that did not come the last time waits for those that may, so that
 /// neither a limit nor the end of the connection keeps these from coming.
@@ -162,7 +205,7 @@ pub enum Reason {
     LackingElsewhere,
     /// `--all` asks for it.
     Again,
-    /// It was deleted once and is listed again.
+    /// It was deleted once, or asked to be, and is listed again.
     Returned,
     /// The same, and it is due, but its copies are not where they were stored.
     ReturnedWithoutCopy,
@@ -182,6 +225,14 @@ pub enum Reason {
     NoCopy(Date),
     /// It was written to standard output or marked by hand.
     Seen,
+    /// Its size has changed, so that it may be another message.
+    Changed,
+    /// Less than half of what LIST says came of it.
+    Short,
+    /// More came after its end than belongs to it.
+    Overrun,
+    /// Nothing can say whether it is the message that is stored.
+    Unproven,
     /// It is larger than `--max-size`.
     TooLarge,
     /// `--limit` is reached.
@@ -193,6 +244,14 @@ impl Reason {
     #[must_use]
     pub fn is_limit(self) -> bool {
         matches!(self, Reason::TooLarge | Reason::OverLimit)
+    }
+
+    /// Another reason, but for a message that did not come as it should: that is named, whatever else holds it back.
+    fn unless_odd(self, other: Reason) -> Reason {
+        match self {
+            Reason::Short | Reason::Overrun => self,
+            _ => other,
+        }
     }
 
     /// Whether the message would be deleted, now or once it is fetched, if its copies were found.
@@ -222,6 +281,10 @@ impl fmt::Display for Reason {
             Reason::DueLater(day) => write!(f, "due {day}"),
             Reason::NoCopy(day) => write!(f, "stored {day}, no copy found"),
             Reason::Seen => f.write_str("seen"),
+            Reason::Changed => f.write_str("has another size, to be compared"),
+            Reason::Short => f.write_str("stored, came incomplete"),
+            Reason::Overrun => f.write_str("has text after its end"),
+            Reason::Unproven => f.write_str("may not be what is stored"),
             Reason::TooLarge => f.write_str("too large"),
             Reason::OverLimit => f.write_str("over the limit"),
         }
@@ -240,7 +303,7 @@ impl Plan {
             let (action, reason) = decide(&candidate, rules, now);
             match action {
                 Action::Retrieve { .. } if is_too_large(candidate.listed, rules) => {
-                    Step::leave(Reason::TooLarge)
+                    Step::leave(reason.unless_odd(Reason::TooLarge))
                 }
                 _ => Step { action, reason },
             }
@@ -260,6 +323,12 @@ impl Plan {
         (0..self.steps.len()).filter(move |&index| wants(&self.steps[index]))
     }
 
+    /// The steps that may become others once the message's header is known, as indices: what is deleted unfetched.
+    pub fn wanting_headers(&self) -> impl Iterator<Item = usize> {
+        let deletes = |index: &usize| self.steps[*index].action == Action::Delete;
+        (0..self.steps.len()).filter(deletes)
+    }
+
     /// The steps that retrieve, as indices, in the order to ask for them.
     #[must_use]
     pub fn retrievals(&self) -> Vec<usize> {
@@ -272,14 +341,6 @@ impl Plan {
     /// The steps that delete, now or once the message is stored, as indices.
     pub fn deletions(&self) -> impl Iterator<Item = usize> {
         (0..self.steps.len()).filter(move |&index| self.steps[index].deletes())
-    }
-
-    /// Whether a message may end the connection, as it did before, while others are to be deleted: then
-    /// nothing would be.
-    #[must_use]
-    pub fn risks_deletions(&self) -> bool {
-        let deletes_another = |step: &Step| step.deletes() && !step.is_troublesome();
-        self.steps.iter().any(Step::is_troublesome) && self.steps.iter().any(deletes_another)
     }
 }
 
@@ -338,7 +399,7 @@ fn limit(steps: &mut [Step], most: u64) -> u64 {
         for step in steps.iter_mut().filter(in_turn).filter(counted) {
             match left.checked_sub(1) {
                 Some(fewer) => left = fewer,
-                None => *step = Step::leave(Reason::OverLimit),
+                None => *step = Step::leave(step.reason.unless_odd(Reason::OverLimit)),
             }
         }
     }
@@ -352,8 +413,12 @@ fn decide(candidate: &Candidate<'_>, rules: &Rules, now: Timestamp) -> (Action, 
         then_delete,
         turn,
     };
-    let at_once = rules.retention == Retention::Never;
+    let at_once = rules.retention == Retention::Never && rules.keeps;
     let due = |at: Timestamp| due(at.min(now), rules.retention, now);
+    let listed = candidate.listed.octets;
+    let has_changed = |octets| candidate.size_counts && differ(octets, listed);
+    // A time in the future is a clock's mistake.
+    let is_over = |tried: Timestamp| tried > now || now.duration_since(tried) >= RETRY_AFTER;
     if candidate.again {
         return match candidate.known {
             Known::New => (retrieve(Purpose::StoreAgain, at_once), Reason::New),
@@ -361,6 +426,8 @@ fn decide(candidate: &Candidate<'_>, rules: &Rules, now: Timestamp) -> (Action, 
                 retrieve(Purpose::StoreAgain, due(at).is_ok()),
                 Reason::Again,
             ),
+            // What came incomplete may be all that there is.
+            Known::Short { .. } => (retrieve(Purpose::StoreAgain, false), Reason::Again),
             // What is not stored, or may be another message, is not due before it is stored.
             _ => (retrieve(Purpose::StoreAgain, at_once), Reason::Again),
         };
@@ -378,24 +445,59 @@ fn decide(candidate: &Candidate<'_>, rules: &Rules, now: Timestamp) -> (Action, 
                 Reason::ReturnedWithoutCopy,
             ),
         },
-        Known::Seen => (Action::Leave, Reason::Seen),
+        Known::Seen { octets } if has_changed(octets) => {
+            (retrieve(Purpose::Compare, at_once), Reason::Changed)
+        }
+        Known::Seen { .. } => (Action::Leave, Reason::Seen),
+        Known::Short { tried } if is_over(tried) => {
+            (retrieve(Purpose::Compare, at_once), Reason::Short)
+        }
+        Known::Short { .. } => (Action::Leave, Reason::Short),
+        Known::Overrun { tried } if is_over(tried) => {
+            (retrieve(Purpose::Compare, at_once), Reason::Overrun)
+        }
+        Known::Overrun { .. } => (Action::Leave, Reason::Overrun),
+        Known::Unproven => (Action::Leave, Reason::Unproven),
         Known::Renumbered { at, in_place } => match due(at) {
             Err(reason) => (Action::Leave, reason),
             Ok(()) if in_place => (retrieve(Purpose::Compare, true), Reason::Compare),
             Ok(()) => (Action::Leave, Reason::NoCopy(day(at))),
         },
         Known::Stored {
-            at,
-            octets,
-            certain,
+            certain: false, at, ..
         } => match due(at) {
             Err(reason) => (Action::Leave, reason),
-            Ok(()) if !certain => (Action::Leave, Reason::Shared(day(at))),
-            Ok(()) if same_size(octets, candidate.listed.octets) => {
+            Ok(()) => (Action::Leave, Reason::Shared(day(at))),
+        },
+        Known::Stored {
+            at,
+            octets,
+            whole,
+            asked,
+            ..
+        } => match due(at) {
+            Err(_) if asked => (retrieve(Purpose::Compare, false), Reason::Returned),
+            Err(_) if has_changed(octets) => (retrieve(Purpose::Compare, false), Reason::Changed),
+            Err(reason) => (Action::Leave, reason),
+            Ok(())
+                if whole
+                    && same_size(octets, listed)
+                    && is_same_header(candidate.header, asked) =>
+            {
                 (Action::Delete, Reason::Due(day(at)))
             }
             Ok(()) => (retrieve(Purpose::Compare, true), Reason::Compare),
         },
+    }
+}
+
+/// Whether a header leaves no doubt, or may leave none once it is asked for. Where it cannot be had, id and size have
+/// to do; but for a message whose deletion was asked for, since it may be gone and its id another's.
+fn is_same_header(header: Header, asked: bool) -> bool {
+    match header {
+        Header::Unasked | Header::Same => true,
+        Header::Unavailable => !asked,
+        Header::Doubtful => false,
     }
 }
 
@@ -421,6 +523,12 @@ fn same_size(stored: Option<u64>, listed: Option<u64>) -> bool {
     stored
         .zip(listed)
         .is_some_and(|(stored, listed)| stored == listed)
+}
+
+/// Nor are they known to differ.
+fn differ(stored: Option<u64>, listed: Option<u64>) -> bool {
+    let both = stored.zip(listed);
+    both.is_some_and(|(stored, listed)| stored != listed)
 }
 
 #[cfg(test)]
@@ -451,6 +559,7 @@ mod tests {
             retention,
             limit: None,
             max_size: None,
+            keeps: true,
         }
     }
 
@@ -458,7 +567,29 @@ mod tests {
         Known::Stored {
             at: now() - DAY * days_ago,
             octets: Some(100),
+            whole: true,
+            asked: false,
             certain: true,
+        }
+    }
+
+    /// The same, its deletion asked for and never confirmed.
+    fn asked(days_ago: i32) -> Known {
+        match stored(days_ago) {
+            Known::Stored {
+                at,
+                octets,
+                whole,
+                certain,
+                ..
+            } => Known::Stored {
+                at,
+                octets,
+                whole,
+                certain,
+                asked: true,
+            },
+            other => other,
         }
     }
 
@@ -482,6 +613,8 @@ mod tests {
             known,
             again,
             turn: Turn::InOrder,
+            header: Header::Unasked,
+            size_counts: false,
         };
         let plan = Plan::new([candidate], rules, now());
         (plan.steps[0].action, plan.steps[0].reason)
@@ -527,6 +660,17 @@ mod tests {
     }
 
     #[test]
+    fn what_only_goes_to_a_stream_is_not_deleted_for_that() {
+        let never = Rules {
+            keeps: false,
+            ..rules(Retention::Never)
+        };
+        let (action, _) = plan_one(Known::New, Some(1), &never);
+        assert_eq!(action, retrieve(Purpose::Store));
+        assert_eq!(plan_one(stored(1), Some(100), &never).0, Action::Delete);
+    }
+
+    #[test]
     fn a_duration_deletes_exactly_what_is_due() {
         let month = rules(Retention::For(DAY * 30));
         let (action, _) = plan_one(Known::New, Some(100), &month);
@@ -557,15 +701,105 @@ mod tests {
             plan_one(stored(1), None, &never),
             (and_delete(Purpose::Compare), Reason::Compare)
         );
+        let part = Known::Stored {
+            at: now(),
+            octets: Some(100),
+            whole: false,
+            asked: false,
+            certain: true,
+        };
+        assert_eq!(
+            plan_one(part, Some(100), &never),
+            (and_delete(Purpose::Compare), Reason::Compare)
+        );
         let shared = Known::Stored {
             at: now(),
             octets: Some(100),
+            whole: true,
+            asked: false,
             certain: false,
         };
         assert_eq!(
             plan_one(shared, Some(100), &never),
             (Action::Leave, Reason::Shared(day(now())))
         );
+    }
+
+    #[test]
+    fn a_header_that_is_not_the_stored_one_is_compared_before_it_is_deleted() {
+        let never = rules(Retention::Never);
+        let with_header = |known, header| {
+            let listed = listed(1, Some(100));
+            let candidate = Candidate {
+                listed: &listed,
+                known,
+                again: false,
+                turn: Turn::InOrder,
+                header,
+                size_counts: false,
+            };
+            Plan::new([candidate], &never, now()).steps[0].action
+        };
+        let (delete, compare) = (Action::Delete, and_delete(Purpose::Compare));
+        for (header, of_stored, of_asked) in [
+            (Header::Unasked, delete, delete),
+            (Header::Same, delete, delete),
+            (Header::Unavailable, delete, compare),
+            (Header::Doubtful, compare, compare),
+        ] {
+            assert_eq!(with_header(stored(1), header), of_stored, "{header:?}");
+            assert_eq!(with_header(asked(1), header), of_asked, "{header:?}, asked");
+        }
+    }
+
+    #[test]
+    fn a_size_that_has_changed_counts_only_where_the_sum_has_changed() {
+        let always = rules(Retention::Always);
+        for (known, quiet) in [
+            (stored(1), Reason::Stored(day(now() - DAY))),
+            (Known::Seen { octets: Some(100) }, Reason::Seen),
+        ] {
+            for (octets, size_counts, expected) in [
+                (Some(101), true, Reason::Changed),
+                (Some(101), false, quiet),
+                (Some(100), true, quiet),
+                (None, true, quiet),
+            ] {
+                let listed = listed(1, octets);
+                let candidate = Candidate {
+                    listed: &listed,
+                    known,
+                    again: false,
+                    turn: Turn::InOrder,
+                    header: Header::Unasked,
+                    size_counts,
+                };
+                let plan = Plan::new([candidate], &always, now());
+                assert_eq!(plan.steps[0].reason, expected, "{octets:?}, {size_counts}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_did_not_come_as_it_should_is_fetched_once_a_day_and_never_deleted_unfetched() {
+        let never = rules(Retention::Never);
+        let hours = |hours| now() - SignedDuration::from_hours(hours);
+        for known in [
+            |tried| Known::Short { tried },
+            |tried| Known::Overrun { tried },
+        ] {
+            let action = |tried| plan_one(known(tried), Some(100), &never).0;
+            for lately in [0, 23] {
+                assert_eq!(action(hours(lately)), Action::Leave, "{lately} hours ago");
+            }
+            for long_ago in [24, -500] {
+                assert_eq!(action(hours(long_ago)), and_delete(Purpose::Compare));
+            }
+        }
+        let (action, reason) = plan_one(Known::Unproven, Some(100), &never);
+        assert_eq!((action, reason), (Action::Leave, Reason::Unproven));
+        let again = plan_again(Known::Short { tried: hours(0) }, Some(100), &never);
+        assert_eq!(again.0, retrieve(Purpose::StoreAgain));
     }
 
     #[test]
@@ -620,7 +854,11 @@ mod tests {
     #[test]
     fn what_was_only_seen_is_never_deleted() {
         assert_eq!(
-            plan_one(Known::Seen, Some(1), &rules(Retention::Never)),
+            plan_one(
+                Known::Seen { octets: None },
+                Some(1),
+                &rules(Retention::Never)
+            ),
             (Action::Leave, Reason::Seen)
         );
     }
@@ -661,10 +899,13 @@ mod tests {
             known: Known::New,
             again: false,
             turn: Turn::InOrder,
+            header: Header::Unasked,
+            size_counts: false,
         });
         let rules = Rules {
             limit: Some(2),
             max_size: Some(1000),
+            keeps: true,
             ..rules(Retention::Always)
         };
         let plan = Plan::new(candidates, &rules, now());
@@ -690,6 +931,7 @@ mod tests {
     fn what_is_just_as_large_as_allowed_is_retrieved() {
         let rules = Rules {
             max_size: Some(100),
+            keeps: true,
             ..rules(Retention::Always)
         };
         let plan = |octets| plan_one(Known::New, octets, &rules);
@@ -724,6 +966,8 @@ mod tests {
                 known,
                 again: false,
                 turn,
+                header: Header::Unasked,
+                size_counts: false,
             });
             let rules = Rules {
                 limit: Some(limit),
@@ -747,16 +991,12 @@ mod tests {
             known: Known::New,
             again: false,
             turn: turns[index],
+            header: Header::Unasked,
+            size_counts: false,
         });
-        for (retention, risks) in [(Retention::Always, false), (Retention::Never, true)] {
+        for retention in [Retention::Always, Retention::Never] {
             let plan = Plan::new(candidates.clone(), &rules(retention), now());
             assert_eq!(plan.retrievals(), [2, 1, 0]);
-            assert_eq!(plan.risks_deletions(), risks);
-        }
-        let [troublesome, refused, _] = candidates;
-        for alone in [troublesome, refused] {
-            let plan = Plan::new([alone], &rules(Retention::Never), now());
-            assert!(!plan.risks_deletions());
         }
     }
 
@@ -765,7 +1005,16 @@ mod tests {
             Just(Known::New),
             Just(Known::Unnamed),
             any::<bool>().prop_map(|here| Known::Lacking { here }),
-            Just(Known::Seen),
+            any::<Option<u8>>().prop_map(|octets| Known::Seen {
+                octets: octets.map(u64::from)
+            }),
+            (0..90i32).prop_map(|hours| Known::Short {
+                tried: now() - SignedDuration::from_hours(i64::from(hours))
+            }),
+            (0..90i32).prop_map(|hours| Known::Overrun {
+                tried: now() - SignedDuration::from_hours(i64::from(hours))
+            }),
+            Just(Known::Unproven),
             any::<bool>().prop_map(|in_place| Known::Deleted {
                 at: now(),
                 in_place,
@@ -774,16 +1023,28 @@ mod tests {
                 at: now() - DAY * 100,
                 in_place,
             }),
-            (-900..900i32, any::<Option<u8>>(), any::<bool>()).prop_map(
-                |(days, octets, certain)| {
-                    Known::Stored {
-                        at: now() - DAY * days,
-                        octets: octets.map(u64::from),
-                        certain,
-                    }
-                }
-            ),
+            any_stored(),
         ]
+    }
+
+    /// Mostly what may be deleted.
+    fn any_stored() -> impl Strategy<Value = Known> {
+        let often = || prop::bool::weighted(0.9);
+        let octets = prop::option::weighted(0.9, 0..2u64);
+        (-9..900i32, octets, often(), any::<bool>(), often()).prop_map(
+            |(days, octets, whole, asked, certain)| Known::Stored {
+                at: now() - DAY * days,
+                octets,
+                whole,
+                asked,
+                certain,
+            },
+        )
+    }
+
+    fn any_header() -> impl Strategy<Value = Header> {
+        use Header::{Doubtful, Same, Unasked, Unavailable};
+        prop::sample::select(vec![Unasked, Same, Same, Same, Unavailable, Doubtful])
     }
 
     fn any_rules() -> impl Strategy<Value = Rules> {
@@ -797,6 +1058,7 @@ mod tests {
                 retention,
                 limit: limit.map(u64::from),
                 max_size: max_size.map(u64::from),
+                keeps: true,
             },
         )
     }
@@ -804,15 +1066,23 @@ mod tests {
     proptest! {
         #[test]
         fn only_what_is_certainly_stored_is_deleted_unfetched(
-            known in any_known(), octets in any::<Option<u8>>(), rules in any_rules(),
+            known in prop_oneof![1 => any_known(), 9 => any_stored()],
+            octets in prop::option::weighted(0.9, 0..2u64),
+            days in prop::option::weighted(0.9, 0..900i32),
+            header in any_header(),
         ) {
-            let (action, _) = plan_one(known, octets.map(u64::from), &rules);
-            if action == Action::Delete {
-                let Known::Stored { octets: recorded, certain, .. } = known else {
+            let retention = days.map_or(Retention::Always, |days| Retention::For(DAY * days));
+            let listed = listed(1, octets);
+            let (turn, again, size_counts) = (Turn::InOrder, false, true);
+            let candidate = Candidate { listed: &listed, known, again, turn, header, size_counts };
+            let plan = Plan::new([candidate], &rules(retention), now());
+            if plan.steps[0].action == Action::Delete {
+                let Known::Stored { at, octets: recorded, whole, asked, certain } = known else {
                     panic!("{known:?} is deleted");
                 };
-                prop_assert!(certain && recorded.is_some() && recorded == octets.map(u64::from));
-                prop_assert_ne!(rules.retention, Retention::Always);
+                prop_assert!(certain && whole && recorded.is_some() && recorded == octets);
+                prop_assert!(header != Header::Doubtful && !(asked && header == Header::Unavailable));
+                prop_assert!(days.is_some_and(|days| at + DAY * days <= now()));
             }
         }
 

@@ -79,7 +79,17 @@ pub struct FailedMessage {
 pub struct Earlier {
     server: Tally,
     failed: Tally,
-    failed_messages: Vec<FailedMessage>,
+    withheld: Tally,
+    problems: Vec<Problem>,
+}
+
+/// A message that failed or was withheld.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    /// Which, and why.
+    pub message: FailedMessage,
+    /// It is stored as it came, and stays on the server.
+    pub is_withheld: bool,
 }
 
 /// What happens to a message of the maildrop.
@@ -161,8 +171,10 @@ pub struct Report {
     pub skipped: Tally,
     /// What could not be retrieved or stored, counted by [`Report::message_failed`].
     pub failed: Tally,
-    /// The first of those, at most [`Report::FAILURES_KEPT`].
-    pub failed_messages: Vec<FailedMessage>,
+    /// What is stored as it came but stays on the server, since the server contradicts itself about it.
+    pub withheld: Tally,
+    /// The first of both, at most [`Report::PROBLEMS_KEPT`].
+    pub problems: Vec<Problem>,
     /// How long each phase took.
     pub timing: Timings,
     /// What ended the run early.
@@ -174,8 +186,11 @@ pub struct Report {
 }
 
 impl Report {
-    /// How many failed messages are kept and shown one by one: a full disk must not fill the screen.
-    pub const FAILURES_KEPT: usize = 10;
+    /// How many messages are kept one by one that failed or were withheld.
+    pub const PROBLEMS_KEPT: usize = 10_000;
+
+    /// How many of these are shown to a person: a full disk must not fill the screen.
+    pub const PROBLEMS_SHOWN: usize = 10;
 
     /// A run that begins now: nothing has happened yet.
     pub fn new(
@@ -196,7 +211,8 @@ impl Report {
             deleted: Tally::default(),
             skipped: Tally::default(),
             failed: Tally::default(),
-            failed_messages: Vec::new(),
+            withheld: Tally::default(),
+            problems: Vec::new(),
             timing: Timings::default(),
             failure: None,
             hushed: false,
@@ -210,7 +226,8 @@ impl Report {
         self.server = Tally::default();
         self.skipped = Tally::default();
         self.failed = Tally::default();
-        self.failed_messages.clear();
+        self.withheld = Tally::default();
+        self.problems.clear();
     }
 
     /// Puts aside what the sessions so far had listed and what failed in them, before another one
@@ -219,7 +236,8 @@ impl Report {
         Earlier {
             server: self.server,
             failed: std::mem::take(&mut self.failed),
-            failed_messages: std::mem::take(&mut self.failed_messages),
+            withheld: std::mem::take(&mut self.withheld),
+            problems: std::mem::take(&mut self.problems),
         }
     }
 
@@ -229,14 +247,22 @@ impl Report {
         if earlier.server.messages > self.server.messages {
             self.server = earlier.server;
         }
-        if self.failed.messages == 0 {
-            (self.failed, self.failed_messages) = (earlier.failed, earlier.failed_messages);
+        if self.failed.messages + self.withheld.messages == 0 {
+            (self.failed, self.withheld) = (earlier.failed, earlier.withheld);
+            self.problems = earlier.problems;
             return;
         }
-        for message in earlier.failed_messages {
-            let met = |known: &FailedMessage| known.uid.is_some() && known.uid == message.uid;
-            if !self.failed_messages.iter().any(met) {
-                self.message_failed(0, message);
+        for problem in earlier.problems {
+            let Problem {
+                message,
+                is_withheld,
+            } = problem;
+            let met =
+                |known: &Problem| known.message.uid.is_some() && known.message.uid == message.uid;
+            match is_withheld {
+                _ if self.problems.iter().any(met) => {}
+                true => self.message_withheld(0, message),
+                false => self.message_failed(0, message),
             }
         }
     }
@@ -244,8 +270,21 @@ impl Report {
     /// One more message, of this size by LIST, could not be retrieved or stored.
     pub fn message_failed(&mut self, octets: u64, message: FailedMessage) {
         self.failed.count(octets);
-        if self.failed_messages.len() < Self::FAILURES_KEPT {
-            self.failed_messages.push(message);
+        self.keep(message, false);
+    }
+
+    /// One more message, of this size, is stored as it came, and stays on the server.
+    pub fn message_withheld(&mut self, octets: u64, message: FailedMessage) {
+        self.withheld.count(octets);
+        self.keep(message, true);
+    }
+
+    fn keep(&mut self, message: FailedMessage, is_withheld: bool) {
+        if self.problems.len() < Self::PROBLEMS_KEPT {
+            self.problems.push(Problem {
+                message,
+                is_withheld,
+            });
         }
     }
 
@@ -254,7 +293,7 @@ impl Report {
     pub fn status(&self) -> u8 {
         match &self.failure {
             Some(failure) => failure.kind().status(),
-            None if self.failed.messages > 0 => DONE_IN_PART,
+            None if self.failed.messages + self.withheld.messages > 0 => DONE_IN_PART,
             None => 0,
         }
     }
@@ -304,7 +343,9 @@ struct Line<'a> {
     deleted: Tally,
     skipped: Tally,
     failed: Tally,
+    withheld: Tally,
     timing_ms: TimingLine,
+    problems: Vec<ProblemLine<'a>>,
     error: Option<ErrorLine>,
     #[serde(skip_serializing_if = "Option::is_none")]
     plan: Option<&'a [PlanLine]>,
@@ -318,6 +359,26 @@ struct TimingLine {
     auth: u64,
     list: u64,
     transfer: u64,
+}
+
+#[derive(Serialize)]
+struct ProblemLine<'a> {
+    number: Number,
+    #[serde(serialize_with = "readable")]
+    uid: &'a Option<UniqueId>,
+    kind: &'static str,
+    message: String,
+}
+
+impl<'a> From<&'a Problem> for ProblemLine<'a> {
+    fn from(Problem { message, .. }: &'a Problem) -> Self {
+        ProblemLine {
+            number: message.number,
+            uid: &message.uid,
+            kind: message.failure.kind().name(),
+            message: message.failure.to_string(),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -339,7 +400,9 @@ impl<'a> From<&'a Report> for Line<'a> {
             deleted: report.deleted,
             skipped: report.skipped,
             failed: report.failed,
+            withheld: report.withheld,
             timing_ms: TimingLine::from(&report.timing),
+            problems: report.problems.iter().map(ProblemLine::from).collect(),
             error: report.failure.as_ref().map(ErrorLine::from),
             plan: report.plan.as_deref(),
         }
@@ -429,6 +492,7 @@ mod tests {
         report.deleted.count(7);
         report.timing.add(Phase::Tls, Duration::from_millis(30));
         report.timing.add(Phase::Tls, Duration::from_millis(12));
+        report.message_failed(9, failed(3));
         assert_eq!(
             json(&report),
             concat!(
@@ -436,9 +500,9 @@ mod tests {
                 r#""started":"2026-03-01T12:00:00.500Z","duration_ms":2100,"#,
                 r#""server":{"messages":9,"octets":900},"stored":{"messages":2,"octets":300},"#,
                 r#""deleted":{"messages":1,"octets":7},"skipped":{"messages":0,"octets":0},"#,
-                r#""failed":{"messages":0,"octets":0},"#,
+                r#""failed":{"messages":1,"octets":9},"withheld":{"messages":0,"octets":0},"#,
                 r#""timing_ms":{"resolve":0,"connect":0,"tls":42,"auth":0,"list":0,"transfer":0},"#,
-                r#""error":null}"#,
+                r#""problems":[{"number":3,"uid":"a","kind":"io","message":"no"}],"error":null}"#,
                 "\n"
             )
         );
@@ -535,12 +599,14 @@ mod tests {
     #[test]
     fn many_failures_are_counted_but_few_kept() {
         let mut report = report();
-        for number in 1..=1000 {
+        for number in 1..=20_000 {
             report.message_failed(5, failed(number));
         }
-        assert_eq!(report.failed.messages, 1000);
-        assert_eq!(report.failed.octets, 5000);
-        assert_eq!(report.failed_messages.len(), Report::FAILURES_KEPT);
-        assert_eq!(report.failed_messages[0].number, 1);
+        report.message_withheld(7, failed(20_001));
+        assert_eq!(report.failed.messages, 20_000);
+        assert_eq!(report.failed.octets, 100_000);
+        assert_eq!(report.withheld.octets, 7);
+        assert_eq!(report.problems.len(), Report::PROBLEMS_KEPT);
+        assert_eq!(report.problems[0].message.number, 1);
     }
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use popfetch::journal::{Intent, Journal, Mailbox, Record};
-use popfetch::mail::{Digest, Place, UniqueId};
+use popfetch::mail::{Digest, HeaderIdentity, Identity, Place, UniqueId};
 use popfetch::pop3::{Event, Receiver, Shape, Uids};
 
 /// The first argument that makes this program do one piece of work instead of measuring all.
@@ -166,6 +166,7 @@ fn records(number: u32) -> [Record; 2] {
         uid: UniqueId::new(format!("000000{number:08x}5f3759df").as_bytes()),
         to: 0,
         digest: Digest([number.to_le_bytes()[0]; 32]),
+        identity: Some(Identity::new(HeaderIdentity([7; 16]), [9; 32])),
         octets: 4_000,
         listed: Some(4_000),
         place: Place::Maildir {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use popfetch::error::Kind;
 use popfetch::journal::{Fact, Intent, Journal, Mailbox, Memory, Record};
-use popfetch::mail::{Digest, Place, UniqueId};
+use popfetch::mail::{Digest, HeaderIdentity, Identity, Place, UniqueId};
 
 use super::Choices;
 
@@ -154,7 +154,7 @@ fn damage(content: &mut Vec<u8>, choices: &mut Choices<'_>) {
 }
 
 fn record(choices: &mut Choices<'_>) -> Record {
-    match choices.byte() % 13 {
+    match choices.byte() % 18 {
         0 => {
             // A new name for each number, as the program has it.
             let id = u32::from(choices.byte() % 4);
@@ -195,6 +195,20 @@ fn record(choices: &mut Choices<'_>) -> Record {
             way: text(choices),
             over_tls: choices.flag(),
         },
+        13 => Record::Overrun {
+            uid: uid(choices),
+            at: at(choices),
+        },
+        14 => Record::Short {
+            uid: uid(choices),
+            at: at(choices),
+        },
+        15 => Record::Listed {
+            uid: uid(choices),
+            octets: u64::from(choices.byte()) << (choices.byte() % 57),
+        },
+        16 => Record::Unproven { uid: uid(choices) },
+        17 => Record::Undeletable { uid: uid(choices) },
         _ => {
             let fact = Fact::ALL[choices.below(Fact::ALL.len())];
             Record::Fact {
@@ -227,6 +241,7 @@ fn intent(choices: &mut Choices<'_>) -> Intent {
         uid: uid(choices),
         to,
         digest: digest(choices),
+        identity: choices.flag().then(|| identity(choices)),
         octets: u64::from(choices.byte()) << (choices.byte() % 57),
         listed: choices.flag().then(|| choices.byte().into()),
         place,
@@ -258,6 +273,10 @@ fn owed(choices: &mut Choices<'_>) -> Vec<u32> {
 
 fn digest(choices: &mut Choices<'_>) -> Digest {
     Digest([choices.byte() % 4; 32])
+}
+
+fn identity(choices: &mut Choices<'_>) -> Identity {
+    Identity::new(HeaderIdentity([choices.byte() % 4; 16]), [0; 32])
 }
 
 fn at(choices: &mut Choices<'_>) -> Timestamp {

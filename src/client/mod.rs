@@ -17,5 +17,5 @@ pub use authorization::Authorization;
 pub use censor::Censor;
 pub use login::{LoggedIn, Login, Refusal};
 pub use refusal::is_too_soon;
-pub use transaction::{Broken, Transaction, Wanted, Watcher};
+pub use transaction::{Answer, Ask, Broken, BrokenDeletion, Probe, Transaction, Wanted, Watcher};
 pub use wire::Parties;

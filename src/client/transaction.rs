@@ -1,15 +1,18 @@
 //! The open maildrop: TRANSACTION state, up to QUIT.
 
+use std::collections::VecDeque;
+
 use super::refusal::When;
 use super::wire::{Heard, Listed, Wire};
 use crate::crash;
 use crate::error::{Failure, Kind, Result};
 use crate::journal::Proof;
-use crate::mail::Number;
+use crate::mail::{Number, UniqueId};
+use crate::message::Hasher;
 use crate::net::Awaited;
 use crate::pop3::{
     Capabilities, Command, Listing, Sizes, Stat, Uids, Window, limits, merge, parse_size,
-    parse_stat,
+    parse_stat, parse_uid,
 };
 
 /// An open maildrop.
@@ -17,6 +20,8 @@ pub struct Transaction {
     wire: Wire,
     /// As announced before the login.
     capabilities: Option<Capabilities>,
+    /// Whether TOP was announced after it; none where nothing was.
+    top: Option<bool>,
     expires: bool,
     delays_logins: bool,
     /// What may be in flight. It keeps the size it has grown to: DELE gains by what RETR has shown.
@@ -36,28 +41,60 @@ pub struct Wanted {
     pub octets: Option<u64>,
 }
 
-/// Somebody who wants messages, and takes them as they come.
+/// What to ask for.
+#[derive(Debug, Clone, Copy)]
+pub enum Ask {
+    /// A message.
+    Message(Wanted),
+    /// Whether the answers are in step with the commands.
+    Probe(Probe),
+}
+
+/// Something to ask for whose answer no sender of mail can write. A message that a server does not stuff (RFC 1939
+/// section 3) may go on after its end with what looks like further answers; where that happens, a probe gets a wrong one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Probe {
+    /// UIDL with a number: the id is the server's own.
+    UniqueId(Number),
+    /// The header of a message, as it was shown before: the trace in it is written by the systems on its way.
+    Header(Number),
+    /// The whole message, for servers that have neither.
+    Message(Number),
+}
+
+/// What a probe got.
+#[derive(Debug)]
+pub enum Answer {
+    /// A unique-id; none where the answer is about another message, or makes no sense.
+    UniqueId(Option<UniqueId>),
+    /// A header, or a whole message.
+    Text(Box<Hasher>),
+    /// The server refused it.
+    Refused,
+}
+
+/// Takes messages as they come, in the order that it asked for them.
 pub trait Watcher {
-    /// What to ask for at this place, from 0; none behind the last. The same at every call.
-    fn wanted(&self, index: usize) -> Option<Wanted>;
+    /// What to ask for next; none where there is nothing for now. Asked again after each answer.
+    fn next(&mut self) -> Option<Ask>;
 
-    /// Whether more messages are wanted; once not, no further RETR is sent.
-    fn wants_more(&self) -> bool;
-
-    /// The message at this index of what was wanted begins.
-    fn begin(&mut self, index: usize);
+    /// A message begins.
+    fn begin(&mut self);
 
     /// More of its text: CRLF turned into LF, otherwise as the server sent it. Takes it out of the buffer.
     fn text(&mut self, text: &mut Vec<u8>);
 
     /// It is complete, having taken so many octets with CRLF counted as two.
-    fn end(&mut self, index: usize, octets: u64);
+    fn end(&mut self, octets: u64);
 
     /// All that came is taken in; we are about to wait for more.
     fn pause(&mut self);
 
     /// The server refused to send it.
-    fn refused(&mut self, index: usize, failure: Failure);
+    fn refused(&mut self, failure: Failure);
+
+    /// A probe got this. Whether that shows that the answers are in step, or may be; if not, the session ends.
+    fn probed(&mut self, probe: Probe, answer: Answer) -> bool;
 }
 
 /// A retrieval that ended early.
@@ -65,13 +102,24 @@ pub trait Watcher {
 pub struct Broken {
     /// Why.
     pub failure: Failure,
-    /// Which message was due, as an index of what was wanted.
-    pub due: usize,
+    /// What was due.
+    pub due: Option<Ask>,
     /// That message went on for longer than any message may.
     pub overlong: bool,
 }
 
-/// What of the answer to RETR came.
+/// A deletion that ended the session.
+#[derive(Debug)]
+pub struct BrokenDeletion {
+    /// Why.
+    pub failure: Failure,
+    /// Which of the messages was due, as an index of the proofs.
+    pub due: usize,
+    /// How many of them the server was asked to delete.
+    pub sent: usize,
+}
+
+/// What of an answer came.
 enum Came {
     /// A part of it; more follows.
     Part,
@@ -89,6 +137,7 @@ impl Transaction {
             expires: announced(Capabilities::expires_at_once),
             delays_logins: announced(Capabilities::delays_logins),
             capabilities,
+            top: None,
             window: Window::new(false),
             in_step: 0,
             quitting: false,
@@ -111,6 +160,12 @@ impl Transaction {
     #[must_use]
     pub fn is_pipelining(&self) -> bool {
         self.window.is_wide()
+    }
+
+    /// Whether the server has TOP; none where it says nothing about it.
+    #[must_use]
+    pub fn offers_top(&self) -> Option<bool> {
+        self.top
     }
 
     /// How many commands wait for their answers: after a failure, whether it may be pipelining that failed.
@@ -162,6 +217,7 @@ impl Transaction {
             self.expires |= announced.expires_at_once();
             self.delays_logins |= announced.delays_logins();
         }
+        self.top = announced.as_ref().map(|announced| announced.top);
         self.window = Window::new(pipelining && promises_pipelining(announced.as_ref()));
         send(&mut self.wire, &commands[1])?;
         let stat = self.receive_stat()?;
@@ -260,35 +316,35 @@ impl Transaction {
         }
     }
 
-    /// Retrieves what the watcher wants, in that order, as many in flight as the window allows, until no more
-    /// are wanted. Returns how many were asked for.
+    /// Asks for what the watcher wants, in that order, as much in flight as the window allows, until it wants
+    /// nothing more.
     ///
     /// # Errors
     ///
-    /// The connection broke, or a message is longer than any may be, so that the connection is of no
-    /// use any more. Which message was due then is part of the error.
-    pub fn retrieve(&mut self, watcher: &mut dyn Watcher) -> Result<usize, Broken> {
-        let (mut sent, mut due) = (0, 0);
+    /// The connection broke, a message is longer than any may be, or the answers are not in step, so that the
+    /// connection is of no use any more. What was due then is part of the error.
+    pub fn retrieve(&mut self, watcher: &mut dyn Watcher) -> Result<(), Broken> {
+        let mut flight = Flight::default();
         loop {
-            match self.step(&mut sent, due, watcher) {
-                Ok(_) if due == sent => return Ok(sent),
+            match self.step(&mut flight, watcher) {
+                Ok(_) if flight.asked.is_empty() => return Ok(()),
                 Ok(Came::Whole) => {
                     self.in_step += usize::from(self.window.in_flight() > 1);
                     self.window.answered();
-                    due += 1;
+                    flight.answered();
                 }
                 Ok(Came::Part) => {}
                 Ok(Came::TooMuch) => {
                     return Err(Broken {
-                        failure: self.overlong(watcher.wanted(due)),
-                        due,
+                        failure: self.overlong(flight.message()),
+                        due: flight.due(),
                         overlong: true,
                     });
                 }
                 Err(failure) => {
                     return Err(Broken {
                         failure,
-                        due,
+                        due: flight.due(),
                         overlong: false,
                     });
                 }
@@ -297,56 +353,58 @@ impl Transaction {
     }
 
     /// Fills the window, and takes the next piece of the answer that is due.
-    fn step(&mut self, sent: &mut usize, due: usize, watcher: &mut dyn Watcher) -> Result<Came> {
-        if self.window.wants_more() && watcher.wants_more() {
-            *sent += self.send_retrievals(*sent, watcher)?;
+    fn step(&mut self, flight: &mut Flight, watcher: &mut dyn Watcher) -> Result<Came> {
+        if self.window.wants_more() {
+            self.send(flight, watcher)?;
         }
-        let Some(wanted) = watcher.wanted(due).filter(|_| due < *sent) else {
+        let Some(due) = flight.due() else {
             return Ok(Came::Part);
         };
         if self.wire.is_drained() {
             watcher.pause();
         }
-        self.receive_message(wanted, due, watcher)
+        match due {
+            Ask::Message(wanted) => self.receive_message(wanted, watcher),
+            Ask::Probe(Probe::UniqueId(number)) => self.receive_uid(number, watcher),
+            Ask::Probe(probe) => self.receive_text(probe, &mut flight.text, watcher),
+        }
     }
 
-    /// Sends RETR for as many messages, from this place on, as fit into the window; returns how many.
-    fn send_retrievals(&mut self, from: usize, watcher: &dyn Watcher) -> Result<usize> {
-        let mut count = 0;
-        while let Some(message) = watcher.wanted(from + count) {
-            let octets = message.octets.unwrap_or(0);
-            if !self.window.fits(RETR, octets) {
+    /// Asks for what the watcher wants, as far as it fits into the window.
+    fn send(&mut self, flight: &mut Flight, watcher: &mut dyn Watcher) -> Result<()> {
+        let mut sent = false;
+        // What there is no room for is not even asked about: the watcher may want something else by then.
+        while self.window.fits(LONGEST, 0) {
+            let Some(ask) = flight.waiting.take().or_else(|| watcher.next()) else {
+                break;
+            };
+            let octets = ask.octets();
+            if !self.window.fits(LONGEST, octets) {
+                flight.waiting = Some(ask);
                 break;
             }
-            let bytes = self.wire.put(&Command::Retr(message.number))?;
+            let bytes = self.wire.put(&ask.command())?;
             self.window.sent(bytes, octets);
-            count += 1;
+            flight.asked.push_back(ask);
+            sent = true;
         }
-        if count > 0 {
-            self.wire.flush()?;
+        match sent {
+            true => self.wire.flush(),
+            false => Ok(()),
         }
-        Ok(count)
     }
 
-    fn receive_message(
-        &mut self,
-        wanted: Wanted,
-        index: usize,
-        watcher: &mut dyn Watcher,
-    ) -> Result<Came> {
+    fn receive_message(&mut self, wanted: Wanted, watcher: &mut dyn Watcher) -> Result<Came> {
         let number = wanted.number;
         let most = limits::message(wanted.octets);
         let awaited = Awaited::numbered("the answer to RETR", number);
         let came = self.wire.receive(awaited, |heard| match heard {
             Heard::Said(said) if said.reply.is_ok() => {
-                watcher.begin(index);
+                watcher.begin();
                 Some(Came::Part)
             }
             Heard::Said(said) => {
-                watcher.refused(
-                    index,
-                    said.failure(&format!("RETR {number}"), When::Command),
-                );
+                watcher.refused(said.failure(&format!("RETR {number}"), When::Command));
                 Some(Came::Whole)
             }
             Heard::Text { octets, .. } if octets > most => Some(Came::TooMuch),
@@ -355,12 +413,69 @@ impl Transaction {
                 Some(Came::Part)
             }
             Heard::EndOfMessage { octets } => {
-                watcher.end(index, octets);
+                watcher.end(octets);
                 Some(Came::Whole)
             }
             Heard::Entry(_) | Heard::EndOfListing => None,
         })?;
         came.ok_or_else(|| self.wire.out_of_step())
+    }
+
+    fn receive_uid(&mut self, number: Number, watcher: &mut dyn Watcher) -> Result<Came> {
+        let awaited = Awaited::numbered("the answer to UIDL", number);
+        let answer = self.wire.reply(awaited, |said| {
+            if !said.reply.is_ok() {
+                return Answer::Refused;
+            }
+            let answer = parse_uid(said.reply.text).ok();
+            let answer = answer.filter(|(named, _)| *named == number);
+            Answer::UniqueId(answer.and_then(|(_, uid)| uid))
+        })?;
+        self.check(Probe::UniqueId(number), answer, watcher)
+    }
+
+    /// Takes the next piece of a header, or of a message that is only looked at.
+    fn receive_text(
+        &mut self,
+        probe: Probe,
+        text_so_far: &mut Box<Hasher>,
+        watcher: &mut dyn Watcher,
+    ) -> Result<Came> {
+        let awaited = match probe {
+            Probe::Message(number) => Awaited::numbered("the answer to RETR", number),
+            Probe::Header(number) | Probe::UniqueId(number) => {
+                Awaited::numbered("the answer to TOP", number)
+            }
+        };
+        let heard = self.wire.receive(awaited, |heard| match heard {
+            Heard::Said(said) if said.reply.is_ok() => Some((Came::Part, None)),
+            Heard::Said(_) => Some((Came::Whole, Some(Answer::Refused))),
+            Heard::Text { octets, .. } if octets > limits::MESSAGE_UNLISTED => {
+                Some((Came::TooMuch, None))
+            }
+            Heard::Text { text, .. } => {
+                text_so_far.update(text);
+                text.clear();
+                Some((Came::Part, None))
+            }
+            Heard::EndOfMessage { .. } => {
+                let text = std::mem::take(text_so_far);
+                Some((Came::Whole, Some(Answer::Text(text))))
+            }
+            Heard::Entry(_) | Heard::EndOfListing => None,
+        })?;
+        match heard {
+            None => Err(self.wire.out_of_step()),
+            Some((_, Some(answer))) => self.check(probe, answer, watcher),
+            Some((came, None)) => Ok(came),
+        }
+    }
+
+    fn check(&self, probe: Probe, answer: Answer, watcher: &mut dyn Watcher) -> Result<Came> {
+        match watcher.probed(probe, answer) {
+            true => Ok(Came::Whole),
+            false => Err(self.wire.out_of_step()),
+        }
     }
 
     fn overlong(&self, wanted: Option<Wanted>) -> Failure {
@@ -385,19 +500,27 @@ impl Transaction {
     ///
     /// # Errors
     ///
-    /// The connection broke: what was marked may be deleted or not, since QUIT may have come through.
-    pub fn delete(&mut self, proofs: &[Proof]) -> Result<Vec<(usize, Failure)>> {
+    /// The connection broke, or an answer makes no sense: what was marked may be deleted or not, since QUIT may have
+    /// come through. Which deletion was due then is part of the error.
+    pub fn delete(&mut self, proofs: &[Proof]) -> Result<Vec<(usize, Failure)>, BrokenDeletion> {
         let mut sent = 0;
         let mut refused = Vec::new();
         for (index, proof) in proofs.iter().enumerate() {
+            let broken = |failure, sent| BrokenDeletion {
+                failure,
+                due: index,
+                sent,
+            };
             if sent < proofs.len() && self.window.wants_more() {
-                sent += self.send_deletions(&proofs[sent..])?;
+                let more = self.send_deletions(&proofs[sent..]);
+                sent += more.map_err(|failure| broken(failure, sent))?;
             }
             let awaited = Awaited::numbered("the answer to DELE", proof.number());
             let answer = self.wire.reply(awaited, |said| match said.reply.is_ok() {
                 true => Ok(()),
                 false => Err(said.failure(&format!("DELE {}", proof.number()), When::Command)),
-            })?;
+            });
+            let answer = answer.map_err(|failure| broken(failure, sent))?;
             self.window.answered();
             refused.extend(answer.err().map(|failure| (index, failure)));
         }
@@ -407,7 +530,7 @@ impl Transaction {
     fn send_deletions(&mut self, proofs: &[Proof]) -> Result<usize> {
         let mut count = 0;
         for proof in proofs {
-            if !self.window.fits(DELE, 0) {
+            if !self.window.fits(LONGEST, 0) {
                 break;
             }
             let bytes = self.wire.put(&Command::Dele(proof.number()))?;
@@ -462,12 +585,60 @@ const FEW: usize = 32;
 /// And where all messages are at least so many times more.
 const WORTH_IT: usize = 4;
 
-/// The longest RETR or DELE there is, in bytes: `RETR 1000000` and CRLF.
-const RETR: usize = 14;
-const DELE: usize = RETR;
+/// The longest command that is sent ahead, in bytes: `TOP 1000000 0` and CRLF.
+const LONGEST: usize = 15;
 
 /// QUIT and CRLF.
 const QUIT: usize = 6;
+
+/// What is on its way.
+#[derive(Default)]
+struct Flight {
+    /// What was asked for, in that order.
+    asked: VecDeque<Ask>,
+    /// What does not fit into the window yet.
+    waiting: Option<Ask>,
+    /// The text of a probe, as far as it has come.
+    text: Box<Hasher>,
+}
+
+impl Flight {
+    fn due(&self) -> Option<Ask> {
+        self.asked.front().copied()
+    }
+
+    /// The message that is due, if it is one.
+    fn message(&self) -> Option<Wanted> {
+        match self.due() {
+            Some(Ask::Message(wanted)) => Some(wanted),
+            _ => None,
+        }
+    }
+
+    fn answered(&mut self) {
+        self.asked.pop_front();
+    }
+}
+
+impl Ask {
+    fn command(&self) -> Command<'static> {
+        match *self {
+            Ask::Message(Wanted { number, .. }) | Ask::Probe(Probe::Message(number)) => {
+                Command::Retr(number)
+            }
+            Ask::Probe(Probe::UniqueId(number)) => Command::UidlOf(number),
+            Ask::Probe(Probe::Header(number)) => Command::Top(number),
+        }
+    }
+
+    /// How many octets it will bring, as far as that is known.
+    fn octets(&self) -> u64 {
+        match self {
+            Ask::Message(wanted) => wanted.octets.unwrap_or(0),
+            Ask::Probe(_) => 0,
+        }
+    }
+}
 
 fn promises_pipelining(capabilities: Option<&Capabilities>) -> bool {
     capabilities.is_some_and(|capabilities| capabilities.pipelining)

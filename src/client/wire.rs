@@ -126,7 +126,10 @@ impl Wire {
     /// taken for the answer. Nothing was written.
     pub(super) fn put(&mut self, command: &Command<'_>) -> Result<usize> {
         if self.receiver.outstanding() == 0 && self.has_leftover() {
-            let message = format!("{} answers before it is asked", self.parties.host);
+            let message = format!(
+                "unsolicited data from {} (broken server or command injection)",
+                self.parties.host
+            );
             return Err(Failure::new(Kind::Protocol, message));
         }
         let before = self.output.len();
@@ -284,7 +287,10 @@ impl Wire {
     pub(super) fn out_of_step(&self) -> Failure {
         Failure::new(
             Kind::Protocol,
-            format!("{} is out of step with our commands", self.parties.host),
+            format!(
+                "{}: the response does not match the command",
+                self.parties.host
+            ),
         )
     }
 

@@ -28,6 +28,7 @@ pub(super) fn mark_seen(context: &Context<'_>, options: &cli::MarkSeen) -> Resul
             retention: account.leave_on_server,
             limit: None,
             max_size: None,
+            keeps: true,
         },
         all: false,
         dry_run: false,

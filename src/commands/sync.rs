@@ -74,6 +74,7 @@ fn one(
             retention: account.leave_on_server,
             limit: options.limit,
             max_size: options.max_size.map(|size| size.0),
+            keeps: true,
         },
         all: options.all,
         dry_run: options.dry_run,

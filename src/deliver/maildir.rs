@@ -22,7 +22,7 @@ use super::{Complete, Destination, Sought, Trouble, disk};
 use crate::crash;
 use crate::environment::Environment;
 use crate::error::{Failure, Result};
-use crate::mail::Place;
+use crate::mail::{Identity, Place};
 
 /// What a Maildir consists of.
 const FOLDERS: [&str; 3] = ["cur", "new", "tmp"];
@@ -308,6 +308,10 @@ impl Destination for Maildir {
 
     fn find(&mut self, stored: &[Sought<'_>], act: bool) -> Result<Vec<bool>> {
         search::find(&self.path, stored, act)
+    }
+
+    fn identify(&mut self, stored: &[Sought<'_>]) -> Result<Vec<Option<Identity>>> {
+        search::identify(&self.path, stored)
     }
 }
 

@@ -32,7 +32,7 @@ use super::{Complete, Destination, Sought, Trouble, disk};
 use crate::crash;
 use crate::environment::Environment;
 use crate::error::{Failure, Kind, Result};
-use crate::mail::{Digest, Place};
+use crate::mail::{Digest, Identity, Place};
 
 /// The longest wait for whoever has the mbox locked.
 const LOCK_WAIT: Duration = Duration::from_secs(30);
@@ -378,6 +378,11 @@ impl Destination for Mbox {
             false => self.look(|file| recovery::find(file, stored))?,
         };
         Ok(found.unwrap_or_else(|| vec![false; stored.len()]))
+    }
+
+    fn identify(&mut self, stored: &[Sought<'_>]) -> Result<Vec<Option<Identity>>> {
+        let found = self.look(|file| recovery::identify(file, stored))?;
+        Ok(found.unwrap_or_else(|| vec![None; stored.len()]))
     }
 }
 

@@ -27,7 +27,7 @@ use std::num::NonZeroUsize;
 
 use crate::environment::Environment;
 use crate::error::{Failure, Result};
-use crate::mail::{Digest, Place, UniqueId};
+use crate::mail::{Digest, Identity, Place, UniqueId};
 
 pub use maildir::Maildir;
 pub use mbox::Mbox;
@@ -165,6 +165,16 @@ pub trait Destination: Send {
     fn find(&mut self, stored: &[Sought<'_>], act: bool) -> Result<Vec<bool>> {
         let _ = act;
         Ok(vec![false; stored.len()])
+    }
+
+    /// What the copies of messages that were stored here are known by where header lines come and go; none for a copy
+    /// that is not found.
+    ///
+    /// # Errors
+    ///
+    /// The destination could not be looked into.
+    fn identify(&mut self, stored: &[Sought<'_>]) -> Result<Vec<Option<Identity>>> {
+        Ok(vec![None; stored.len()])
     }
 }
 

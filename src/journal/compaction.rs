@@ -8,9 +8,10 @@ use super::file;
 use super::format;
 use super::loading;
 use super::mailbox::Mailbox;
-use super::memory::Memory;
+use super::memory::{Memory, Remembered};
 use super::record::Record;
 use crate::error::{Failure, Kind, OrFail, Result};
+use crate::mail::UniqueId;
 
 /// A journal is rewritten when it has more dead lines than this, and more than half as many as messages: so
 /// lines are not rewritten much more often than they are written.
@@ -40,10 +41,9 @@ pub(super) fn rewrite(
 ) -> Result<Memory> {
     let new = beside(path, "new");
     file::write_new(&new, |out| {
-        let mut header = Vec::new();
-        format::write_header(mailbox, &mut header);
         let cannot = || format!("cannot write {}", new.display());
-        out.write_all(&header).or_fail(Kind::Io, cannot)?;
+        out.write_all(&format::header(format::VERSION, mailbox))
+            .or_fail(Kind::Io, cannot)?;
         loading::each_line(path, |line| match format::read(line) {
             Ok(record) if still_matters(&record, &memory) => out
                 .write_all(line)
@@ -69,18 +69,19 @@ pub(super) fn rewrite(
 }
 
 fn still_matters(record: &Record, memory: &Memory) -> bool {
+    let remembered =
+        |uid: &UniqueId, is: fn(&Remembered) -> bool| memory.recall(uid.as_bytes()).is_some_and(is);
     match record {
         Record::Intend(intent) => memory.is_unsettled(intent),
         Record::Void { .. } => false,
-        Record::Asked { uid } => memory
-            .recall(uid.as_bytes())
-            .is_some_and(super::Remembered::is_asked),
-        Record::Refused { uid } => memory
-            .recall(uid.as_bytes())
-            .is_some_and(super::Remembered::is_refused),
-        Record::Dropped { uid } => memory
-            .recall(uid.as_bytes())
-            .is_some_and(super::Remembered::is_dropped),
+        Record::Asked { uid } => remembered(uid, Remembered::is_asked),
+        Record::Refused { uid } => remembered(uid, Remembered::is_refused),
+        Record::Dropped { uid } => remembered(uid, Remembered::is_dropped),
+        Record::Overrun { uid, at } | Record::Short { uid, at } => {
+            let tried = memory.recall(uid.as_bytes()).map(Remembered::last_tried);
+            tried == Some(at.as_second())
+        }
+        Record::Undeletable { uid } => remembered(uid, Remembered::is_undeletable),
         _ => true,
     }
 }

@@ -1,12 +1,25 @@
 //! A journal's lines: JSON, one record each, closed by a checksum.
 //!
 //! ```text
-//! {"popfetch":1,"user":"alice","host":"pop.example.com","port":110,"crc":"…"}
+//! {"popfetch":2,"user":"alice","host":"pop.example.com","port":110,"crc":"…"}
 //! {"is":"destination","to":0,"name":"maildir:/home/alice/Mail","crc":"…"}
-//! {"is":"intend","uid":"0001","to":0,"digest":"…","octets":1234,"listed":1234,"file":"…","crc":"…"}
-//! {"is":"stored","uid":"0001","to":0,"digest":"…","octets":1234,"listed":1234,"file":"…","at":"2026-03-01T06:00:00Z","crc":"…"}
+//! {"is":"intend","uid":"0001","to":0,"digest":"…","identity":"…","octets":1234,"listed":1234,"file":"…","crc":"…"}
+//! {"is":"stored","uid":"0001","to":0,"digest":"…","identity":"…","octets":1234,"listed":1234,"file":"…","at":"2026-03-01T06:00:00Z","crc":"…"}
 //! {"is":"deleted","uid":"0001","at":"2026-03-31T06:00:00Z","crc":"…"}
 //! ```
+//!
+//! # Versions
+//!
+//! The first line names the version of the format. A new kind of record, or a new key without which a record
+//! means something else, makes a new version: a popfetch that does not know it refuses the journal, instead of
+//! passing over lines. Every older version is read for ever. An older journal is rewritten whole, as compaction
+//! does, before anything is appended to it; its lines stay as they are, so that the lines of an older version
+//! are part of every newer one.
+//!
+//! | version | written by | what is new |
+//! |---|---|---|
+//! | 1 | 0.1.0 | |
+//! | 2 | later ones | `identity`; the records `overrun`, `short`, `listed`, `unproven`, `undeletable`; two facts |
 //!
 //! Any JSON with these keys is read; [`quick`] knows the lines of which there are many, word for word as they
 //! are written here.
@@ -28,10 +41,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::mailbox::Mailbox;
 use super::record::{Fact, Intent, Record};
-use crate::mail::{Digest, Place, UniqueId};
+use crate::mail::{Digest, Identity, Place, UniqueId};
 
 /// The version this program writes. A reader refuses a higher one.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 /// Why a line cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -113,6 +126,8 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     digest: Option<Spelt<Digest>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    identity: Option<Spelt<Identity>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     octets: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     listed: Option<u64>,
@@ -187,6 +202,20 @@ pub(super) fn write(record: &Record, into: &mut Vec<u8>) {
         Record::Shared { uid } => Line::of("shared", uid),
         Record::Refused { uid } => Line::of("refused", uid),
         Record::Dropped { uid } => Line::of("dropped", uid),
+        Record::Overrun { uid, at } => Line {
+            at: Some(*at),
+            ..Line::of("overrun", uid)
+        },
+        Record::Short { uid, at } => Line {
+            at: Some(*at),
+            ..Line::of("short", uid)
+        },
+        Record::Listed { uid, octets } => Line {
+            octets: Some(*octets),
+            ..Line::of("listed", uid)
+        },
+        Record::Unproven { uid } => Line::of("unproven", uid),
+        Record::Undeletable { uid } => Line::of("undeletable", uid),
         Record::LoggedIn { way, over_tls } => Line {
             name: Some(way.into()),
             tls: Some(*over_tls),
@@ -238,6 +267,7 @@ impl<'a> Line<'a> {
         Line {
             to: Some(intent.to),
             digest: Some(Spelt(intent.digest)),
+            identity: intent.identity.map(Spelt),
             octets: Some(intent.octets),
             listed: intent.listed,
             file,
@@ -248,15 +278,15 @@ impl<'a> Line<'a> {
     }
 }
 
-/// Appends the first line.
-pub(super) fn write_header(mailbox: &Mailbox, into: &mut Vec<u8>) {
-    seal(
-        &Header {
-            popfetch: VERSION,
-            mailbox: mailbox.clone(),
-        },
-        into,
-    );
+/// The first line of a journal of this version.
+pub(super) fn header(version: u32, mailbox: &Mailbox) -> Vec<u8> {
+    let header = Header {
+        popfetch: version,
+        mailbox: mailbox.clone(),
+    };
+    let mut line = Vec::new();
+    seal(&header, &mut line);
+    line
 }
 
 /// What stands between a line's content and its checksum.
@@ -347,6 +377,20 @@ impl Line<'_> {
             "shared" => Record::Shared { uid: self.uid()? },
             "refused" => Record::Refused { uid: self.uid()? },
             "dropped" => Record::Dropped { uid: self.uid()? },
+            "overrun" => Record::Overrun {
+                at: self.at()?,
+                uid: self.uid()?,
+            },
+            "short" => Record::Short {
+                at: self.at()?,
+                uid: self.uid()?,
+            },
+            "listed" => Record::Listed {
+                octets: self.octets.ok_or(BadLine::Lacks("octets"))?,
+                uid: self.uid()?,
+            },
+            "unproven" => Record::Unproven { uid: self.uid()? },
+            "undeletable" => Record::Undeletable { uid: self.uid()? },
             "logged-in" => Record::LoggedIn {
                 way: self.name.ok_or(BadLine::Lacks("name"))?.0.into_owned(),
                 over_tls: self.tls.ok_or(BadLine::Lacks("tls"))?,
@@ -393,6 +437,7 @@ impl Line<'_> {
             uid: self.uid.ok_or(BadLine::Lacks("uid"))?.0,
             to,
             digest: self.digest.ok_or(BadLine::Lacks("digest"))?.0,
+            identity: self.identity.map(|identity| identity.0),
             octets: self.octets.ok_or(BadLine::Lacks("octets"))?,
             listed: self.listed,
             place,
@@ -406,7 +451,7 @@ pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::mail::Digest;
+    use crate::mail::HeaderIdentity;
 
     pub(in crate::journal) fn any_uid() -> impl Strategy<Value = UniqueId> {
         prop_oneof![
@@ -436,11 +481,12 @@ pub(super) mod tests {
 
     prop_compose! {
         fn any_intent()(
-            uid in any_uid(), to in 0..3u32, digest in 0..3u8, octets: u64, listed: Option<u64>,
-            place in any_place(), others in prop::collection::vec(0..3u32, 0..3),
+            uid in any_uid(), to in 0..3u32, digest in 0..3u8, identity in prop::option::of(0..3u8), octets: u64,
+            listed: Option<u64>, place in any_place(), others in prop::collection::vec(0..3u32, 0..3),
         ) -> Intent {
             let owed = std::iter::once(to).chain(others).collect();
-            Intent { uid, to, digest: Digest([digest; 32]), octets, listed, place, owed }
+            let identity = identity.map(|n| Identity::new(HeaderIdentity([n; 16]), [n; 32]));
+            Intent { uid, to, digest: Digest([digest; 32]), identity, octets, listed, place, owed }
         }
     }
 
@@ -469,9 +515,14 @@ pub(super) mod tests {
             any_uid().prop_map(|uid| Record::Shared { uid }),
             any_uid().prop_map(|uid| Record::Refused { uid }),
             any_uid().prop_map(|uid| Record::Dropped { uid }),
+            (any_uid(), any_time()).prop_map(|(uid, at)| Record::Overrun { uid, at }),
+            (any_uid(), any_time()).prop_map(|(uid, at)| Record::Short { uid, at }),
+            (any_uid(), any::<u64>()).prop_map(|(uid, octets)| Record::Listed { uid, octets }),
+            any_uid().prop_map(|uid| Record::Unproven { uid }),
+            any_uid().prop_map(|uid| Record::Undeletable { uid }),
             ("[A-Z0-9-]{1,20}", any::<bool>())
                 .prop_map(|(way, over_tls)| Record::LoggedIn { way, over_tls }),
-            (0..3usize, any::<bool>()).prop_map(|(fact, holds)| Record::Fact {
+            (0..Fact::ALL.len(), any::<bool>()).prop_map(|(fact, holds)| Record::Fact {
                 fact: Fact::ALL[fact],
                 holds
             }),

@@ -54,8 +54,8 @@ pub(super) struct Loaded {
     pub(super) torn: bool,
     /// How many lines only matter until another one follows.
     pub(super) passing: u64,
-    /// Whether there was a first line that could be used.
-    pub(super) has_header: bool,
+    /// The version that the first line names; none without one that could be used.
+    version: Option<u32>,
 }
 
 /// Reads a journal. A file that is missing or empty remembers nothing.
@@ -118,11 +118,10 @@ fn likely_messages(path: &Path) -> usize {
 
 /// Whether this is as much of the first line as a crash has left of it.
 fn is_beginning_of_header(line: &[u8], mailbox: &Mailbox) -> bool {
-    let mut header = Vec::new();
-    format::write_header(mailbox, &mut header);
     // What was not written before a power cut may read as zeros.
     let zeros = line.iter().rev().take_while(|&&byte| byte == 0).count();
-    header.starts_with(&line[..line.len() - zeros])
+    let line = &line[..line.len() - zeros];
+    (1..=VERSION).any(|version| format::header(version, mailbox).starts_with(line))
 }
 
 impl Loaded {
@@ -147,9 +146,14 @@ impl Loaded {
         })
     }
 
-    /// Whether it can stay as it is.
+    /// Whether all of it could be used.
     pub(super) fn is_sound(&self) -> bool {
-        self.has_header && self.damage.is_empty()
+        self.version.is_some() && self.damage.is_empty()
+    }
+
+    /// Whether it is of an older version than is written.
+    pub(super) fn is_older(&self) -> bool {
+        self.version.is_some_and(|version| version < VERSION)
     }
 
     fn take_header(
@@ -179,7 +183,7 @@ impl Loaded {
             return Err(refused("belongs to another mailbox".to_owned())
                 .hint("Was it renamed? Move it away to begin a new one."));
         }
-        self.has_header = true;
+        self.version = Some(header.popfetch);
         Ok(Ok(()))
     }
 }

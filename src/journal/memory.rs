@@ -10,7 +10,8 @@ use jiff::Timestamp;
 use super::destinations::Destinations;
 use super::found::Found;
 use super::record::{Fact, Intent, Record};
-use crate::mail::{Digest, UniqueId};
+use crate::mail::{Digest, Identity, UniqueId};
+use crate::message::Hashes;
 
 /// Everything that is remembered of a maildrop.
 #[derive(Debug, Default, PartialEq)]
@@ -94,16 +95,29 @@ impl Intents {
 #[derive(Debug, Default, Clone, PartialEq, Hash)]
 pub struct Remembered {
     digest: Option<Digest>,
+    identity: Option<Identity>,
+    /// By LIST.
     listed: Octets,
+    /// As it came.
+    octets: Octets,
     /// Seconds since 1970.
     first_stored: i64,
+    /// When it came otherwise than it should, the last time; 0 where it did not. Seconds since 1970.
+    tried: i64,
     copies: Copies,
+    /// How many connections ended while it was fetched; no more than [`DROPS_COUNTED`].
+    drops: u8,
     marked_by_hand: bool,
     asked: bool,
     deleted: bool,
     refused: bool,
-    dropped: bool,
+    overrun: bool,
+    unproven: bool,
+    undeletable: bool,
 }
+
+/// Once may be chance, twice is the message: more is not counted.
+pub(super) const DROPS_COUNTED: u8 = 2;
 
 /// A size that may not be known, in no more room than one that is. No message is as large as the largest number.
 #[derive(Debug, Clone, Copy, PartialEq, Hash)]
@@ -250,11 +264,74 @@ impl Remembered {
         self.digest
     }
 
-    /// Its size by LIST in the session that stored it; none where it came in another size, and nothing but
-    /// fetching it again tells whether it came whole.
+    /// Whether a message with these hashes is this one.
+    #[must_use]
+    pub fn is(&self, hashes: &Hashes) -> bool {
+        self.digest == Some(hashes.digest) || self.identity == Some(hashes.identity)
+    }
+
+    /// What it is known by where header lines come and go; none where a popfetch stored it that did not record that.
+    #[must_use]
+    pub fn identity(&self) -> Option<Identity> {
+        self.identity
+    }
+
+    /// Its size by LIST, as far as it was ever listed.
     #[must_use]
     pub fn listed(&self) -> Option<u64> {
         self.listed.known()
+    }
+
+    /// The same, where it is certain that the whole message came. A popfetch that recorded no identity did not
+    /// look whether the answers were in step: what came in another size than was listed may be a part.
+    #[must_use]
+    pub fn listed_whole(&self) -> Option<u64> {
+        let is_certain = self.identity.is_some() || self.octets == self.listed;
+        self.listed.known().filter(|_| is_certain)
+    }
+
+    /// Whether fewer octets came than LIST says when it was stored by a popfetch that did not look whether the answers
+    /// were in step: it may have been broken off.
+    #[must_use]
+    pub fn may_be_a_part(&self) -> bool {
+        let came_whole = self.octets.known() >= self.listed.known();
+        self.identity.is_none() && !came_whole
+    }
+
+    /// Whether it is stored, but less than half of what LIST says came of it.
+    #[must_use]
+    pub fn is_short(&self) -> bool {
+        self.is_stored() && is_short(self.octets.known(), self.listed.known())
+    }
+
+    /// Whether more came after its end, so that nothing of it is stored.
+    #[must_use]
+    pub fn is_overrun(&self) -> bool {
+        self.overrun
+    }
+
+    /// When it was last fetched, if it came otherwise than it should.
+    #[must_use]
+    pub fn tried(&self) -> Option<Timestamp> {
+        let tried = Timestamp::from_second(self.tried.max(self.first_stored)).ok();
+        tried.filter(|_| self.is_overrun() || self.is_short())
+    }
+
+    /// When it came otherwise than it should, the last time, in seconds since 1970; 0 where it did not.
+    pub(super) fn last_tried(&self) -> i64 {
+        self.tried
+    }
+
+    /// Whether nothing can say if what is listed under its id is what is stored.
+    #[must_use]
+    pub fn is_unproven(&self) -> bool {
+        self.unproven
+    }
+
+    /// Whether asking for its deletion ended the session.
+    #[must_use]
+    pub fn is_undeletable(&self) -> bool {
+        self.undeletable
     }
 
     /// When it was first stored durably; none if it never was.
@@ -323,10 +400,16 @@ impl Remembered {
         self.refused
     }
 
-    /// Whether fetching it ended the connection.
+    /// Whether fetching it ended a connection.
     #[must_use]
     pub fn is_dropped(&self) -> bool {
-        self.dropped
+        self.drops > 0
+    }
+
+    /// Whether fetching it ended one connection after the other.
+    #[must_use]
+    pub fn is_dropped_again(&self) -> bool {
+        self.drops == DROPS_COUNTED
     }
 
     /// The destinations that were to have it when it was first stored.
@@ -396,6 +479,14 @@ impl Memory {
             .map(|(id, _)| *id)
     }
 
+    /// The destination that this number stands for.
+    #[must_use]
+    pub fn destination_name(&self, id: u32) -> Option<&str> {
+        let mut destinations = self.destinations.iter();
+        let found = destinations.find(|(known, _)| *known == id);
+        found.map(|(_, name)| name.as_str())
+    }
+
     /// The same, given now if it has none. The journal does not learn of it: for rehearsals.
     pub fn number_destination(&mut self, name: &str) -> u32 {
         self.destination(name).unwrap_or_else(|| {
@@ -448,10 +539,13 @@ impl Memory {
     /// How many lines that only matter until another one follows still do.
     pub(super) fn passing(&self) -> u64 {
         let of = |message: &Remembered| {
-            [message.asked, message.refused, message.dropped]
-                .map(usize::from)
-                .iter()
-                .sum::<usize>()
+            let flags = [
+                message.asked,
+                message.refused,
+                message.undeletable,
+                message.tried != 0,
+            ];
+            usize::from(message.drops) + flags.map(usize::from).iter().sum::<usize>()
         };
         let passing: usize = self.messages.values().map(of).sum();
         (passing + self.intents.count()) as u64
@@ -508,6 +602,8 @@ impl Memory {
             Record::Same { uid, stored_as } if uid == stored_as => {
                 let message = self.message(&uid);
                 (message.deleted, message.asked) = (false, false);
+                message.undeletable = false;
+                message.came_well();
             }
             Record::Same { uid, stored_as } => {
                 let known = self
@@ -516,6 +612,9 @@ impl Memory {
                 let known = known.cloned().unwrap_or_default();
                 *self.message(&uid) = Remembered {
                     digest: known.digest,
+                    identity: known.identity,
+                    listed: known.listed,
+                    octets: known.octets,
                     first_stored: known.first_stored,
                     copies: known.copies.known_by_content(),
                     ..Remembered::default()
@@ -525,6 +624,7 @@ impl Memory {
             Record::Deleted { uid, .. } => {
                 let message = self.message(&uid);
                 (message.deleted, message.asked) = (true, false);
+                message.undeletable = false;
                 // Should it be listed again, nobody knows what became of them meanwhile.
                 message.copies = std::mem::take(&mut message.copies).known_by_content();
             }
@@ -532,7 +632,23 @@ impl Memory {
                 self.shared.insert(uid);
             }
             Record::Refused { uid } => self.message(&uid).refused = true,
-            Record::Dropped { uid } => self.message(&uid).dropped = true,
+            Record::Dropped { uid } => {
+                let message = self.message(&uid);
+                message.drops = (message.drops + 1).min(DROPS_COUNTED);
+            }
+            Record::Overrun { uid, at } => {
+                let message = self.message(&uid);
+                (message.overrun, message.tried) = (true, at.as_second());
+            }
+            Record::Short { uid, at } => {
+                let message = self.message(&uid);
+                (message.overrun, message.tried) = (false, at.as_second());
+            }
+            Record::Listed { uid, octets } => {
+                self.message(&uid).listed = Octets::new(Some(octets));
+            }
+            Record::Unproven { uid } => self.message(&uid).unproven = true,
+            Record::Undeletable { uid } => self.message(&uid).undeletable = true,
             Record::LoggedIn { way, over_tls } => {
                 self.logins[usize::from(over_tls)] = Some(way);
             }
@@ -553,22 +669,29 @@ fn hash(what: &impl Hash) -> u64 {
 
 impl Remembered {
     fn stored(&mut self, intent: &Intent, at: Timestamp) {
-        let other = self.digest.is_some_and(|digest| digest != intent.digest);
-        if other || self.deleted {
+        let is_same = self.digest == Some(intent.digest)
+            || self.identity.is_some() && self.identity == intent.identity;
+        if self.digest.is_some() && !is_same || self.deleted {
             // The id was given to another message, or is back after a deletion: old copies are not copies of this one.
             *self = Remembered::default();
         }
         if !self.is_stored() {
             self.first_stored = at.as_second();
         }
-        self.digest = Some(intent.digest);
-        // What came in another size than was listed may have been broken off where the server says that it ends.
-        let as_listed = intent.listed.filter(|&listed| listed == intent.octets);
-        self.listed = Octets::new(as_listed);
+        self.digest = self.digest.or(Some(intent.digest));
+        self.identity = self.identity.or(intent.identity);
+        self.listed = Octets::new(intent.listed);
+        self.octets = Octets::new(Some(intent.octets));
         self.copies.stored(intent.to, &intent.owed);
         // It is there, and stored anew: what was asked for before is void.
-        self.asked = false;
-        (self.refused, self.dropped) = (false, false);
+        (self.asked, self.undeletable) = (false, false);
+        self.came_well();
+    }
+
+    /// It came as it should, whatever was before.
+    fn came_well(&mut self) {
+        (self.refused, self.overrun, self.unproven) = (false, false, false);
+        (self.drops, self.tried) = (0, 0);
     }
 
     fn seen(&mut self, to: Option<u32>, digest: Option<Digest>, owed: &[u32]) {
@@ -584,20 +707,28 @@ impl Remembered {
             Some(to) => self.copies.seen_by(to, owed),
             None => self.marked_by_hand = true,
         }
-        (self.refused, self.dropped) = (false, false);
+        self.came_well();
     }
+}
+
+/// Whether less than half of what LIST says came of a message. A server that does not know a size says 0.
+#[must_use]
+pub fn is_short(came: Option<u64>, listed: Option<u64>) -> bool {
+    came.zip(listed)
+        .is_some_and(|(came, listed)| came.saturating_mul(2) < listed)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mail::Place;
+    use crate::mail::{HeaderIdentity, Place};
 
     fn intent(uid: &str, to: u32, digest: u8, owed: &[u32]) -> Intent {
         Intent {
             uid: UniqueId::new(uid.as_bytes()),
             to,
             digest: Digest([digest; 32]),
+            identity: None,
             octets: 10,
             listed: Some(10),
             place: Place::Maildir { name: "1.x".into() },
@@ -630,6 +761,77 @@ mod tests {
             !message.lacks(&[0, 2]),
             "a destination added later is owed nothing old"
         );
+    }
+
+    #[test]
+    fn less_than_half_of_what_was_listed_is_short() {
+        for (came, listed, expected) in [
+            (Some(0), Some(1), true),
+            (Some(49), Some(100), true),
+            (Some(50), Some(100), false),
+            (Some(200), Some(100), false),
+            // Servers that do not know a size say 0, or nothing.
+            (Some(0), Some(0), false),
+            (Some(0), None, false),
+            (None, Some(100), false),
+        ] {
+            assert_eq!(is_short(came, listed), expected, "{came:?} of {listed:?}");
+        }
+    }
+
+    #[test]
+    fn a_message_that_ends_connections_is_to_blame_from_the_second_on() {
+        let uid = || UniqueId::new(b"a");
+        let dropped = || Record::Dropped { uid: uid() };
+        let counts = |records: &[Record]| {
+            let memory = memory(records);
+            let message = memory.recall(b"a").expect("remembered");
+            (message.is_dropped(), message.is_dropped_again())
+        };
+        assert_eq!(counts(&[dropped()]), (true, false));
+        assert_eq!(counts(&[dropped(), dropped()]), (true, true));
+        let came = stored("a", 0, 1, &[0]);
+        assert_eq!(counts(&[dropped(), dropped(), came]), (false, false));
+    }
+
+    #[test]
+    fn what_is_renumbered_came_no_more_whole_for_that() {
+        let incomplete = Record::Stored {
+            intent: Intent {
+                octets: 4,
+                ..intent("a", 0, 1, &[0])
+            },
+            at: Timestamp::UNIX_EPOCH,
+        };
+        let same = Record::Same {
+            uid: UniqueId::new(b"b"),
+            stored_as: UniqueId::new(b"a"),
+        };
+        let memory = memory(&[incomplete, same]);
+        assert!(memory.recall(b"b").expect("remembered").is_short());
+    }
+
+    #[test]
+    fn a_text_with_other_header_lines_is_the_same_message() {
+        let identity = Some(Identity::new(HeaderIdentity([1; 16]), [2; 32]));
+        let known = |digest| Record::Stored {
+            intent: Intent {
+                identity,
+                ..intent("a", 0, digest, &[0, 1])
+            },
+            at: Timestamp::UNIX_EPOCH,
+        };
+        let gap = |digest, identity| Record::Stored {
+            intent: Intent {
+                identity,
+                ..intent("a", 1, digest, &[0, 1])
+            },
+            at: Timestamp::UNIX_EPOCH,
+        };
+        let filled = memory(&[known(1), gap(9, identity)]);
+        assert!(!filled.recall(b"a").expect("stored").lacks(&[0, 1]));
+        let replaced = memory(&[known(1), gap(9, None)]);
+        assert!(replaced.recall(b"a").expect("stored").lacks(&[0, 1]));
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub use destinations::Destinations;
 pub use found::Found;
 pub use loading::Damage;
 pub use mailbox::Mailbox;
-pub use memory::{Memory, Position, Remembered};
+pub use memory::{Memory, Position, Remembered, is_short};
 pub use proof::Proof;
 pub use record::{Fact, Intent, Record};
 
@@ -82,11 +82,12 @@ impl Claim<'_> {
         if file.is_empty() {
             // Nothing was ever remembered, and the folder may be what such a run left, too.
             file::sync_entry(folder)?;
-            let mut header = Vec::new();
-            format::write_header(mailbox, &mut header);
-            file.append(&header)?;
+            file.append(&format::header(format::VERSION, mailbox))?;
             file.sync()?;
-        } else if !loaded.is_sound() || compaction::is_due(&loaded.memory, loaded.passing) {
+        } else if !loaded.is_sound()
+            || loaded.is_older()
+            || compaction::is_due(&loaded.memory, loaded.passing)
+        {
             let is_damaged = !loaded.damage.is_empty();
             loaded.memory = compaction::rewrite(&path, mailbox, loaded.memory, is_damaged)?;
             loaded.passing = loaded.memory.passing();
@@ -263,7 +264,9 @@ impl Journal {
         let here = &destinations.here;
         let lacking = remembered.lacks(here) || remembered.is_wanted_elsewhere(destinations);
         let stored = remembered.is_stored() && !lacking;
-        let stored = stored && remembered.has_its_copies(here, found);
+        let whole = !remembered.is_short() && !remembered.is_overrun();
+        let same = !remembered.is_unproven();
+        let stored = stored && whole && same && remembered.has_its_copies(here, found);
         let certain = self.file.is_synced() && !self.memory.is_shared(uid.as_bytes());
         (stored && certain).then(|| Proof::new(number, uid.clone()))
     }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::mail::{Digest, Place, UniqueId};
+use crate::mail::{Digest, Identity, Place, UniqueId};
 
 /// One line of a journal. Messages are named by unique-id, destinations by a number that [`Record::Destination`] gave.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +79,39 @@ pub enum Record {
         /// The message.
         uid: UniqueId,
     },
+    /// More came after its end: a line of one dot that the server did not stuff (RFC 1939 section 3). Nothing of it
+    /// is stored.
+    Overrun {
+        /// The message.
+        uid: UniqueId,
+        /// When.
+        at: Timestamp,
+    },
+    /// It was fetched once more, and again less than half of what LIST says came.
+    Short {
+        /// The message.
+        uid: UniqueId,
+        /// When.
+        at: Timestamp,
+    },
+    /// This is its size by LIST now, or the first that was listed.
+    Listed {
+        /// The message.
+        uid: UniqueId,
+        /// In octets.
+        octets: u64,
+    },
+    /// It was fetched to be compared with what is stored under its id, and nothing can say whether it is the same. It
+    /// was reported.
+    Unproven {
+        /// The message.
+        uid: UniqueId,
+    },
+    /// The session ended where its deletion was asked for.
+    Undeletable {
+        /// The message.
+        uid: UniqueId,
+    },
     /// This way to log in worked.
     LoggedIn {
         /// Its name, and that of the one it worked instead of.
@@ -105,6 +138,9 @@ impl Record {
                 | Record::Asked { .. }
                 | Record::Refused { .. }
                 | Record::Dropped { .. }
+                | Record::Overrun { .. }
+                | Record::Short { .. }
+                | Record::Undeletable { .. }
         )
     }
 }
@@ -118,6 +154,8 @@ pub struct Intent {
     pub to: u32,
     /// SHA-256 of its text.
     pub digest: Digest,
+    /// What it is known by where header lines come and go; none in a journal of version 1.
+    pub identity: Option<Identity>,
     /// Its size as it came, with CRLF counted as two.
     pub octets: u64,
     /// Its size by LIST.
@@ -139,15 +177,21 @@ pub enum Fact {
     ShowsWindows,
     /// It refuses a login that comes too soon after another.
     RefusesSoonLogins,
+    /// What STAT says is not what the sizes of LIST add up to.
+    StatIsNoSum,
+    /// It knows UIDL, but not for one message.
+    NoSingleUidl,
 }
 
 impl Fact {
     /// Every fact.
-    pub const ALL: [Fact; 4] = [
+    pub const ALL: [Fact; 6] = [
         Fact::PipeliningBroken,
         Fact::SizesWrong,
         Fact::ShowsWindows,
         Fact::RefusesSoonLogins,
+        Fact::StatIsNoSum,
+        Fact::NoSingleUidl,
     ];
 
     /// Its name in the journal.
@@ -158,6 +202,8 @@ impl Fact {
             Fact::SizesWrong => "sizes-wrong",
             Fact::ShowsWindows => "shows-windows",
             Fact::RefusesSoonLogins => "refuses-soon-logins",
+            Fact::StatIsNoSum => "stat-is-no-sum",
+            Fact::NoSingleUidl => "no-single-uidl",
         }
     }
 }

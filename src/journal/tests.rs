@@ -38,6 +38,7 @@ fn intent(uid: &str) -> Intent {
         uid: UniqueId::new(uid.as_bytes()),
         to: 0,
         digest: Digest([7; 32]),
+        identity: None,
         octets: 100,
         listed: Some(100),
         place: Place::Maildir {
@@ -302,7 +303,7 @@ fn a_newer_format_is_refused() {
     let folder = folder();
     drop(open(&folder));
     let text = fs::read_to_string(file(folder.path())).expect("the file");
-    let content = text.replace("\"popfetch\":1", "\"popfetch\":2");
+    let content = text.replace("\"popfetch\":2", "\"popfetch\":3");
     let content = &content[..content.find(",\"crc\"").expect("a checksum")];
     let sealed = format!(
         "{content},\"crc\":\"{:08x}\"}}\n",
@@ -313,7 +314,7 @@ fn a_newer_format_is_refused() {
         .err()
         .expect("a failure");
     assert_eq!(failure.kind(), Kind::Data);
-    assert!(failure.message().contains("format 2"), "{failure}");
+    assert!(failure.message().contains("format 3"), "{failure}");
 }
 
 /// A run with these destinations, and these that it leaves out.
@@ -527,6 +528,63 @@ fn the_first_format_stays_readable() {
     assert!(memory.recall(b"0004").is_some_and(Remembered::is_dropped));
     assert!(memory.recall(b"0006").is_some_and(Remembered::is_refused));
     assert_eq!(memory.unsettled().len(), 1);
+}
+
+#[test]
+fn a_journal_of_the_first_format_is_rewritten_before_anything_is_appended() {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/journal/v1.jsonl");
+    let folder = folder();
+    fs::copy(&data, file(folder.path())).expect("copied");
+    let peeked = Journal::peek(folder.path(), &mailbox()).expect("a look");
+    let text = || fs::read_to_string(file(folder.path())).expect("the file");
+    let first = text();
+    assert!(
+        first.starts_with("{\"popfetch\":1,"),
+        "a look changes nothing"
+    );
+    drop(open(&folder));
+    let second = text();
+    assert!(
+        second.starts_with("{\"popfetch\":2,"),
+        "0.1.0 refuses it now"
+    );
+    // No line was made anew.
+    assert!(second.lines().skip(1).all(|line| first.contains(line)));
+    assert!(*open(&folder).memory() == peeked);
+}
+
+#[test]
+fn there_is_no_proof_for_what_came_incomplete_or_in_doubt() {
+    let at = Timestamp::UNIX_EPOCH;
+    let incomplete = Record::Stored {
+        intent: Intent {
+            octets: 49,
+            ..intent("a")
+        },
+        at,
+    };
+    let uid = || UniqueId::new(b"a");
+    let overrun = Record::Overrun { uid: uid(), at };
+    let unproven = Record::Unproven { uid: uid() };
+    let whole = || stored("a");
+    for (records, is_proven) in [
+        (vec![whole()], true),
+        (vec![incomplete.clone()], false),
+        (vec![incomplete, whole()], true),
+        (vec![whole(), overrun.clone()], false),
+        (vec![overrun, whole()], true),
+        (vec![whole(), unproven.clone()], false),
+        (vec![unproven, whole()], true),
+    ] {
+        let folder = folder();
+        let mut journal = open(&folder);
+        journal.commit(records.clone()).expect("committed");
+        assert_eq!(
+            prove(&journal, "a", &[0]).is_some(),
+            is_proven,
+            "{records:?}"
+        );
+    }
 }
 
 proptest! {

@@ -1,12 +1,15 @@
 //! One batch on its way through the steps of storing: sync, intend, place, record.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 
 use crate::crash;
 use crate::deliver::{Destination, Trouble};
-use crate::error::{Failure, Result};
+use crate::error::{Failure, Kind, Result};
 use crate::journal::{Intent, Journal, Record};
 use crate::mail::{Digest, Number, Place, UniqueId};
+use crate::message::Hashes;
 
 /// A destination in this run.
 pub(super) struct Slot {
@@ -32,6 +35,12 @@ impl Slot {
     /// Whether messages can still be stored there.
     pub(super) fn works(&self) -> bool {
         self.failure.is_none()
+    }
+
+    /// Nothing of the batch is stored there.
+    pub(super) fn discard(&mut self) {
+        self.destination.discard();
+        self.members.clear();
     }
 
     /// Nothing more is stored there in this run, and nothing of the batch.
@@ -66,7 +75,7 @@ pub(super) struct Message {
     pub(super) number: Number,
     /// Under which id the journal remembers it.
     pub(super) key: UniqueId,
-    pub(super) digest: Digest,
+    pub(super) hashes: Hashes,
     /// On the wire, with CRLF counted as two.
     pub(super) octets: u64,
     /// By LIST.
@@ -77,6 +86,8 @@ pub(super) struct Message {
     pub(super) has_uid: bool,
     /// It is stored whatever is remembered.
     pub(super) again: bool,
+    /// What came of it before was incomplete, and this.
+    pub(super) completes: Option<Digest>,
     /// The destinations that are to have it in the end, by the journal's names.
     pub(super) owed: Vec<u32>,
     /// One of them at least has it now.
@@ -163,7 +174,8 @@ impl Placed {
         Intent {
             uid: message.key.clone(),
             to: slots[self.slot].id,
-            digest: message.digest,
+            digest: message.hashes.digest,
+            identity: Some(message.hashes.identity),
             octets: message.octets,
             listed: message.listed,
             place: self.place.clone(),
@@ -180,7 +192,11 @@ fn prepare(slots: &mut [Slot], messages: &mut [Message]) -> Vec<Placed> {
         if members.is_empty() {
             continue;
         }
-        match slot.destination.prepare() {
+        let prepared = slot.destination.prepare().and_then(|places| {
+            let complete = places.len() == members.len();
+            complete.then_some(places).ok_or_else(miscounted)
+        });
+        match prepared {
             Ok(places) => {
                 let with_place = members.into_iter().zip(places);
                 placed.extend(with_place.map(|(message, place)| Placed {
@@ -208,9 +224,9 @@ fn intents(placed: &[Placed], slots: &[Slot], messages: &[Message]) -> Vec<Recor
         .collect()
 }
 
-/// Step 4: every message gets its place. What stays in the list is stored.
+/// Step 4: every message gets its place. What stays in the list is stored: its destination has said so.
 fn place(mut placed: Vec<Placed>, slots: &mut [Slot], messages: &mut [Message]) -> Vec<Placed> {
-    let mut failed = Vec::new();
+    let mut stored = HashSet::new();
     for (index, slot) in slots.iter_mut().enumerate() {
         let members: Vec<_> = placed
             .iter()
@@ -220,20 +236,36 @@ fn place(mut placed: Vec<Placed>, slots: &mut [Slot], messages: &mut [Message]) 
         if members.is_empty() {
             continue;
         }
-        for (message, result) in members.into_iter().zip(slot.destination.place()) {
+        let results = slot.destination.place();
+        if results.len() != members.len() {
+            slot.failure.get_or_insert_with(miscounted);
+            members
+                .iter()
+                .for_each(|&message| messages[message].lack = Some(Lack::Broken));
+            continue;
+        }
+        for (message, result) in members.into_iter().zip(results) {
             messages[message].lack = Some(match result {
-                Ok(()) => continue,
+                Ok(()) => {
+                    stored.insert((index, message));
+                    continue;
+                }
                 Err(Trouble::Message(failure)) => Lack::Refused(failure),
                 Err(Trouble::Destination(failure)) => {
                     slot.failure.get_or_insert(failure);
                     Lack::Broken
                 }
             });
-            failed.push((index, message));
         }
     }
-    placed.retain(|placed| !failed.contains(&(placed.slot, placed.message)));
+    placed.retain(|placed| stored.contains(&(placed.slot, placed.message)));
     placed
+}
+
+/// It is not known then which of its messages a destination has.
+fn miscounted() -> Failure {
+    let what = "a destination did not say of each message whether it is stored";
+    Failure::new(Kind::Io, what).hint("This is a mistake in popfetch: please report it. What is not known to be stored stays on the server.")
 }
 
 /// Step 5: what the journal is told once everything is in its place.
@@ -261,4 +293,124 @@ fn records(stored: &[Placed], slots: &[Slot], messages: &[Message], at: Timestam
         }
     };
     stored.iter().map(record).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::deliver::{Complete, Sought};
+    use crate::journal::{Destinations, Found, Mailbox};
+    use crate::message::Hasher;
+
+    /// How many are named of so many.
+    type Count = fn(usize) -> usize;
+
+    /// A destination that does not keep its word: it names so many places and so many results.
+    struct Forgetful {
+        messages: usize,
+        places: Count,
+        results: Count,
+    }
+
+    impl Destination for Forgetful {
+        fn is_durable(&self) -> bool {
+            true
+        }
+        fn begin(&mut self) -> Result<(), Trouble> {
+            Ok(())
+        }
+        fn write(&mut self, _: &[u8]) -> Result<(), Trouble> {
+            Ok(())
+        }
+        fn end(&mut self, _: &Complete<'_>) -> Result<(), Trouble> {
+            self.messages += 1;
+            Ok(())
+        }
+        fn abandon(&mut self) {}
+        fn prepare(&mut self) -> Result<Vec<Place>> {
+            Ok(vec![Place::Handed; (self.places)(self.messages)])
+        }
+        fn place(&mut self) -> Vec<Result<(), Trouble>> {
+            (0..(self.results)(self.messages)).map(|_| Ok(())).collect()
+        }
+        fn discard(&mut self) {}
+        fn settle(&mut self, unsettled: &[Sought<'_>], _: bool) -> Result<Vec<bool>> {
+            Ok(vec![false; unsettled.len()])
+        }
+    }
+
+    fn message(number: Number) -> Message {
+        Message {
+            number,
+            key: UniqueId::new(&[b'a' + number as u8]),
+            hashes: Hasher::default().hashes(),
+            octets: 10,
+            listed: Some(10),
+            due: true,
+            has_uid: true,
+            again: false,
+            completes: None,
+            owed: vec![0],
+            placed: false,
+            lack: None,
+        }
+    }
+
+    /// How many of three messages count as stored by such a destination, and whether it is still used.
+    fn stored(directory: &Path, places: Count, results: Count) -> (usize, bool) {
+        let mailbox = Mailbox::new("alice", "pop.example.com", 110);
+        let mut journal = Journal::open(directory, &mailbox).expect("a journal");
+        let destination = Forgetful {
+            messages: 0,
+            places,
+            results,
+        };
+        let mut slots = [Slot::new(0, Box::new(destination))];
+        let mut batch = Batch::default();
+        for number in 0..3 {
+            let text = Hasher::default();
+            let complete = Complete {
+                digest: text.hashes().digest,
+                length: 0,
+                sender: None,
+                uid: None,
+            };
+            slots[0].destination.end(&complete).expect("taken");
+            batch.add(message(number), 0, &mut slots, &[0]);
+        }
+        batch
+            .commit(&mut slots, &mut journal, Timestamp::UNIX_EPOCH)
+            .expect("a journal");
+        journal.sync().expect("a journal");
+        let to = Destinations {
+            here: vec![0],
+            elsewhere: Vec::new(),
+        };
+        let proven = batch.messages.iter().filter(|message| {
+            let proof = journal.prove(1, &message.key, &to, &Found::default());
+            assert_eq!(proof.is_some(), message.lack.is_none() && message.placed);
+            proof.is_some()
+        });
+        (proven.count(), slots[0].works())
+    }
+
+    #[test]
+    fn only_what_a_destination_says_that_it_stored_counts_as_stored() {
+        let (all, fewer): (Count, Count) = (|all| all, |all| all - 1);
+        let (more, none): (Count, Count) = (|all| all + 1, |_| 0);
+        for (places, results, expected) in [
+            (all, all, (3, true)),
+            (all, fewer, (0, false)),
+            (all, more, (0, false)),
+            (all, none, (0, false)),
+            (fewer, all, (0, false)),
+            (more, all, (0, false)),
+            (none, all, (0, false)),
+        ] {
+            let directory = tempfile::tempdir().expect("tempdir");
+            assert_eq!(stored(directory.path(), places, results), expected);
+        }
+    }
 }

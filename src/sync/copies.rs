@@ -1,15 +1,52 @@
 //! Whether messages that only their content identifies are still where they were stored. Whoever
 //! reads mail may have moved or deleted them since; only what is found can stand for a deletion.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::batch::Slot;
 use super::{Job, mailbox};
 use crate::crash;
 use crate::deliver::Sought;
 use crate::error::Result;
-use crate::journal::{Found, Journal};
-use crate::mail::Digest;
+use crate::journal::{Found, Intent, Journal};
+use crate::mail::{Digest, Identity};
+
+/// Where messages with such content were stored.
+///
+/// # Errors
+///
+/// The journal cannot be read.
+pub(super) fn stored(job: &Job<'_>, wanted: &HashSet<Digest>) -> Result<Vec<Intent>> {
+    Journal::copies(&job.environment.state_dir, &mailbox(job.account), wanted)
+}
+
+/// What the stored copies of messages with such content are known by where header lines come and go, as far as they are
+/// found.
+///
+/// # Errors
+///
+/// The journal cannot be read.
+pub(super) fn identities(
+    job: &Job<'_>,
+    slots: &mut [Slot],
+    wanted: &HashSet<Digest>,
+) -> Result<HashMap<Digest, Identity>> {
+    let mut identities = HashMap::new();
+    if wanted.is_empty() {
+        return Ok(identities);
+    }
+    let stored = stored(job, wanted)?;
+    for slot in slots.iter_mut().filter(|slot| slot.works()) {
+        let here = stored.iter().filter(|copy| copy.to == slot.id);
+        let sought: Vec<_> = here.map(sought).collect();
+        // What cannot be read is as good as not there.
+        let found = slot.destination.identify(&sought).unwrap_or_default();
+        for (copy, identity) in sought.iter().zip(found) {
+            identities.extend(identity.map(|identity| (*copy.digest, identity)));
+        }
+    }
+    Ok(identities)
+}
 
 /// Looks for copies of messages with such content, and makes what it finds durable, but for a dry run.
 /// A destination that cannot be looked into is broken for this run.
@@ -23,15 +60,10 @@ pub(super) fn look(job: &Job<'_>, slots: &mut [Slot], wanted: &HashSet<Digest>) 
         return Ok(found);
     }
     crash::point("copies: not looked for");
-    let stored = Journal::copies(&job.environment.state_dir, &mailbox(job.account), wanted)?;
+    let stored = stored(job, wanted)?;
     for slot in slots.iter_mut().filter(|slot| slot.works()) {
         let here = stored.iter().filter(|copy| copy.to == slot.id);
-        let sought: Vec<_> = here
-            .map(|copy| Sought {
-                place: &copy.place,
-                digest: &copy.digest,
-            })
-            .collect();
+        let sought: Vec<_> = here.map(sought).collect();
         match slot.destination.find(&sought, !job.dry_run) {
             Ok(there) => {
                 let there = sought.iter().zip(there).filter(|(_, there)| *there);
@@ -42,4 +74,11 @@ pub(super) fn look(job: &Job<'_>, slots: &mut [Slot], wanted: &HashSet<Digest>) 
     }
     crash::point("copies: looked for");
     Ok(found)
+}
+
+fn sought(copy: &Intent) -> Sought<'_> {
+    Sought {
+        place: &copy.place,
+        digest: &copy.digest,
+    }
 }

@@ -3,13 +3,15 @@
 use std::collections::HashMap;
 
 use super::batch::Slot;
+use super::blame::Culprit;
+use super::ended::Ended;
 use super::store::Safe;
 use super::survey::{Survey, Surveyed};
 use super::{Job, copies};
-use crate::client::Transaction;
+use crate::client::{BrokenDeletion, Transaction};
 use crate::crash;
-use crate::error::Result;
-use crate::journal::{Journal, Proof, Record};
+use crate::error::{Failure, Kind, Result};
+use crate::journal::{Journal, Proof, Record, Remembered};
 use crate::mail::{Number, Retention, UniqueId};
 use crate::monitor::Event;
 use crate::plan::{Action, Purpose};
@@ -29,8 +31,15 @@ pub(super) struct Proven {
     pub(super) missing: usize,
 }
 
-/// A message that is marked as deleted, with its size by LIST.
-pub(super) type Marked = (u64, Proof);
+/// Messages that are marked as deleted.
+pub(super) struct Marked {
+    /// With their sizes by LIST.
+    messages: Vec<(u64, Proof)>,
+    /// Their deletion was asked for in an earlier session, too, and not confirmed.
+    again: bool,
+    /// What the server refused to delete.
+    pub(super) refused: Vec<FailedMessage>,
+}
 
 impl Deletion<'_> {
     /// Proofs for what the plan deletes: what this session stored, and what an earlier one did. For what
@@ -89,23 +98,31 @@ impl Deletion<'_> {
         mut proofs: Vec<Proof>,
         journal: &mut Journal,
         report: &mut Report,
-    ) -> Result<Vec<Marked>> {
-        let asked = proofs.iter().map(|proof| Record::Asked {
+    ) -> Result<Marked, Ended> {
+        let was_asked = |proof: &Proof| {
+            let remembered = journal.memory().recall(proof.uid().as_bytes());
+            remembered.is_some_and(Remembered::is_asked)
+        };
+        let again = proofs.iter().any(was_asked);
+        if again {
+            // The last of them may have ended the session before QUIT was answered: now another one follows it.
+            proofs.reverse();
+        }
+        let asked = proofs.iter().filter(|proof| !was_asked(proof));
+        let asked = asked.map(|proof| Record::Asked {
             uid: proof.uid().clone(),
         });
         crash::point("deletion: not asked");
-        journal.commit(asked.collect())?;
+        let asked = asked.collect();
+        journal.commit(asked)?;
         crash::point("deletion: asked in the journal, not of the server");
-        let refused = transaction.delete(&proofs)?;
-        let kept = refused.iter().map(|(index, _)| {
-            let uid = proofs[*index].uid();
-            Record::Same {
-                uid: uid.clone(),
-                stored_as: uid.clone(),
-            }
-        });
+        let pipelining = transaction.is_pipelining();
+        let refused = transaction.delete(&proofs);
+        let refused = refused.map_err(|broken| self.ended(broken, pipelining, &proofs, journal))?;
+        let kept = refused.iter().map(|(index, _)| kept(&proofs[*index]));
         journal.append(kept.collect())?;
         crash::point("deletion: asked of the server, not confirmed");
+        let mut not_deleted = Vec::new();
         for (index, failure) in refused.into_iter().rev() {
             let proof = proofs.remove(index);
             let (number, uid) = (proof.number(), Some(proof.uid().clone()));
@@ -114,13 +131,94 @@ impl Deletion<'_> {
                 uid,
                 failure,
             };
+            not_deleted.push(message.clone());
             report.message_failed(self.survey.octets(number), message);
         }
         self.job.event(&Event::Deleting {
             messages: proofs.len() as u64,
         });
         let with_size = |proof: Proof| (self.survey.octets(proof.number()), proof);
-        Ok(proofs.into_iter().map(with_size).collect())
+        let messages = proofs.into_iter().map(with_size).collect();
+        Ok(Marked {
+            messages,
+            again,
+            refused: not_deleted,
+        })
+    }
+
+    /// What it means that the session ended while messages were marked: nothing is deleted. It may have been for the
+    /// one that was due, or the one before: these are asked for last and alone from now on.
+    fn ended(
+        &self,
+        broken: BrokenDeletion,
+        pipelining: bool,
+        proofs: &[Proof],
+        journal: &mut Journal,
+    ) -> Ended {
+        let BrokenDeletion { failure, due, sent } = broken;
+        let unsent = proofs.get(sent..).unwrap_or_default().iter().map(kept);
+        if let Err(failure) = journal.append(unsent.collect()) {
+            return failure.into();
+        }
+        if pipelining && sent > 1 {
+            // Perhaps it is only that this server takes no DELE ahead: then one by one all goes well.
+            return failure.into();
+        }
+        let asked = proofs.get(..sent).unwrap_or_default();
+        let suspected = asked.get(due.saturating_sub(1)..=due).unwrap_or_default();
+        let ended = blame(self.job, suspected, false, failure, journal);
+        Ended {
+            is_understood: !suspected.is_empty(),
+            ..ended
+        }
+    }
+}
+
+/// What the journal must learn of a message that is not deleted: it is there unchanged.
+fn kept(proof: &Proof) -> Record {
+    Record::Same {
+        uid: proof.uid().clone(),
+        stored_as: proof.uid().clone(),
+    }
+}
+
+/// How a session ended while these were marked, or once they were. One of them that ended one before has failed.
+fn blame(
+    job: &Job<'_>,
+    suspected: &[Proof],
+    is_certain: bool,
+    failure: Failure,
+    journal: &mut Journal,
+) -> Ended {
+    if job.interrupt.requested().is_some() {
+        return failure.into();
+    }
+    let is_flagged = |proof: &Proof| {
+        let remembered = journal.memory().recall(proof.uid().as_bytes());
+        remembered.is_some_and(Remembered::is_undeletable)
+    };
+    let is_known = |proof: &&Proof| is_certain || is_flagged(proof);
+    let culprit = suspected.iter().find(is_known).map(|proof| Culprit {
+        message: FailedMessage {
+            number: proof.number(),
+            uid: Some(proof.uid().clone()),
+            failure: failure.clone(),
+        },
+        is_overrun: false,
+    });
+    let undeletable = suspected.iter().filter(|proof| !is_flagged(proof));
+    let undeletable = undeletable.map(|proof| Record::Undeletable {
+        uid: proof.uid().clone(),
+    });
+    let undeletable = undeletable.collect();
+    if let Err(failure) = journal.commit(undeletable) {
+        return failure.into();
+    }
+    Ended {
+        is_understood: culprit.is_some(),
+        is_done: culprit.is_some(),
+        culprit,
+        ..failure.into()
     }
 }
 
@@ -128,21 +226,35 @@ impl Deletion<'_> {
 pub(super) fn quit(
     job: &Job<'_>,
     transaction: Transaction,
-    marked: &[Marked],
+    marked: Marked,
     journal: &mut Journal,
     report: &mut Report,
-) -> Result<()> {
-    transaction.quit()?;
+) -> Result<(), Ended> {
+    let quitted = transaction.quit();
+    if let Err(failure) = quitted {
+        return Err(unconfirmed(job, &marked, failure, journal));
+    }
     crash::point("deletion: confirmed, not recorded");
     let at = job.environment.now();
-    let record = |(_, proof): &Marked| Record::Deleted {
+    let record = |(_, proof): &(u64, Proof)| Record::Deleted {
         uid: proof.uid().clone(),
         at,
     };
-    journal.commit(marked.iter().map(record).collect())?;
+    journal.commit(marked.messages.iter().map(record).collect())?;
     crash::point("deletion: recorded");
-    marked
-        .iter()
-        .for_each(|(octets, _)| report.deleted.count(*octets));
+    for (octets, _) in marked.messages {
+        report.deleted.count(octets);
+    }
     Ok(())
+}
+
+/// What it means that the server did not confirm the deletions: they may have taken place or not. Where the connection ended, and
+/// once more when only one message was marked, it may be for that one.
+fn unconfirmed(job: &Job<'_>, marked: &Marked, failure: Failure, journal: &mut Journal) -> Ended {
+    match (failure.kind(), &marked.messages[..]) {
+        (Kind::Unreachable, [(_, alone)]) if marked.again => {
+            blame(job, std::slice::from_ref(alone), true, failure, journal)
+        }
+        _ => failure.into(),
+    }
 }

@@ -111,10 +111,23 @@ impl Identities {
     pub(super) fn turn(&self, index: usize, memory: &Memory) -> Turn {
         let remembered = self.remembered(index, memory);
         match remembered {
-            Some(message) if message.is_dropped() => Turn::Last,
+            Some(message) if message.is_dropped() || message.is_overrun() => Turn::Last,
             Some(message) if message.is_refused() => Turn::Later,
             _ => Turn::InOrder,
         }
+    }
+
+    /// Whether something is remembered of each message, by an id that is its own.
+    pub(super) fn are_all_known(&self) -> bool {
+        self.shared.is_empty() && self.positions.iter().all(Option::is_some)
+    }
+
+    /// What the messages of the listing add up to by the sizes that are remembered of them; none where one of them
+    /// is new, or was never listed with a size.
+    pub(super) fn remembered_octets(&self, memory: &Memory) -> Option<u64> {
+        let size = |position: &Option<Position>| memory.at((*position)?)?.listed();
+        let sizes = self.positions.iter().map(size);
+        sizes.sum()
     }
 
     /// Where the memory has those that it knows.
@@ -176,8 +189,17 @@ fn known(
     destinations: &Destinations,
     found: &Found,
 ) -> Known {
-    let may_be_gone = remembered.is_deleted() || remembered.is_asked();
+    // Of what is known by its content alone, a header proves nothing.
+    let asked_in_doubt = remembered.is_asked() && remembered.is_known_by_content();
+    let may_be_gone = remembered.is_deleted() || asked_in_doubt;
     let in_place = || remembered.has_its_copies(&destinations.here, found);
+    match (remembered.tried(), remembered.is_overrun()) {
+        (Some(tried), true) => return Known::Overrun { tried },
+        (Some(tried), false) if !remembered.lacks(&destinations.here) => {
+            return Known::Short { tried };
+        }
+        _ => {}
+    }
     match remembered.first_stored() {
         Some(at) if may_be_gone => Known::Deleted {
             at,
@@ -189,12 +211,17 @@ fn known(
             at,
             in_place: in_place(),
         },
+        Some(_) if remembered.is_unproven() => Known::Unproven,
         Some(at) => Known::Stored {
             at,
             octets: remembered.listed(),
+            whole: remembered.listed_whole().is_some(),
+            asked: remembered.is_asked(),
             certain,
         },
-        None if remembered.is_seen() => Known::Seen,
+        None if remembered.is_seen() => Known::Seen {
+            octets: remembered.listed(),
+        },
         None => Known::New,
     }
 }

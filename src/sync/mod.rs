@@ -9,7 +9,8 @@
 //! 3. A deletion is a fact only after QUIT was answered `+OK`.
 //! 4. Absence from a listing proves nothing.
 //! 5. A message stored earlier is deleted only when its unique-id is listed once, with the size that was
-//!    listed, and came, then; else it is fetched and compared.
+//!    listed then, and its header (TOP) is the stored one's; else it is fetched and compared. What makes it the same
+//!    is its body and its Message-ID, Date, From and Subject.
 //! 6. A message that is known by its content alone is not stored again: its id is new (the server has
 //!    renumbered its maildrop), or it was deleted and is listed again (from a backup, or because deletions do
 //!    not last there). It is deleted only after it was fetched and compared in the same session, and after its
@@ -17,6 +18,11 @@
 //! 7. Where the server may drop what was retrieved (EXPIRE 0), QUIT is sent only if all that was
 //!    asked for is stored durably.
 //! 8. Every way out leaves the journal true.
+//! 9. Nothing of a batch is *stored* before an answer came in step after it that no sender of mail can write: a
+//!    message may go on after its end with what looks like the next answers.
+//! 10. A message after whose end there is more is not stored. One of which less than half of LIST came is stored, and
+//!     never deleted.
+//! 11. A destination that mail was stored in, and that is gone, takes none and costs none.
 //!
 //! A batch of messages is stored in six steps, each durable before the next begins:
 //!
@@ -30,10 +36,15 @@
 //! ```
 
 mod batch;
+mod blame;
 mod copies;
 mod deletion;
+mod ended;
+mod feed;
+mod headers;
 mod identify;
 mod mark;
+mod nameless;
 mod parcel;
 mod presence;
 mod queue;

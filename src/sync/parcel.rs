@@ -54,6 +54,11 @@ pub(super) enum Item {
     Withhold,
     /// The rest of it will not come.
     Abandon,
+    /// All that came so far is the answer to what was asked, and not made up by a sender of mail.
+    Confirm {
+        /// Nothing more is on its way: what came can be stored now.
+        pauses: bool,
+    },
     /// No more messages.
     Finish,
 }
@@ -67,7 +72,7 @@ pub(super) struct Incoming {
     pub(super) key: Option<UniqueId>,
     /// That id says, all by itself, which message it is.
     pub(super) certain: bool,
-    /// Its size by LIST; none where the answers may be shifted, so that it may be another message's.
+    /// Its size by LIST.
     pub(super) listed: Option<u64>,
     /// It is to be deleted on the server in this session, once it is safe.
     pub(super) due: bool,

@@ -16,6 +16,7 @@ use crate::plan::Rules;
 /// Every destination of the run is gone; why the first one counts as gone.
 pub(super) fn check(job: &Job<'_>, slots: &mut [Slot], memory: &Memory) -> Result<Rules> {
     let mut rules = job.rules.clone();
+    rules.keeps = slots.iter().any(|slot| slot.destination.is_durable());
     for slot in slots.iter_mut().filter(|slot| memory.has_used(slot.id)) {
         if let Err(failure) = slot.destination.expect_present() {
             slot.fail(failure);

@@ -2,19 +2,22 @@
 
 use std::collections::HashMap;
 
-use super::batch::Batch;
+use super::nameless;
 use super::parcel::Incoming;
-use super::survey::Again;
-use crate::journal::{Memory, Record};
-use crate::mail::{Digest, UniqueId};
+use super::survey::{Again, Vanished};
+use crate::journal::{Memory, Record, Remembered};
+use crate::mail::{Digest, Identity, UniqueId};
+use crate::message::Hashes;
 use crate::plan::Purpose;
 
 /// What messages are recognised by, besides what is remembered of them.
 pub(super) struct Recognition<'a> {
     /// What is stored but not listed: a new message with such content is an old one, renumbered.
-    pub(super) vanished: HashMap<Digest, UniqueId>,
+    pub(super) vanished: Vanished,
     /// What the run has stored, where it stores everything.
     pub(super) again: &'a Again,
+    /// What stored copies are known by, where that was not recorded.
+    pub(super) copies: HashMap<Digest, Identity>,
     /// How many messages may be stored that turn out to be new; none where there is no limit.
     pub(super) most_new: Option<u64>,
 }
@@ -24,7 +27,9 @@ pub(super) struct Arrived<'a> {
     pub(super) incoming: &'a Incoming,
     /// Under which id the journal knows it.
     pub(super) key: &'a UniqueId,
-    pub(super) digest: Digest,
+    pub(super) hashes: Hashes,
+    /// Less than half of what LIST says came of it.
+    pub(super) is_short: bool,
 }
 
 /// Whether a message is to be stored.
@@ -34,44 +39,43 @@ pub(super) enum Recognised {
     /// It is new, but one more than may be stored.
     BeyondLimit,
     /// It is stored already; this is what the journal must learn of it.
-    Stored(Option<Record>),
-    /// It was written before to where nothing is durable.
-    Seen,
+    Stored(Vec<Record>),
+    /// It was written before to where nothing is durable; this is what the journal must learn of it.
+    Seen(Vec<Record>),
+    /// It came incomplete before, and again.
+    ShortAgain,
+    /// Nothing says whether it is what is stored under its id.
+    Unproven,
 }
 
 impl Recognition<'_> {
-    /// What this message is, where a run has these destinations, and this is the batch that it would be in.
+    /// What this message is, where a run has these destinations.
     pub(super) fn of(
         &mut self,
         message: &Arrived<'_>,
-        batch: &Batch,
         memory: &Memory,
         here: &[u32],
     ) -> Recognised {
-        let Arrived {
-            incoming,
-            key,
-            digest,
-        } = *message;
+        let Arrived { incoming, key, .. } = *message;
         let remembered = memory.recall(key.as_bytes());
-        let same = remembered.filter(|remembered| remembered.digest() == Some(digest));
-        let stored = same.filter(|same| same.is_stored());
+        let is_other = |known: &Remembered| known.is_stored() && !known.is(&message.hashes);
         match incoming.purpose {
-            Purpose::StoreAgain if self.again.contains(key) => Recognised::Stored(None),
+            Purpose::StoreAgain if self.again.contains(key) => Recognised::Stored(Vec::new()),
+            Purpose::FillGaps if message.is_short && remembered.is_some_and(is_other) => {
+                Recognised::ShortAgain
+            }
             Purpose::StoreAgain | Purpose::FillGaps => Recognised::New,
-            Purpose::Compare => stored.map_or(Recognised::New, |stored| {
-                let was_given_up = stored.is_deleted() || stored.is_asked();
-                Recognised::Stored(was_given_up.then(|| same_as(key, key)))
+            Purpose::Compare => remembered.map_or(Recognised::New, |remembered| {
+                self.compare(message, remembered)
             }),
-            Purpose::Store if incoming.key.is_some() => self.vanished(key, digest),
-            Purpose::Store | Purpose::StoreIfNew => match same {
-                Some(same) if same.lacks(here) => Recognised::New,
-                Some(_) if stored.is_some() => Recognised::Stored(None),
-                Some(same) if same.is_seen() => Recognised::Seen,
-                _ if batch.messages.iter().any(|other| other.key == *key) => {
-                    Recognised::Stored(None)
-                }
-                _ => match self.vanished(key, digest) {
+            Purpose::Store if incoming.key.is_some() => self.vanished(message, |_| true),
+            Purpose::Store | Purpose::StoreIfNew => match remembered {
+                Some(known) if known.lacks(here) => Recognised::New,
+                Some(known) if known.is_stored() && message.is_short => Recognised::ShortAgain,
+                Some(known) if known.is_stored() => Recognised::Stored(Vec::new()),
+                Some(known) if known.is_seen() => Recognised::Seen(Vec::new()),
+                // Those without a unique-id of the server's are not listed by what we call them.
+                _ => match self.vanished(message, |uid| !nameless::is_ours(uid)) {
                     Recognised::New => self.within_limit(incoming.purpose),
                     known => known,
                 },
@@ -79,10 +83,43 @@ impl Recognition<'_> {
         }
     }
 
+    /// What a message is that is fetched to be compared with this one, which has its id.
+    fn compare(&self, message: &Arrived<'_>, known: &Remembered) -> Recognised {
+        if !known.is_stored() && !known.is_seen() {
+            return Recognised::New;
+        }
+        let copy = known.digest().and_then(|digest| self.copies.get(&digest));
+        let is_same = known.is(&message.hashes) || copy == Some(&message.hashes.identity);
+        // A part of what is stored says nothing.
+        let is_part = !is_same && known.is_stored() && !known.is_deleted();
+        if message.is_short && (is_part || known.is_short()) {
+            return Recognised::ShortAgain;
+        }
+        match is_same {
+            true if known.is_stored() => Recognised::Stored(learnt(message, known)),
+            true => Recognised::Seen(learnt(message, known)),
+            false if copy.is_some() || can_be_told(known) => Recognised::New,
+            false => Recognised::Unproven,
+        }
+    }
+
     /// Whether such a message is stored under an id that is listed no more.
-    fn vanished(&mut self, key: &UniqueId, digest: Digest) -> Recognised {
-        match self.vanished.remove(&digest) {
-            Some(stored_as) => Recognised::Stored(Some(same_as(key, &stored_as))),
+    fn vanished(
+        &mut self,
+        message: &Arrived<'_>,
+        counts: impl Fn(&UniqueId) -> bool,
+    ) -> Recognised {
+        // What came of it may be what came of another one.
+        if message.is_short {
+            return Recognised::New;
+        }
+        let Arrived { key, hashes, .. } = *message;
+        let found = self.vanished.get_mut(&hashes.digest).and_then(|ids| {
+            let index = ids.iter().position(counts)?;
+            Some(ids.swap_remove(index))
+        });
+        match found {
+            Some(stored_as) => Recognised::Stored(vec![same_as(key, &stored_as)]),
             None => Recognised::New,
         }
     }
@@ -103,9 +140,147 @@ impl Recognition<'_> {
     }
 }
 
+/// What the journal must learn of a message that turned out to be the one that it knows.
+fn learnt(message: &Arrived<'_>, known: &Remembered) -> Vec<Record> {
+    let uid = message.key;
+    let was_given_up = known.is_deleted() || known.is_asked() || known.is_overrun();
+    let same = was_given_up.then(|| same_as(uid, uid));
+    let listed = message.incoming.listed;
+    let listed = listed.filter(|_| listed != known.listed());
+    let listed = listed.map(|octets| Record::Listed {
+        uid: uid.clone(),
+        octets,
+    });
+    same.into_iter().chain(listed).collect()
+}
+
+/// Whether a message that is another one than is stored, byte by byte, is another message. A popfetch that recorded
+/// no identity left nothing to tell by whether only its header has changed; what was deleted, or may be stored in part
+/// only, is stored anew.
+fn can_be_told(known: &Remembered) -> bool {
+    let is_certain = known.identity().is_some() || !known.is_stored();
+    is_certain || known.is_deleted() || known.may_be_a_part()
+}
+
 fn same_as(uid: &UniqueId, stored_as: &UniqueId) -> Record {
     Record::Same {
         uid: uid.clone(),
         stored_as: stored_as.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::journal::Intent;
+    use crate::mail::Place;
+    use crate::message::Hasher;
+
+    const TEXT: &str = "Subject: a\n\nbody\n";
+    const VARIED: &str = "X-Scan: 2\nSubject: a\n\nbody\n";
+    const OTHER: &str = "Subject: a\n\nanother\n";
+
+    fn hashes(text: &str) -> Hashes {
+        let mut hasher = Hasher::default();
+        hasher.update(text.as_bytes());
+        hasher.hashes()
+    }
+
+    fn uid() -> UniqueId {
+        UniqueId::new(b"uid")
+    }
+
+    /// A message of this text was stored, with so many octets of 100.
+    fn stored(text: &str, octets: u64, records_identity: bool) -> Vec<Record> {
+        let Hashes { digest, identity } = hashes(text);
+        let intent = Intent {
+            uid: uid(),
+            to: 0,
+            digest,
+            identity: Some(identity).filter(|_| records_identity),
+            octets,
+            listed: Some(100),
+            place: Place::Handed,
+            owed: vec![0],
+        };
+        let at = Timestamp::UNIX_EPOCH;
+        vec![Record::Stored { intent, at }]
+    }
+
+    /// What becomes of a message of this text that is fetched to be compared, with so many octets of 100.
+    fn compared(
+        known: Vec<Record>,
+        text: &str,
+        octets: u64,
+        copies: &[(&str, &str)],
+    ) -> &'static str {
+        let mut memory = Memory::default();
+        known.into_iter().for_each(|record| memory.apply(record));
+        let again = Again::default();
+        let copies = copies
+            .iter()
+            .map(|(known, copy)| (hashes(known).digest, hashes(copy).identity));
+        let mut recognition = Recognition {
+            vanished: Vanished::new(),
+            again: &again,
+            copies: copies.collect(),
+            most_new: None,
+        };
+        let incoming = Incoming {
+            number: 1,
+            key: Some(uid()),
+            certain: true,
+            listed: Some(100),
+            due: true,
+            purpose: Purpose::Compare,
+        };
+        let message = Arrived {
+            incoming: &incoming,
+            key: &uid(),
+            hashes: hashes(text),
+            is_short: octets < 50,
+        };
+        match recognition.of(&message, &memory, &[0]) {
+            Recognised::New => "new",
+            Recognised::BeyondLimit => "beyond the limit",
+            Recognised::Stored(_) => "stored",
+            Recognised::Seen(_) => "seen",
+            Recognised::ShortAgain => "short again",
+            Recognised::Unproven => "unproven",
+        }
+    }
+
+    #[test]
+    fn a_message_that_is_compared_is_the_same_by_its_text_or_by_what_does_not_vary() {
+        let known = || stored(TEXT, 100, true);
+        assert_eq!(compared(known(), TEXT, 100, &[]), "stored");
+        assert_eq!(compared(known(), VARIED, 110, &[]), "stored");
+        assert_eq!(compared(known(), OTHER, 100, &[]), "new");
+        assert_eq!(compared(Vec::new(), TEXT, 100, &[]), "new");
+    }
+
+    #[test]
+    fn where_no_identity_was_recorded_the_stored_copy_says_whether_it_is_the_same() {
+        let known = || stored(TEXT, 100, false);
+        assert_eq!(compared(known(), TEXT, 100, &[]), "stored");
+        assert_eq!(compared(known(), VARIED, 110, &[(TEXT, TEXT)]), "stored");
+        assert_eq!(compared(known(), OTHER, 100, &[(TEXT, TEXT)]), "new");
+        assert_eq!(compared(known(), VARIED, 110, &[]), "unproven");
+        // It may have been broken off, or is another message for sure.
+        assert_eq!(compared(stored(TEXT, 60, false), OTHER, 100, &[]), "new");
+        let at = Timestamp::UNIX_EPOCH;
+        let deleted = [known(), vec![Record::Deleted { uid: uid(), at }]].concat();
+        assert_eq!(compared(deleted, VARIED, 110, &[]), "new");
+    }
+
+    #[test]
+    fn a_part_of_a_message_says_nothing() {
+        let (short, whole) = (|| stored("", 0, true), || stored(TEXT, 100, true));
+        assert_eq!(compared(short(), "", 0, &[]), "short again");
+        assert_eq!(compared(short(), "Subject: a\n", 12, &[]), "short again");
+        assert_eq!(compared(short(), TEXT, 100, &[]), "new");
+        assert_eq!(compared(whole(), "", 0, &[]), "short again");
     }
 }

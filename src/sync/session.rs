@@ -5,68 +5,29 @@ use std::collections::HashSet;
 use std::time::Instant;
 
 use super::batch::{Slot, some_works};
+use super::blame::{Culprit, Cut, Suspects};
 use super::deletion::{self, Deletion, Marked};
-use super::survey::{Again, Survey, Terms, Wanting};
-use super::transfer::{Caution, transfer};
-use super::{Job, copies, recovery};
+use super::ended::{Ended, Manner};
+use super::survey::{Again, Survey, Surveyed, Terms, Wanting};
+use super::transfer::{Caution, Transferred, transfer};
+use super::{Job, copies, headers, recovery};
 use crate::client::Transaction;
 use crate::connecting::Connecting;
 use crate::error::{Failure, Kind, Result};
-use crate::journal::{Fact, Found, Journal, Memory, Record, Remembered};
-use crate::mail::{Retention, UniqueId};
+use crate::journal::{Fact, Found, Journal, Memory, Proof, Record, Remembered};
+use crate::mail::{Place, Retention, UniqueId};
 use crate::monitor::{Event, Phase};
 use crate::plan::{Action, Reason, Rules, Step};
 use crate::report::{FailedMessage, PlanLine, Report};
 
-/// How to treat this server, as far as it was learnt.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Manner {
-    /// Commands may be sent ahead of their answers, if the server says so.
-    pub(super) pipelining: bool,
-    /// Its LIST is known to be wrong about sizes.
-    pub(super) wrong_sizes: bool,
-}
-
-impl Manner {
-    /// What was learnt in earlier runs.
-    pub(super) fn new(memory: &Memory) -> Self {
-        Manner {
-            pipelining: !memory.fact(Fact::PipeliningBroken),
-            wrong_sizes: memory.fact(Fact::SizesWrong),
-        }
-    }
-}
-
-/// A session that failed.
-pub(super) struct Ended {
-    /// Why.
-    pub(super) failure: Failure,
-    /// How to try once more, if that may help.
-    pub(super) next: Option<Manner>,
-    /// What is learnt if that does help.
-    pub(super) lesson: Option<Fact>,
-    /// The message that ended it and would do so again.
-    pub(super) given_up: Option<FailedMessage>,
-    /// Whether the maildrop was not even opened.
-    pub(super) at_the_door: bool,
-}
-
-impl From<Failure> for Ended {
-    fn from(failure: Failure) -> Self {
-        Ended {
-            failure,
-            next: None,
-            lesson: None,
-            given_up: None,
-            at_the_door: false,
-        }
-    }
-}
-
 /// What a session came to, before QUIT.
 enum Outcome {
     /// All that was fetched is stored; these messages are marked as deleted.
-    Safe(Vec<Marked>),
+    Safe {
+        marked: Marked,
+        /// One that ended a session when it was to be deleted waits for a session of its own.
+        postponed: bool,
+    },
     /// The server may drop at QUIT what is not stored.
     NotSafe,
 }
@@ -78,10 +39,14 @@ pub(super) struct Session<'a> {
     /// What decides about single messages; what the limit leaves of them.
     pub(super) rules: Rules,
     pub(super) manner: Manner,
-    /// A message that ended a session and would end this one too.
-    pub(super) given_up: Option<FailedMessage>,
+    /// The messages that ended a session of the run and would end this one too.
+    pub(super) culprits: Vec<Culprit>,
+    /// The messages that may have.
+    pub(super) suspects: Suspects,
     /// Messages that have ended a connection wait for a session of their own where others are to be deleted.
     pub(super) postpones: bool,
+    /// What the server refused to delete in the run.
+    refused: RefCell<Vec<FailedMessage>>,
     /// What the run has stored, where it stores everything.
     again: RefCell<Again>,
     /// What was warned of: once is enough for all sessions of a run.
@@ -114,8 +79,10 @@ impl<'a> Session<'a> {
             connecting,
             rules,
             manner: Manner::new(memory),
-            given_up: None,
+            culprits: Vec::new(),
+            suspects: Suspects::default(),
             postpones: true,
+            refused: RefCell::default(),
             again: RefCell::default(),
             told: RefCell::default(),
         }
@@ -140,9 +107,17 @@ impl<'a> Session<'a> {
         let (outcome, brought) =
             conversed.map_err(|ended| self.think_of_another(ended, &transaction))?;
         let brought = match outcome {
-            Outcome::Safe(marked) => {
-                deletion::quit(self.job, transaction, &marked, journal, report)?;
-                brought
+            Outcome::Safe { marked, postponed } => {
+                let quitted = deletion::quit(self.job, transaction, marked, journal, report);
+                quitted.map_err(|ended| Ended {
+                    next: Some(self.manner).filter(|_| ended.is_understood),
+                    is_done: ended.is_done && !postponed,
+                    ..ended
+                })?;
+                Brought {
+                    postponed: brought.postponed || postponed,
+                    ..brought
+                }
             }
             Outcome::NotSafe => {
                 transaction.close();
@@ -177,9 +152,10 @@ impl<'a> Session<'a> {
             expires: transaction.expires_at_once(),
             none_was_known: survey.lists_nothing_of(journal.memory()),
             delays_logins: transaction.delays_logins(),
-            postponed: self.postpones && survey.plan.risks_deletions(),
+            postponed: self.postpones && self.risks_deletions(&survey),
         };
         journal.append(survey.shared_ids(journal.memory()))?;
+        journal.append(survey.learnt_of_sizes(journal.memory()))?;
         self.job.event(&Event::Phase(Phase::Transfer));
         let began = Instant::now();
         let postpones = brought.postponed;
@@ -188,14 +164,31 @@ impl<'a> Session<'a> {
         done.map(|outcome| (outcome, brought))
     }
 
-    /// How to go on after a failure: without the message that is given up; or, where commands sent
-    /// ahead of their answers may be what the server cannot take, one by one.
+    /// Whether a message may end the connection, as it did before, while others are to be deleted: then nothing
+    /// would be.
+    fn risks_deletions(&self, survey: &Survey) -> bool {
+        let (mut troublesome, mut deletes) = (false, false);
+        for index in 0..survey.plan.steps.len() {
+            let message = survey.message(index);
+            match message.step.is_troublesome() {
+                true => troublesome |= !self.has_failed(&message),
+                false => deletes |= message.step.deletes(),
+            }
+        }
+        troublesome && deletes
+    }
+
+    /// Whether a message ended a session of the run already.
+    fn has_failed(&self, message: &Surveyed<'_>) -> bool {
+        self.culprits.iter().any(|culprit| culprit.is(message))
+    }
+
+    /// How to go on after a failure: without the message that is to blame; with those alone that may be; and, where
+    /// commands sent ahead of their answers may be what the server cannot take, one by one.
     fn think_of_another(&self, ended: Ended, transaction: &Transaction) -> Ended {
-        if ended.given_up.is_some() {
-            return Ended {
-                next: Some(self.manner),
-                ..ended
-            };
+        if ended.is_understood || ended.next.is_some() {
+            let next = ended.next.or(Some(self.manner));
+            return Ended { next, ..ended };
         }
         let kind = ended.failure.kind();
         let theirs = matches!(
@@ -210,7 +203,7 @@ impl<'a> Session<'a> {
                 ..self.manner
             }),
             (false, Kind::Unreachable) => Some(self.manner),
-            (false, _) => None,
+            (false, _) => Some(self.manner).filter(|_| !ended.suspects.is_empty()),
         };
         // A line may always break; a server that has kept in step for a while can pipeline.
         let lesson =
@@ -230,7 +223,8 @@ impl<'a> Session<'a> {
         report: &mut Report,
     ) -> Result<()> {
         let mut transaction = self.connecting.open(&mut report.timing)?;
-        let survey = self.survey(&mut transaction, slots, memory, report)?;
+        let survey = self.survey(&mut transaction, slots, memory, report);
+        let survey = survey.map_err(|ended| ended.failure)?;
         let steps = survey.listing.messages.iter().zip(&survey.plan.steps);
         report.plan = Some(
             steps
@@ -255,7 +249,7 @@ impl<'a> Session<'a> {
         slots: &mut [Slot],
         memory: &Memory,
         report: &mut Report,
-    ) -> Result<Survey> {
+    ) -> Result<Survey, Ended> {
         self.job.event(&Event::Phase(Phase::List));
         let began = Instant::now();
         // Where nothing is remembered, everything is new.
@@ -269,6 +263,13 @@ impl<'a> Session<'a> {
             now: self.job.environment.now(),
         };
         let mut survey = Survey::new(listing, memory, &terms);
+        if survey.has_changed(memory) {
+            if !survey.listing.has_sizes() {
+                transaction.add_sizes(&mut survey.listing)?;
+            }
+            survey.count_sizes();
+            survey.update(memory, &terms);
+        }
         let missing = survey.missing_copies(memory);
         if !missing.is_empty() {
             terms.found = copies::look(self.job, slots, &missing)?;
@@ -278,9 +279,65 @@ impl<'a> Session<'a> {
         if self.add_sizes(transaction, &mut survey)? {
             survey.update(memory, &terms);
         }
+        if self.add_headers(transaction, &mut survey, memory)? {
+            survey.update(memory, &terms);
+        }
         report.timing.add(Phase::List, began.elapsed());
         self.announce(&survey, report);
         Ok(survey)
+    }
+
+    /// Asks for the headers of what is to be deleted unfetched; whether there are any.
+    fn add_headers(
+        &self,
+        transaction: &mut Transaction,
+        survey: &mut Survey,
+        memory: &Memory,
+    ) -> Result<bool, Ended> {
+        let wanting = survey.wanting_headers();
+        if wanting.is_empty() {
+            return Ok(false);
+        }
+        let offered = transaction.offers_top();
+        if offered == Some(false) {
+            survey.lack_headers(&wanting);
+            return Ok(true);
+        }
+        let knows = |index: &usize| self.manner.headers && survey.knows_header(*index, memory);
+        let (known, unknown): (Vec<_>, Vec<_>) = wanting.into_iter().partition(knows);
+        let read = |transaction: &mut Transaction, indices: &[usize]| match indices.is_empty() {
+            true => Ok(Vec::new()),
+            false => headers::read(transaction, survey, indices, self.manner.single_uids),
+        };
+        // Where the server does not say that it has TOP, one header shows it.
+        let trial = known.len().min(usize::from(offered.is_none()));
+        let found = read(transaction, &known[..trial]).and_then(|mut found| {
+            if !found.contains(&None) {
+                found.extend(read(transaction, &known[trial..])?);
+            }
+            Ok(found)
+        });
+        let found = found.map_err(|broken| {
+            // What makes no sense here is not asked for once more.
+            let is_nonsense = matches!(broken.failure.kind(), Kind::Protocol | Kind::Data);
+            let next = Manner {
+                headers: false,
+                ..self.manner
+            };
+            Ended {
+                next: Some(next).filter(|_| is_nonsense),
+                ..Ended::from(broken.failure)
+            }
+        })?;
+        if trial > 0 && found.first() == Some(&None) {
+            survey.lack_headers(&known);
+        } else {
+            let found = known.into_iter().zip(found);
+            found.for_each(|(index, header)| survey.add_header(index, header, memory));
+        }
+        let unknown = unknown.into_iter();
+        unknown.for_each(|index| survey.add_header(index, None, memory));
+        Ok(true)
     }
 
     /// Asks for the sizes that the plan depends on; whether there are any.
@@ -308,6 +365,7 @@ impl<'a> Session<'a> {
         // A second session of the run sees the whole maildrop once more.
         report.begin_session();
         self.admit_uncertainty(survey);
+        self.admit_failures(survey, report);
         let (mut messages, mut octets) = (0, 0_u64);
         for (listed, step) in survey.listing.messages.iter().zip(&survey.plan.steps) {
             let size = listed.octets.unwrap_or(0);
@@ -324,6 +382,35 @@ impl<'a> Session<'a> {
             report.server.octets = survey.listing.octets.unwrap_or(0);
         }
         self.job.event(&Event::Planned { messages, octets });
+    }
+
+    /// Names the messages that ended a session of the run, and those that did not come as they should in an earlier
+    /// one and are left in peace for now.
+    fn admit_failures(&self, survey: &Survey, report: &mut Report) {
+        let culprits = self.culprits.iter().map(|culprit| &culprit.message);
+        for message in culprits.chain(&*self.refused.borrow()) {
+            report.message_failed(survey.octets(message.number), message.clone());
+        }
+        for index in 0..survey.plan.steps.len() {
+            let message = survey.message(index);
+            let octets = message.listed.octets.unwrap_or(0);
+            match (message.step.action, message.step.reason) {
+                _ if self.has_failed(&message) => {}
+                (Action::Leave, Reason::Overrun) => {
+                    report.message_failed(
+                        octets,
+                        failed(
+                            &message,
+                            "text comes after its end; it is fetched again a day after it was last",
+                        ),
+                    );
+                }
+                (Action::Leave, Reason::Short) => {
+                    report.message_withheld(octets, failed(&message, "less than half of it came when it was stored; it is fetched again a day after it was last"));
+                }
+                _ => {}
+            }
+        }
     }
 
     /// Says which messages have to be fetched to be known.
@@ -380,14 +467,31 @@ impl<'a> Session<'a> {
         journal: &mut Journal,
         report: &mut Report,
     ) -> Result<Outcome, Ended> {
+        let retrieves = !survey.plan.retrievals().is_empty();
+        let witness = match self.manner.single_uids && survey.some_uid(0).is_some() {
+            true if retrieves && !self.suspects.is_empty() => {
+                self.check_single_uids(transaction, survey)?;
+                None
+            }
+            false if retrieves => {
+                let witness = headers::Witness::choose(transaction, survey);
+                Some(witness.map_err(|broken| broken.failure)?)
+            }
+            _ => None,
+        };
+        let wanted = survey.wanting_identities(journal.memory());
+        let copies = copies::identities(self.job, slots, &wanted)?;
         let mut again = self.again.take();
         let caution = Caution {
             trusts_sizes: !self.manner.wrong_sizes,
+            witness,
             postpones,
             again: &again,
-            given_up: self.given_up.as_ref(),
+            culprits: &self.culprits,
+            suspects: &self.suspects,
+            copies,
         };
-        let came = transfer(
+        let mut came = transfer(
             self.job,
             transaction,
             survey,
@@ -396,33 +500,15 @@ impl<'a> Session<'a> {
             journal,
             report,
         );
-        again.extend(came.kept.again);
+        again.extend(std::mem::take(&mut came.kept.again));
         self.again.replace(again);
-        let learnt = came.learnt.map(|fact| Record::Fact { fact, holds: true });
-        // A message that ends the connection must not keep the others from coming: it is asked for last.
-        let innocent = self.job.interrupt.requested().is_some();
-        let dropped = came
-            .cut
-            .as_ref()
-            .and_then(|cut| cut.due.clone())
-            .filter(|_| !innocent);
-        let dropped = dropped.map(|uid| Record::Dropped { uid });
-        let was_refused = |uid: &UniqueId| {
-            let remembered = journal.memory().recall(uid.as_bytes());
-            remembered.is_some_and(Remembered::is_refused)
-        };
-        let refused = came.refused.into_iter().filter(|uid| !was_refused(uid));
-        let refused: Vec<_> = refused.map(|uid| Record::Refused { uid }).collect();
-        journal.append(learnt.into_iter().chain(dropped).chain(refused).collect())?;
-        journal.sync()?;
+        self.remember(&came, journal)?;
+        self.name_incomplete(&came, slots, journal)?;
         if let Some(failure) = came.kept.failure {
             return Err(failure.into());
         }
         if let Some(cut) = came.cut {
-            return Err(Ended {
-                given_up: cut.given_up,
-                ..cut.failure.into()
-            });
+            return Err(self.ended(cut, came.is_complete, survey, journal.memory()));
         }
         if transaction.expires_at_once() && came.kept.settled < came.sent {
             return Ok(Outcome::NotSafe);
@@ -434,7 +520,166 @@ impl<'a> Session<'a> {
         };
         let proven = deletion.prove(came.kept.safe, slots, journal)?;
         self.admit_missing_copies(proven.missing);
-        let marked = deletion.mark(transaction, proven.proofs, journal, report)?;
-        Ok(Outcome::Safe(marked))
+        let (proofs, postponed) = self.risky_last(proven.proofs, journal.memory());
+        let marked = deletion.mark(transaction, proofs, journal, report);
+        let marked = marked.map_err(|ended| Ended {
+            is_done: ended.is_done && !postponed,
+            ..ended
+        })?;
+        self.refused
+            .borrow_mut()
+            .extend(marked.refused.iter().cloned());
+        Ok(Outcome::Safe { marked, postponed })
+    }
+
+    /// The deletions for this session: those that have ended one wait for a session of their own, one after the
+    /// other; and whether one waits.
+    fn risky_last(&self, mut proofs: Vec<Proof>, memory: &Memory) -> (Vec<Proof>, bool) {
+        let has_failed = |proof: &Proof| {
+            let uid = Some(proof.uid());
+            self.culprits
+                .iter()
+                .any(|culprit| culprit.message.uid.as_ref() == uid)
+        };
+        let was_refused = |proof: &Proof| {
+            let refused = self.refused.borrow();
+            refused
+                .iter()
+                .any(|message| message.uid.as_ref() == Some(proof.uid()))
+        };
+        proofs.retain(|proof| !has_failed(proof) && !was_refused(proof));
+        let is_risky = |proof: &Proof| {
+            let remembered = memory.recall(proof.uid().as_bytes());
+            remembered.is_some_and(Remembered::is_undeletable)
+        };
+        let (mut risky, safe): (Vec<_>, Vec<_>) = proofs.into_iter().partition(is_risky);
+        match safe.is_empty() {
+            true => {
+                let waiting = risky.split_off(risky.len().min(1));
+                (risky, !waiting.is_empty())
+            }
+            false => (safe, !risky.is_empty()),
+        }
+    }
+
+    /// Records what the transfer says about messages and about the server.
+    fn remember(&self, came: &Transferred, journal: &mut Journal) -> Result<()> {
+        let memory = journal.memory();
+        let recall = |uid: &UniqueId| memory.recall(uid.as_bytes());
+        let learnt = came.learnt.map(|fact| Record::Fact { fact, holds: true });
+        let cut = came.cut.as_ref();
+        // It was ended because we were asked to stop.
+        let innocent = self.job.interrupt.requested().is_some();
+        // A message that ends the connection must not keep the others from coming: it is asked for last.
+        let dropped = cut.and_then(|cut| cut.dropped.clone());
+        let dropped = dropped
+            .filter(|uid| !innocent && !recall(uid).is_some_and(Remembered::is_dropped_again));
+        let dropped = dropped.map(|uid| Record::Dropped { uid });
+        let overrun = cut.and_then(|cut| cut.culprit.as_ref());
+        let overrun = overrun.filter(|culprit| culprit.is_overrun);
+        let at = self.job.environment.now();
+        let overrun = overrun.and_then(|culprit| culprit.message.uid.clone());
+        let overrun = overrun.map(|uid| Record::Overrun { uid, at });
+        let refused = came.refused.iter();
+        let refused = refused.filter(|uid| !recall(uid).is_some_and(Remembered::is_refused));
+        let refused = refused.map(|uid| Record::Refused { uid: uid.clone() });
+        let records = learnt.into_iter().chain(dropped).chain(overrun);
+        journal.append(records.chain(refused).collect())?;
+        journal.sync()
+    }
+
+    /// What a transfer that ended early means for the next session. A message that has ended one connection after
+    /// the other is to blame.
+    fn ended(&self, cut: Cut, is_complete: bool, survey: &Survey, memory: &Memory) -> Ended {
+        let again = |uid: &UniqueId| {
+            let remembered = memory.recall(uid.as_bytes());
+            remembered.is_some_and(Remembered::is_dropped_again)
+        };
+        let dropped = cut.dropped.filter(again);
+        let dropped = dropped.and_then(|uid| {
+            let mut messages = (0..survey.plan.steps.len()).map(|index| survey.message(index));
+            let message = messages.find(|message| message.key == Some(&uid))?;
+            Some(Culprit {
+                message: FailedMessage {
+                    number: message.listed.number,
+                    uid: Some(uid),
+                    failure: cut.failure.clone(),
+                },
+                is_overrun: false,
+            })
+        });
+        let culprit = cut.culprit.or(dropped);
+        let is_left = |index: usize| {
+            let message = survey.message(index);
+            let is_culprit = culprit.as_ref().is_some_and(|culprit| culprit.is(&message));
+            !is_culprit && !self.has_failed(&message)
+        };
+        // Of the others that came since the last probe nothing is stored.
+        let is_alone = cut.suspects.len() <= 1;
+        let is_done = is_complete && is_alone && !survey.plan.deletions().any(is_left);
+        Ended {
+            is_understood: culprit.is_some(),
+            is_done: is_done && culprit.is_some(),
+            culprit,
+            suspects: cut.suspects,
+            ..Ended::from(cut.failure)
+        }
+    }
+
+    /// Where a message came whole that had been stored incomplete, a person has to know which copy is which.
+    fn name_incomplete(&self, came: &Transferred, slots: &[Slot], journal: &Journal) -> Result<()> {
+        let completed = &came.kept.completed;
+        if completed.is_empty() {
+            return Ok(());
+        }
+        let wanted = completed.iter().map(|(_, _, digest)| *digest).collect();
+        let copies = copies::stored(self.job, &wanted)?;
+        for (number, uid, digest) in completed {
+            let here = copies
+                .iter()
+                .filter(|copy| copy.digest == *digest && copy.uid == *uid);
+            let places = here.filter_map(|copy| {
+                let name = journal.memory().destination_name(copy.to)?;
+                slots
+                    .iter()
+                    .any(|slot| slot.id == copy.to)
+                    .then(|| match &copy.place {
+                        Place::Maildir { name: file } => format!("{name} ({file})"),
+                        Place::Mbox { offset, .. } => format!("{name} (at octet {offset})"),
+                        Place::Handed => name.to_owned(),
+                    })
+            });
+            let places: Vec<_> = places.collect();
+            let places = places.join(", ");
+            self.job.warn(&format!("message {number} (unique-id {uid}) has come whole now and is stored as a further message; the incomplete one is still in {places}"));
+        }
+        Ok(())
+    }
+
+    /// Where messages are suspected, the probe itself may be what this server cannot answer.
+    fn check_single_uids(
+        &self,
+        transaction: &mut Transaction,
+        survey: &Survey,
+    ) -> Result<(), Ended> {
+        let checked = headers::check_single_uid(transaction, survey);
+        checked.map_err(|broken| Ended {
+            next: Some(Manner {
+                single_uids: false,
+                ..self.manner
+            }),
+            lesson: Some(Fact::NoSingleUidl),
+            is_understood: true,
+            ..broken.failure.into()
+        })
+    }
+}
+
+/// A message that failed in this way.
+fn failed(message: &Surveyed<'_>, what: &str) -> FailedMessage {
+    FailedMessage {
+        number: message.listed.number,
+        uid: message.key.cloned(),
+        failure: Failure::new(Kind::Data, what),
     }
 }

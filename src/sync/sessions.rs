@@ -3,15 +3,19 @@
 //! of its maildrop at a time and the next part in the next session.
 
 use super::batch::Slot;
-use super::session::{Brought, Ended, Session};
+use super::ended::{Ended, Manner};
+use super::session::{Brought, Session};
 use crate::client::is_too_soon;
-use crate::error::{Failure, Result};
+use crate::error::{Failure, Kind, Result};
 use crate::journal::{Fact, Journal, Record};
 use crate::monitor::Event;
 use crate::report::Report;
 
 /// The most sessions of one run.
 const SESSIONS: usize = 100;
+
+/// The most sessions of one run that end early, each for a reason that is understood then.
+const UNDERSTOOD: usize = 20;
 
 impl Session<'_> {
     /// Holds sessions until there is nothing more to come.
@@ -25,12 +29,12 @@ impl Session<'_> {
         journal: &mut Journal,
         report: &mut Report,
     ) -> Result<()> {
-        let mut may_try_again = true;
+        let mut tries = Tries::default();
         let mut further: Option<Further> = None;
         for _ in 0..SESSIONS {
             let stored_before = report.stored.messages;
             let earlier = report.set_aside();
-            let brought = self.attempt(&mut may_try_again, slots, journal, report);
+            let brought = self.attempt(&mut tries, slots, journal, report);
             report.recall(earlier);
             let brought = match brought {
                 Ok(brought) => brought,
@@ -41,7 +45,7 @@ impl Session<'_> {
             if suspected && stored > 0 {
                 journal.commit(vec![learnt(Fact::ShowsWindows)])?;
             }
-            if brought.postponed && !self.is_over() {
+            if brought.postponed && !self.is_interrupted() {
                 (self.postpones, further) = (false, None);
                 continue;
             }
@@ -81,35 +85,72 @@ impl Session<'_> {
         }
     }
 
-    /// One session, and another one in its place where that may help and none did so before.
+    /// One session, and others in its place where that may help: once where it is not known why it ended, and as often
+    /// as that is understood.
     fn attempt(
         &mut self,
-        may_try_again: &mut bool,
+        tries: &mut Tries,
         slots: &mut [Slot],
         journal: &mut Journal,
         report: &mut Report,
     ) -> Result<Brought, Ended> {
-        let ended = match self.run_within_limit(slots, journal, report) {
-            Ok(brought) => return Ok(brought),
-            Err(ended) => ended,
-        };
-        let may_try_again = std::mem::take(may_try_again) && !self.is_over();
-        let Some(manner) = ended.next.filter(|_| may_try_again) else {
-            return Err(ended);
-        };
-        let again = format!("{}; trying once more", ended.failure);
-        self.job.event(&Event::Remark(&again));
-        self.manner = manner;
-        self.given_up = ended.given_up;
-        let brought = self
-            .run_within_limit(slots, journal, report)
-            .map_err(|ended| Ended {
+        let mut lesson: Option<Fact> = None;
+        let mut nonsense: Option<Failure> = None;
+        let mut is_first = true;
+        loop {
+            let ended = match self.run_within_limit(slots, journal, report) {
+                Ok(brought) => {
+                    journal.commit(lesson.map(learnt).into_iter().collect())?;
+                    return Ok(brought);
+                }
                 // What the first one listed is not all stored.
-                at_the_door: false,
-                ..ended
-            })?;
-        journal.commit(ended.lesson.map(learnt).into_iter().collect())?;
-        Ok(brought)
+                Err(ended) => Ended {
+                    at_the_door: ended.at_the_door && is_first,
+                    ..ended
+                },
+            };
+            is_first = false;
+            if let Some(culprit) = ended.culprit.as_ref().filter(|_| ended.is_done) {
+                report.message_failed(0, culprit.message.clone());
+                self.culprits.extend(ended.culprit);
+                return Ok(Brought::default());
+            }
+            let Some(manner) = self.try_again(tries, &ended) else {
+                return Err(ended.for_want_of(nonsense));
+            };
+            if is_nonsense(&ended.failure) {
+                nonsense.get_or_insert(ended.failure.clone());
+            }
+            self.manner = manner;
+            if ended.clears_pipelining() {
+                self.manner.pipelining = !journal.memory().fact(Fact::PipeliningBroken);
+                lesson = lesson.filter(|fact| *fact != Fact::PipeliningBroken);
+            }
+            lesson = ended.lesson.or(lesson);
+            if let Some(culprit) = ended.culprit {
+                report.message_failed(0, culprit.message.clone());
+                self.culprits.push(culprit);
+            }
+            self.suspects.extend(ended.suspects);
+            let again = format!("{}; trying once more", ended.failure);
+            self.job.event(&Event::Remark(&again));
+        }
+    }
+
+    /// How to try once more after this, if that may help.
+    fn try_again(&self, tries: &mut Tries, ended: &Ended) -> Option<Manner> {
+        let mut suspects = ended.suspects.iter();
+        let finds_suspects =
+            is_nonsense(&ended.failure) && suspects.any(|who| !self.suspects.contains(who));
+        match ended.is_understood || finds_suspects {
+            true => {
+                tries.blind |= ended.is_understood;
+                tries.understood = tries.understood.checked_sub(1)?;
+            }
+            false if !std::mem::take(&mut tries.blind) => return None,
+            false => {}
+        }
+        ended.next.filter(|_| !self.is_interrupted())
     }
 
     /// `--limit` is for all sessions together.
@@ -128,7 +169,11 @@ impl Session<'_> {
 
     /// Whether no further message may be asked for in this run.
     fn is_over(&self) -> bool {
-        self.job.interrupt.requested().is_some() || self.rules.limit == Some(0)
+        self.is_interrupted() || self.rules.limit == Some(0)
+    }
+
+    fn is_interrupted(&self) -> bool {
+        self.job.interrupt.requested().is_some()
     }
 
     /// Whether to hold another session, now that this one brought something.
@@ -148,6 +193,28 @@ impl Session<'_> {
             delays_logins: brought.delays_logins,
         })
     }
+}
+
+/// How often a session that ended early may be followed by another one in its place.
+struct Tries {
+    /// Where it is not known why it ended.
+    blind: bool,
+    /// Where that is understood.
+    understood: usize,
+}
+
+impl Default for Tries {
+    fn default() -> Self {
+        Tries {
+            blind: true,
+            understood: UNDERSTOOD,
+        }
+    }
+}
+
+/// Whether the server said something that makes no sense.
+fn is_nonsense(failure: &Failure) -> bool {
+    matches!(failure.kind(), Kind::Protocol | Kind::Data)
 }
 
 /// Why another session is held.

@@ -4,21 +4,21 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use sha2::{Digest as _, Sha256};
-
 use super::batch::{Batch, Lack, Message, Slot};
+use super::nameless::Nameless;
 use super::parcel::{Incoming, Item, Parcel};
 use super::queue::Queue;
 use super::recognition::{Arrived, Recognised, Recognition};
 use crate::deliver::{Complete, Trouble};
 use crate::environment::Environment;
-use crate::error::Failure;
+use crate::error::{Failure, Kind};
 use crate::interrupt::Interrupt;
-use crate::journal::{Destinations, Journal, Record, Remembered};
+use crate::journal::{Destinations, Journal, Record, Remembered, is_short};
 use crate::mail::{Digest, Number, UniqueId};
-use crate::message::Peek;
+use crate::message::{Hasher, Hashes};
 use crate::monitor::{Event, Monitor};
 use crate::plan::Purpose;
 use crate::report::{FailedMessage, Report};
@@ -27,10 +27,10 @@ use crate::report::{FailedMessage, Report};
 const BATCH_MESSAGES: usize = 256;
 
 /// Or when it has so many bytes.
-const BATCH_BYTES: u64 = 32 * 1024 * 1024;
+pub(super) const BATCH_BYTES: u64 = 32 * 1024 * 1024;
 
 /// Or when its first message waits so long: on a slow line messages are not held back.
-const BATCH_TIME: Duration = Duration::from_secs(1);
+pub(super) const BATCH_TIME: Duration = Duration::from_secs(1);
 
 /// What came of the messages.
 #[derive(Default)]
@@ -43,6 +43,10 @@ pub(super) struct Kept {
     pub(super) settled: u64,
     /// Those that were stored whatever was remembered, by the journal's ids.
     pub(super) again: Vec<UniqueId>,
+    /// Those that came whole after they were stored incomplete, with what the incomplete one was.
+    pub(super) completed: Vec<(Number, UniqueId, Digest)>,
+    /// Those that came, but not as they should.
+    withheld: Vec<(u64, FailedMessage)>,
     /// Why what was stored could not be recorded.
     pub(super) failure: Option<Failure>,
 }
@@ -50,14 +54,27 @@ pub(super) struct Kept {
 /// How much can no longer be stored in this run.
 #[derive(Default)]
 pub(super) struct Halt {
+    /// The destinations that are broken, by the journal's names.
+    broken: Mutex<Vec<u32>>,
     partial: AtomicBool,
     entire: AtomicBool,
 }
 
 impl Halt {
-    /// A destination is broken.
-    fn partly(&self) {
+    /// These destinations are broken.
+    fn partly(&self, broken: Vec<u32>) {
+        *self.broken() = broken;
         self.partial.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether none of these destinations takes mail any more.
+    pub(super) fn covers(&self, destinations: &[u32]) -> bool {
+        let broken = self.broken();
+        destinations.iter().all(|to| broken.contains(to))
+    }
+
+    fn broken(&self) -> MutexGuard<'_, Vec<u32>> {
+        self.broken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Nothing can be stored any more.
@@ -109,9 +126,7 @@ struct Current {
     incoming: Incoming,
     /// The destinations that have taken it in so far.
     taken_by: Vec<usize>,
-    hasher: Sha256,
-    length: u64,
-    peek: Peek,
+    hasher: Hasher,
     lack: Option<Lack>,
 }
 
@@ -119,13 +134,34 @@ struct Current {
 struct Progress {
     batch: Batch,
     closes: Option<Instant>,
-    withheld: HashMap<Number, Digest>,
+    withheld: HashMap<Number, Hashes>,
+    nameless: Nameless,
+    /// Something came since it was last certain that the answers are in step.
+    is_doubtful: bool,
+    /// What came of messages since then. It counts once that is certain again.
+    doubtful: Kept,
     kept: Kept,
 }
 
 impl Progress {
     fn is_overdue(&self) -> bool {
         self.closes.is_some_and(|closes| closes <= Instant::now())
+    }
+
+    /// What came so far is what was asked for.
+    fn confirm(&mut self) {
+        self.is_doubtful = false;
+        let Kept {
+            safe,
+            learnt,
+            settled,
+            withheld,
+            ..
+        } = std::mem::take(&mut self.doubtful);
+        self.kept.safe.extend(safe);
+        self.kept.learnt.extend(learnt);
+        self.kept.settled += settled;
+        self.kept.withheld.extend(withheld);
     }
 }
 
@@ -137,12 +173,16 @@ impl Store<'_> {
             batch: Batch::default(),
             closes: None,
             withheld: HashMap::new(),
+            nameless: Nameless::new(self.journal.memory()),
+            is_doubtful: false,
+            doubtful: Kept::default(),
             kept: Kept::default(),
         };
         let mut current = None;
         loop {
-            // A batch closes between two messages.
-            let until = progress.closes.filter(|_| current.is_none());
+            // A batch closes between two messages, when nothing in it is in doubt.
+            let may_close = current.is_none() && !progress.is_doubtful;
+            let until = progress.closes.filter(|_| may_close);
             let Some(mut parcel) = self.queue.receive(until) else {
                 self.commit(&mut progress);
                 continue;
@@ -152,8 +192,17 @@ impl Store<'_> {
             }
             self.queue.give_back(parcel);
         }
+        if progress.is_doubtful {
+            self.give_up(&mut progress);
+        }
         self.commit(&mut progress);
         self.settle_down(progress.kept)
+    }
+
+    /// Nothing of the batch is stored: some of it may be what a sender made up.
+    fn give_up(&mut self, progress: &mut Progress) {
+        progress.batch = Batch::default();
+        self.slots.iter_mut().for_each(Slot::discard);
     }
 
     /// Takes a parcel's items in; whether they were the last.
@@ -168,7 +217,7 @@ impl Store<'_> {
         for item in parcel.items.drain(..) {
             match item {
                 Item::Begin(incoming) => {
-                    if progress.is_overdue() {
+                    if progress.is_overdue() && !progress.is_doubtful {
                         self.commit(progress);
                     }
                     let begins = !self.is_to_stop_before(&incoming, progress);
@@ -190,12 +239,19 @@ impl Store<'_> {
                     if let Some(message) = current.take() {
                         self.withdraw(&message.taken_by);
                         let number = message.incoming.number;
-                        progress.withheld.insert(number, digest(message.hasher));
+                        let hashes = message.hasher.hashes();
+                        progress.withheld.insert(number, hashes);
                     }
                 }
                 Item::Abandon => {
                     if let Some(message) = current.take() {
                         self.withdraw(&message.taken_by);
+                    }
+                }
+                Item::Confirm { pauses } => {
+                    progress.confirm();
+                    if pauses || progress.is_overdue() || self.is_full(&progress.batch) {
+                        self.commit(progress);
                     }
                 }
                 Item::Finish => finished = true,
@@ -207,6 +263,9 @@ impl Store<'_> {
 
     /// What is stored is recorded durably, or not claimed.
     fn settle_down(self, mut kept: Kept) -> Kept {
+        for (octets, message) in kept.withheld.drain(..) {
+            self.report.message_withheld(octets, message);
+        }
         let appended = self.journal.append(std::mem::take(&mut kept.learnt));
         let recorded = appended.and_then(|()| self.journal.sync());
         if let Err(failure) = recorded {
@@ -229,9 +288,7 @@ impl Store<'_> {
         let mut current = Current {
             taken_by: Vec::with_capacity(self.slots.len()),
             incoming,
-            hasher: Sha256::new(),
-            length: 0,
-            peek: Peek::default(),
+            hasher: Hasher::default(),
             lack: None,
         };
         for slot in 0..self.slots.len() {
@@ -245,8 +302,6 @@ impl Store<'_> {
 
     fn write(&mut self, current: &mut Current, text: &[u8]) {
         current.hasher.update(text);
-        current.length += text.len() as u64;
-        current.peek.feed(text);
         for slot in std::mem::take(&mut current.taken_by) {
             let written = self.slots[slot].destination.write(text);
             if written.is_err() {
@@ -256,28 +311,55 @@ impl Store<'_> {
         }
     }
 
-    fn end(&mut self, mut current: Current, octets: u64, progress: &mut Progress) {
-        let digest = digest(std::mem::take(&mut current.hasher));
-        self.judge(current.incoming.number, digest, progress);
-        let key = current
-            .incoming
-            .key
-            .clone()
-            .unwrap_or_else(|| key_of(digest));
+    fn end(&mut self, current: Current, octets: u64, progress: &mut Progress) {
+        let hashes = current.hasher.hashes();
+        progress.is_doubtful = true;
+        self.compare(current.incoming.number, hashes, progress);
+        let memory = self.journal.memory();
+        let key = current.incoming.key.clone();
+        let key = key.unwrap_or_else(|| progress.nameless.id(&hashes, memory));
         let message = Arrived {
             incoming: &current.incoming,
             key: &key,
-            digest,
+            hashes,
+            is_short: is_short(Some(octets), current.incoming.listed),
         };
-        let memory = self.journal.memory();
         let here = &self.destinations.here;
-        let recognised = self.recognition.of(&message, &progress.batch, memory, here);
+        let recognised = self.recognition.of(&message, memory, here);
         match recognised {
             Recognised::Stored(learnt) => self.pass_over(&current, key, learnt, progress),
-            Recognised::Seen => self.withdraw(&current.taken_by),
+            Recognised::Seen(learnt) => {
+                self.withdraw(&current.taken_by);
+                progress.doubtful.learnt.extend(learnt);
+            }
             Recognised::BeyondLimit => self.leave(&current),
-            Recognised::New => self.keep(current, key, digest, octets, progress),
+            Recognised::ShortAgain => self.withhold(&current, key, octets, progress),
+            Recognised::Unproven => self.doubt(&current, key, octets, progress),
+            Recognised::New => self.keep(current, key, hashes, octets, progress),
         }
+    }
+
+    /// A message that came incomplete once more is not stored once more.
+    fn withhold(&mut self, current: &Current, key: UniqueId, octets: u64, progress: &mut Progress) {
+        self.withdraw(&current.taken_by);
+        let at = self.environment.now();
+        let failure = incomplete_again(octets, current.incoming.listed);
+        progress
+            .doubtful
+            .withhold(&current.incoming, octets, failure);
+        progress
+            .doubtful
+            .learnt
+            .push(Record::Short { uid: key, at });
+    }
+
+    /// A message of which nothing says whether it is the stored one is left alone, and named once.
+    fn doubt(&mut self, current: &Current, key: UniqueId, octets: u64, progress: &mut Progress) {
+        self.withdraw(&current.taken_by);
+        progress
+            .doubtful
+            .withhold(&current.incoming, octets, unproven());
+        progress.doubtful.learnt.push(Record::Unproven { uid: key });
     }
 
     /// A message that is stored already is not stored again.
@@ -285,7 +367,7 @@ impl Store<'_> {
         &mut self,
         current: &Current,
         key: UniqueId,
-        learnt: Option<Record>,
+        learnt: Vec<Record>,
         progress: &mut Progress,
     ) {
         self.withdraw(&current.taken_by);
@@ -295,11 +377,12 @@ impl Store<'_> {
             due,
             ..
         } = current.incoming;
-        progress.kept.settled += 1;
-        progress.kept.learnt.extend(learnt);
+        let kept = &mut progress.doubtful;
+        kept.settled += 1;
+        kept.learnt.extend(learnt);
         // Where only its size and order tell it from others, the stored copy may be another's.
         if due && certain {
-            progress.kept.safe.push(Safe {
+            kept.safe.push(Safe {
                 number,
                 key,
                 now: false,
@@ -314,21 +397,24 @@ impl Store<'_> {
         self.monitor.event(self.account, &Event::Warning("the limit is reached, and more messages without a unique-id are new: they are left for the next run"));
     }
 
-    /// Adds a message to the batch, and closes that if it is full.
+    /// Adds a message to the batch.
     fn keep(
         &mut self,
         mut current: Current,
         key: UniqueId,
-        digest: Digest,
+        hashes: Hashes,
         octets: u64,
         progress: &mut Progress,
     ) {
-        let owed = self.owed(&mut current, &key, digest);
-        let sender = current.peek.sender().map(<[u8]>::to_vec);
+        let remembered = self.journal.memory().recall(key.as_bytes());
+        let incomplete = remembered.filter(|remembered| remembered.is_short());
+        let completes = incomplete.and_then(Remembered::digest);
+        let owed = self.owed(&mut current, &key, &hashes);
+        let sender = current.hasher.peek().sender().map(<[u8]>::to_vec);
         let uid = current.incoming.key.clone();
         let complete = Complete {
-            digest,
-            length: current.length,
+            digest: hashes.digest,
+            length: current.hasher.length(),
             sender: sender.as_deref(),
             uid: uid.as_ref(),
         };
@@ -339,12 +425,13 @@ impl Store<'_> {
         let message = Message {
             number: current.incoming.number,
             key,
-            digest,
+            hashes,
             octets,
             listed: current.incoming.listed,
             due: current.incoming.due,
             has_uid: current.incoming.key.is_some(),
             again: current.incoming.purpose == Purpose::StoreAgain,
+            completes,
             owed,
             placed: false,
             lack: current.lack,
@@ -352,30 +439,31 @@ impl Store<'_> {
         progress
             .closes
             .get_or_insert_with(|| Instant::now() + BATCH_TIME);
+        let length = current.hasher.length();
         progress
             .batch
-            .add(message, current.length, self.slots, &current.taken_by);
-        if progress.batch.messages.len() >= self.batch_messages()
-            || progress.batch.bytes >= BATCH_BYTES
-        {
-            self.commit(progress);
-        }
+            .add(message, length, self.slots, &current.taken_by);
+    }
+
+    fn is_full(&self, batch: &Batch) -> bool {
+        batch.messages.len() >= self.batch_messages() || batch.bytes >= BATCH_BYTES
     }
 
     /// A message that was withheld for its size is here for the second time, fetched alone: was the
     /// first fetch right after all?
-    fn judge(&mut self, number: Number, digest: Digest, progress: &mut Progress) {
+    fn compare(&mut self, number: Number, second: Hashes, progress: &mut Progress) {
         if let Some(first) = progress.withheld.remove(&number) {
+            let is_same = first.digest == second.digest || first.identity == second.identity;
             // The wire thread waits for this; if it is gone, so is the question.
-            let _ = self.verdicts.send(first == digest);
+            let _ = self.verdicts.send(is_same);
         }
     }
 
     /// The destinations that are to have this message, by the journal's names. One that only some
     /// lack is withdrawn from the others, if it is the same.
-    fn owed(&mut self, current: &mut Current, key: &UniqueId, digest: Digest) -> Vec<u32> {
+    fn owed(&mut self, current: &mut Current, key: &UniqueId, hashes: &Hashes) -> Vec<u32> {
         let remembered = self.journal.memory().recall(key.as_bytes());
-        let same = remembered.filter(|remembered| remembered.digest() == Some(digest));
+        let same = remembered.filter(|remembered| remembered.is(hashes));
         let fills_gaps = match current.incoming.purpose {
             Purpose::FillGaps => true,
             Purpose::Store | Purpose::StoreIfNew => current.incoming.key.is_none(),
@@ -436,15 +524,17 @@ impl Store<'_> {
     }
 
     /// How many messages a batch may have: some destinations want fewer.
-    fn batch_messages(&self) -> usize {
+    pub(super) fn batch_messages(&self) -> usize {
         let limits = self.slots.iter().map(|slot| slot.destination.batch_limit());
         limits.fold(most_messages(self.environment), usize::min)
     }
 
     /// Says whether all destinations can still take mail, some, or none.
     pub(super) fn check_destinations(&self) {
-        if self.slots.iter().any(|slot| !slot.works()) {
-            self.halt.partly();
+        let broken = self.slots.iter().filter(|slot| !slot.works());
+        let broken: Vec<_> = broken.map(|slot| slot.id).collect();
+        if !broken.is_empty() {
+            self.halt.partly(broken);
         }
         if !self.slots.iter().any(Slot::works) {
             self.halt.entirely();
@@ -475,57 +565,101 @@ impl Store<'_> {
 
     /// Counts and reports what came of a message.
     fn tell(&mut self, message: Message, kept: &mut Kept) {
+        self.report.placed += u64::from(message.placed);
+        if message.again && message.placed {
+            kept.again.push(message.key.clone());
+        }
+        let octets = message.octets;
+        match message.lack {
+            None => self.tell_stored(message, kept),
+            Some(Lack::Broken) => self.report.failed.count(octets),
+            Some(Lack::Refused(failure)) => {
+                let failed = FailedMessage {
+                    number: message.number,
+                    uid: Some(message.key).filter(|_| message.has_uid),
+                    failure,
+                };
+                self.monitor.event(self.account, &Event::MessageFailed);
+                self.report.message_failed(octets, failed);
+            }
+        }
+    }
+
+    /// The same of one that is stored.
+    fn tell_stored(&mut self, message: Message, kept: &mut Kept) {
         let Message {
             number,
             key: uid,
             octets,
+            listed,
             due,
             has_uid,
-            again,
-            placed,
-            lack,
+            completes,
             ..
         } = message;
-        self.report.placed += u64::from(placed);
-        if again && placed {
-            kept.again.push(uid.clone());
+        self.report.stored.count(octets);
+        self.monitor
+            .event(self.account, &Event::Stored { uid: &uid, octets });
+        if let Some(incomplete) = completes {
+            kept.completed.push((number, uid.clone(), incomplete));
         }
-        match lack {
-            None => {
-                let remembered = self.journal.memory().recall(uid.as_bytes());
-                let is_durable = remembered.is_some_and(Remembered::is_stored);
-                kept.settled += u64::from(is_durable);
-                self.report.stored.count(octets);
-                self.monitor
-                    .event(self.account, &Event::Stored { uid: &uid, octets });
-                if due {
-                    kept.safe.push(Safe {
-                        number,
-                        key: uid,
-                        now: true,
-                    });
-                }
-            }
-            Some(Lack::Broken) => self.report.failed.count(octets),
-            Some(Lack::Refused(failure)) => {
-                let uid = Some(uid).filter(|_| has_uid);
-                let event = Event::MessageFailed {
-                    number,
-                    uid: uid.as_ref(),
-                    failure: &failure,
-                };
-                self.monitor.event(self.account, &event);
-                self.report.message_failed(
-                    octets,
-                    FailedMessage {
-                        number,
-                        uid,
-                        failure,
-                    },
-                );
-            }
+        if is_short(Some(octets), listed) {
+            let failed = FailedMessage {
+                number,
+                uid: Some(uid).filter(|_| has_uid),
+                failure: incomplete(octets, listed),
+            };
+            kept.withheld.push((octets, failed));
+            return;
+        }
+        let remembered = self.journal.memory().recall(uid.as_bytes());
+        let is_durable = remembered.is_some_and(Remembered::is_stored);
+        kept.settled += u64::from(is_durable);
+        if due {
+            kept.safe.push(Safe {
+                number,
+                key: uid,
+                now: true,
+            });
         }
     }
+}
+
+impl Kept {
+    fn withhold(&mut self, incoming: &Incoming, octets: u64, failure: Failure) {
+        let message = FailedMessage {
+            number: incoming.number,
+            uid: incoming.key.clone(),
+            failure,
+        };
+        self.withheld.push((octets, message));
+    }
+}
+
+/// What is said of a message of which less than half came.
+fn incomplete(octets: u64, listed: Option<u64>) -> Failure {
+    let listed = listed.unwrap_or(0);
+    let what = format!(
+        "only {octets} of {listed} octets came; what came is stored, and the message stays on the server"
+    );
+    Failure::new(Kind::Data, what)
+        .hint("It is fetched again once a day. Look at it on the server, or tell the provider.")
+}
+
+/// What is said of a message of which less than half came, and nothing of that is stored.
+fn incomplete_again(octets: u64, listed: Option<u64>) -> Failure {
+    let listed = listed.unwrap_or(0);
+    let what = format!(
+        "only {octets} of {listed} octets came when it was fetched again; the message stays on the server"
+    );
+    Failure::new(Kind::Data, what)
+}
+
+/// What is said of a message that may be the stored one or not.
+fn unproven() -> Failure {
+    let what = "its text is not the one that was stored under its unique-id, and no stored copy is left to compare it with";
+    Failure::new(Kind::Data, what)
+        .hint("It stays on the server. To store it as it is now, run popfetch sync --all.")
 }
 
 #[cfg(not(feature = "test-hooks"))]
@@ -539,13 +673,4 @@ fn most_messages(environment: &Environment) -> usize {
     let wanted = environment.variable("POPFETCH_TEST_BATCH");
     let wanted = wanted.and_then(|text| text.to_str()?.parse().ok());
     wanted.unwrap_or(BATCH_MESSAGES)
-}
-
-fn digest(hasher: Sha256) -> Digest {
-    Digest(hasher.finalize().into())
-}
-
-/// How the journal knows a message to which the server gives no identity.
-fn key_of(digest: Digest) -> UniqueId {
-    UniqueId::new(format!("sha256:{digest}").as_bytes())
 }

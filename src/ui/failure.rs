@@ -27,7 +27,9 @@ pub(super) fn of_account(account: &str, failures: &[Failure], palette: Palette) 
 pub(super) fn of_report(report: &Report, palette: Palette) -> Option<String> {
     let account = format!("{}: ", report.account);
     let mut text = String::new();
-    for message in &report.failed_messages {
+    let shown = report.problems.iter().take(Report::PROBLEMS_SHOWN);
+    let shown = shown.map(|problem| &problem.message);
+    for message in shown.clone() {
         let place = account.clone() + &name(message);
         text += &statement(&place, &message.failure.to_string(), palette);
     }
@@ -35,21 +37,19 @@ pub(super) fn of_report(report: &Report, palette: Palette) -> Option<String> {
         text += &statement(&account, &failure.to_string(), palette);
     }
     text += &others(report).map_or_else(String::new, |more| statement(&account, &more, palette));
-    let of_messages = report
-        .failed_messages
-        .iter()
-        .map(|message| &message.failure);
+    let of_messages = shown.map(|message| &message.failure);
     text += &hints(of_messages.chain(&report.failure), palette);
     (!text.is_empty()).then_some(text)
 }
 
 /// The failed messages that are not named one by one: there are many, or what ended the run is what they failed of.
 fn others(report: &Report) -> Option<String> {
-    let named = report.failed_messages.len();
-    let more = report.failed.messages.checked_sub(named as u64);
+    let named = report.problems.len().min(Report::PROBLEMS_SHOWN);
+    let all = report.failed.messages + report.withheld.messages;
+    let more = all.checked_sub(named as u64);
     let more = more.filter(|&more| more > 0)?;
     Some(match report.failure {
-        Some(_) if named < Report::FAILURES_KEPT => {
+        Some(_) if named < Report::PROBLEMS_SHOWN => {
             format!("that kept {} from being stored", words::messages(more))
         }
         _ => format!("{more} more failed"),
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn failed_messages_are_named_and_their_hint_is_given_once() {
+    fn problems_are_named_and_their_hint_is_given_once() {
         let mut report = report();
         report.message_failed(10, failed(3, b"a\x1bb"));
         report.message_failed(10, failed(5, b"c"));
@@ -161,13 +161,13 @@ mod tests {
     }
 
     #[test]
-    fn a_thousand_failed_messages_take_few_lines() {
+    fn a_thousand_problems_take_few_lines() {
         let mut report = report();
         for number in 1..=1000 {
             report.message_failed(10, failed(number, b"x"));
         }
         let text = of_report(&report, plain()).expect("failures");
-        assert_eq!(text.lines().count(), Report::FAILURES_KEPT + 2);
+        assert_eq!(text.lines().count(), Report::PROBLEMS_SHOWN + 2);
         assert!(
             text.contains("\npopfetch: work: 990 more failed\n"),
             "{text}"

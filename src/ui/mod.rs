@@ -217,7 +217,7 @@ impl Ui {
     /// A message that failed is always worth a line.
     fn is_hushed(&self, report: &Report) -> bool {
         let nobody_asked = !self.attended && self.options.verbosity < Verbosity::Verbose;
-        report.hushed && report.failed_messages.is_empty() && nobody_asked
+        report.hushed && report.problems.is_empty() && nobody_asked
     }
 
     /// What is left for later is never left in silence, unless silence was asked for. The table of a

@@ -174,7 +174,7 @@ impl Track {
             Event::Planned { messages, octets } => self.planned(*messages, *octets),
             Event::Received { octets } => self.received(*octets),
             Event::Stored { .. } => counts.stored.add(1),
-            Event::MessageFailed { .. } => counts.failed.add(1),
+            Event::MessageFailed => counts.failed.add(1),
             Event::Deleting { messages } => counts.deleted.add(*messages),
             Event::Warning(_) | Event::Remark(_) => (),
         }
@@ -309,7 +309,6 @@ impl Counter for AtomicU64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::{Failure, Kind};
     use crate::mail::UniqueId;
     use crate::ui::testing::{Glass, NOBODY, TERMINAL, colorful, console, plain};
     use std::io::Write as _;
@@ -463,12 +462,7 @@ mod tests {
         let progress = progress(&glass, Verbosity::Normal);
         progress.event("work", &PLAN);
         store(&progress, "work", 10);
-        let failed = Event::MessageFailed {
-            number: 2,
-            uid: Some(&UniqueId::new(b"b")),
-            failure: &Failure::new(Kind::Io, "no"),
-        };
-        progress.event("work", &failed);
+        progress.event("work", &Event::MessageFailed);
         progress.event("work", &Event::Deleting { messages: 3 });
         progress.draw("work");
         assert!(

@@ -52,13 +52,10 @@ fn thousands_of_messages_arrive_over_tls_and_none_a_second_time() {
     let dry = world.run(&["sync", "--dry-run", "--json"]);
     let plan = dry.json()[0]["plan"].as_array().expect("a plan").clone();
     let of = |key: &str, is: Value| plan.iter().filter(|line| line[key] == is).count();
-    // Dovecot lists these as if they ended their last line: they come in another size, and are compared.
-    let unfinished = realistic(count)
-        .filter(|wire| !wire.ends_with(b"\n"))
-        .count();
-    assert_eq!(of("then_delete", true.into()), unfinished);
-    assert_eq!(of("action", "delete".into()), count - unfinished);
+    // Dovecot lists some as if they ended their last line: what came in another size is no less whole.
+    assert_eq!(of("action", "delete".into()), count);
     world.run(&["sync"]).ends_with(0);
+    dovecot.logs(&format!("retr=0/0, del={count}/{}", count + 7));
     assert_eq!(dovecot.messages(), 7);
     assert_eq!(world.mail("it").texts().len(), count + 7);
 }

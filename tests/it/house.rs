@@ -24,13 +24,16 @@ const HOUSE: &[(&str, &str)] = &[
         "client secret config report pop3 interrupt net monitor error",
     ),
     // the server: DELE takes the journal's proof
-    ("client", "secret journal pop3 net error mail text crash"),
+    (
+        "client",
+        "secret journal pop3 net error mail message text crash",
+    ),
     // what a person wrote
     ("config", "deliver environment error mail text net secret"),
     ("report", "plan monitor error mail"),
     // three that do not know each other
-    ("deliver", "environment error mail text crash child"),
-    ("journal", "error mail crash"),
+    ("deliver", "environment error mail message text crash child"),
+    ("journal", "error mail message crash"),
     ("plan", "mail"),
     // the protocol without a socket, and sockets without the protocol
     ("pop3", "mail text"),
@@ -41,7 +44,7 @@ const HOUSE: &[(&str, &str)] = &[
     // commands that a person configured
     ("child", "environment error text"),
     // plain values
-    ("monitor", "error mail"),
+    ("monitor", "mail"),
     ("environment", "roots error"),
     // which trusted roots are read: the first thing that happens
     ("roots", ""),

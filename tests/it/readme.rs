@@ -215,7 +215,7 @@ fn the_kinds_of_errors_stand_with_their_statuses_here_and_in_the_manual() {
 }
 
 /// The limits that users are told of, in this order, and where in src/ each of them is set.
-const LIMITS: [(&str, &str, &str); 15] = [
+const LIMITS: [(&str, &str, &str); 16] = [
     ("64 KiB", "pop3/limits.rs", "LINE: usize = 64 * 1024;"),
     ("1 KiB", "pop3/limits.rs", "UNIQUE_ID: usize = 1024;"),
     (
@@ -242,6 +242,7 @@ const LIMITS: [(&str, &str, &str); 15] = [
         "SCRAM_ITERATIONS: std::ops::RangeInclusive<u32> = 4_096..=600_000;",
     ),
     ("100", "sync/sessions.rs", "SESSIONS: usize = 100;"),
+    ("20", "sync/sessions.rs", "UNDERSTOOD: usize = 20;"),
     (
         "60 s",
         "config/account.rs",

@@ -226,10 +226,13 @@ fn what_was_renumbered_is_deleted_once_it_is_due_and_its_copy_is_in_its_place() 
 fn what_was_renumbered_stays_where_a_copy_is_not_in_its_place() {
     let cases: [(&str, Change); 10] = [
         (MAILDIR, empty_maildir),
-        // It is not mounted.
+        // It begins anew.
         (MAILDIR, |moved| {
             let path = moved.world.mail("it").path;
-            fs::rename(&path, path.with_extension("away")).expect("unmounted");
+            fs::rename(&path, path.with_extension("away")).expect("put away");
+            for directory in ["cur", "new", "tmp"] {
+                fs::create_dir_all(path.join(directory)).expect("our own directory");
+            }
         }),
         // Moved into another folder, where anything may become of it.
         (MAILDIR, |moved| {

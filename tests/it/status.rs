@@ -193,7 +193,9 @@ fn json_keeps_its_keys_and_their_order() {
         "deleted",
         "skipped",
         "failed",
+        "withheld",
         "timing_ms",
+        "problems",
         "error",
     ];
     let real = world.run(&["sync", "--json"]);

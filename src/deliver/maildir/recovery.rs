@@ -91,7 +91,7 @@ impl Remains {
         };
         match (&self.folders, &whole) {
             (None, _) => {}
-            (Some(folders), Some(file)) => publish(folders, file, unique, name)?,
+            (Some(folders), Some((file, _))) => publish(folders, file, unique, name)?,
             (Some(folders), None) => folders.remove(unique),
         }
         Ok(published || whole.is_some())

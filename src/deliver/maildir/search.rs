@@ -7,7 +7,6 @@ use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use sha2::{Digest as _, Sha256};
 
 use super::folders::Folders;
 use super::name;
@@ -15,7 +14,8 @@ use crate::crash;
 use crate::deliver::directory::Directory;
 use crate::deliver::{Sought, disk};
 use crate::error::Result;
-use crate::mail::{Digest, Place};
+use crate::mail::{Digest, Identity, Place};
+use crate::message::{Hasher, Hashes};
 
 /// Where readers see messages, in the order to look. A reader that renames a file while its folder is
 /// being read can hide it from us: who was not seen is looked for a second time. `new` comes first,
@@ -50,27 +50,52 @@ impl<'a> Named<'a> {
 /// Finds stored copies: see [`crate::deliver::Destination::find`]. One that cannot be read is as good as not there.
 pub(super) fn find(maildir: &Path, stored: &[Sought<'_>], act: bool) -> Result<Vec<bool>> {
     let mut found = vec![false; stored.len()];
-    for folder in PUBLISHED {
-        let missing = (0..stored.len()).filter(|n| !found[*n]);
+    each_copy(maildir, stored, |n, file, _| {
+        found[n] = !act || disk::sync_found(file).is_ok();
+        found[n]
+    })?;
+    if act && found.contains(&true) {
+        crash::point("maildir: copies found, not synced");
+        make_durable(&Folders::open(maildir)?)?;
+    }
+    Ok(found)
+}
+
+/// What stored copies are known by where header lines come and go: see [`crate::deliver::Destination::identify`].
+pub(super) fn identify(maildir: &Path, stored: &[Sought<'_>]) -> Result<Vec<Option<Identity>>> {
+    let mut found = vec![None; stored.len()];
+    each_copy(maildir, stored, |n, _, identity| {
+        found[n] = Some(identity);
+        true
+    })?;
+    Ok(found)
+}
+
+/// Passes each stored copy that is there on, until it is taken.
+fn each_copy(
+    maildir: &Path,
+    stored: &[Sought<'_>],
+    mut takes: impl FnMut(usize, File, Identity) -> bool,
+) -> Result<()> {
+    let mut taken = vec![false; stored.len()];
+    for directory in PUBLISHED {
+        let missing = (0..stored.len()).filter(|n| !taken[*n]);
         let named = missing.filter_map(|n| Some((Named::of(&stored[n])?, n)));
         let missing: HashMap<_, _> = named.map(|(named, n)| (named.unique, (named, n))).collect();
         if missing.is_empty() {
             break;
         }
         let is_missing = |name: &str| missing.contains_key(name);
-        let there = files_in(maildir, folder, name::unique_part, is_missing)?;
+        let there = files_in(maildir, directory, name::unique_part, is_missing)?;
         for unique in there.names.keys() {
             let (named, n) = &missing[&**unique];
-            if let Ok(Some(file)) = there.whole(unique, named.bytes, stored[*n].digest) {
-                found[*n] = !act || disk::sync_found(file).is_ok();
+            let copy = there.whole(unique, named.bytes, stored[*n].digest);
+            if let Ok(Some((file, identity))) = copy {
+                taken[*n] = takes(*n, file, identity);
             }
         }
     }
-    if act && found.contains(&true) {
-        crash::point("maildir: copies found, not synced");
-        make_durable(&Folders::open(maildir)?)?;
-    }
-    Ok(found)
+    Ok(())
 }
 
 /// Files in one of the three folders.
@@ -127,7 +152,12 @@ impl Files {
 
     /// The file with this `unique` part if it is the message, byte for byte: after a power cut a file can have its length
     /// and not its bytes.
-    pub(super) fn whole(&self, unique: &str, bytes: u64, digest: &Digest) -> Result<Option<File>> {
+    pub(super) fn whole(
+        &self,
+        unique: &str,
+        bytes: u64,
+        digest: &Digest,
+    ) -> Result<Option<(File, Identity)>> {
         let (Some(folder), Some(name)) = (&self.folder, self.names.get(unique)) else {
             return Ok(None);
         };
@@ -143,18 +173,18 @@ impl Files {
         if !metadata.is_file() || metadata.len() != bytes {
             return Ok(None);
         }
-        let found = digest_of(&mut file).map_err(cannot_read)?;
-        Ok((found == *digest).then_some(file))
+        let found = hashes_of(&mut file).map_err(cannot_read)?;
+        Ok((found.digest == *digest).then_some((file, found.identity)))
     }
 }
 
-fn digest_of(file: &mut impl Read) -> io::Result<Digest> {
-    let mut hash = Sha256::new();
+fn hashes_of(file: &mut impl Read) -> io::Result<Hashes> {
+    let mut hasher = Hasher::default();
     let mut buffer = vec![0; 64 * 1024];
     loop {
         match file.read(&mut buffer)? {
-            0 => return Ok(Digest(hash.finalize().into())),
-            n => hash.update(&buffer[..n]),
+            0 => return Ok(hasher.hashes()),
+            n => hasher.update(&buffer[..n]),
         }
     }
 }

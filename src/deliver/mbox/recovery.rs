@@ -17,7 +17,7 @@ use super::marks;
 use super::search::{self, Wanted};
 use crate::deliver::Sought;
 use crate::deliver::mboxrd;
-use crate::mail::{Digest, Place};
+use crate::mail::{Digest, Identity, Place};
 
 /// How much of a line is looked at to see whether it is a From_ line, in bytes.
 const FROM_LINE: usize = 512;
@@ -121,6 +121,35 @@ pub(super) fn find(file: &File, stored: &[Sought<'_>]) -> io::Result<Vec<bool>> 
     let elsewhere = elsewhere(contents, &intents, |_| true)?;
     mark(&mut found, &mut intents, &elsewhere);
     Ok(found)
+}
+
+/// What the copies of these messages, stored earlier, are known by where header lines come and go; none for one that is
+/// gone.
+///
+/// # Errors
+///
+/// The file could not be read.
+pub(super) fn identify(file: &File, stored: &[Sought<'_>]) -> io::Result<Vec<Option<Identity>>> {
+    let contents = Contents::of(file)?;
+    let mut intents = Intent::all(stored);
+    let mut there = vec![false; stored.len()];
+    let mut found = in_place(contents, &intents)?;
+    mark(&mut there, &mut intents, &found);
+    found.extend(elsewhere(contents, &intents, |_| true)?);
+    let mut identities = vec![None; stored.len()];
+    if found.is_empty() {
+        return Ok(identities);
+    }
+    // Before the From_ line there may be the end of a line that was not ours.
+    let starts = contents.messages()?;
+    for (index, range) in found {
+        let next = starts.partition_point(|start| *start < range.start);
+        if let Some(start) = starts.get(next).filter(|start| range.contains(start)) {
+            let text = stored[index].digest;
+            identities[index] = search::identity(contents, *start..range.end, text)?;
+        }
+    }
+    Ok(identities)
 }
 
 /// Marks what was found; what is left in the list was not.

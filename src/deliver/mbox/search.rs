@@ -5,11 +5,10 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io::{self, BufRead, BufReader, Read};
 use std::ops::Range;
 
-use sha2::{Digest as _, Sha256};
-
 use super::contents::Contents;
 use crate::deliver::mboxrd::Unquoter;
-use crate::mail::Digest;
+use crate::mail::{Digest, Identity};
+use crate::message::{Hasher, Hashes};
 
 /// Header fields in which mail readers keep notes. A message is known again without them.
 const NOTES: [&[u8]; 10] = [
@@ -66,10 +65,10 @@ pub(super) fn search(
         if lengths.range(near).next().is_none() || !counts(&range) {
             continue;
         }
-        let digests = digests(contents, range.clone())?;
-        let same = digests
+        let texts = texts(contents, range.clone())?;
+        let same = texts
             .iter()
-            .find_map(|text| by_text.get_mut(text)?.pop_front());
+            .find_map(|text| by_text.get_mut(&text.digest)?.pop_front());
         if let Some(n) = same {
             found[n] = Some(range);
             left -= 1;
@@ -81,11 +80,26 @@ pub(super) fn search(
     Ok(found)
 }
 
-/// SHA-256 of the texts that a stored message may have come from, the likeliest first: with and without
+/// What the message in a range is known by where header lines come and go, if it is the one with this text.
+///
+/// # Errors
+///
+/// The file could not be read.
+pub(super) fn identity(
+    contents: Contents<'_>,
+    message: Range<u64>,
+    text: &Digest,
+) -> io::Result<Option<Identity>> {
+    let texts = texts(contents, message)?;
+    let same = texts.iter().find(|hashes| hashes.digest == *text);
+    Ok(same.map(|hashes| hashes.identity))
+}
+
+/// The texts, hashed, that a stored message may have come from, the likeliest first: with and without
 /// the readers' notes, and as nobody can tell by looking whether its last line had an end, each with and
 /// without that.
-fn digests(contents: Contents<'_>, message: Range<u64>) -> io::Result<Vec<Digest>> {
-    let mut digests = Vec::new();
+fn texts(contents: Contents<'_>, message: Range<u64>) -> io::Result<Vec<Hashes>> {
+    let mut texts = Vec::new();
     for notes in [true, false] {
         let mut reader = BufReader::new(contents.range(message.clone()));
         let Some(from_line) = skip_line(&mut reader)? else {
@@ -96,9 +110,9 @@ fn digests(contents: Contents<'_>, message: Range<u64>) -> io::Result<Vec<Digest
         let core = body.end - body.start - newlines;
         let mut text = Text::new();
         pass(&mut reader.take(core), notes, |bytes| text.update(bytes))?;
-        digests.extend(text.finish(newlines));
+        texts.extend(text.finish(newlines));
     }
-    Ok(digests)
+    Ok(texts)
 }
 
 /// How many bytes the first line has, with its end; none where it has no end.
@@ -165,34 +179,34 @@ fn is_note(line: &[u8]) -> bool {
 /// A text as it was before it was quoted.
 struct Text {
     unquoter: Unquoter,
-    hash: Sha256,
+    hasher: Hasher,
 }
 
 impl Text {
     fn new() -> Self {
         Text {
             unquoter: Unquoter::new(),
-            hash: Sha256::new(),
+            hasher: Hasher::default(),
         }
     }
 
     fn update(&mut self, quoted: &[u8]) {
         self.unquoter
-            .unquote(quoted, |bytes| self.hash.update(bytes));
+            .unquote(quoted, |bytes| self.hasher.update(bytes));
     }
 
-    /// Its digest with none, one … of so many line ends behind it. The last line end is the empty line that
+    /// Its hashes with none, one … of so many line ends behind it. The last line end is the empty line that
     /// we put behind a message, and the one before it hardly ever is ours: in that order they are tried, so
     /// that messages that differ in nothing but such line ends are not taken for each other.
-    fn finish(self, newlines: u64) -> Vec<Digest> {
-        let mut hash = self.hash;
-        self.unquoter.finish(|bytes| hash.update(bytes));
-        let mut digests = VecDeque::new();
+    fn finish(self, newlines: u64) -> Vec<Hashes> {
+        let mut hasher = self.hasher;
+        self.unquoter.finish(|bytes| hasher.update(bytes));
+        let mut texts = VecDeque::new();
         for _ in 0..newlines {
-            digests.push_front(Digest(hash.clone().finalize().into()));
-            hash.update(b"\n");
+            texts.push_front(hasher.hashes());
+            hasher.update(b"\n");
         }
-        digests.push_back(Digest(hash.finalize().into()));
-        digests.into()
+        texts.push_back(hasher.hashes());
+        texts.into()
     }
 }

@@ -62,6 +62,11 @@ impl<'a> Rest<'a> {
         let uid = self.string(r#","uid":""#)?.parse().ok()?;
         let to = self.number(r#","to":"#)?.try_into().ok()?;
         let digest = self.string(r#","digest":""#)?.parse().ok()?;
+        let identity = self
+            .string(r#","identity":""#)
+            .map(str::parse)
+            .transpose()
+            .ok()?;
         let octets = self.number(r#","octets":"#)?;
         let listed = self.number(r#","listed":"#);
         let name = self.string(r#","file":""#)?.to_owned();
@@ -69,6 +74,7 @@ impl<'a> Rest<'a> {
             uid,
             to,
             digest,
+            identity,
             octets,
             listed,
             place: Place::Maildir { name },
@@ -84,6 +90,7 @@ mod tests {
     use super::super::tests::{any_record, line};
     use super::super::{Line, check_seal};
     use super::*;
+    use crate::mail::{HeaderIdentity, Identity};
 
     #[test]
     fn the_lines_that_are_many_are_read_quickly() {
@@ -91,6 +98,7 @@ mod tests {
             uid: "0000%25a".parse().expect("an id"),
             to: 3,
             digest: crate::mail::Digest([0xa5; 32]),
+            identity: None,
             octets: 0,
             listed: None,
             place: Place::Maildir {
@@ -98,8 +106,10 @@ mod tests {
             },
             owed: vec![3],
         };
+        let identity = Identity::new(HeaderIdentity([1; 16]), [2; 32]);
         let listed = Intent {
             listed: Some(u64::MAX),
+            identity: Some(identity),
             ..intent.clone()
         };
         let at = Timestamp::UNIX_EPOCH;

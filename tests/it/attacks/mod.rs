@@ -44,7 +44,7 @@
 //! | A55 | a message without an end, at full speed or dripping | `attacks::parsing::a55_a_message_without_an_end`, `faults::silence_and_slowness_have_an_end` |
 //! | A56 | sizes that are wrong, or huge | `sync::wrong_sizes_are_only_hints`, `attacks::parsing::a56_a_size_that_nobody_has_room_for` |
 //! | A57 | ends of a message that are none, and the end in pieces | `attacks::parsing::a57_ends_that_are_none`, `attacks::parsing::a57_the_end_in_pieces`, `faults::every_shape_of_message_survives_one_byte_a_packet` |
-//! | A58 | a line of one dot that was not stuffed | `attacks::parsing::a58_a_line_of_one_dot_that_was_not_stuffed`, `attacks::parsing::a58_what_broke_off_at_such_a_line_is_compared_before_it_is_deleted` |
+//! | A58 | a line of one dot that was not stuffed | `attacks::parsing::a58_a_line_of_one_dot_that_was_not_stuffed`, `attacks::parsing::a58_what_breaks_off_at_such_a_line_is_not_stored_and_costs_no_other` |
 //! | A59 | the connection ends at every step, after any octet | `attacks::parsing::a59_the_connection_ends_after_any_octet`, `faults::at_every_step_every_fault_costs_nothing_but_another_run`, `faults::the_end_of_the_connection_is_never_the_end_of_a_message` |
 //! | A60, A61 | odd bytes, lines that begin with From, Content-Length | `attacks::parsing::a60_a61_texts_that_could_be_taken_for_something_else`, `sync::every_shape_of_message_arrives_byte_for_byte_and_only_once`, `mbox::every_shape_of_message_arrives_byte_for_byte_and_only_once`, `pipe::every_shape_of_message_arrives_byte_for_byte_and_only_once` |
 //! | A62, A74 | ids that look like paths, colours or commands | `attacks::parsing::a62_a74_ids_that_could_be_taken_for_something_else`, `sync::an_id_that_looks_like_a_path_or_a_colour_stays_text` |
