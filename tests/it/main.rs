@@ -33,6 +33,7 @@ mod renumbered;
 mod roots;
 mod secrets;
 mod signals;
+mod sloppy;
 mod state;
 mod status;
 mod stdout;

@@ -1,0 +1,254 @@
+//! A text that differs at each retrieval, since a proxy or the server adds lines to its header: one unique-id, the same
+//! body, Message-ID, Date, From and Subject are one message.
+
+use std::fs;
+
+use super::{COUNT, Case, DAY, MAILDIR, MBOX, NONE_BAD, PIPE, Stage, each, text, texts, uid};
+use crate::support::mailbox::Mailbox;
+use crate::support::server::{ANY, Fault, Server, Serving};
+
+const VARYING: [Serving; 3] = [
+    Serving::Scanned,
+    Serving::ScannedInFront,
+    Serving::MarkedRead,
+];
+
+/// A maildrop of different messages, each of which varies so.
+fn stage(case: Case, serving: Serving, sloppy: impl FnOnce(Server) -> Server) -> Stage {
+    let mailbox = Mailbox::with(texts(COUNT));
+    let mut stage = Stage::new(case, &serving, &mailbox, |server| {
+        sloppy(server).serving(ANY, serving)
+    });
+    stage.forgives_added_lines = true;
+    stage.expect(&mailbox.uids());
+    stage
+}
+
+#[test]
+fn it_is_not_stored_again_in_later_runs_and_goes_when_it_is_due() {
+    each(NONE_BAD, &["always", "30d"], &VARYING, |case, serving| {
+        let mut stage = stage(case, serving, |server| server);
+        let all = stage.mailbox.uids();
+        // The second one may look at what has another size now.
+        for _ in 0..2 {
+            stage.sync().ends_with(0).names_nothing();
+            stage.holds(&all);
+        }
+        stage.is_settled();
+        stage.later(31 * DAY);
+        for _ in 0..2 {
+            stage.sync().ends_with(0).names_nothing();
+            stage.holds(&stage.left_of(&all, 31 * DAY, &[]));
+        }
+        let never = stage.sync_with(&["--leave-on-server", "never"]);
+        never.ends_with(0).names_nothing();
+        stage.holds(&[]);
+    });
+}
+
+#[test]
+fn it_is_not_stored_again_where_a_deletion_failed() {
+    let faults = [Fault::CloseBefore, Fault::reply("-ERR not all removed")];
+    let variants = faults.map(|fault| VARYING.map(|serving| (serving, fault.clone())));
+    each(
+        NONE_BAD,
+        &["never"],
+        variants.as_flattened(),
+        |case, (serving, fault)| {
+            let sloppy = |server: Server| server.once("QUIT", fault);
+            let mut stage = stage(case, serving, sloppy);
+            let all = stage.mailbox.uids();
+            let failed = stage.sync();
+            assert_ne!(failed.outcome.status, Some(0), "{}", stage.context);
+            stage.holds(&all);
+            stage.sync().ends_with(0).names_nothing();
+            stage.holds(&[]);
+            stage.is_settled();
+        },
+    );
+}
+
+#[test]
+fn it_is_not_stored_again_where_it_comes_back_after_a_deletion_that_nobody_confirmed() {
+    each(NONE_BAD, &["never"], &VARYING, |case, serving| {
+        let sloppy = |server: Server| server.once("QUIT", Fault::CloseUnanswered);
+        let mut stage = stage(case, serving, sloppy);
+        let unconfirmed = stage.sync();
+        assert_ne!(unconfirmed.outcome.status, Some(0), "{}", stage.context);
+        stage.holds(&[]);
+        for number in 1..=COUNT {
+            stage.mailbox.add(&*uid(number), text(number));
+        }
+        stage.sync().ends_with(0).names_nothing();
+        stage.holds(&[]);
+        stage.is_settled();
+    });
+}
+
+/// What makes it another message, as a change of the text.
+const CHANGES: [(&str, &str); 5] = [
+    ("Subject: Number", "Subject: Another"),
+    ("From: Sender", "From: Somebody"),
+    ("08:14:58", "08:14:59"),
+    ("Message-ID: <", "Message-ID: <not."),
+    ("line after line", "one page after another"),
+];
+
+#[test]
+fn another_body_or_field_makes_it_another_message() {
+    let variants = VARYING.map(|serving| CHANGES.map(|change| (serving, change)));
+    let variants = variants.as_flattened();
+    each(
+        NONE_BAD,
+        &["never"],
+        variants,
+        |case, (serving, (old, new))| {
+            let sloppy = |server: Server| server.once("QUIT", Fault::CloseBefore);
+            let mut stage = stage(case, serving, sloppy);
+            let failed = stage.sync();
+            assert_ne!(failed.outcome.status, Some(0), "{}", stage.context);
+            let text = String::from_utf8(text(3)).expect("ASCII");
+            let changed = text.replacen(old, new, 1);
+            assert_ne!(changed, text);
+            stage.mailbox.replace("uid-3", changed.into_bytes());
+            stage.expect(&[uid(3)]);
+            stage.sync().ends_with(0).names_nothing();
+            stage.holds(&[]);
+            stage.is_settled();
+        },
+    );
+}
+
+#[test]
+fn without_unique_ids_it_is_not_stored_again_either() {
+    each(NONE_BAD, &["always"], &VARYING, |case, serving| {
+        let mut stage = stage(case, serving, |server| server.lacking("UIDL"));
+        for _ in 0..3 {
+            stage.sync().ends_with(0).names(&[]);
+            stage.holds(&stage.mailbox.uids());
+        }
+    });
+}
+
+/// Makes the journal what version 0.1.0 would have written: its keys, its records, its facts.
+fn as_version_0_1_0(stage: &Stage) {
+    const KEYS: [&str; 15] = [
+        "popfetch", "user", "host", "port", "is", "uid", "to", "name", "digest", "octets",
+        "listed", "file", "range", "owed", "at",
+    ];
+    const RECORDS: [&str; 10] = [
+        "destination",
+        "intend",
+        "void",
+        "stored",
+        "seen",
+        "same",
+        "asked",
+        "deleted",
+        "shared",
+        "dropped",
+    ];
+    let path = stage.world.journal();
+    let journal = fs::read_to_string(&path).expect("a journal");
+    let mut lines = String::new();
+    for line in journal.lines() {
+        let record: serde_json::Value = serde_json::from_str(line).expect("a record");
+        let mut record = record.as_object().expect("an object").clone();
+        let is_known = record
+            .get("is")
+            .is_none_or(|is| RECORDS.iter().any(|known| is == known));
+        if !is_known {
+            continue;
+        }
+        record.retain(|key, _| KEYS.contains(&key.as_str()));
+        if let Some(version) = record.get_mut("popfetch") {
+            *version = 1.into();
+        }
+        let mut line = serde_json::to_string(&record).expect("JSON");
+        line.pop();
+        let checksum = crc32fast::hash(line.as_bytes());
+        lines.push_str(&format!("{line},\"crc\":\"{checksum:08x}\"}}\n"));
+    }
+    fs::write(path, lines).expect("our own file");
+}
+
+/// Nothing is left of what was stored.
+fn lose_the_copies(stage: &mut Stage) {
+    stage.stored.clear();
+    match stage.case.deliver {
+        MAILDIR => {
+            let new = stage.world.mail("it").path.join("new");
+            for file in fs::read_dir(new).expect("a Maildir") {
+                fs::remove_file(file.expect("a file").path()).expect("our own file");
+            }
+        }
+        MBOX => fs::write(stage.world.home("it.mbox"), "").expect("our own file"),
+        _ => {
+            fs::remove_dir_all(stage.world.home("got")).expect("our own folder");
+            fs::create_dir(stage.world.home("got")).expect("our own folder");
+        }
+    }
+}
+
+#[test]
+fn of_what_version_0_1_0_stored_the_copy_is_looked_at() {
+    each(NONE_BAD, &["never"], &VARYING, |case, serving| {
+        let deliver = if case.deliver == PIPE {
+            MBOX
+        } else {
+            case.deliver
+        };
+        let case = Case { deliver, ..case };
+        let sloppy = |server: Server| server.once("QUIT", Fault::CloseBefore);
+        let mut stage = stage(case, serving, sloppy);
+        let failed = stage.sync();
+        assert_ne!(failed.outcome.status, Some(0), "{}", stage.context);
+        as_version_0_1_0(&stage);
+        stage.sync().ends_with(0).names_nothing();
+        stage.holds(&[]);
+        stage.is_settled();
+    });
+}
+
+#[test]
+fn of_what_version_0_1_0_stored_and_nobody_can_look_at_all_stays_and_is_named_once() {
+    each(NONE_BAD, &["never"], &VARYING, |case, serving| {
+        let case = Case {
+            json: false,
+            ..case
+        };
+        let sloppy = |server: Server| server.once("QUIT", Fault::CloseBefore);
+        let mut stage = stage(case, serving, sloppy);
+        let all = stage.mailbox.uids();
+        let failed = stage.sync();
+        assert_ne!(failed.outcome.status, Some(0), "{}", stage.context);
+        as_version_0_1_0(&stage);
+        if case.deliver != PIPE {
+            lose_the_copies(&mut stage);
+        }
+        let first = stage.sync();
+        stage.holds(&all);
+        first.names(&all);
+        for _ in 0..2 {
+            let later = stage.sync();
+            stage.holds(&all);
+            later.names(&[]);
+        }
+    });
+}
+
+#[test]
+fn what_version_0_1_0_stored_and_does_not_vary_goes_when_it_is_due() {
+    each(NONE_BAD, &["30d"], &["no variation"], |case, variant| {
+        let mailbox = Mailbox::with(texts(COUNT));
+        let mut stage = Stage::new(case, &variant, &mailbox, |server| server);
+        stage.expect(&mailbox.uids());
+        stage.sync().ends_with(0);
+        as_version_0_1_0(&stage);
+        stage.is_settled();
+        stage.later(31 * DAY);
+        stage.sync().ends_with(0).names_nothing();
+        stage.holds(&[]);
+        stage.is_settled();
+    });
+}
