@@ -141,7 +141,7 @@ impl Directory {
     /// As [`Directory::reach`].
     pub(super) fn find_in(&self, name: &str) -> Result<Option<Self>> {
         let mut links = disk::LINKS;
-        self.enter(OsStr::new(name), &mut links)
+        self.enter(OsStr::new(name), &self.path.join(name), &mut links)
     }
 
     /// The same, made where it is missing.
@@ -308,7 +308,10 @@ impl Directory {
         let start = Path::new(if is_absolute { "/" } else { "." });
         let opened = rustix::fs::open(start, PASSING, Mode::empty());
         Ok(Directory {
-            fd: opened.map_err(|errno| disk::failure("open", start, errno))?,
+            fd: opened.map_err(|errno| {
+                let reach = format!("reach {} through", disk::shown(path));
+                disk::failure(&reach, start, errno)
+            })?,
             path: start.to_owned(),
             is_fixed: is_absolute,
         })
@@ -338,7 +341,7 @@ impl Directory {
                 Component::ParentDir => OsStr::new(".."),
                 Component::Normal(name) => name,
             };
-            self = match self.enter(name, links)? {
+            self = match self.enter(name, path, links)? {
                 Some(next) => next,
                 None if missing == Missing::Make && stood => {
                     stood = false;
@@ -359,8 +362,8 @@ impl Directory {
         })
     }
 
-    /// The directory of this name in this one; none where there is none.
-    fn enter(&self, name: &OsStr, links: &mut usize) -> Result<Option<Self>> {
+    /// The directory of this name in this one, on the way to this path; none where there is none.
+    fn enter(&self, name: &OsStr, towards: &Path, links: &mut usize) -> Result<Option<Self>> {
         let path = self.path.join(name);
         if name == OsStr::new("..") && are_root() && !self.is_fixed {
             return Err(out_of_shared(&path));
@@ -377,7 +380,11 @@ impl Directory {
                 None => Err(disk::not_a_folder(&path)),
             },
             Err(Errno::NOTDIR) => Err(disk::not_a_folder(&path)),
-            Err(errno) => Err(disk::failure("open", &path, errno)),
+            Err(errno) if path == towards => Err(disk::failure("open", &path, errno)),
+            Err(errno) => {
+                let reach = format!("reach {} through", disk::shown(towards));
+                Err(disk::failure(&reach, &path, errno))
+            }
         }
     }
 
@@ -421,7 +428,7 @@ impl Directory {
         // Otherwise the next run would find it and take it for durable.
         self.sync().inspect_err(remove)?;
         let mut links = disk::LINKS;
-        let made = self.enter(name, &mut links)?;
+        let made = self.enter(name, &self.path.join(name), &mut links)?;
         made.ok_or_else(|| disk::failure("create", &path, Errno::EXIST))
     }
 
