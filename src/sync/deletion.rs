@@ -1,5 +1,6 @@
 //! Deleting on the server: what is proven to be safe is marked, and gone once QUIT is answered.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 
 use super::batch::Slot;
@@ -22,6 +23,8 @@ pub(super) struct Deletion<'a> {
     pub(super) job: &'a Job<'a>,
     pub(super) survey: &'a Survey,
     pub(super) retention: Retention,
+    /// Whether the last message is asked for first; none before anything was to be deleted in the run.
+    pub(super) reverses: &'a Cell<Option<bool>>,
 }
 
 /// What may be deleted.
@@ -104,8 +107,10 @@ impl Deletion<'_> {
             remembered.is_some_and(Remembered::is_asked)
         };
         let again = proofs.iter().any(was_asked);
-        if again {
-            // The last of them may have ended the session before QUIT was answered: now another one follows it.
+        // The last of them may have ended an earlier run's session before QUIT was answered: now another one follows it.
+        let reverses = self.reverses.get().unwrap_or(again);
+        self.reverses.set(Some(reverses));
+        if reverses {
             proofs.reverse();
         }
         let asked = proofs.iter().filter(|proof| !was_asked(proof));

@@ -1,6 +1,6 @@
 //! One session with the server: connect, list, plan, transfer, delete, quit.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::time::Instant;
 
@@ -45,6 +45,8 @@ pub(super) struct Session<'a> {
     pub(super) suspects: Suspects,
     /// Messages that have ended a connection wait for a session of their own where others are to be deleted.
     pub(super) postpones: bool,
+    /// Whether deletions are asked for in reverse; none before there were any.
+    reverses: Cell<Option<bool>>,
     /// What the server refused to delete in the run.
     refused: RefCell<Vec<FailedMessage>>,
     /// What the run has stored, where it stores everything.
@@ -82,6 +84,7 @@ impl<'a> Session<'a> {
             culprits: Vec::new(),
             suspects: Suspects::default(),
             postpones: true,
+            reverses: Cell::default(),
             refused: RefCell::default(),
             again: RefCell::default(),
             told: RefCell::default(),
@@ -517,6 +520,7 @@ impl<'a> Session<'a> {
             job: self.job,
             survey,
             retention: self.rules.retention,
+            reverses: &self.reverses,
         };
         let proven = deletion.prove(came.kept.safe, slots, journal)?;
         self.admit_missing_copies(proven.missing);
