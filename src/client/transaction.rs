@@ -73,25 +73,28 @@ pub enum Answer {
     Refused,
 }
 
-/// Takes messages as they come, in the order that it asked for them.
+/// Takes messages as they come, in the order that it asked for them. One that asks for no message, only for
+/// probes, leaves out what is about messages.
 pub trait Watcher {
     /// What to ask for next; none where there is nothing for now. Asked again after each answer.
     fn next(&mut self) -> Option<Ask>;
 
     /// A message begins.
-    fn begin(&mut self);
+    fn begin(&mut self) {}
 
     /// More of its text: CRLF turned into LF, otherwise as the server sent it. Takes it out of the buffer.
-    fn text(&mut self, text: &mut Vec<u8>);
+    fn text(&mut self, text: &mut Vec<u8>) {
+        text.clear();
+    }
 
     /// It is complete, having taken so many octets with CRLF counted as two.
-    fn end(&mut self, octets: u64);
+    fn end(&mut self, _octets: u64) {}
 
     /// All that came is taken in; we are about to wait for more.
-    fn pause(&mut self);
+    fn pause(&mut self) {}
 
     /// The server refused to send it.
-    fn refused(&mut self, failure: Failure);
+    fn refused(&mut self, _failure: Failure) {}
 
     /// A probe got this. Whether that shows that the answers are in step, or may be; if not, the session ends.
     fn probed(&mut self, probe: Probe, answer: Answer) -> bool;

@@ -233,7 +233,7 @@ impl<'a> Feed<'a> {
             Some(Ask::Message(_)) => self.order.get(self.answered).copied(),
             Some(Ask::Probe(_)) | None => None,
         };
-        let is_nonsense = matches!(failure.kind(), Kind::Protocol | Kind::Data);
+        let is_nonsense = failure.kind().is_nonsense();
         let before = self.unconfirmed.last().copied();
         let alone = self.last_asked().is_some_and(|index| self.is_alone(index));
         let culprit = match (before, due) {

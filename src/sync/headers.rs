@@ -145,15 +145,6 @@ impl Watcher for Twice {
         }
         true
     }
-
-    // No message is asked for.
-    fn begin(&mut self) {}
-    fn text(&mut self, text: &mut Vec<u8>) {
-        text.clear();
-    }
-    fn end(&mut self, _: u64) {}
-    fn pause(&mut self) {}
-    fn refused(&mut self, _: Failure) {}
 }
 
 /// Headers to ask for, and a probe.
@@ -218,13 +209,4 @@ impl Watcher for Headers {
         }
         !self.is_out_of_step
     }
-
-    // No message is asked for.
-    fn begin(&mut self) {}
-    fn text(&mut self, text: &mut Vec<u8>) {
-        text.clear();
-    }
-    fn end(&mut self, _: u64) {}
-    fn pause(&mut self) {}
-    fn refused(&mut self, _: Failure) {}
 }

@@ -322,7 +322,7 @@ impl<'a> Session<'a> {
         });
         let found = found.map_err(|broken| {
             // What makes no sense here is not asked for once more.
-            let is_nonsense = matches!(broken.failure.kind(), Kind::Protocol | Kind::Data);
+            let is_nonsense = broken.failure.kind().is_nonsense();
             let next = Manner {
                 headers: false,
                 ..self.manner

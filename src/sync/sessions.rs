@@ -6,7 +6,7 @@ use super::batch::Slot;
 use super::ended::{Ended, Manner};
 use super::session::{Brought, Session};
 use crate::client::is_too_soon;
-use crate::error::{Failure, Kind, Result};
+use crate::error::{Failure, Result};
 use crate::journal::{Fact, Journal, Record};
 use crate::monitor::Event;
 use crate::report::Report;
@@ -118,7 +118,7 @@ impl Session<'_> {
             let Some(manner) = self.try_again(tries, &ended) else {
                 return Err(ended.for_want_of(nonsense));
             };
-            if is_nonsense(&ended.failure) {
+            if ended.failure.kind().is_nonsense() {
                 nonsense.get_or_insert(ended.failure.clone());
             }
             self.manner = manner;
@@ -141,7 +141,7 @@ impl Session<'_> {
     fn try_again(&self, tries: &mut Tries, ended: &Ended) -> Option<Manner> {
         let mut suspects = ended.suspects.iter();
         let finds_suspects =
-            is_nonsense(&ended.failure) && suspects.any(|who| !self.suspects.contains(who));
+            ended.failure.kind().is_nonsense() && suspects.any(|who| !self.suspects.contains(who));
         match ended.is_understood || finds_suspects {
             true => {
                 tries.blind |= ended.is_understood;
@@ -210,11 +210,6 @@ impl Default for Tries {
             understood: UNDERSTOOD,
         }
     }
-}
-
-/// Whether the server said something that makes no sense.
-fn is_nonsense(failure: &Failure) -> bool {
-    matches!(failure.kind(), Kind::Protocol | Kind::Data)
 }
 
 /// Why another session is held.
