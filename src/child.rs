@@ -14,7 +14,7 @@ use rustix::process::{Pid, PidfdFlags, Signal};
 
 use crate::environment::Environment;
 use crate::error::{Kind, OrFail, Result};
-use crate::text::{Foreign, SHOWN_CHARACTERS};
+use crate::text::{SHOWN_CHARACTERS, Untrusted};
 
 /// So much of what a command says on standard error is kept, in bytes.
 const SAID: usize = 4096;
@@ -264,7 +264,7 @@ impl Voice {
 pub(crate) fn lines(said: &[u8]) -> impl Iterator<Item = String> {
     said.split(|byte| matches!(byte, b'\n' | b'\r'))
         .flat_map(pieces)
-        .map(|piece| Foreign(piece).to_string())
+        .map(|piece| Untrusted(piece).to_string())
 }
 
 /// A long line in pieces that can each be shown whole, cut between characters.

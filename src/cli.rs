@@ -191,7 +191,7 @@ pub struct Sync {
     /// Store messages there: maildir:PATH, mbox:PATH, mbox:- (standard output) or pipe:COMMAND
     ///
     /// Takes the place of the account's deliver setting for this run, for example maildir:~/Mail/work.
-    /// A relative path begins in the current folder. What goes there comes to the account's own destination
+    /// A relative path begins in the current directory. What goes there comes to the account's own destination
     /// in a later run as well, unless it is deleted on the server by then; what only went to standard output
     /// is never deleted there. A command gets each message on its standard input and says with
     /// exit status 0 that it is stored.

@@ -11,7 +11,7 @@ use crate::monitor::{Event, Monitor, Phase};
 use crate::net::{
     self, Canceller, Certificate, Endpoint, Stream, TlsConnector, TlsConnectors, TlsPolicy,
 };
-use crate::pop3::login::{Method, Rule, Worked};
+use crate::pop3::login::{LastLogin, Method, Rule};
 use crate::pop3::sasl::Hash;
 use crate::report::Timings;
 use crate::secret::Secret;
@@ -25,7 +25,7 @@ pub struct Connecting<'a> {
     /// None where the account has no TLS.
     connector: Option<TlsConnector>,
     /// The way to log in that worked last.
-    worked: Cell<Option<Worked>>,
+    worked: Cell<Option<LastLogin>>,
     /// A server that has greeted us and waits for the login, or why there is none.
     reached: RefCell<Option<Result<Authorization>>>,
 }
@@ -132,13 +132,13 @@ impl<'a> Connecting<'a> {
     }
 
     /// Prefers this way to log in, as far as that is safe: it worked before.
-    pub fn remember(&self, worked: Worked) {
+    pub fn remember(&self, worked: LastLogin) {
         self.worked.set(Some(worked));
     }
 
     /// The way to log in that worked last.
     #[must_use]
-    pub fn worked(&self) -> Option<Worked> {
+    pub fn worked(&self) -> Option<LastLogin> {
         self.worked.get()
     }
 

@@ -23,7 +23,7 @@ pub struct Environment {
     password_variables: Vec<String>,
     /// The host's name, as the kernel has it.
     pub host_name: String,
-    /// The user's home folder.
+    /// The user's home directory.
     pub home: PathBuf,
     /// Where the configuration is looked for: `$XDG_CONFIG_HOME/popfetch`.
     pub config_dir: PathBuf,
@@ -36,10 +36,10 @@ impl Environment {
     ///
     /// # Errors
     ///
-    /// Where no home folder can be found for this user.
+    /// Where no home directory can be found for this user.
     pub fn system() -> Result<Self> {
         let homeless = || {
-            Failure::new(Kind::Config, "this user has no home folder")
+            Failure::new(Kind::Config, "this user has no home directory")
                 .hint("Set HOME, or XDG_CONFIG_HOME and XDG_STATE_HOME, to where popfetch may keep its files.")
         };
         let base = BaseDirs::new().ok_or_else(homeless)?;

@@ -99,7 +99,7 @@ impl Kind {
 /// Something went wrong: what and where, why, and what to do next.
 ///
 /// The message is a clause without a full stop, ready to follow `error: `. Text that came from a
-/// server or a message goes into it through [`crate::text::Foreign`] only.
+/// server or a message goes into it through [`crate::text::Untrusted`] only.
 #[derive(Clone)]
 pub struct Failure(Box<Parts>);
 

@@ -1,4 +1,4 @@
-//! The plain words every room uses: unique-ids, digests, what a maildrop lists.
+//! The plain words every module uses: unique-ids, digests, what a maildrop lists.
 
 mod message_name;
 mod unique_id;
@@ -140,7 +140,7 @@ pub enum Retention {
 /// The exact place a message was given in a destination, so that it can be found again after a crash.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Place {
-    /// The base name of a Maildir file: without folder and without flags.
+    /// The base name of a Maildir file: without directory and without flags.
     Maildir {
         /// The unique name, `,S=` and all, before any `:2,`.
         name: String,
@@ -158,7 +158,7 @@ pub enum Place {
         marks: Vec<u32>,
     },
     /// Handed to somebody else; there is nothing to find again.
-    Handed,
+    Untracked,
 }
 
 #[cfg(test)]

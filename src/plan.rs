@@ -36,7 +36,7 @@ pub enum Known {
     /// It has no unique-id, and others are remembered: only its content will say whether it is one of those.
     Unnamed,
     /// It was stored, but one or more destinations that it is owed lack it.
-    Lacking {
+    PartiallyDelivered {
         /// One of them is a destination of this run.
         here: bool,
     },
@@ -113,7 +113,7 @@ pub struct Candidate<'a> {
     /// It is to be stored, whatever is remembered: with `--all`, everything that this run has not stored yet.
     pub again: bool,
     /// When it is asked for, if it is.
-    pub turn: Turn,
+    pub priority: Priority,
     /// What its header says, where it is stored.
     pub header: Header,
     /// A size by LIST that is not the remembered one shows that it may be another message. Where STAT says that
@@ -127,18 +127,22 @@ const RETRY_AFTER: SignedDuration = SignedDuration::from_hours(24);
 /// When a message is asked for. A message that did not come the last time waits for those that may, so that
 /// neither a limit nor the end of the connection keeps these from coming.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Turn {
+pub enum Priority {
     /// In the order of the listing.
     #[default]
     InOrder,
     /// The server refused it the last time: after all of those.
-    Later,
+    Refused,
     /// Fetching it ended the connection the last time: after all others.
-    Last,
+    BreaksConnection,
 }
 
-impl Turn {
-    const ALL: [Turn; 3] = [Turn::InOrder, Turn::Later, Turn::Last];
+impl Priority {
+    const ALL: [Priority; 3] = [
+        Priority::InOrder,
+        Priority::Refused,
+        Priority::BreaksConnection,
+    ];
 }
 
 /// What will be done with each message of a maildrop.
@@ -169,7 +173,7 @@ pub enum Action {
         /// It is deleted on the server in the same session, once it is stored.
         then_delete: bool,
         /// When it is asked for.
-        turn: Turn,
+        priority: Priority,
     },
     /// It is deleted on the server; it was stored earlier.
     Delete,
@@ -200,7 +204,7 @@ pub enum Reason {
     /// Only its content says whether it was stored.
     Unnamed,
     /// A destination lacks it.
-    Lacking,
+    PartiallyDelivered,
     /// A destination lacks it that is not one of this run.
     LackingElsewhere,
     /// `--all` asks for it.
@@ -267,7 +271,7 @@ impl fmt::Display for Reason {
         match self {
             Reason::New => f.write_str("new"),
             Reason::Unnamed => f.write_str("has no unique-id, may be new"),
-            Reason::Lacking => f.write_str("missing in a destination"),
+            Reason::PartiallyDelivered => f.write_str("missing in a destination"),
             Reason::LackingElsewhere => f.write_str("missing in another destination"),
             Reason::Again => f.write_str("asked for again"),
             Reason::Returned => f.write_str("was deleted, is listed again"),
@@ -332,10 +336,11 @@ impl Plan {
     /// The steps that retrieve, as indices, in the order to ask for them.
     #[must_use]
     pub fn retrievals(&self) -> Vec<usize> {
-        let in_turn = |turn| {
-            (0..self.steps.len()).filter(move |&index| self.steps[index].turn() == Some(turn))
+        let with_priority = |priority| {
+            (0..self.steps.len())
+                .filter(move |&index| self.steps[index].priority() == Some(priority))
         };
-        Turn::ALL.into_iter().flat_map(in_turn).collect()
+        Priority::ALL.into_iter().flat_map(with_priority).collect()
     }
 
     /// The steps that delete, now or once the message is stored, as indices.
@@ -351,9 +356,9 @@ impl Step {
     }
 
     /// When the message is asked for; none where it is not.
-    fn turn(&self) -> Option<Turn> {
+    fn priority(&self) -> Option<Priority> {
         match self.action {
-            Action::Retrieve { turn, .. } => Some(turn),
+            Action::Retrieve { priority, .. } => Some(priority),
             Action::Delete | Action::Leave => None,
         }
     }
@@ -370,7 +375,7 @@ impl Step {
     /// Whether the message is retrieved after all others, since it has ended a connection.
     #[must_use]
     pub fn is_troublesome(&self) -> bool {
-        self.turn() == Some(Turn::Last)
+        self.priority() == Some(Priority::BreaksConnection)
     }
 
     /// Whether the message is deleted, now or once it is stored.
@@ -393,10 +398,10 @@ fn is_too_large(listed: &Listed, rules: &Rules) -> bool {
 /// new, or not, once they are here.
 fn limit(steps: &mut [Step], most: u64) -> u64 {
     let mut left = most;
-    for turn in Turn::ALL {
-        let in_turn = |step: &&mut Step| step.turn() == Some(turn);
+    for priority in Priority::ALL {
+        let with_priority = |step: &&mut Step| step.priority() == Some(priority);
         let counted = |step: &&mut Step| step.purpose() != Some(Purpose::StoreIfNew);
-        for step in steps.iter_mut().filter(in_turn).filter(counted) {
+        for step in steps.iter_mut().filter(with_priority).filter(counted) {
             match left.checked_sub(1) {
                 Some(fewer) => left = fewer,
                 None => *step = Step::leave(step.reason.unless_odd(Reason::OverLimit)),
@@ -407,11 +412,11 @@ fn limit(steps: &mut [Step], most: u64) -> u64 {
 }
 
 fn decide(candidate: &Candidate<'_>, rules: &Rules, now: Timestamp) -> (Action, Reason) {
-    let turn = candidate.turn;
+    let priority = candidate.priority;
     let retrieve = |purpose, then_delete| Action::Retrieve {
         purpose,
         then_delete,
-        turn,
+        priority,
     };
     let at_once = rules.retention == Retention::Never && rules.keeps;
     let due = |at: Timestamp| due(at.min(now), rules.retention, now);
@@ -435,8 +440,11 @@ fn decide(candidate: &Candidate<'_>, rules: &Rules, now: Timestamp) -> (Action, 
     match candidate.known {
         Known::New => (retrieve(Purpose::Store, at_once), Reason::New),
         Known::Unnamed => (retrieve(Purpose::StoreIfNew, at_once), Reason::Unnamed),
-        Known::Lacking { here: true } => (retrieve(Purpose::FillGaps, at_once), Reason::Lacking),
-        Known::Lacking { here: false } => (Action::Leave, Reason::LackingElsewhere),
+        Known::PartiallyDelivered { here: true } => (
+            retrieve(Purpose::FillGaps, at_once),
+            Reason::PartiallyDelivered,
+        ),
+        Known::PartiallyDelivered { here: false } => (Action::Leave, Reason::LackingElsewhere),
         Known::Deleted { at, in_place } => match due(at) {
             Err(_) => (retrieve(Purpose::Compare, false), Reason::Returned),
             Ok(()) if in_place => (retrieve(Purpose::Compare, true), Reason::Returned),
@@ -612,7 +620,7 @@ mod tests {
             listed: &listed,
             known,
             again,
-            turn: Turn::InOrder,
+            priority: Priority::InOrder,
             header: Header::Unasked,
             size_counts: false,
         };
@@ -624,7 +632,7 @@ mod tests {
         Action::Retrieve {
             purpose,
             then_delete: false,
-            turn: Turn::InOrder,
+            priority: Priority::InOrder,
         }
     }
 
@@ -632,7 +640,7 @@ mod tests {
         Action::Retrieve {
             purpose,
             then_delete: true,
-            turn: Turn::InOrder,
+            priority: Priority::InOrder,
         }
     }
 
@@ -644,8 +652,8 @@ mod tests {
             (retrieve(Purpose::Store), Reason::New)
         );
         assert_eq!(
-            plan_one(Known::Lacking { here: true }, Some(100), &always),
-            (retrieve(Purpose::FillGaps), Reason::Lacking)
+            plan_one(Known::PartiallyDelivered { here: true }, Some(100), &always),
+            (retrieve(Purpose::FillGaps), Reason::PartiallyDelivered)
         );
         let (action, _) = plan_one(stored(400), Some(100), &always);
         assert_eq!(action, Action::Leave);
@@ -734,7 +742,7 @@ mod tests {
                 listed: &listed,
                 known,
                 again: false,
-                turn: Turn::InOrder,
+                priority: Priority::InOrder,
                 header,
                 size_counts: false,
             };
@@ -770,7 +778,7 @@ mod tests {
                     listed: &listed,
                     known,
                     again: false,
-                    turn: Turn::InOrder,
+                    priority: Priority::InOrder,
                     header: Header::Unasked,
                     size_counts,
                 };
@@ -843,7 +851,7 @@ mod tests {
     fn what_is_lacking_elsewhere_stays() {
         assert_eq!(
             plan_one(
-                Known::Lacking { here: false },
+                Known::PartiallyDelivered { here: false },
                 Some(1),
                 &rules(Retention::Never)
             ),
@@ -898,7 +906,7 @@ mod tests {
             listed,
             known: Known::New,
             again: false,
-            turn: Turn::InOrder,
+            priority: Priority::InOrder,
             header: Header::Unasked,
             size_counts: false,
         });
@@ -945,12 +953,12 @@ mod tests {
     #[test]
     fn the_limit_is_for_those_that_may_come_and_not_for_those_that_may_be_known() {
         let listing = [(); 5].map(|()| listed(1, None));
-        let turns = [
-            Turn::Last,
-            Turn::Later,
-            Turn::InOrder,
-            Turn::InOrder,
-            Turn::InOrder,
+        let priorities = [
+            Priority::BreaksConnection,
+            Priority::Refused,
+            Priority::InOrder,
+            Priority::InOrder,
+            Priority::InOrder,
         ];
         let knowns = [
             Known::New,
@@ -960,12 +968,12 @@ mod tests {
             Known::New,
         ];
         let plan = |limit| {
-            let candidates = listing.iter().zip(turns).zip(knowns);
-            let candidates = candidates.map(|((listed, turn), known)| Candidate {
+            let candidates = listing.iter().zip(priorities).zip(knowns);
+            let candidates = candidates.map(|((listed, priority), known)| Candidate {
                 listed,
                 known,
                 again: false,
-                turn,
+                priority,
                 header: Header::Unasked,
                 size_counts: false,
             });
@@ -985,12 +993,16 @@ mod tests {
     #[test]
     fn a_message_that_ended_the_connection_is_asked_for_last() {
         let listing = [listed(1, None), listed(2, None), listed(3, None)];
-        let turns = [Turn::Last, Turn::Later, Turn::InOrder];
+        let priorities = [
+            Priority::BreaksConnection,
+            Priority::Refused,
+            Priority::InOrder,
+        ];
         let candidates = [0, 1, 2].map(|index| Candidate {
             listed: &listing[index],
             known: Known::New,
             again: false,
-            turn: turns[index],
+            priority: priorities[index],
             header: Header::Unasked,
             size_counts: false,
         });
@@ -1004,7 +1016,7 @@ mod tests {
         prop_oneof![
             Just(Known::New),
             Just(Known::Unnamed),
-            any::<bool>().prop_map(|here| Known::Lacking { here }),
+            any::<bool>().prop_map(|here| Known::PartiallyDelivered { here }),
             any::<Option<u8>>().prop_map(|octets| Known::Seen {
                 octets: octets.map(u64::from)
             }),
@@ -1073,8 +1085,8 @@ mod tests {
         ) {
             let retention = days.map_or(Retention::Always, |days| Retention::For(DAY * days));
             let listed = listed(1, octets);
-            let (turn, again, size_counts) = (Turn::InOrder, false, true);
-            let candidate = Candidate { listed: &listed, known, again, turn, header, size_counts };
+            let (priority, again, size_counts) = (Priority::InOrder, false, true);
+            let candidate = Candidate { listed: &listed, known, again, priority, header, size_counts };
             let plan = Plan::new([candidate], &rules(retention), now());
             if plan.steps[0].action == Action::Delete {
                 let Known::Stored { at, octets: recorded, whole, asked, certain } = known else {

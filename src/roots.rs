@@ -1,9 +1,9 @@
 //! Which of the system's trusted roots are read.
 //!
 //! A system has its roots twice: all in one file, a bundle, and each in a file of its own, which a
-//! folder holds under a hash of the root's name. OpenSSL reads a bundle as a whole before it does
+//! directory holds under a hash of the root's name. OpenSSL reads a bundle as a whole before it does
 //! anything, native-tls has it do so twice, and that takes longer than a small run does besides. In a
-//! folder it looks only for the root that it needs.
+//! directory it looks only for the root that it needs.
 //!
 //! Only environment variables say that no bundle is to be read, and no process can change its own
 //! without risk. So popfetch begins anew, first of all, with such an environment, in which one more
@@ -19,13 +19,13 @@ use std::process::Command;
 /// Where OpenSSL and native-tls look for a bundle, if it is set.
 const FILE: &str = "SSL_CERT_FILE";
 
-/// Where OpenSSL looks for a folder, if it is set.
-const FOLDER: &str = "SSL_CERT_DIR";
+/// Where OpenSSL looks for a directory, if it is set.
+const DIRECTORY: &str = "SSL_CERT_DIR";
 
 /// A bundle without anything in it.
 const EMPTY: &str = "/dev/null";
 
-/// The bundles that were left unread, as PATH lists folders.
+/// The bundles that were left unread, as PATH lists directories.
 ///
 /// It counts only beside an empty bundle in [`FILE`]. A person who sets both by hand gets what naming
 /// these bundles in [`FILE`] would give, only that they are read when they are needed.
@@ -71,7 +71,7 @@ fn has_begun_anew() -> bool {
 /// Whether nobody has said which roots to read: neither a person, nor we when we began anew. So nothing
 /// begins anew for ever.
 fn is_ours_to_say(is_set: impl Fn(&'static str) -> bool) -> bool {
-    ![FILE, FOLDER, UNREAD].into_iter().any(is_set)
+    ![FILE, DIRECTORY, UNREAD].into_iter().any(is_set)
 }
 
 /// Whether this is popfetch, and no loader or emulator that runs it and would take its arguments for
@@ -85,7 +85,7 @@ fn is_popfetch(program: &Path) -> bool {
 #[derive(Debug, Default)]
 struct Places {
     bundles: Vec<PathBuf>,
-    folders: Vec<PathBuf>,
+    directories: Vec<PathBuf>,
 }
 
 impl Places {
@@ -97,37 +97,40 @@ impl Places {
         let probed = openssl_probe::probe();
         let mut places = Places {
             bundles: probed.cert_file.into_iter().collect(),
-            folders: probed.cert_dir,
+            directories: probed.cert_dir,
         };
         if let Some(home) = home_of_openssl(openssl::version::dir()) {
             places.bundles.push(home.join("cert.pem"));
-            places.folders.push(home.join("certs"));
+            places.directories.push(home.join("certs"));
         }
         places
     }
 
-    /// With the test hooks, `POPFETCH_TEST_ROOTS` is a folder that is to be taken for OpenSSL's own.
+    /// With the test hooks, `POPFETCH_TEST_ROOTS` is a directory that is to be taken for OpenSSL's own.
     fn of_a_test() -> Option<Self> {
         let name = cfg!(feature = "test-hooks").then_some("POPFETCH_TEST_ROOTS")?;
         let home = PathBuf::from(std::env::var_os(name)?);
         Some(Places {
             bundles: vec![home.join("cert.pem")],
-            folders: vec![home.join("certs")],
+            directories: vec![home.join("certs")],
         })
     }
 
-    /// The bundles as [`UNREAD`] lists them, if there is one, and a folder in their place.
+    /// The bundles as [`UNREAD`] lists them, if there is one, and a directory in their place.
     fn worth_leaving(&self) -> Option<OsString> {
         let bundles = each_once(&self.bundles);
-        let folder = self.folders.iter().any(|folder| holds_roots(folder));
-        match folder && !bundles.is_empty() {
+        let directory = self
+            .directories
+            .iter()
+            .any(|directory| holds_roots(directory));
+        match directory && !bundles.is_empty() {
             true => std::env::join_paths(bundles).ok(),
             false => None,
         }
     }
 }
 
-/// The folder in which OpenSSL was told to look when it was built: it says `OPENSSLDIR: "/usr/lib/ssl"`.
+/// The directory in which OpenSSL was told to look when it was built: it says `OPENSSLDIR: "/usr/lib/ssl"`.
 fn home_of_openssl(said: &str) -> Option<&Path> {
     said.split('"').nth(1).map(Path::new)
 }
@@ -140,9 +143,9 @@ fn each_once(files: &[PathBuf]) -> Vec<PathBuf> {
     there
 }
 
-/// Whether the folder holds a root under its hash.
-fn holds_roots(folder: &Path) -> bool {
-    let mut entries = fs::read_dir(folder).into_iter().flatten().flatten();
+/// Whether the directory holds a root under its hash.
+fn holds_roots(directory: &Path) -> bool {
+    let mut entries = fs::read_dir(directory).into_iter().flatten().flatten();
     entries.any(|entry| is_hash(&entry.file_name()) && entry.path().is_file())
 }
 
@@ -163,7 +166,7 @@ mod tests {
     #[test]
     fn where_somebody_has_said_what_to_read_it_stays_so() {
         assert!(is_ours_to_say(|_| false));
-        for name in [FILE, FOLDER, UNREAD] {
+        for name in [FILE, DIRECTORY, UNREAD] {
             assert!(!is_ours_to_say(|asked| asked == name), "{name}");
         }
     }
@@ -196,21 +199,21 @@ mod tests {
     }
 
     #[test]
-    fn a_bundle_stays_unread_only_where_a_folder_holds_roots_in_its_place() {
+    fn a_bundle_stays_unread_only_where_a_directory_holds_roots_in_its_place() {
         let home = tempfile::tempdir().unwrap();
-        let [bundle, folder] = ["cert.pem", "certs"].map(|name| home.path().join(name));
+        let [bundle, directory] = ["cert.pem", "certs"].map(|name| home.path().join(name));
         let places = Places {
             bundles: vec![bundle.clone(), home.path().join("same.pem")],
-            folders: vec![home.path().join("missing"), folder.clone()],
+            directories: vec![home.path().join("missing"), directory.clone()],
         };
-        fs::create_dir(&folder).unwrap();
-        fs::write(folder.join("root.pem"), "").unwrap();
+        fs::create_dir(&directory).unwrap();
+        fs::write(directory.join("root.pem"), "").unwrap();
         fs::write(&bundle, "").unwrap();
         symlink(&bundle, home.path().join("same.pem")).unwrap();
-        symlink("nowhere", folder.join("00000000.0")).unwrap();
+        symlink("nowhere", directory.join("00000000.0")).unwrap();
         assert_eq!(places.worth_leaving(), None);
 
-        symlink("root.pem", folder.join("00000000.1")).unwrap();
+        symlink("root.pem", directory.join("00000000.1")).unwrap();
         let bundle = fs::canonicalize(bundle).unwrap();
         assert_eq!(places.worth_leaving(), Some(bundle.clone().into()));
 

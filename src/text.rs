@@ -1,5 +1,5 @@
 //! Text from outside, made safe to show: nothing that a server, a message or a file name says
-//! reaches a terminal, a log or an error message except through [`Foreign`].
+//! reaches a terminal, a log or an error message except through [`Untrusted`].
 
 use std::fmt;
 
@@ -10,9 +10,9 @@ pub const SHOWN_CHARACTERS: usize = 200;
 /// that change the direction of writing are escaped (`\r`, `\x1b`, `\u{202e}`), cut after
 /// [`SHOWN_CHARACTERS`]; in the alternate form (`{:#}`) whole.
 #[derive(Clone, Copy)]
-pub struct Foreign<'a>(pub &'a [u8]);
+pub struct Untrusted<'a>(pub &'a [u8]);
 
-impl fmt::Display for Foreign<'_> {
+impl fmt::Display for Untrusted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut left = match f.alternate() {
             true => usize::MAX,
@@ -38,18 +38,18 @@ impl fmt::Display for Foreign<'_> {
     }
 }
 
-impl fmt::Debug for Foreign<'_> {
+impl fmt::Debug for Untrusted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "«{self}»")
+        write!(f, "\"{self}\"")
     }
 }
 
 /// Text of ours that may carry a word from outside: an operating system's error, a path, a cause.
-/// Displays escaped like [`Foreign`], but whole. Escaping it twice changes nothing more.
+/// Displays escaped like [`Untrusted`], but whole. Escaping it twice changes nothing more.
 #[derive(Clone, Copy)]
-pub struct Escaped<'a>(pub &'a str);
+pub struct Sanitized<'a>(pub &'a str);
 
-impl fmt::Display for Escaped<'_> {
+impl fmt::Display for Sanitized<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.chars().try_for_each(|character| show(character, f))
     }
@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn escapes_what_a_terminal_would_obey() {
-        let bell = Foreign(b"\x1b]0;owned\x07 \x9b31m caf\xc3\xa9 \xe2\x80\xae\r\n");
+        let bell = Untrusted(b"\x1b]0;owned\x07 \x9b31m caf\xc3\xa9 \xe2\x80\xae\r\n");
         assert_eq!(
             bell.to_string(),
             "\\x1b]0;owned\\x07 \\x9b31m café \\u{202e}\\r\\n"
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn escapes_c1_controls_in_utf8_form() {
-        assert_eq!(Foreign("\u{9b}2J".as_bytes()).to_string(), "\\u{9b}2J");
+        assert_eq!(Untrusted("\u{9b}2J".as_bytes()).to_string(), "\\u{9b}2J");
     }
 
     #[test]
@@ -106,7 +106,7 @@ mod tests {
             ('\u{e0000}', '\u{e007f}'),
         ];
         for character in '\0'..=char::MAX {
-            let shown = Foreign(character.encode_utf8(&mut [0; 4]).as_bytes()).to_string();
+            let shown = Untrusted(character.encode_utf8(&mut [0; 4]).as_bytes()).to_string();
             let is_hidden = hidden
                 .iter()
                 .any(|&(first, last)| (first..=last).contains(&character));
@@ -117,17 +117,17 @@ mod tests {
 
     #[test]
     fn cuts_long_text_and_says_so() {
-        let shown = Foreign(&[b'a'; 1000]).to_string();
+        let shown = Untrusted(&[b'a'; 1000]).to_string();
         assert_eq!(shown.chars().count(), SHOWN_CHARACTERS + 1);
         assert!(shown.ends_with('…'));
-        let whole = format!("{:#}", Foreign(&[0xe4; 1000]));
+        let whole = format!("{:#}", Untrusted(&[0xe4; 1000]));
         assert_eq!(whole, "\\xe4".repeat(1000));
     }
 
     #[test]
     fn escapes_a_whole_line_however_long_and_only_once() {
-        let once = Escaped("\x1b[2J").to_string() + &"a".repeat(2 * SHOWN_CHARACTERS);
+        let once = Sanitized("\x1b[2J").to_string() + &"a".repeat(2 * SHOWN_CHARACTERS);
         assert!(once.starts_with("\\x1b[2Ja"));
-        assert_eq!(Escaped(&once).to_string(), once);
+        assert_eq!(Sanitized(&once).to_string(), once);
     }
 }

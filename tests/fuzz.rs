@@ -15,8 +15,8 @@ fn corpus() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus")
 }
 
-fn entries(folder: &Path) -> BTreeSet<PathBuf> {
-    let entries = fs::read_dir(folder).expect("a folder");
+fn entries(directory: &Path) -> BTreeSet<PathBuf> {
+    let entries = fs::read_dir(directory).expect("a directory");
     entries
         .map(|entry| entry.expect("an entry").path())
         .collect()
@@ -44,7 +44,7 @@ fn no_input_is_too_odd() {
 }
 
 #[test]
-fn every_folder_of_inputs_has_its_target() {
+fn every_directory_of_inputs_has_its_target() {
     let targets = ALL.iter().map(|target| corpus().join(target.name));
     assert_eq!(entries(&corpus()), targets.collect());
 }

@@ -65,23 +65,23 @@ impl Floor {
     }
 
     /// The command that does this for these ports, all at once.
-    pub(crate) fn command(self, authority: &Path, folder: &Path, ports: &[u16]) -> Command {
+    pub(crate) fn command(self, authority: &Path, directory: &Path, ports: &[u16]) -> Command {
         let myself = std::env::current_exe().expect("a program has a path");
         let mut command = Command::new(myself);
         command
             .arg(FLOOR)
             .arg(self.name())
             .arg(authority)
-            .arg(folder);
+            .arg(directory);
         command.args(ports.iter().map(u16::to_string));
         command
     }
 }
 
-/// What such a command does: `FLOOR AUTHORITY FOLDER PORT…`.
+/// What such a command does: `FLOOR AUTHORITY DIRECTORY PORT…`.
 pub(crate) fn run(arguments: impl Iterator<Item = String>) -> ExitCode {
     let arguments: Vec<String> = arguments.collect();
-    let [name, authority, folder, ports @ ..] = arguments.as_slice() else {
+    let [name, authority, directory, ports @ ..] = arguments.as_slice() else {
         return ExitCode::from(64);
     };
     let floor = Floor::ALL.into_iter().find(|floor| floor.name() == name);
@@ -96,8 +96,8 @@ pub(crate) fn run(arguments: impl Iterator<Item = String>) -> ExitCode {
     }
     let one = |port: &str| -> io::Result<()> {
         let port = port.parse().map_err(io::Error::other)?;
-        let folder = PathBuf::from(folder).join(format!("{port}"));
-        Session::open(authority, port)?.work(floor, &folder)
+        let directory = PathBuf::from(directory).join(format!("{port}"));
+        Session::open(authority, port)?.work(floor, &directory)
     };
     let done = thread::scope(|scope| {
         let one = &one;
@@ -172,7 +172,7 @@ impl Session {
         Ok(session)
     }
 
-    fn work(mut self, floor: Floor, folder: &Path) -> io::Result<()> {
+    fn work(mut self, floor: Floor, directory: &Path) -> io::Result<()> {
         self.ask("STAT\r\n", Shape::Line)?;
         let stat = self.next_line()?;
         let count = stat.split(' ').next().and_then(|count| count.parse().ok());
@@ -180,9 +180,9 @@ impl Session {
         match floor {
             Floor::Drain => self.retrieve(1..=count, &mut Nowhere)?,
             Floor::Files | Floor::DurableFiles => {
-                fs::create_dir_all(folder)?;
+                fs::create_dir_all(directory)?;
                 let durable = floor == Floor::DurableFiles;
-                let mut files = Files::new(folder, durable)?;
+                let mut files = Files::new(directory, durable)?;
                 self.retrieve(1..=count, &mut files)?;
                 files.flush()?;
             }
@@ -329,8 +329,8 @@ impl Sink for Nowhere {
 
 /// One file for each message.
 struct Files {
-    folder: PathBuf,
-    open_folder: File,
+    directory: PathBuf,
+    open_directory: File,
     durable: bool,
     count: usize,
     current: Option<File>,
@@ -338,10 +338,10 @@ struct Files {
 }
 
 impl Files {
-    fn new(folder: &Path, durable: bool) -> io::Result<Self> {
+    fn new(directory: &Path, durable: bool) -> io::Result<Self> {
         Ok(Files {
-            open_folder: File::open(folder)?,
-            folder: folder.to_owned(),
+            open_directory: File::open(directory)?,
+            directory: directory.to_owned(),
             durable,
             count: 0,
             current: None,
@@ -358,7 +358,7 @@ impl Files {
             file.sync_data()?;
         }
         match self.durable {
-            true => self.open_folder.sync_all(),
+            true => self.open_directory.sync_all(),
             false => Ok(()),
         }
     }
@@ -367,7 +367,7 @@ impl Files {
 impl Sink for Files {
     fn begin(&mut self) -> io::Result<()> {
         self.count += 1;
-        self.current = Some(File::create(self.folder.join(self.count.to_string()))?);
+        self.current = Some(File::create(self.directory.join(self.count.to_string()))?);
         Ok(())
     }
 

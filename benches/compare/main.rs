@@ -5,7 +5,7 @@
 //! program stored every message right; and prints ratios of paired runs.
 //!
 //! ```text
-//! cargo bench --bench compare -- [--quick] [--only PART] [--pairs N] [--json FILE] [--work-dir FOLDER]
+//! cargo bench --bench compare -- [--quick] [--only PART] [--pairs N] [--json FILE] [--work-dir DIRECTORY]
 //! ```
 
 mod floor;

@@ -71,10 +71,10 @@ impl Program {
     }
 }
 
-/// What a floor wrote: a folder of files for each server.
+/// What a floor wrote: a directory of files for each server.
 fn written(home: &Path) -> Vec<Vec<u8>> {
-    let folders = entries(&home.join("files"));
-    let files = folders.iter().flat_map(|folder| entries(folder));
+    let directories = entries(&home.join("files"));
+    let files = directories.iter().flat_map(|directory| entries(directory));
     files
         .map(|file| fs::read(file).expect("a message"))
         .collect()

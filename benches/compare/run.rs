@@ -42,12 +42,12 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
-    /// Work folders in memory and in this folder.
+    /// Work directories in memory and in this directory.
     pub(crate) fn new(popfetch: PathBuf, work_dir: &Path, pairs: usize) -> Result<Self, String> {
-        let cannot = |error: std::io::Error| format!("no work folder: {error}");
+        let cannot = |error: std::io::Error| format!("no work directory: {error}");
         // Dovecot's mail stays in memory: its disk is not what is measured.
         tempfile::env::override_temp_dir(Path::new("/dev/shm"))
-            .map_err(|_| "the folder for temporary files is chosen already")?;
+            .map_err(|_| "the directory for temporary files is chosen already")?;
         fs::create_dir_all(work_dir).map_err(cannot)?;
         let memory = tempfile::tempdir().map_err(cannot)?;
         let disk = tempfile::tempdir_in(work_dir).map_err(cannot)?;
@@ -187,11 +187,11 @@ impl Bench {
     }
 
     fn home(&self, row: &Row, program: Program) -> PathBuf {
-        let folder = match row.disk {
+        let directory = match row.disk {
             Disk::Tmpfs => &self.memory,
             Disk::Ext4 => &self.disk,
         };
-        folder
+        directory
             .path()
             .join(format!("home-{}", program.name().replace(' ', "-")))
     }
@@ -206,19 +206,19 @@ fn programs(row: &Row) -> impl Iterator<Item = Program> {
     std::iter::once(Program::POPFETCH).chain(row.against.clone())
 }
 
-fn is_on(folder: &Path, wanted: u64, name: &str) -> Result<(), String> {
-    let stat = rustix::fs::statfs(folder).map_err(|error| error.to_string())?;
+fn is_on(directory: &Path, wanted: u64, name: &str) -> Result<(), String> {
+    let stat = rustix::fs::statfs(directory).map_err(|error| error.to_string())?;
     match stat.f_type.cast_unsigned() == wanted {
         true => Ok(()),
         false => Err(format!(
             "{} is not on {name}: its file system has the number {:#x}; choose another with --work-dir",
-            folder.display(),
+            directory.display(),
             stat.f_type
         )),
     }
 }
 
-/// Copies a folder of folders and files.
+/// Copies a directory of directories and files.
 fn copy(from: &Path, to: &Path) -> Result<(), String> {
     let status = Command::new("cp").arg("-a").arg(from).arg(to).status();
     match status {

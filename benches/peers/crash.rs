@@ -9,8 +9,8 @@ use crate::shared::fetcher::{Fetcher, Order, Store};
 use crate::stage::{Stage, Tally, kill_group};
 use crate::support::mailbox::Mailbox;
 use crate::support::messages::{Generator, Shape};
+use crate::support::sandbox::Sandbox;
 use crate::support::server::Server;
-use crate::support::world::World;
 use crate::{Options, print};
 
 /// The calls behind which it is killed.
@@ -117,7 +117,7 @@ impl Row {
         let order = Order {
             store: self.store,
             delete: self.delete,
-            ..Order::new(&ports, stage.world.certificates().authority_file())
+            ..Order::new(&ports, stage.sandbox.certificates().authority_file())
         };
         self.fetcher.prepare(popfetch, &stage.home(), &order)
     }
@@ -146,7 +146,7 @@ fn set_stage() -> (Stage, Server) {
     let server = Server::start(&mailbox);
     // What the peers send is theirs.
     let _ = server.violations();
-    (Stage::new(mailbox, World::new()), server)
+    (Stage::new(mailbox, Sandbox::new()), server)
 }
 
 /// Runs a program, and kills it and all that it started behind the call of this number. How many

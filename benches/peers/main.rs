@@ -26,11 +26,11 @@ mod support {
     pub(crate) mod certificates;
     pub(crate) mod disks;
     pub(crate) mod fifo;
-    pub(crate) mod lies;
     pub(crate) mod mailbox;
+    pub(crate) mod malicious;
     pub(crate) mod messages;
+    pub(crate) mod sandbox;
     pub(crate) mod server;
-    pub(crate) mod world;
 
     /// Tells why something is not possible here.
     pub(crate) fn skipped(why: &str) {

@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::shared::fetcher::{Store, body, stored};
 use crate::support::mailbox::Mailbox;
-use crate::support::world::{Outcome, Running, World};
+use crate::support::sandbox::{Outcome, Running, Sandbox};
 
 /// The longest that a run may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A maildrop and a home.
 pub(crate) struct Stage {
     pub(crate) mailbox: Mailbox,
-    pub(crate) world: World,
+    pub(crate) sandbox: Sandbox,
     /// The bodies of all messages that ever were in the maildrop, and their unique-ids.
     bodies: Vec<(Vec<u8>, String)>,
 }
@@ -40,24 +40,25 @@ pub(crate) struct Tally {
 
 impl Stage {
     /// An empty home for the mail of this maildrop.
-    pub(crate) fn new(mailbox: Mailbox, mut world: World) -> Self {
-        world.patience(PATIENCE);
+    pub(crate) fn new(mailbox: Mailbox, mut sandbox: Sandbox) -> Self {
+        sandbox.patience(PATIENCE);
         // Getmail delivers as somebody else where it is run by root.
-        for folder in world.home("").ancestors().take(2) {
-            fs::set_permissions(folder, Permissions::from_mode(0o711)).expect("our own folder");
+        for directory in sandbox.home("").ancestors().take(2) {
+            fs::set_permissions(directory, Permissions::from_mode(0o711))
+                .expect("our own directory");
         }
         let texts = mailbox.stored_forms();
         let bodies = texts.iter().map(|text| body(text).to_vec());
         Stage {
             bodies: bodies.zip(mailbox.uids()).collect(),
             mailbox,
-            world,
+            sandbox,
         }
     }
 
     /// Where it all is.
     pub(crate) fn home(&self) -> PathBuf {
-        self.world.home("")
+        self.sandbox.home("")
     }
 
     /// Starts a program in a process group of its own.
@@ -65,7 +66,7 @@ impl Stage {
         command.stdin(Stdio::null());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let name = command.get_program().to_string_lossy().into_owned();
-        let running = self.world.watch(command.process_group(0), &name);
+        let running = self.sandbox.watch(command.process_group(0), &name);
         Run {
             group: running.id(),
             running,

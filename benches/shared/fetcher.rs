@@ -402,15 +402,15 @@ pub(crate) fn place(home: &Path, store: Store, index: usize) -> PathBuf {
 
 fn give_to_nobody(place: &Path) {
     let inside = ["tmp", "new", "cur"].map(|name| place.join(name));
-    let folders = inside.iter().filter(|folder| folder.exists());
-    for path in folders.map(PathBuf::as_path).chain([place]) {
+    let directories = inside.iter().filter(|directory| directory.exists());
+    for path in directories.map(PathBuf::as_path).chain([place]) {
         std::os::unix::fs::chown(path, Some(NOBODY), None).expect("root may give files away");
     }
 }
 
 fn make_maildir(path: &Path) {
-    for folder in ["tmp", "new", "cur"] {
-        fs::create_dir_all(path.join(folder)).expect("our own folder");
+    for directory in ["tmp", "new", "cur"] {
+        fs::create_dir_all(path.join(directory)).expect("our own directory");
     }
 }
 
@@ -430,17 +430,17 @@ pub(crate) fn stored(home: &Path, store: Store) -> Vec<Vec<u8>> {
 
 /// The texts of all messages in the Maildirs of a home.
 fn maildirs(home: &Path) -> Vec<Vec<u8>> {
-    let folders = entries(home).into_iter();
-    let places = folders.flat_map(|folder| ["new", "cur"].map(|name| folder.join(name)));
+    let directories = entries(home).into_iter();
+    let places = directories.flat_map(|directory| ["new", "cur"].map(|name| directory.join(name)));
     let files = places.flat_map(|place| entries(&place));
     files
         .map(|file| fs::read(file).expect("a message"))
         .collect()
 }
 
-/// What is in a folder; nothing, where there is none.
-pub(crate) fn entries(folder: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(folder) else {
+/// What is in a directory; nothing, where there is none.
+pub(crate) fn entries(directory: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(directory) else {
         return Vec::new();
     };
     entries

@@ -54,7 +54,7 @@ fn has_no_test_hooks(popfetch: &Path) -> Result<(), String> {
     }
 }
 
-/// Cargo's target folder: this program is in `target/release/deps`.
+/// Cargo's target directory: this program is in `target/release/deps`.
 pub(crate) fn target() -> PathBuf {
     let myself = std::env::current_exe().expect("a program has a path");
     let above = myself.ancestors().nth(3).expect("cargo puts it there");

@@ -24,11 +24,11 @@ pub(super) fn run(input: &[u8]) {
 }
 
 fn of_file(input: &[u8]) {
-    super::with_folder(|folder| {
-        let path = folder.join("config.toml");
+    super::with_directory(|directory| {
+        let path = directory.join("config.toml");
         fs::write(&path, input).expect("our own file");
         let mut environment = Environment::system().expect("an environment");
-        environment.home = folder.join("home");
+        environment.home = directory.join("home");
         match config::load(Some(&path), &environment, &Overrides::default()) {
             Ok(config) => sound(&config.accounts),
             Err(failure) => {

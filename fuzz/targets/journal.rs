@@ -15,13 +15,13 @@ pub(super) fn run(input: &[u8]) {
     let Some((&choice, rest)) = input.split_first() else {
         return;
     };
-    super::with_folder(|folder| {
-        for entry in fs::read_dir(folder).expect("our own folder") {
-            let _ = fs::remove_file(entry.expect("our own folder").path());
+    super::with_directory(|directory| {
+        for entry in fs::read_dir(directory).expect("our own directory") {
+            let _ = fs::remove_file(entry.expect("our own directory").path());
         }
         match choice % 2 {
-            0 => damaged(folder, &mut Choices(rest)),
-            _ => sealed_text(folder, rest),
+            0 => damaged(directory, &mut Choices(rest)),
+            _ => sealed_text(directory, rest),
         }
     });
 }
@@ -30,23 +30,23 @@ fn mailbox() -> Mailbox {
     Mailbox::new("alice", "pop.example.com", 995)
 }
 
-fn file(folder: &Path) -> PathBuf {
-    folder.join("alice@pop.example.com.jsonl")
+fn file(directory: &Path) -> PathBuf {
+    directory.join("alice@pop.example.com.jsonl")
 }
 
 /// Whatever happened to the file, what its intact lines say is remembered and nothing else, and the
 /// journal can be written again.
-fn damaged(folder: &Path, choices: &mut Choices<'_>) {
+fn damaged(directory: &Path, choices: &mut Choices<'_>) {
     let count = choices.below(12);
     let records: Vec<Record> = (0..count).map(|_| record(choices)).collect();
-    let mut journal = Journal::open(folder, &mailbox()).expect("a new journal");
+    let mut journal = Journal::open(directory, &mailbox()).expect("a new journal");
     journal.commit(records.clone()).expect("written");
     assert_eq!(*journal.memory(), memory(&records));
     drop(journal);
-    let reread = Journal::peek(folder, &mailbox()).expect("our own journal");
+    let reread = Journal::peek(directory, &mailbox()).expect("our own journal");
     assert_eq!(reread, memory(&records));
 
-    let path = file(folder);
+    let path = file(directory);
     let whole = fs::read(&path).expect("our own file");
     let mut content = whole.clone();
     while !choices.is_empty() {
@@ -66,7 +66,7 @@ fn damaged(folder: &Path, choices: &mut Choices<'_>) {
         .collect();
     let used = intact.len() + lines().enumerate().filter(|line| is_header(*line)).count();
 
-    let mut journal = match Journal::open(folder, &mailbox()) {
+    let mut journal = match Journal::open(directory, &mailbox()) {
         Ok(journal) => journal,
         Err(failure) => {
             assert_eq!((failure.kind(), used), (Kind::Data, 0), "{failure}");
@@ -82,7 +82,7 @@ fn damaged(folder: &Path, choices: &mut Choices<'_>) {
     assert_eq!(*journal.memory(), remembered);
     let is_torn = lines().next().is_none() && !rest.is_empty();
     assert_eq!(
-        journal.damage().len(),
+        journal.corrupt_lines().len(),
         lines().count() - used + usize::from(is_torn)
     );
     let more = [
@@ -95,8 +95,8 @@ fn damaged(folder: &Path, choices: &mut Choices<'_>) {
         .commit(more.to_vec())
         .expect("it can be written again");
     drop(journal);
-    let journal = Journal::open(folder, &mailbox()).expect("mended");
-    assert!(journal.damage().is_empty());
+    let journal = Journal::open(directory, &mailbox()).expect("mended");
+    assert!(journal.corrupt_lines().is_empty());
     let all: Vec<Record> = intact.into_iter().chain(more).collect();
     assert_eq!(*journal.memory(), memory(&all));
 }
@@ -164,7 +164,7 @@ fn record(choices: &mut Choices<'_>) -> Record {
             }
         }
         1 => Record::Intend(intent(choices)),
-        2 => Record::Void {
+        2 => Record::IntentAborted {
             uid: uid(choices),
             to: to(choices),
         },
@@ -179,7 +179,7 @@ fn record(choices: &mut Choices<'_>) -> Record {
             owed: owed(choices),
             at: at(choices),
         },
-        5 => Record::Same {
+        5 => Record::Alias {
             uid: uid(choices),
             stored_as: uid(choices),
         },
@@ -233,7 +233,7 @@ fn intent(choices: &mut Choices<'_>) -> Intent {
                 .map(|_| u32::from(choices.byte()) << 24)
                 .collect(),
         },
-        _ => Place::Handed,
+        _ => Place::Untracked,
     };
     let mut owed = owed(choices);
     owed.insert(0, to);
@@ -291,18 +291,18 @@ fn text(choices: &mut Choices<'_>) -> String {
 
 /// A journal of lines that somebody wrote with care: it is refused or taken, and then means the same
 /// whenever it is read.
-fn sealed_text(folder: &Path, input: &[u8]) {
+fn sealed_text(directory: &Path, input: &[u8]) {
     let mut content =
         sealed(br#"{"popfetch":1,"user":"alice","host":"pop.example.com","port":110}"#);
     for line in input.split(|&byte| byte == b'\n') {
         content.extend(sealed(line));
     }
-    fs::write(file(folder), content).expect("our own file");
-    let peeked = Journal::peek(folder, &mailbox()).expect("its first line is good");
-    let mut journal = Journal::open(folder, &mailbox()).expect("its first line is good");
+    fs::write(file(directory), content).expect("our own file");
+    let peeked = Journal::peek(directory, &mailbox()).expect("its first line is good");
+    let mut journal = Journal::open(directory, &mailbox()).expect("its first line is good");
     assert_eq!(*journal.memory(), peeked);
-    for damage in journal.damage() {
-        super::assert_harmless(&damage.to_string());
+    for corrupt in journal.corrupt_lines() {
+        super::assert_harmless(&corrupt.to_string());
     }
     let number = journal.destination("maildir:/m").expect("a number");
     assert_ne!(
@@ -316,8 +316,8 @@ fn sealed_text(folder: &Path, input: &[u8]) {
         .map(|(_, uid, _)| uid.clone())
         .collect();
     drop(journal);
-    let journal = Journal::open(folder, &mailbox()).expect("our own journal");
-    assert!(journal.damage().is_empty());
+    let journal = Journal::open(directory, &mailbox()).expect("our own journal");
+    assert!(journal.corrupt_lines().is_empty());
     assert_eq!(journal.memory().destination("maildir:/m"), Some(number));
     assert_eq!(journal.memory().len(), before.len());
     for uid in before {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use jiff::Timestamp;
-use popfetch::deliver::{Complete, Destination, Mbox, Sought};
+use popfetch::deliver::{Complete, Destination, Mbox, StoredRef};
 use popfetch::environment::Environment;
 use popfetch::mail::{Digest, Place};
 use popfetch::message::Peek;
@@ -44,10 +44,10 @@ pub(super) fn run(input: &[u8]) {
     let cut = choices.below(usize::from(u16::MAX));
     let lengths = choices.lengths();
     let messages: Vec<&[u8]> = choices.0.split(|&byte| byte == END).take(MOST).collect();
-    super::with_folder(|folder| {
-        let path = folder.join("mbox");
+    super::with_directory(|directory| {
+        let path = directory.join("mbox");
         fs::write(&path, old).expect("our own file");
-        let mut mbox = mbox(&path, folder);
+        let mut mbox = mbox(&path, directory);
         let batch = Batch {
             places: store(&mut mbox, &messages, &lengths),
             messages,
@@ -61,9 +61,9 @@ pub(super) fn run(input: &[u8]) {
     });
 }
 
-fn mbox(path: &Path, folder: &Path) -> Mbox {
+fn mbox(path: &Path, directory: &Path) -> Mbox {
     let mut environment = Environment::system().expect("an environment");
-    environment.state_dir = folder.join("state");
+    environment.state_dir = directory.join("state");
     Mbox::new(
         path.to_owned(),
         &environment.with_clock(|| Timestamp::UNIX_EPOCH),
@@ -179,7 +179,7 @@ impl Batch<'_> {
         let digests: Vec<_> = self.messages.iter().map(|text| digest(text)).collect();
         let unsettled = self.places.iter().zip(&digests);
         let unsettled: Vec<_> = unsettled
-            .map(|(place, digest)| Sought { place, digest })
+            .map(|(place, digest)| StoredRef { place, digest })
             .collect();
         mbox.settle(&unsettled, act).expect("settled")
     }

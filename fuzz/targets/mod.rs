@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 /// A target.
 pub(crate) struct Target {
-    /// Its name, and that of the folder with its inputs in `fuzz/corpus`.
+    /// Its name, and that of the directory with its inputs in `fuzz/corpus`.
     pub(crate) name: &'static str,
     /// Takes any bytes.
     pub(crate) run: fn(&[u8]),
@@ -93,12 +93,12 @@ fn pieces<'a>(mut bytes: &'a [u8], lengths: &[usize]) -> impl Iterator<Item = &'
     })
 }
 
-/// A folder that this thread has for itself.
-fn with_folder(work: impl FnOnce(&std::path::Path)) {
+/// A directory that this thread has for itself.
+fn with_directory(work: impl FnOnce(&std::path::Path)) {
     thread_local! {
-        static FOLDER: TempDir = tempfile::tempdir().expect("a folder");
+        static DIRECTORY: TempDir = tempfile::tempdir().expect("a directory");
     }
-    FOLDER.with(|folder| work(folder.path()));
+    DIRECTORY.with(|directory| work(directory.path()));
 }
 
 /// What a person is shown must not be able to do anything to a terminal.

@@ -1,10 +1,10 @@
 //! Status lines, response codes, the answer to STAT, and the stamp of a greeting.
 
 use popfetch::pop3::{Reply, ResponseCode, Status, apop, parse_stat, says_busy};
-use popfetch::text::{Foreign, SHOWN_CHARACTERS};
+use popfetch::text::{SHOWN_CHARACTERS, Untrusted};
 
 pub(super) fn run(input: &[u8]) {
-    let shown = Foreign(input).to_string();
+    let shown = Untrusted(input).to_string();
     super::assert_harmless(&shown);
     assert!(shown.chars().count() <= SHOWN_CHARACTERS * "\\u{e007f}".len() + 1);
 

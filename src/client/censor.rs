@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::error::{Failure, Kind};
 use crate::secret::Secret;
-use crate::text::Foreign;
+use crate::text::Untrusted;
 
 /// What stands where a secret stood.
 const MASK: &[u8] = b"****";
@@ -80,7 +80,7 @@ impl Censor {
     pub(super) fn hide(&mut self, secret: &[u8]) {
         let mut escaped = Zeroizing::new(String::with_capacity(ESCAPED * secret.len()));
         // A String takes what is written.
-        let _ = write!(escaped, "{:#}", Foreign(secret));
+        let _ = write!(escaped, "{:#}", Untrusted(secret));
         self.look_for(secret);
         self.look_for(escaped.as_bytes());
     }
@@ -96,7 +96,7 @@ impl Censor {
 
     /// The server's words, safe to show.
     pub(super) fn show(&self, said: &[u8]) -> String {
-        Foreign(&self.mask(said)).to_string()
+        Untrusted(&self.mask(said)).to_string()
     }
 
     /// A text with the server's words in it, already escaped.
@@ -191,11 +191,11 @@ mod tests {
             let censor = hiding(secret);
             let said = [b"not '", secret, b"', no"].concat();
             assert_eq!(censor.show(&said), "not '****', no");
-            assert_eq!(censor.clean(Foreign(&said).to_string()), "not '****', no");
+            assert_eq!(censor.clean(Untrusted(&said).to_string()), "not '****', no");
         }
         let censor = hiding(b"p\xe4ssw\xf6rd");
-        let cut = "«you said p\\xe4ssw…»".to_owned();
-        assert_eq!(censor.clean(cut), "«you said ****…»");
+        let cut = "\"you said p\\xe4ssw…\"".to_owned();
+        assert_eq!(censor.clean(cut), "\"you said ****…\"");
     }
 
     #[test]
@@ -203,9 +203,9 @@ mod tests {
         for character in '\0'..=char::MAX {
             let mut bytes = [0; 4];
             let bytes = character.encode_utf8(&mut bytes).as_bytes();
-            assert!(format!("{:#}", Foreign(bytes)).len() <= ESCAPED * bytes.len());
+            assert!(format!("{:#}", Untrusted(bytes)).len() <= ESCAPED * bytes.len());
         }
-        assert!(format!("{:#}", Foreign(b"\xff")).len() <= ESCAPED);
+        assert!(format!("{:#}", Untrusted(b"\xff")).len() <= ESCAPED);
     }
 
     #[test]
@@ -231,10 +231,13 @@ mod tests {
     fn where_a_text_was_cut_the_beginning_of_a_secret_is_masked() {
         let censor = hiding(b"correct horse battery");
         for (text, shown) in [
-            ("«you said correct ho…»", "«you said ****…»"),
-            ("«correct horse…» and «corr…»!", "«****…» and «****…»!"),
-            ("«all is correct…»", "«all is ****…»"),
-            ("«nothing…» …", "«nothing…» …"),
+            ("\"you said correct ho…\"", "\"you said ****…\""),
+            (
+                "\"correct horse…\" and \"corr…\"!",
+                "\"****…\" and \"****…\"!",
+            ),
+            ("\"all is correct…\"", "\"all is ****…\""),
+            ("\"nothing…\" …", "\"nothing…\" …"),
         ] {
             assert_eq!(censor.clean(text.to_owned()), shown);
         }

@@ -8,7 +8,7 @@ use super::refusal::{When, refused_login, way_out};
 use super::transaction::Transaction;
 use crate::error::{Failure, Kind, OrFail, Result};
 use crate::net::Awaited;
-use crate::pop3::login::{Method, Offer, Protection, Rule, Worked, methods, second};
+use crate::pop3::login::{LastLogin, Method, Offer, Protection, Rule, methods, second};
 use crate::pop3::sasl::{
     Binding, CramMd5, Exchange, External, Hash, Mechanism, Next, OauthBearer, Plain, Refused,
     Scram, Xoauth2, nonce,
@@ -29,7 +29,7 @@ pub struct Login<'a> {
     /// Whether a password may cross a connection without TLS.
     pub allow_cleartext: bool,
     /// The way that worked before.
-    pub worked: Option<Worked>,
+    pub worked: Option<LastLogin>,
     /// The way that was refused on another connection, which ended with that: only the second is left.
     pub refused: Option<&'a Refusal>,
 }
@@ -57,7 +57,7 @@ impl Refusal {
 /// What came of it.
 pub enum LoggedIn {
     /// The maildrop is open, and this is how.
-    Open(Box<Transaction>, Worked),
+    Open(Box<Transaction>, LastLogin),
     /// The server refused a way and hung up; a new connection may try the second.
     HungUp(Refusal),
 }
@@ -398,7 +398,7 @@ impl Authorization {
     fn with_complaint(&self, denied: Failure, exchange: &Exchange) -> Failure {
         match exchange.complaint() {
             None => denied,
-            Some(why) => denied.because(self.wire.clean(&format!("it says «{why}»"))),
+            Some(why) => denied.because(self.wire.clean(&format!("it says \"{why}\""))),
         }
     }
 
@@ -417,10 +417,10 @@ impl Login<'_> {
 
     /// What to remember once this way has worked and this one not. What was refused in an earlier run
     /// still counts: it was not tried again.
-    fn worked_with(&self, way: Method, refused: Option<Method>) -> Worked {
+    fn worked_with(&self, way: Method, refused: Option<Method>) -> LastLogin {
         let before = self.worked.filter(|worked| worked.way == way);
-        let instead_of = refused.or(before.and_then(|worked| worked.instead_of));
-        Worked { way, instead_of }
+        let after_refused = refused.or(before.and_then(|worked| worked.after_refused));
+        LastLogin { way, after_refused }
     }
 
     fn scram(&self, hash: Hash, binding: Binding) -> Result<Made> {

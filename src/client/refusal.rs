@@ -54,7 +54,7 @@ impl Said<'_> {
         let kind = self.kind(when);
         let text = match self.reply.text {
             [] => String::new(),
-            text => format!(": «{}»", self.censor.show(text)),
+            text => format!(": \"{}\"", self.censor.show(text)),
         };
         let refused = |message: &str| Failure::new(kind, format!("{} {message}{text}", self.host));
         match (self.reply.code, when) {
@@ -110,7 +110,7 @@ impl Said<'_> {
 /// The cause of a refusal with the code LOGIN-DELAY (RFC 2449 section 8.1.1): what the server said, ready
 /// to be shown.
 #[derive(Debug, thiserror::Error)]
-#[error("«{0}»")]
+#[error("\"{0}\"")]
 struct TooSoon(String);
 
 /// Whether the server refused a login because the one before was not long enough ago.

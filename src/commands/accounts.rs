@@ -10,7 +10,7 @@ use crate::environment::{Environment, PASSWORD_VARIABLE};
 use crate::error::{Failure, Kind, OrFail, Result};
 use crate::interrupt::Interrupt;
 use crate::secret::{self, Secret, SecretSource, Who};
-use crate::text::Foreign;
+use crate::text::Untrusted;
 
 /// The accounts a run is about, and its surroundings: they know which variables hold passwords.
 pub(super) struct Chosen {
@@ -65,7 +65,7 @@ fn one_thing_on_standard_output(accounts: &[Account], options: &cli::Sync) -> Re
     let to_stdout = |account: &&Account| account.deliver.contains(&Spec::Stdout);
     match accounts.iter().find(to_stdout) {
         Some(account) if options.json && !options.dry_run => {
-            let name = Foreign(account.name.as_bytes());
+            let name = Untrusted(account.name.as_bytes());
             let what = format!("--json and the mail of {name} would both go to standard output");
             Err(Failure::new(Kind::Usage, what)
                 .hint("Leave one of them away, or store the mail elsewhere with --to."))
@@ -109,7 +109,7 @@ pub(super) fn secret(
 }
 
 fn overrides(context: &Context<'_>, options: &cli::Sync) -> Result<Overrides> {
-    let here = env::current_dir().or_fail(Kind::Io, || "the current folder is gone")?;
+    let here = env::current_dir().or_fail(Kind::Io, || "the current directory is gone")?;
     let home = &context.environment.home;
     let deliver = options.to.as_deref().map(|to| {
         // It is not repeated: a URL with a password may stand there by mistake.

@@ -8,7 +8,7 @@ use crate::config::Account;
 use crate::error::{Failure, Kind, Result};
 use crate::interrupt::Interrupt;
 use crate::report::Report;
-use crate::text::Foreign;
+use crate::text::Untrusted;
 
 /// How long a command may take: indexing a mail store for the first time takes its time.
 const PATIENCE: Duration = Duration::from_secs(60 * 60);
@@ -73,9 +73,9 @@ fn one(context: &Context<'_>, due: &Due<'_>, interrupt: &Interrupt) -> Result<()
         stop: &|| interrupt.requested().is_some(),
     };
     let outcome = child::run(&mut shell, terms)?;
-    let shown = Foreign(due.command.as_bytes());
+    let shown = Untrusted(due.command.as_bytes());
     for line in child::lines(&outcome.said) {
-        log::warn!("«{shown}» says: {line}");
+        log::warn!("\"{shown}\" says: {line}");
     }
     let what = match outcome.ending {
         Ending::Exited(status) if status.success() => return Ok(()),
@@ -87,7 +87,7 @@ fn one(context: &Context<'_>, due: &Due<'_>, interrupt: &Interrupt) -> Result<()
         ),
     };
     Err(
-        Failure::new(Kind::Io, format!("after_new: «{shown}» {what}"))
+        Failure::new(Kind::Io, format!("after_new: \"{shown}\" {what}"))
             .hint("The mail is stored. The command runs again when the next new mail is."),
     )
 }

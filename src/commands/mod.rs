@@ -6,7 +6,7 @@ mod accounts;
 mod after_new;
 mod login;
 mod logout;
-mod side_by_side;
+mod parallel;
 mod signals;
 mod state;
 mod sync;

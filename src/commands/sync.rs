@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::accounts::{self, Chosen};
-use super::side_by_side::side_by_side;
+use super::parallel::in_parallel;
 use super::{Context, absence, after_new, signals};
 use crate::cli;
 use crate::config::Account;
@@ -40,7 +40,7 @@ pub(super) fn run(context: &Context<'_>, options: &cli::Sync) -> Result<u8> {
         lock(&reports).push(report);
     };
     let stop = || interrupt.requested().is_some();
-    side_by_side(&accounts, options.jobs, stop, work)?;
+    in_parallel(&accounts, options.jobs, stop, work)?;
     let reports = reports.into_inner().unwrap_or_else(PoisonError::into_inner);
     let report = |account: &Account| reports.iter().find(|done| done.account == account.name);
     let done = accounts

@@ -22,24 +22,24 @@ type Result<T> = std::result::Result<T, Complaint>;
 
 /// Where paths of the configuration begin.
 #[derive(Clone, Copy)]
-pub(super) struct Folders<'a> {
+pub(super) struct Directories<'a> {
     /// What `~` stands for.
     pub(super) home: &'a Path,
-    /// The folder of the configuration file; absolute.
+    /// The directory of the configuration file; absolute.
     pub(super) base: &'a Path,
 }
 
 /// The accounts of this file, in its order.
 pub(super) fn accounts(
     file: &raw::File,
-    folders: Folders<'_>,
+    directories: Directories<'_>,
     overrides: &Overrides,
 ) -> Result<Vec<Account>> {
-    let defaults = Settings::checked(&file.defaults, folders)?;
+    let defaults = Settings::checked(&file.defaults, directories)?;
     let mut accounts = Vec::new();
     for (name, settings) in &file.accounts.0 {
         check_name(name)?;
-        let settings = Settings::checked(settings, folders)?;
+        let settings = Settings::checked(settings, directories)?;
         let account = settings.or(&defaults).complete(name, overrides)?;
         accounts.push((name.span(), account));
     }
@@ -94,7 +94,7 @@ enum Quiet {
 }
 
 impl Settings {
-    fn checked(raw: &raw::Settings, folders: Folders<'_>) -> Result<Self> {
+    fn checked(raw: &raw::Settings, directories: Directories<'_>) -> Result<Self> {
         Ok(Settings {
             host: checked("host", raw.host.as_ref(), |text| {
                 values::host(text).map(str::to_owned)
@@ -107,7 +107,9 @@ impl Settings {
             tls_min_version: checked("tls_min_version", raw.tls_min_version.as_ref(), |text| {
                 text.parse::<TlsVersion>()
             })?,
-            ca_file: checked("ca_file", raw.ca_file.as_ref(), |text| folders.path(text))?,
+            ca_file: checked("ca_file", raw.ca_file.as_ref(), |text| {
+                directories.path(text)
+            })?,
             tls_fingerprints: raw
                 .tls_fingerprints
                 .as_ref()
@@ -116,14 +118,14 @@ impl Settings {
             tls_server_name: checked("tls_server_name", raw.tls_server_name.as_ref(), |text| {
                 values::host(text).map(str::to_owned)
             })?,
-            client_certificate: client_certificate(raw, folders)?,
-            secret: secret(raw, folders)?,
+            client_certificate: client_certificate(raw, directories)?,
+            secret: secret(raw, directories)?,
             auth: raw.auth.map(|word| word.0),
             allow_cleartext_password: raw.allow_cleartext_password,
             deliver: raw
                 .deliver
                 .as_ref()
-                .map(|written| destinations(written, folders))
+                .map(|written| destinations(written, directories))
                 .transpose()?,
             leave_on_server: checked("leave_on_server", raw.leave_on_server.as_ref(), |text| {
                 values::retention(text)
@@ -240,7 +242,7 @@ fn checked<T, U, E: std::fmt::Display>(
         .map_err(|error| Complaint::value(key, written.span(), error))
 }
 
-impl Folders<'_> {
+impl Directories<'_> {
     fn path(self, text: &str) -> std::result::Result<PathBuf, &'static str> {
         if text.is_empty() {
             return Err("the path is empty");
@@ -287,9 +289,9 @@ fn command(text: &str) -> std::result::Result<String, &'static str> {
 }
 
 /// Where the password comes from; at most one of three keys says so.
-fn secret(raw: &raw::Settings, folders: Folders<'_>) -> Result<Option<SecretSource>> {
+fn secret(raw: &raw::Settings, directories: Directories<'_>) -> Result<Option<SecretSource>> {
     let file = checked("password_file", raw.password_file.as_ref(), |text| {
-        folders.path(text).map(SecretSource::File)
+        directories.path(text).map(SecretSource::File)
     })?;
     let command = checked("password_command", raw.password_command.as_ref(), |text| {
         command(text).map(SecretSource::Command)
@@ -312,7 +314,7 @@ fn secret(raw: &raw::Settings, folders: Folders<'_>) -> Result<Option<SecretSour
     Ok(file.or(command).or(variable))
 }
 
-/// The certificates that are trusted alone. An empty list could be taken for «none» or «any».
+/// The certificates that are trusted alone. An empty list could be taken for "none" or "any".
 fn fingerprints(written: &Spanned<Vec<Spanned<String>>>) -> Result<Vec<Fingerprint>> {
     if written.get_ref().is_empty() {
         let error = "the list is empty";
@@ -329,10 +331,12 @@ fn fingerprints(written: &Spanned<Vec<Spanned<String>>>) -> Result<Vec<Fingerpri
 /// The client certificate and its key.
 fn client_certificate(
     raw: &raw::Settings,
-    folders: Folders<'_>,
+    directories: Directories<'_>,
 ) -> Result<Option<ClientCertificate>> {
     let path = |key, written: &Option<_>| {
-        checked(key, written.as_ref(), |text: &String| folders.path(text))
+        checked(key, written.as_ref(), |text: &String| {
+            directories.path(text)
+        })
     };
     let certificate = path("client_cert", &raw.client_cert)?;
     let key = path("client_key", &raw.client_key)?;
@@ -346,10 +350,13 @@ fn client_certificate(
     }
 }
 
-fn destinations(written: &Spanned<Destinations>, folders: Folders<'_>) -> Result<Vec<Spec>> {
+fn destinations(
+    written: &Spanned<Destinations>,
+    directories: Directories<'_>,
+) -> Result<Vec<Spec>> {
     let mut places: Vec<(Spec, Range<usize>)> = Vec::new();
     for (text, span) in Destinations::each(written) {
-        let spec = Spec::parse(text, folders.home, folders.base)
+        let spec = Spec::parse(text, directories.home, directories.base)
             .map_err(|error| Complaint::value("deliver", span.clone(), error))?;
         let same = |(other, _): &&(Spec, _)| spec.is_same_place(other);
         if let Some((_, first)) = places.iter().find(same) {

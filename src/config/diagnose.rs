@@ -10,7 +10,7 @@ use super::mask;
 use super::nearest::nearest;
 use super::raw;
 use crate::error::{Failure, Kind};
-use crate::text::Foreign;
+use crate::text::Untrusted;
 
 /// What is wrong with a configuration, and where.
 #[derive(Debug)]
@@ -93,7 +93,7 @@ impl Source<'_> {
     }
 
     fn name(&self) -> String {
-        Foreign(self.path.as_os_str().as_encoded_bytes()).to_string()
+        Untrusted(self.path.as_os_str().as_encoded_bytes()).to_string()
     }
 
     fn picture(&self, complaint: &Complaint) -> String {
@@ -155,7 +155,7 @@ impl Source<'_> {
 }
 
 fn printable(text: &str) -> String {
-    Foreign(text.replace('\t', "    ").as_bytes()).to_string()
+    Untrusted(text.replace('\t', "    ").as_bytes()).to_string()
 }
 
 /// What toml and serde say, in our words. Values that a message repeats are left out: any could be a secret.
@@ -164,7 +164,7 @@ pub(super) fn from_toml(error: &toml::de::Error) -> Complaint {
     let (complaint, label) = if let Some((key, valid)) = choice(message, "unknown field") {
         unknown_key(key, &valid)
     } else if let Some((word, valid)) = choice(message, "unknown variant") {
-        let title = format!("unknown value `{}`", Foreign(word.as_bytes()));
+        let title = format!("unknown value `{}`", Untrusted(word.as_bytes()));
         (Complaint::new(title), meant(word, &valid))
     } else if let Some(found) = message.strip_prefix("invalid type: ") {
         (
@@ -180,7 +180,7 @@ pub(super) fn from_toml(error: &toml::de::Error) -> Complaint {
     }
 }
 
-/// The parts of serde's «unknown … `name`, expected one of `a`, `b`».
+/// The parts of serde's "unknown … `name`, expected one of `a`, `b`".
 fn choice<'a>(message: &'a str, what: &str) -> Option<(&'a str, Vec<&'a str>)> {
     let rest = message.strip_prefix(what)?.strip_prefix(" `")?;
     let (name, expected) = rest.rsplit_once("`, expected ")?;
@@ -212,7 +212,7 @@ const ALSO_CALLED: [(&str, &str); 12] = [
 
 /// The complaint about a key that is not there, and what to say below it.
 fn unknown_key(key: &str, valid: &[&str]) -> (Complaint, String) {
-    let complaint = Complaint::new(format!("unknown key `{}`", Foreign(key.as_bytes())));
+    let complaint = Complaint::new(format!("unknown key `{}`", Untrusted(key.as_bytes())));
     if valid.contains(&"accounts") {
         return (complaint, misplaced(key, valid));
     }
@@ -253,7 +253,7 @@ fn meant(wrong: &str, valid: &[&str]) -> String {
     }
 }
 
-/// serde's «string "x", expected a boolean» without the value.
+/// serde's "string "x", expected a boolean" without the value.
 fn wrong_kind(message: &str) -> String {
     const KINDS: [(&str, &str); 6] = [
         ("string", "text in quotes"),
@@ -281,14 +281,14 @@ fn wrong_kind(message: &str) -> String {
 /// A syntax error. Only what is expected literally helps; the rest names rules of TOML's grammar.
 fn invalid_toml(message: &str) -> (Complaint, String) {
     let (what, expected) = message.split_once(", expected ").unwrap_or((message, ""));
-    let complaint = Complaint::new(format!("invalid TOML: {}", Foreign(what.as_bytes())));
+    let complaint = Complaint::new(format!("invalid TOML: {}", Untrusted(what.as_bytes())));
     let complaint = match what {
         "invalid unquoted key" => complaint
             .hint("A name with other characters stands in quotes: [accounts.\"jörg@work\"]."),
         _ => complaint,
     };
     let label = if expected.contains('`') {
-        format!("expected {}", Foreign(expected.as_bytes()))
+        format!("expected {}", Untrusted(expected.as_bytes()))
     } else {
         String::new()
     };

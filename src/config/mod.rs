@@ -20,7 +20,7 @@ use crate::deliver::Spec;
 use crate::environment::Environment;
 use crate::error::{Failure, Kind, OrFail, Result};
 use crate::mail::Retention;
-use crate::text::Foreign;
+use crate::text::Untrusted;
 use diagnose::Source;
 use nearest::nearest;
 
@@ -52,9 +52,9 @@ pub struct Overrides {
 }
 
 /// Reads and checks a configuration: this file, or `config.toml` in the environment's configuration
-/// folder.
+/// directory.
 ///
-/// In the file, `~` is the home folder, and paths that are not absolute begin in the file's folder.
+/// In the file, `~` is the home directory, and paths that are not absolute begin in the file's directory.
 /// An account that has no destination is complete if the overrides have one.
 ///
 /// # Errors
@@ -115,19 +115,19 @@ fn nothing_configured(path: &Path) -> Failure {
 }
 
 fn shown(path: &Path) -> String {
-    Foreign(path.as_os_str().as_encoded_bytes()).to_string()
+    Untrusted(path.as_os_str().as_encoded_bytes()).to_string()
 }
 
 /// The accounts of a configuration that says this and stands there; the path is absolute.
 fn parse(text: &str, path: &Path, home: &Path, overrides: &Overrides) -> Result<Vec<Account>> {
     let source = Source { path, text };
-    let folders = check::Folders {
+    let directories = check::Directories {
         home,
         base: path.parent().unwrap_or(path),
     };
     toml::from_str(text)
         .map_err(|error| diagnose::from_toml(&error))
-        .and_then(|file| check::accounts(&file, folders, overrides))
+        .and_then(|file| check::accounts(&file, directories, overrides))
         .map_err(|complaint| source.failure(complaint))
 }
 
@@ -162,13 +162,13 @@ impl Config {
         }
         let names = self.accounts.iter().map(|account| account.name.as_str());
         let hint = match nearest(name, names) {
-            Some(near) => format!("Did you mean {}?", Foreign(near.as_bytes())),
+            Some(near) => format!("Did you mean {}?", Untrusted(near.as_bytes())),
             None => self.names(),
         };
-        let name = Foreign(name.as_bytes());
+        let name = Untrusted(name.as_bytes());
         Failure::new(
             Kind::Usage,
-            format!("no account in {path} is called «{name}»"),
+            format!("no account in {path} is called \"{name}\""),
         )
         .hint(hint)
     }
@@ -176,7 +176,7 @@ impl Config {
     fn names(&self) -> String {
         let names = self.accounts.iter().map(|account| &account.name);
         let shown: Vec<_> = names
-            .map(|name| Foreign(name.as_bytes()).to_string())
+            .map(|name| Untrusted(name.as_bytes()).to_string())
             .collect();
         format!("There are: {}.", shown.join(", "))
     }

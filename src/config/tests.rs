@@ -17,13 +17,13 @@ fn read_sample(text: &str) -> Result<Vec<Account>> {
     parse(text, path, Path::new(HOME), &Overrides::default())
 }
 
-/// Compares what becomes of each sample in the folder with the text beside it.
-fn each_sample(folder: &str, outcome: impl Fn(&str) -> String) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+/// Compares what becomes of each sample in the directory with the text beside it.
+fn each_sample(directory: &str, outcome: impl Fn(&str) -> String) {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/data/config")
-        .join(folder);
+        .join(directory);
     let mut samples = 0;
-    for entry in fs::read_dir(&folder).expect("the folder of samples") {
+    for entry in fs::read_dir(&directory).expect("the directory of samples") {
         let path = entry.expect("a sample").path();
         if path
             .extension()
@@ -35,7 +35,7 @@ fn each_sample(folder: &str, outcome: impl Fn(&str) -> String) {
             assert_data_eq!(outcome(&text), expected.raw());
         }
     }
-    assert!(samples > 0, "no samples in {}", folder.display());
+    assert!(samples > 0, "no samples in {}", directory.display());
 }
 
 fn described(account: &Account) -> String {
@@ -119,13 +119,13 @@ fn a_wrong_destination_is_explained_where_it_stands() {
     }
 }
 
-/// A machine whose home, configuration and state are in a folder of the test.
-fn machine(folder: &TempDir) -> Environment {
+/// A machine whose home, configuration and state are in a directory of the test.
+fn machine(directory: &TempDir) -> Environment {
     let mut environment = Environment::system().expect("an environment");
-    environment.home = folder.path().join("home");
-    environment.config_dir = folder.path().join("config");
-    environment.state_dir = folder.path().join("state");
-    fs::create_dir(&environment.config_dir).expect("a new folder");
+    environment.home = directory.path().join("home");
+    environment.config_dir = directory.path().join("config");
+    environment.state_dir = directory.path().join("state");
+    fs::create_dir(&environment.config_dir).expect("a new directory");
     environment
 }
 
@@ -144,9 +144,9 @@ deliver = "maildir:~/Mail"
 "#;
 
 #[test]
-fn relative_paths_begin_in_the_files_folder() {
-    let folder = TempDir::new().expect("a folder");
-    let environment = machine(&folder);
+fn relative_paths_begin_in_the_files_directory() {
+    let directory = TempDir::new().expect("a directory");
+    let environment = machine(&directory);
     fs::write(environment.config_dir.join("config.toml"), ACCOUNTS).expect("written");
 
     let config = load(None, &environment, &Overrides::default()).expect("a configuration");
@@ -162,9 +162,9 @@ fn relative_paths_begin_in_the_files_folder() {
 
 #[test]
 fn the_command_line_overrides_every_account_and_adds_roots() {
-    let folder = TempDir::new().expect("a folder");
-    let environment = machine(&folder);
-    let path = folder.path().join("other.toml");
+    let directory = TempDir::new().expect("a directory");
+    let environment = machine(&directory);
+    let path = directory.path().join("other.toml");
     let without_destination = "[accounts.w]\nhost = \"h\"\nuser = \"u\"\n";
     fs::write(&path, ACCOUNTS.to_owned() + without_destination).expect("written");
     assert!(load(Some(&path), &environment, &Overrides::default()).is_err());
@@ -177,7 +177,7 @@ fn the_command_line_overrides_every_account_and_adds_roots() {
     };
     let config = load(Some(&path), &environment, &overrides).expect("a configuration");
     assert_eq!(config.accounts.len(), 3);
-    let own = folder.path().join("roots.pem");
+    let own = directory.path().join("roots.pem");
     let extra = PathBuf::from("/other.pem");
     assert_eq!(config.accounts[0].ca_files, [own, extra.clone()]);
     assert_eq!(config.accounts[1].ca_files, [extra]);
@@ -189,8 +189,8 @@ fn the_command_line_overrides_every_account_and_adds_roots() {
 
 #[test]
 fn a_first_run_is_told_what_to_write() {
-    let folder = TempDir::new().expect("a folder");
-    let environment = machine(&folder);
+    let directory = TempDir::new().expect("a directory");
+    let environment = machine(&directory);
     let failure = load(None, &environment, &Overrides::default()).expect_err("no file");
     assert_eq!(failure.kind(), Kind::Config);
     assert!(failure.message().contains("config.toml"), "{failure}");
@@ -201,14 +201,14 @@ fn a_first_run_is_told_what_to_write() {
 
 #[test]
 fn a_file_that_cannot_be_read_is_a_configuration_error() {
-    let folder = TempDir::new().expect("a folder");
-    let environment = machine(&folder);
-    let missing = folder.path().join("missing.toml");
-    let no_text = folder.path().join("latin1.toml");
+    let directory = TempDir::new().expect("a directory");
+    let environment = machine(&directory);
+    let missing = directory.path().join("missing.toml");
+    let no_text = directory.path().join("latin1.toml");
     fs::write(&no_text, b"# caf\xe9\n").expect("written");
-    let endless = folder.path().join("large.toml");
+    let endless = directory.path().join("large.toml");
     fs::write(&endless, vec![b'#'; 1024 * 1024 + 1]).expect("written");
-    for path in [&missing, &no_text, &endless, &folder.path().to_owned()] {
+    for path in [&missing, &no_text, &endless, &directory.path().to_owned()] {
         let failure = load(Some(path), &environment, &Overrides::default()).expect_err("no text");
         assert_eq!(failure.kind(), Kind::Config);
         let name = path.display().to_string();

@@ -377,9 +377,9 @@ impl Directory {
             Err(Errno::NOENT) => Ok(None),
             Err(Errno::NOTDIR | Errno::LOOP) if are_root() => match self.link(name, links)? {
                 Some(target) => self.find_from(&target, links),
-                None => Err(disk::not_a_folder(&path)),
+                None => Err(disk::not_a_directory(&path)),
             },
-            Err(Errno::NOTDIR) => Err(disk::not_a_folder(&path)),
+            Err(Errno::NOTDIR) => Err(disk::not_a_directory(&path)),
             Err(errno) if path == towards => Err(disk::failure("open", &path, errno)),
             Err(errno) => {
                 let reach = format!("reach {} through", disk::shown(towards));
@@ -424,7 +424,7 @@ impl Directory {
             Err(Errno::EXIST) => {}
             Err(errno) => return Err(disk::failure("create", &path, errno)),
         }
-        crash::point("folder: made, not synced");
+        crash::point("directory: made, not synced");
         // Otherwise the next run would find it and take it for durable.
         self.sync().inspect_err(remove)?;
         let mut links = disk::LINKS;
@@ -677,7 +677,7 @@ mod tests {
                 panic!("a file is no directory");
             };
             assert_eq!(failure.kind(), Kind::Destination);
-            let message = format!("{} is not a folder", disk::shown(&file));
+            let message = format!("{} is not a directory", disk::shown(&file));
             assert_eq!(failure.to_string(), message);
             assert!(!failure.hints().is_empty());
         }

@@ -13,7 +13,7 @@ use rustix::io::Errno;
 
 use crate::crash;
 use crate::error::{Failure, Kind, Result};
-use crate::text::Foreign;
+use crate::text::Untrusted;
 
 /// Symbolic links that lead from one to the next; the kernel follows as many.
 pub(super) const LINKS: usize = 40;
@@ -23,10 +23,10 @@ pub(super) const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
 
 /// A path, safe to show.
 pub(super) fn shown(path: &Path) -> String {
-    Foreign(path.as_os_str().as_bytes()).to_string()
+    Untrusted(path.as_os_str().as_bytes()).to_string()
 }
 
-/// A failure to do this to this path: «cannot write /home/alice/Mail/tmp: No space left on device».
+/// A failure to do this to this path: "cannot write /home/alice/Mail/tmp: No space left on device".
 pub(super) fn failure(doing: &str, path: &Path, error: impl Into<io::Error>) -> Failure {
     let error = error.into();
     let errno = Errno::from_io_error(&error);
@@ -89,7 +89,7 @@ pub(super) fn without_dead_links(path: &Path) -> PathBuf {
 fn quoted(path: &Path) -> String {
     let bytes = path.as_os_str().as_bytes();
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._+-,:@%=".contains(byte);
-    let shown = format!("{:#}", Foreign(bytes));
+    let shown = format!("{:#}", Untrusted(bytes));
     if bytes.iter().all(is_plain) {
         shown
     } else if shown.as_bytes() == bytes {
@@ -135,17 +135,17 @@ fn hint(errno: Errno) -> Option<&'static str> {
         ),
         Errno::ROFS => Some("The file system is mounted read-only."),
         Errno::ACCESS | Errno::PERM => {
-            Some("Check who owns the path and each folder on the way to it.")
+            Some("Check who owns the path and each directory on the way to it.")
         }
-        Errno::NOTDIR => {
-            Some("Something on the way to it is no folder: choose another path, or move that away.")
-        }
-        Errno::FBIG => Some("A limit on the size of files forbids it: see «ulimit -f»."),
+        Errno::NOTDIR => Some(
+            "Something on the way to it is no directory: choose another path, or move that away.",
+        ),
+        Errno::FBIG => Some("A limit on the size of files forbids it: see \"ulimit -f\"."),
         _ => None,
     }
 }
 
-/// Whether both paths lead to one file or folder, or would once it is made.
+/// Whether both paths lead to one file or directory, or would once it is made.
 pub(super) fn lead_to_one(one: &Path, two: &Path) -> bool {
     match (fs::metadata(one), fs::metadata(two)) {
         (Ok(one), Ok(two)) => (one.dev(), one.ino()) == (two.dev(), two.ino()),
@@ -173,11 +173,11 @@ fn real(path: &Path) -> PathBuf {
     real
 }
 
-/// Something that is no folder is where one was expected.
-pub(super) fn not_a_folder(path: &Path) -> Failure {
+/// Something that is no directory is where one was expected.
+pub(super) fn not_a_directory(path: &Path) -> Failure {
     Failure::new(
         Kind::Destination,
-        format!("{} is not a folder", shown(path)),
+        format!("{} is not a directory", shown(path)),
     )
     .hint("Choose another path, or move the file away.")
 }
@@ -188,10 +188,10 @@ pub(super) fn is_older(written: i64, age: i64, now: Timestamp) -> bool {
     now.as_second().saturating_sub(written) > age
 }
 
-/// Makes the entries of a folder durable: files made, renamed and removed in it.
-pub(super) fn sync_entries(folder: impl AsFd) -> Result<(), Errno> {
-    match rustix::fs::fsync(folder) {
-        // Some network file systems have nothing to sync for a folder and say so in this way.
+/// Makes the entries of a directory durable: files made, renamed and removed in it.
+pub(super) fn sync_entries(directory: impl AsFd) -> Result<(), Errno> {
+    match rustix::fs::fsync(directory) {
+        // Some network file systems have nothing to sync for a directory and say so in this way.
         Err(Errno::INVAL) => Ok(()),
         other => other,
     }
@@ -207,15 +207,15 @@ pub(super) fn sync_found(file: impl AsFd) -> Result<(), Errno> {
 
 /// Moves a file to another name, never over one that is there ([`Errno::EXIST`]).
 pub(super) fn move_without_replacing(
-    from_folder: BorrowedFd<'_>,
+    from_directory: BorrowedFd<'_>,
     from: &Path,
-    to_folder: BorrowedFd<'_>,
+    to_directory: BorrowedFd<'_>,
     to: &Path,
 ) -> Result<(), Errno> {
     let flags = RenameFlags::NOREPLACE;
-    match rustix::fs::renameat_with(from_folder, from, to_folder, to, flags) {
+    match rustix::fs::renameat_with(from_directory, from, to_directory, to, flags) {
         Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
-            move_by_link(from_folder, from, to_folder, to)
+            move_by_link(from_directory, from, to_directory, to)
         }
         other => other,
     }
@@ -224,19 +224,19 @@ pub(super) fn move_without_replacing(
 /// The classic way, for file systems that cannot rename without replacing. Cut off between its two steps,
 /// the file has both names.
 fn move_by_link(
-    from_folder: BorrowedFd<'_>,
+    from_directory: BorrowedFd<'_>,
     from: &Path,
-    to_folder: BorrowedFd<'_>,
+    to_directory: BorrowedFd<'_>,
     to: &Path,
 ) -> Result<(), Errno> {
-    match rustix::fs::linkat(from_folder, from, to_folder, to, AtFlags::empty()) {
+    match rustix::fs::linkat(from_directory, from, to_directory, to, AtFlags::empty()) {
         Ok(()) => {
             crash::point("file linked, still under its first name");
-            let _ = rustix::fs::unlinkat(from_folder, from, AtFlags::empty());
+            let _ = rustix::fs::unlinkat(from_directory, from, AtFlags::empty());
             Ok(())
         }
         Err(Errno::PERM | Errno::NOSYS | Errno::NOTSUP | Errno::MLINK) => {
-            move_by_rename(from_folder, from, to_folder, to)
+            move_by_rename(from_directory, from, to_directory, to)
         }
         Err(errno) => Err(errno),
     }
@@ -244,14 +244,14 @@ fn move_by_link(
 
 /// For file systems without hard links. Our names are unique, so that looking first is good enough.
 fn move_by_rename(
-    from_folder: BorrowedFd<'_>,
+    from_directory: BorrowedFd<'_>,
     from: &Path,
-    to_folder: BorrowedFd<'_>,
+    to_directory: BorrowedFd<'_>,
     to: &Path,
 ) -> Result<(), Errno> {
-    match rustix::fs::statat(to_folder, to, AtFlags::SYMLINK_NOFOLLOW) {
+    match rustix::fs::statat(to_directory, to, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(_) => Err(Errno::EXIST),
-        Err(Errno::NOENT) => rustix::fs::renameat(from_folder, from, to_folder, to),
+        Err(Errno::NOENT) => rustix::fs::renameat(from_directory, from, to_directory, to),
         Err(errno) => Err(errno),
     }
 }
@@ -275,16 +275,16 @@ mod tests {
     #[test]
     fn no_way_of_moving_a_file_replaces_another() {
         let root = tempfile::tempdir().expect("tempdir");
-        let folder = Directory::make(root.path()).expect("opened");
+        let directory = Directory::make(root.path()).expect("opened");
         for way in [move_without_replacing, move_by_link, move_by_rename] {
             let path = |name: &str| root.path().join(name);
             let [first, second, to] = ["first", "second", "to"].map(Path::new);
             fs::write(path("first"), "first").expect("written");
             fs::write(path("second"), "second").expect("written");
-            way(folder.as_fd(), first, folder.as_fd(), to).expect("moved");
+            way(directory.as_fd(), first, directory.as_fd(), to).expect("moved");
             assert!(!path("first").exists());
             assert_eq!(
-                way(folder.as_fd(), second, folder.as_fd(), to),
+                way(directory.as_fd(), second, directory.as_fd(), to),
                 Err(Errno::EXIST)
             );
             assert_eq!(fs::read(path("to")).expect("there"), b"first");
@@ -302,7 +302,7 @@ mod tests {
             "/mnt/\u{202e}live\u{9b}2J".as_bytes(),
         ] {
             let word = quoted(Path::new(OsStr::from_bytes(path)));
-            assert_eq!(format!("{:#}", Foreign(word.as_bytes())), word);
+            assert_eq!(format!("{:#}", Untrusted(word.as_bytes())), word);
             let printed = Command::new("bash")
                 .args(["-c", &format!("printf %s {word}")])
                 .output()

@@ -1,9 +1,9 @@
-//! Maildir: a folder with one file for each message.
+//! Maildir: a directory with one file for each message.
 //!
 //! A message grows in `tmp/` and is moved into `new/` once it is whole and durable. Nobody needs a
 //! lock: names are unique, and readers never look into `tmp/`.
 
-mod folders;
+mod directories;
 mod name;
 mod recovery;
 mod search;
@@ -15,17 +15,17 @@ use std::path::PathBuf;
 use rustix::fs::Advice;
 use rustix::io::Errno;
 
-use self::folders::Folders;
+use self::directories::Directories;
 use self::name::Names;
 use super::directory::Directory;
-use super::{Complete, Destination, Sought, Trouble, disk};
+use super::{Complete, DeliveryError, Destination, StoredRef, disk};
 use crate::crash;
 use crate::environment::Environment;
 use crate::error::{Failure, Result};
 use crate::mail::{Identity, Place};
 
 /// What a Maildir consists of.
-const FOLDERS: [&str; 3] = ["cur", "new", "tmp"];
+const DIRECTORIES: [&str; 3] = ["cur", "new", "tmp"];
 
 /// How many files of a batch are kept open until they are durable. A batch may have more messages
 /// than a process may have files; then it is made durable in several turns.
@@ -45,7 +45,7 @@ pub struct Maildir {
     /// Mail was stored in it by an earlier run: it is not made anew.
     is_used: bool,
     /// Opened, and made where missing, by the first message.
-    folders: Option<Folders>,
+    directories: Option<Directories>,
     growing: Option<Growing>,
     batch: Vec<Grown>,
     /// Why some file of the batch could not be made durable.
@@ -76,61 +76,61 @@ impl Maildir {
             names: Names::new(&environment.host_name),
             environment: environment.clone(),
             is_used: false,
-            folders: None,
+            directories: None,
             growing: None,
             batch: Vec::new(),
             broken: None,
         }
     }
 
-    fn open(&self) -> Result<Folders> {
+    fn open(&self) -> Result<Directories> {
         if self.is_used {
             self.check_present()?;
         }
-        let folders = Folders::open(&self.path)?;
-        recovery::remove_stale(&folders, self.environment.now());
-        Ok(folders)
+        let directories = Directories::open(&self.path)?;
+        recovery::remove_stale(&directories, self.environment.now());
+        Ok(directories)
     }
 
     /// A mount point without its disk is an empty directory. One of the three may be missing: readers of mail
     /// remove what is empty.
     fn check_present(&self) -> Result<()> {
         if let Some(maildir) = Directory::find(&self.path)? {
-            for name in FOLDERS {
+            for name in DIRECTORIES {
                 if maildir.find_in(name)?.is_some() {
                     return Ok(());
                 }
             }
         }
-        Err(disk::gone("the Maildir", &self.path, &FOLDERS))
+        Err(disk::gone("the Maildir", &self.path, &DIRECTORIES))
     }
 
     /// A new file in `tmp/` for a message.
     fn create(&mut self) -> Result<Growing> {
-        let folders = match self.folders.take() {
-            Some(folders) => folders,
+        let directories = match self.directories.take() {
+            Some(directories) => directories,
             None => self.open()?,
         };
-        let folders = self.folders.insert(folders);
+        let directories = self.directories.insert(directories);
         let mut tries = NAMES_TRIED;
         loop {
             tries -= 1;
             let unique = self.names.next(self.environment.now());
-            match folders.create(&unique)? {
+            match directories.create(&unique)? {
                 Some(file) => return Ok(Growing::new(unique, file)),
                 None if tries > 0 => {}
-                None => return Err(folders.failure("create a file in", "tmp", Errno::EXIST)),
+                None => return Err(directories.failure("create a file in", "tmp", Errno::EXIST)),
             }
         }
     }
 
-    fn cannot_write(&self, error: &std::io::Error) -> Trouble {
+    fn cannot_write(&self, error: &std::io::Error) -> DeliveryError {
         let errno = Errno::from_io_error(error).unwrap_or(Errno::IO);
         let failure = disk::failure("write a message in", &self.path.join("tmp"), errno);
         match errno {
             // Larger than a limit allows; a smaller one may pass.
-            Errno::FBIG => Trouble::Message(failure),
-            _ => Trouble::Destination(failure),
+            Errno::FBIG => DeliveryError::Message(failure),
+            _ => DeliveryError::Destination(failure),
         }
     }
 
@@ -145,10 +145,13 @@ impl Maildir {
         for file in &files {
             let _ = rustix::fs::fadvise(file, 0, None, Advice::DontNeed);
         }
-        let Some(folders) = &self.folders else {
+        let Some(directories) = &self.directories else {
             return; // No file was made.
         };
-        if let Err(errno) = files.iter().try_for_each(|file| folders.sync_file(file)) {
+        if let Err(errno) = files
+            .iter()
+            .try_for_each(|file| directories.sync_file(file))
+        {
             let tmp = self.path.join("tmp");
             self.broken = Some(disk::failure("make durable a message in", &tmp, errno));
         }
@@ -156,17 +159,17 @@ impl Maildir {
 }
 
 /// Moves a whole message where readers see it.
-fn publish(folders: &Folders, message: &Grown) -> Result<(), Trouble> {
+fn publish(directories: &Directories, message: &Grown) -> Result<(), DeliveryError> {
     crash::point("maildir: message not placed");
-    folders
+    directories
         .publish(&message.unique, &message.name())
         .map_err(|errno| {
-            folders.remove(&message.unique);
-            let failure = folders.failure("put a message into", "new", errno);
+            directories.remove(&message.unique);
+            let failure = directories.failure("put a message into", "new", errno);
             match errno {
                 // The file was removed behind our back, or its name was taken.
-                Errno::NOENT | Errno::EXIST => Trouble::Message(failure),
-                _ => Trouble::Destination(failure),
+                Errno::NOENT | Errno::EXIST => DeliveryError::Message(failure),
+                _ => DeliveryError::Destination(failure),
             }
         })
 }
@@ -197,9 +200,9 @@ impl Destination for Maildir {
         let Some(maildir) = Directory::find(&self.path)? else {
             return Directory::check(&self.path);
         };
-        FOLDERS.iter().try_for_each(|name| {
-            let folder = maildir.find_in(name)?;
-            folder.as_ref().unwrap_or(&maildir).check_writable()
+        DIRECTORIES.iter().try_for_each(|name| {
+            let directory = maildir.find_in(name)?;
+            directory.as_ref().unwrap_or(&maildir).check_writable()
         })
     }
 
@@ -208,21 +211,21 @@ impl Destination for Maildir {
         self.check_present()
     }
 
-    fn begin(&mut self) -> Result<(), Trouble> {
+    fn begin(&mut self) -> Result<(), DeliveryError> {
         self.abandon();
-        self.growing = Some(self.create().map_err(Trouble::Destination)?);
+        self.growing = Some(self.create().map_err(DeliveryError::Destination)?);
         crash::point("maildir: message begun");
         Ok(())
     }
 
-    fn write(&mut self, text: &[u8]) -> Result<(), Trouble> {
+    fn write(&mut self, text: &[u8]) -> Result<(), DeliveryError> {
         let growing = self.growing.as_mut().expect("begin comes before write");
         growing.bytes += text.len() as u64;
         let written = growing.file.write_all(text);
         written.map_err(|error| self.cannot_write(&error))
     }
 
-    fn end(&mut self, message: &Complete<'_>) -> Result<(), Trouble> {
+    fn end(&mut self, message: &Complete<'_>) -> Result<(), DeliveryError> {
         let growing = self.growing.as_mut().expect("begin comes before end");
         debug_assert_eq!(growing.bytes, message.length);
         if let Err(error) = growing.file.flush() {
@@ -246,10 +249,10 @@ impl Destination for Maildir {
     }
 
     fn abandon(&mut self) {
-        if let (Some(growing), Some(folders)) = (self.growing.take(), &self.folders) {
+        if let (Some(growing), Some(directories)) = (self.growing.take(), &self.directories) {
             // Taken apart, so that what is left in the buffer isn't written.
             drop(growing.file.into_parts());
-            folders.remove(&growing.unique);
+            directories.remove(&growing.unique);
         }
     }
 
@@ -260,9 +263,9 @@ impl Destination for Maildir {
             return Err(failure);
         }
         crash::point("maildir: data synced, tmp/ not");
-        if let Some(folders) = &self.folders {
-            let synced = folders.sync_tmp();
-            synced.map_err(|errno| folders.failure("make durable what is in", "tmp", errno))?;
+        if let Some(directories) = &self.directories {
+            let synced = directories.sync_tmp();
+            synced.map_err(|errno| directories.failure("make durable what is in", "tmp", errno))?;
         }
         let places = self.batch.iter().map(|message| Place::Maildir {
             name: message.name(),
@@ -270,23 +273,23 @@ impl Destination for Maildir {
         Ok(places.collect())
     }
 
-    fn place(&mut self) -> Vec<Result<(), Trouble>> {
-        let Some(folders) = &self.folders else {
+    fn place(&mut self) -> Vec<Result<(), DeliveryError>> {
+        let Some(directories) = &self.directories else {
             return Vec::new();
         };
         let batch = std::mem::take(&mut self.batch);
         let mut results: Vec<_> = batch
             .iter()
-            .map(|message| publish(folders, message))
+            .map(|message| publish(directories, message))
             .collect();
         crash::point("maildir: messages placed, new/ not synced");
-        if let Err(errno) = folders.sync_new() {
+        if let Err(errno) = directories.sync_new() {
             let placed = batch.iter().zip(&mut results);
             for (message, result) in placed.filter(|(_, result)| result.is_ok()) {
                 // The next run places it anew: if it found it here, it would take it for durable.
-                folders.withdraw(&message.unique, &message.name());
-                let failure = folders.failure("make durable what is in", "new", errno);
-                *result = Err(Trouble::Destination(failure));
+                directories.withdraw(&message.unique, &message.name());
+                let failure = directories.failure("make durable what is in", "new", errno);
+                *result = Err(DeliveryError::Destination(failure));
             }
         }
         results
@@ -295,22 +298,22 @@ impl Destination for Maildir {
     fn discard(&mut self) {
         self.abandon();
         self.broken = None;
-        if let Some(folders) = &self.folders {
+        if let Some(directories) = &self.directories {
             self.batch
                 .drain(..)
-                .for_each(|message| folders.remove(&message.unique));
+                .for_each(|message| directories.remove(&message.unique));
         }
     }
 
-    fn settle(&mut self, unsettled: &[Sought<'_>], act: bool) -> Result<Vec<bool>> {
+    fn settle(&mut self, unsettled: &[StoredRef<'_>], act: bool) -> Result<Vec<bool>> {
         recovery::settle(&self.path, unsettled, act)
     }
 
-    fn find(&mut self, stored: &[Sought<'_>], act: bool) -> Result<Vec<bool>> {
+    fn find(&mut self, stored: &[StoredRef<'_>], act: bool) -> Result<Vec<bool>> {
         search::find(&self.path, stored, act)
     }
 
-    fn identify(&mut self, stored: &[Sought<'_>]) -> Result<Vec<Option<Identity>>> {
+    fn identify(&mut self, stored: &[StoredRef<'_>]) -> Result<Vec<Option<Identity>>> {
         search::identify(&self.path, stored)
     }
 }
@@ -355,10 +358,10 @@ mod tests {
         tempfile::tempdir().expect("tempdir")
     }
 
-    /// The files of one of the three folders: name and content.
-    fn files(root: &Path, folder: &str) -> Vec<(String, Vec<u8>)> {
-        let folder = root.join("Mail/work").join(folder);
-        let Ok(entries) = fs::read_dir(folder) else {
+    /// The files of one of the three directories: name and content.
+    fn files(root: &Path, directory: &str) -> Vec<(String, Vec<u8>)> {
+        let directory = root.join("Mail/work").join(directory);
+        let Ok(entries) = fs::read_dir(directory) else {
             return Vec::new();
         };
         let mut files: Vec<_> = entries
@@ -373,7 +376,7 @@ mod tests {
     }
 
     fn count(root: &Path) -> [usize; 3] {
-        ["tmp", "new", "cur"].map(|folder| files(root, folder).len())
+        ["tmp", "new", "cur"].map(|directory| files(root, directory).len())
     }
 
     fn name(place: &Place) -> &str {
@@ -450,14 +453,14 @@ mod tests {
                 let found = fs::metadata(root.path().join(path)).expect("made");
                 found.permissions().mode() & 0o7777
             };
-            for folder in [
+            for directory in [
                 "Mail",
                 "Mail/work",
                 "Mail/work/tmp",
                 "Mail/work/new",
                 "Mail/work/cur",
             ] {
-                assert_eq!(mode(folder), 0o700, "{folder} under umask {umask}");
+                assert_eq!(mode(directory), 0o700, "{directory} under umask {umask}");
             }
             let (name, _) = files(root.path(), "new").remove(0);
             assert_eq!(
@@ -490,7 +493,9 @@ mod tests {
         maildir.expect_present().expect("there");
         fs::remove_dir_all(root.path().join("Mail")).expect("unmounted");
         match maildir.begin() {
-            Err(Trouble::Destination(failure)) => assert_eq!(failure.kind(), Kind::Destination),
+            Err(DeliveryError::Destination(failure)) => {
+                assert_eq!(failure.kind(), Kind::Destination)
+            }
             other => panic!("{other:?} without a Maildir"),
         }
         assert!(maildir.expect_present().is_err());
@@ -505,7 +510,7 @@ mod tests {
             fs::create_dir_all(file.parent().expect("parent")).expect("made");
             fs::write(&file, "").expect("written");
             match maildir(root.path()).begin() {
-                Err(Trouble::Destination(failure)) => {
+                Err(DeliveryError::Destination(failure)) => {
                     assert_eq!(failure.kind(), Kind::Destination);
                     assert!(failure.message().contains(&disk::shown(&file)), "{failure}");
                 }
@@ -519,7 +524,9 @@ mod tests {
         let root = tempdir();
         let mut maildir = Maildir::new("/proc/popfetch".into(), &environment(root.path()));
         match maildir.begin() {
-            Err(Trouble::Destination(failure)) => assert_eq!(failure.kind(), Kind::Destination),
+            Err(DeliveryError::Destination(failure)) => {
+                assert_eq!(failure.kind(), Kind::Destination)
+            }
             other => panic!("{other:?} in /proc"),
         }
     }
@@ -576,7 +583,7 @@ mod tests {
         fs::remove_file(root.path().join("Mail/work/tmp").join(gone)).expect("removed");
         let results = maildir.place();
         assert!(
-            matches!(results[0], Err(Trouble::Message(_))),
+            matches!(results[0], Err(DeliveryError::Message(_))),
             "{results:?}"
         );
         assert!(results[1].is_ok(), "{results:?}");
@@ -584,16 +591,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_put_in_the_place_of_the_folders_changes_nothing_for_what_was_begun() {
+    fn what_is_put_in_the_place_of_the_directories_changes_nothing_for_what_was_begun() {
         let root = tempdir();
         let mut maildir = maildir(root.path());
         add(&mut maildir, b"one");
         maildir.begin().expect("begun");
-        for name in FOLDERS {
-            let folder = root.path().join("Mail/work").join(name);
-            fs::rename(&folder, root.path().join(name)).expect("moved");
+        for name in DIRECTORIES {
+            let directory = root.path().join("Mail/work").join(name);
+            fs::rename(&directory, root.path().join(name)).expect("moved");
             fs::create_dir_all(root.path().join("precious").join(name)).expect("made");
-            symlink(root.path().join("precious").join(name), folder).expect("linked");
+            symlink(root.path().join("precious").join(name), directory).expect("linked");
         }
         maildir.write(b"two").expect("written");
         let (digest, length) = (crate::deliver::testing::digest(b"two"), 3);
@@ -682,7 +689,7 @@ mod tests {
             let work = root.path().join("Mail/work");
             fs::remove_file(work.join("new").join(name(&place))).expect("moved");
             let put = work.join(put.replace("{}", name(&place)));
-            fs::create_dir_all(put.parent().expect("a folder")).expect("made");
+            fs::create_dir_all(put.parent().expect("a directory")).expect("made");
             fs::write(&put, content).expect("written");
             for act in [false, true] {
                 let found = find(&mut maildir(root.path()), &place, b"text", act);
@@ -737,7 +744,7 @@ mod tests {
     #[test]
     fn only_our_own_stale_remainders_are_removed() {
         let root = tempdir();
-        store(&mut maildir(root.path()), &[b"makes the folders"]);
+        store(&mut maildir(root.path()), &[b"makes the directories"]);
         let old = SystemTime::now() - Duration::from_hours(37);
         let tmp = root.path().join("Mail/work/tmp");
         for (name, written) in [

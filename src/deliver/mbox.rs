@@ -28,7 +28,7 @@ use self::marks::Marker;
 use self::turns::Turn;
 use super::directory::Directory;
 use super::quoted::{Quoted, QuotedBatch};
-use super::{Complete, Destination, Sought, Trouble, disk};
+use super::{Complete, DeliveryError, Destination, StoredRef, disk};
 use crate::crash;
 use crate::environment::Environment;
 use crate::error::{Failure, Kind, Result};
@@ -155,10 +155,10 @@ impl Mbox {
     }
 
     /// Appends the batch, durably. Whatever fails, no part of a message stays.
-    fn append(&self, append: &Append) -> Vec<Result<(), Trouble>> {
+    fn append(&self, append: &Append) -> Vec<Result<(), DeliveryError>> {
         let path = &append.locked.spot.path;
         if Contents::of(&append.locked.file).map(|now| now.length).ok() != Some(append.end) {
-            let grown = || Err(Trouble::Message(changed(path)));
+            let grown = || Err(DeliveryError::Message(changed(path)));
             return self.batch.messages().iter().map(|_| grown()).collect();
         }
         let mut writer = Appender::new(append);
@@ -170,7 +170,7 @@ impl Mbox {
             let stored = results.iter_mut().filter(|result| result.is_ok());
             stored.for_each(|result| {
                 let failure = disk::failure("make durable what was appended to", path, errno);
-                *result = Err(Trouble::Destination(failure));
+                *result = Err(DeliveryError::Destination(failure));
             });
         }
         results
@@ -182,7 +182,7 @@ fn no_mbox(path: &Path) -> Failure {
     let shown = disk::shown(path);
     Failure::new(
         Kind::Destination,
-        format!("{shown} is no mbox: its first line does not begin with «From »"),
+        format!("{shown} is no mbox: its first line does not begin with \"From \""),
     )
     .hint("Name another file. If it is a damaged mbox, mend it first.")
 }
@@ -217,13 +217,13 @@ impl<'a> Appender<'a> {
         }
     }
 
-    fn append(&mut self, batch: &QuotedBatch, message: &Quoted) -> Result<(), Trouble> {
+    fn append(&mut self, batch: &QuotedBatch, message: &Quoted) -> Result<(), DeliveryError> {
         if let Some(kind) = self.broken {
             let what = format!(
                 "{} took no more messages after that",
                 disk::shown(self.path)
             );
-            return Err(Trouble::Destination(Failure::new(kind, what)));
+            return Err(DeliveryError::Destination(Failure::new(kind, what)));
         }
         match self.write(batch, message) {
             Ok(length) => {
@@ -233,7 +233,7 @@ impl<'a> Appender<'a> {
             }
             Err(failure) => {
                 self.broken = Some(failure.kind());
-                Err(Trouble::Destination(self.cut_back(failure)))
+                Err(DeliveryError::Destination(self.cut_back(failure)))
             }
         }
     }
@@ -298,24 +298,24 @@ impl Destination for Mbox {
         file::check_present(&self.path)
     }
 
-    fn begin(&mut self) -> Result<(), Trouble> {
+    fn begin(&mut self) -> Result<(), DeliveryError> {
         if !self.checked {
             let present = match self.is_used {
                 true => file::check_present(&self.path),
                 false => Ok(()),
             };
             let prepared = present.and_then(|()| file::prepare(&self.path));
-            prepared.map_err(Trouble::Destination)?;
+            prepared.map_err(DeliveryError::Destination)?;
         }
         self.batch.begin();
         Ok(())
     }
 
-    fn write(&mut self, text: &[u8]) -> Result<(), Trouble> {
+    fn write(&mut self, text: &[u8]) -> Result<(), DeliveryError> {
         self.batch.write(text)
     }
 
-    fn end(&mut self, message: &Complete<'_>) -> Result<(), Trouble> {
+    fn end(&mut self, message: &Complete<'_>) -> Result<(), DeliveryError> {
         self.batch.end(message, self.environment.now())
     }
 
@@ -334,7 +334,7 @@ impl Destination for Mbox {
         if !self.checked {
             append.locked.spot.sync_entry()?;
             if append.end == 0 {
-                // Nothing was ever stored, and the folder may be what a run left, too.
+                // Nothing was ever stored, and the directory may be what a run left, too.
                 append.locked.spot.sync_directory()?;
             }
             self.checked = true;
@@ -343,7 +343,7 @@ impl Destination for Mbox {
         Ok(places)
     }
 
-    fn place(&mut self) -> Vec<Result<(), Trouble>> {
+    fn place(&mut self) -> Vec<Result<(), DeliveryError>> {
         let Some(append) = self.append.take() else {
             return Vec::new(); // Nothing was prepared.
         };
@@ -358,7 +358,7 @@ impl Destination for Mbox {
         self.batch.clear();
     }
 
-    fn settle(&mut self, unsettled: &[Sought<'_>], act: bool) -> Result<Vec<bool>> {
+    fn settle(&mut self, unsettled: &[StoredRef<'_>], act: bool) -> Result<Vec<bool>> {
         if unsettled.is_empty() {
             return Ok(Vec::new());
         }
@@ -369,7 +369,7 @@ impl Destination for Mbox {
         Ok(settled.unwrap_or_else(|| vec![false; unsettled.len()]))
     }
 
-    fn find(&mut self, stored: &[Sought<'_>], act: bool) -> Result<Vec<bool>> {
+    fn find(&mut self, stored: &[StoredRef<'_>], act: bool) -> Result<Vec<bool>> {
         if stored.is_empty() {
             return Ok(Vec::new());
         }
@@ -380,14 +380,14 @@ impl Destination for Mbox {
         Ok(found.unwrap_or_else(|| vec![false; stored.len()]))
     }
 
-    fn identify(&mut self, stored: &[Sought<'_>]) -> Result<Vec<Option<Identity>>> {
+    fn identify(&mut self, stored: &[StoredRef<'_>]) -> Result<Vec<Option<Identity>>> {
         let found = self.look(|file| recovery::identify(file, stored))?;
         Ok(found.unwrap_or_else(|| vec![None; stored.len()]))
     }
 }
 
 /// Settles intents for good.
-fn settle(locked: &Locked, unsettled: &[Sought<'_>]) -> Result<Vec<bool>> {
+fn settle(locked: &Locked, unsettled: &[StoredRef<'_>]) -> Result<Vec<bool>> {
     let cannot = |doing| move |error: io::Error| disk::failure(doing, &locked.spot.path, error);
     let settled = recovery::look(&locked.file, unsettled).map_err(cannot("read"))?;
     if let Some(length) = settled.cut {
@@ -401,7 +401,7 @@ fn settle(locked: &Locked, unsettled: &[Sought<'_>]) -> Result<Vec<bool>> {
 }
 
 /// Finds stored copies, and makes them durable.
-fn find(locked: &Locked, stored: &[Sought<'_>]) -> Result<Vec<bool>> {
+fn find(locked: &Locked, stored: &[StoredRef<'_>]) -> Result<Vec<bool>> {
     let found = recovery::find(&locked.file, stored);
     let found = found.map_err(|error| disk::failure("read", &locked.spot.path, error))?;
     crash::point("mbox: copies found, not synced");

@@ -50,7 +50,7 @@ pub struct Complete<'a> {
 
 /// Something went wrong in a destination.
 #[derive(Debug)]
-pub enum Trouble {
+pub enum DeliveryError {
     /// With this message; the next may well succeed.
     Message(Failure),
     /// With the destination; nothing more can be stored there in this run.
@@ -59,7 +59,7 @@ pub enum Trouble {
 
 /// A message to be looked for.
 #[derive(Debug, Clone, Copy)]
-pub struct Sought<'a> {
+pub struct StoredRef<'a> {
     /// The place that the journal says it was to have.
     pub place: &'a Place,
     /// SHA-256 of its text.
@@ -112,21 +112,21 @@ pub trait Destination: Send {
     /// # Errors
     ///
     /// No place could be made for it. The message is then not part of the batch.
-    fn begin(&mut self) -> Result<(), Trouble>;
+    fn begin(&mut self) -> Result<(), DeliveryError>;
 
     /// More of the message's text: CRLF turned into LF, otherwise as the server sent it.
     ///
     /// # Errors
     ///
     /// It could not be written. The caller then calls [`Destination::abandon`].
-    fn write(&mut self, text: &[u8]) -> Result<(), Trouble>;
+    fn write(&mut self, text: &[u8]) -> Result<(), DeliveryError>;
 
     /// The message is complete and part of the batch.
     ///
     /// # Errors
     ///
     /// It could not be completed; the message is then not part of the batch.
-    fn end(&mut self, message: &Complete<'_>) -> Result<(), Trouble>;
+    fn end(&mut self, message: &Complete<'_>) -> Result<(), DeliveryError>;
 
     /// The message that was begun last and not ended is given up; nothing of it stays.
     fn abandon(&mut self);
@@ -141,7 +141,7 @@ pub trait Destination: Send {
     /// Puts each message of the batch where [`Destination::prepare`] said, durably, and begins a new batch.
     /// One result for each message, in the same order. One that failed is not known to be stored and is not known
     /// to be gone either (the disk may have failed in between): its intent stays to be settled at the next start.
-    fn place(&mut self) -> Vec<Result<(), Trouble>>;
+    fn place(&mut self) -> Vec<Result<(), DeliveryError>>;
 
     /// Gives the batch up; nothing of it stays.
     fn discard(&mut self);
@@ -153,7 +153,7 @@ pub trait Destination: Send {
     /// # Errors
     ///
     /// The destination could not be looked into.
-    fn settle(&mut self, unsettled: &[Sought<'_>], act: bool) -> Result<Vec<bool>>;
+    fn settle(&mut self, unsettled: &[StoredRef<'_>], act: bool) -> Result<Vec<bool>>;
 
     /// Says of each of these messages, stored by an earlier run, whether its copy is here, with the same
     /// text still. With `act`, what is found is made durable; without it nothing is changed. Where
@@ -162,7 +162,7 @@ pub trait Destination: Send {
     /// # Errors
     ///
     /// The destination could not be looked into.
-    fn find(&mut self, stored: &[Sought<'_>], act: bool) -> Result<Vec<bool>> {
+    fn find(&mut self, stored: &[StoredRef<'_>], act: bool) -> Result<Vec<bool>> {
         let _ = act;
         Ok(vec![false; stored.len()])
     }
@@ -173,7 +173,7 @@ pub trait Destination: Send {
     /// # Errors
     ///
     /// The destination could not be looked into.
-    fn identify(&mut self, stored: &[Sought<'_>]) -> Result<Vec<Option<Identity>>> {
+    fn identify(&mut self, stored: &[StoredRef<'_>]) -> Result<Vec<Option<Identity>>> {
         Ok(vec![None; stored.len()])
     }
 }
@@ -212,7 +212,7 @@ mod testing {
 
     use super::*;
 
-    /// Surroundings in a folder of the test's own.
+    /// Surroundings in a directory of the test's own.
     pub(super) fn environment(root: &Path) -> Environment {
         let mut environment = Environment::system().expect("surroundings");
         environment.host_name = "host.test".into();
@@ -263,7 +263,7 @@ mod testing {
         act: bool,
     ) -> bool {
         let digest = &digest(text);
-        let settled = destination.settle(&[Sought { place, digest }], act);
+        let settled = destination.settle(&[StoredRef { place, digest }], act);
         settled.expect("settled")[0]
     }
 
@@ -275,7 +275,7 @@ mod testing {
         act: bool,
     ) -> bool {
         let digest = &digest(text);
-        let found = destination.find(&[Sought { place, digest }], act);
+        let found = destination.find(&[StoredRef { place, digest }], act);
         found.expect("looked for")[0]
     }
 }

@@ -14,12 +14,12 @@ use std::time::Duration;
 
 use self::variables::Variables;
 use super::spool::Spool;
-use super::{Complete, Destination, Settings, Sought, Trouble};
+use super::{Complete, DeliveryError, Destination, Settings, StoredRef};
 use crate::child::{self, Ending, Outcome, Terms};
 use crate::environment::Environment;
 use crate::error::{Failure, Kind, Result};
 use crate::mail::Place;
-use crate::text::Foreign;
+use crate::text::Untrusted;
 
 /// How long a command may neither read nor end.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// After so many refusals in a row the command itself is taken to be at fault.
 const REFUSALS: u32 = 5;
 
-/// «Temporary failure» in `sysexits.h`, as mail programs say it.
+/// "Temporary failure" in `sysexits.h`, as mail programs say it.
 const TEMPFAIL: i32 = 75;
 
 /// A command that takes messages.
@@ -69,7 +69,7 @@ struct Fault {
 }
 
 /// A result and what the command said.
-type Handed = (Result<(), Trouble>, Vec<u8>);
+type Handed = (Result<(), DeliveryError>, Vec<u8>);
 
 impl Pipe {
     /// The command, for `/bin/sh -c`. It isn't run before a batch is complete.
@@ -89,8 +89,8 @@ impl Pipe {
         }
     }
 
-    fn shown(&self) -> Foreign<'_> {
-        Foreign(self.command.as_bytes())
+    fn shown(&self) -> Untrusted<'_> {
+        Untrusted(self.command.as_bytes())
     }
 
     /// Hands one message over.
@@ -129,7 +129,7 @@ impl Pipe {
                 Ok(outcome) => (self.judge(&outcome.ending, &mut queue.course), outcome.said),
                 Err(failure) => {
                     queue.course.ended = Some(failure.kind());
-                    (Err(Trouble::Destination(failure)), Vec::new())
+                    (Err(DeliveryError::Destination(failure)), Vec::new())
                 }
             };
             queue.results[index] = Some((result, said));
@@ -137,25 +137,25 @@ impl Pipe {
     }
 
     /// Why a message isn't handed over at all.
-    fn ended(&self, kind: Kind) -> Trouble {
-        let what = format!("«{}» gets no more messages after that", self.shown());
-        Trouble::Destination(Failure::new(kind, what))
+    fn ended(&self, kind: Kind) -> DeliveryError {
+        let what = format!("\"{}\" gets no more messages after that", self.shown());
+        DeliveryError::Destination(Failure::new(kind, what))
     }
 
     /// What the end of the command means for the message, and for those to come.
-    fn judge(&self, ending: &Ending, course: &mut Course) -> Result<(), Trouble> {
+    fn judge(&self, ending: &Ending, course: &mut Course) -> Result<(), DeliveryError> {
         let Some(fault) = self.fault(ending) else {
             course.refusals = 0;
             return Ok(());
         };
-        let failure = Failure::new(fault.kind, format!("«{}» {}", self.shown(), fault.what));
+        let failure = Failure::new(fault.kind, format!("\"{}\" {}", self.shown(), fault.what));
         course.refusals += 1;
         if fault.lasts || course.refusals >= REFUSALS {
             course.ended = Some(fault.kind);
             let hint = "It gets no more messages in this run. What it did not take is still on the server.";
-            return Err(Trouble::Destination(failure.hint(hint)));
+            return Err(DeliveryError::Destination(failure.hint(hint)));
         }
-        Err(Trouble::Message(failure))
+        Err(DeliveryError::Message(failure))
     }
 
     /// What is wrong when a command ends like this.
@@ -184,7 +184,7 @@ impl Pipe {
     /// Remembers what the command said, to be shown.
     fn note(&mut self, said: &[u8]) {
         for line in child::lines(said) {
-            let note = format!("«{}» says: {line}", self.shown());
+            let note = format!("\"{}\" says: {line}", self.shown());
             self.notices.push(note);
         }
     }
@@ -220,7 +220,7 @@ impl Destination for Pipe {
         std::mem::take(&mut self.notices)
     }
 
-    fn begin(&mut self) -> Result<(), Trouble> {
+    fn begin(&mut self) -> Result<(), DeliveryError> {
         self.abandon();
         if let Some(kind) = self.course.ended {
             return Err(self.ended(kind));
@@ -229,12 +229,12 @@ impl Destination for Pipe {
         Ok(())
     }
 
-    fn write(&mut self, text: &[u8]) -> Result<(), Trouble> {
+    fn write(&mut self, text: &[u8]) -> Result<(), DeliveryError> {
         debug_assert!(self.start.is_some(), "begin comes before write");
-        self.spool.write(text).map_err(Trouble::Destination)
+        self.spool.write(text).map_err(DeliveryError::Destination)
     }
 
-    fn end(&mut self, message: &Complete<'_>) -> Result<(), Trouble> {
+    fn end(&mut self, message: &Complete<'_>) -> Result<(), DeliveryError> {
         let start = self.start.take().expect("begin comes before end");
         self.batch.push(Waiting {
             text: start..self.spool.length(),
@@ -251,10 +251,10 @@ impl Destination for Pipe {
 
     fn prepare(&mut self) -> Result<Vec<Place>> {
         self.abandon();
-        Ok(vec![Place::Handed; self.batch.len()])
+        Ok(vec![Place::Untracked; self.batch.len()])
     }
 
-    fn place(&mut self) -> Vec<Result<(), Trouble>> {
+    fn place(&mut self) -> Vec<Result<(), DeliveryError>> {
         let queue = Mutex::new(Queue {
             waiting: self.batch.iter().enumerate().collect(),
             results: self.batch.iter().map(|_| None).collect(),
@@ -291,7 +291,7 @@ impl Destination for Pipe {
     }
 
     /// Whether the command took a message before we were cut off, nobody can say: it is handed over again.
-    fn settle(&mut self, unsettled: &[Sought<'_>], _act: bool) -> Result<Vec<bool>> {
+    fn settle(&mut self, unsettled: &[StoredRef<'_>], _act: bool) -> Result<Vec<bool>> {
         Ok(vec![false; unsettled.len()])
     }
 }

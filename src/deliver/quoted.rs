@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::mboxrd::{self, Quoter};
 use super::spool::Spool;
-use super::{Complete, Trouble};
+use super::{Complete, DeliveryError};
 use crate::error::{Failure, Result};
 
 /// The messages of a batch, quoted.
@@ -38,10 +38,10 @@ impl Quoted {
 }
 
 impl QuotedBatch {
-    /// An empty batch, with its spool in this folder.
-    pub(super) fn new(folder: PathBuf) -> Self {
+    /// An empty batch, with its spool in this directory.
+    pub(super) fn new(directory: PathBuf) -> Self {
         QuotedBatch {
-            spool: Spool::new(folder),
+            spool: Spool::new(directory),
             growing: None,
             messages: Vec::new(),
         }
@@ -57,18 +57,22 @@ impl QuotedBatch {
     }
 
     /// See [`super::Destination::write`].
-    pub(super) fn write(&mut self, text: &[u8]) -> Result<(), Trouble> {
+    pub(super) fn write(&mut self, text: &[u8]) -> Result<(), DeliveryError> {
         let growing = self.growing.as_mut().expect("begin comes before write");
         let written = growing.quoter.quote(text, |bytes| self.spool.write(bytes));
-        written.map_err(Trouble::Destination)
+        written.map_err(DeliveryError::Destination)
     }
 
     /// See [`super::Destination::end`]; the message counts as stored at this time.
-    pub(super) fn end(&mut self, message: &Complete<'_>, stored: Timestamp) -> Result<(), Trouble> {
+    pub(super) fn end(
+        &mut self,
+        message: &Complete<'_>,
+        stored: Timestamp,
+    ) -> Result<(), DeliveryError> {
         let Growing { quoter, start } = self.growing.take().expect("begin comes before end");
         if let Err(failure) = quoter.finish(|bytes| self.spool.write(bytes)) {
             self.spool.cut(start);
-            return Err(Trouble::Destination(failure));
+            return Err(DeliveryError::Destination(failure));
         }
         self.messages.push(Quoted {
             from_line: mboxrd::from_line(message.sender, stored),

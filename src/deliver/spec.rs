@@ -28,7 +28,9 @@ pub enum NotADestination {
     #[error("the {what} is missing behind {0}:", what = if *.0 == "pipe" { "command" } else { "path" })]
     Empty(&'static str),
     /// What a shell would have put something in place of.
-    #[error("~NAME and $NAME mean nothing here: write the path itself, or ~/ for the home folder")]
+    #[error(
+        "~NAME and $NAME mean nothing here: write the path itself, or ~/ for the home directory"
+    )]
     Unexpanded,
     /// A NUL, which no path and no command can contain.
     #[error("a destination cannot contain a NUL character")]
@@ -36,7 +38,7 @@ pub enum NotADestination {
 }
 
 impl Spec {
-    /// Reads a destination; in a path, `~` is the home folder, and one that is not absolute begins in `base`.
+    /// Reads a destination; in a path, `~` is the home directory, and one that is not absolute begins in `base`.
     ///
     /// # Errors
     ///
@@ -76,14 +78,14 @@ impl Spec {
     }
 }
 
-/// Whether a path begins with `~NAME` or `$NAME`. A folder of that name, which nobody wants, would be
+/// Whether a path begins with `~NAME` or `$NAME`. A directory of that name, which nobody wants, would be
 /// made and the mail put into it; who does want one writes `./` in front.
 fn wants_a_shell(path: &str) -> bool {
     let is_home = path == "~" || path.starts_with("~/");
     path.starts_with('$') || path.starts_with('~') && !is_home
 }
 
-/// A path as a person writes it: `~` is the home folder; what is not absolute begins in `base`.
+/// A path as a person writes it: `~` is the home directory; what is not absolute begins in `base`.
 /// Doubled and trailing slashes and `.` are dropped, so that one place has one name.
 #[must_use]
 pub fn absolute(path: &str, home: &Path, base: &Path) -> PathBuf {

@@ -19,7 +19,7 @@ const PIECE: usize = 64 * 1024;
 
 /// Messages one behind the other.
 pub(super) struct Spool {
-    folder: PathBuf,
+    directory: PathBuf,
     /// Made when the first piece is full.
     file: Option<File>,
     /// How many bytes are in the file.
@@ -29,10 +29,10 @@ pub(super) struct Spool {
 }
 
 impl Spool {
-    /// An empty spool in this folder. Nothing is made there before something has to be written.
-    pub(super) fn new(folder: PathBuf) -> Self {
+    /// An empty spool in this directory. Nothing is made there before something has to be written.
+    pub(super) fn new(directory: PathBuf) -> Self {
         Spool {
-            folder,
+            directory,
             file: None,
             filed: 0,
             buffer: Vec::new(),
@@ -74,7 +74,7 @@ impl Spool {
     fn file(&mut self, bytes: &[u8]) -> Result<()> {
         let file = match self.file.take() {
             Some(file) => file,
-            None => anonymous(&self.folder)?,
+            None => anonymous(&self.directory)?,
         };
         let written = self.file.insert(file).write_all_at(bytes, self.filed);
         written.map_err(|error| self.failure("write", error))?;
@@ -158,35 +158,39 @@ impl Spool {
     }
 
     fn failure(&self, doing: &str, error: io::Error) -> Failure {
-        disk::failure(&format!("{doing} a temporary file in"), &self.folder, error)
+        disk::failure(
+            &format!("{doing} a temporary file in"),
+            &self.directory,
+            error,
+        )
     }
 }
 
 /// A file without a name, for reading and writing.
-fn anonymous(folder: &Path) -> Result<File> {
-    let folder = Directory::make(folder)?;
+fn anonymous(directory: &Path) -> Result<File> {
+    let directory = Directory::make(directory)?;
     let flags = OFlags::TMPFILE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC;
-    match rustix::fs::openat(&folder, ".", flags, disk::FILE_MODE) {
+    match rustix::fs::openat(&directory, ".", flags, disk::FILE_MODE) {
         Ok(file) => Ok(file.into()),
-        Err(Errno::NOTSUP | Errno::ISDIR | Errno::INVAL | Errno::NOENT) => nameless(&folder),
+        Err(Errno::NOTSUP | Errno::ISDIR | Errno::INVAL | Errno::NOENT) => nameless(&directory),
         Err(errno) => Err(disk::failure(
             "create a temporary file in",
-            folder.path(),
+            directory.path(),
             errno,
         )),
     }
 }
 
 /// For file systems that know no anonymous files: one whose name is removed at once.
-fn nameless(folder: &Directory) -> Result<File> {
+fn nameless(directory: &Directory) -> Result<File> {
     let mut count = 0_u32;
     loop {
         let name = format!("spool.{}.{count}", std::process::id());
-        let cannot = |doing, errno| disk::failure(doing, &folder.path().join(&name), errno);
+        let cannot = |doing, errno| disk::failure(doing, &directory.path().join(&name), errno);
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC;
-        match rustix::fs::openat(folder, &name, flags, disk::FILE_MODE) {
+        match rustix::fs::openat(directory, &name, flags, disk::FILE_MODE) {
             Ok(file) => {
-                let removed = rustix::fs::unlinkat(folder, &name, AtFlags::empty());
+                let removed = rustix::fs::unlinkat(directory, &name, AtFlags::empty());
                 removed.map_err(|errno| cannot("remove", errno))?;
                 return Ok(file.into());
             }
@@ -266,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_seen_of_it_in_its_folder() {
+    fn nothing_is_seen_of_it_in_its_directory() {
         let root = tempfile::tempdir().expect("tempdir");
         let mut spool = Spool::new(root.path().join("state"));
         spool.write(b"small").expect("written");
@@ -278,8 +282,8 @@ mod tests {
                 .count(),
             0
         );
-        let folder = Directory::make(root.path()).expect("there");
-        nameless(&folder)
+        let directory = Directory::make(root.path()).expect("there");
+        nameless(&directory)
             .expect("the other way")
             .write_all_at(b"x", 0)
             .expect("written");

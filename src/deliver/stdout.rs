@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::sync::{Mutex, PoisonError};
 
 use super::quoted::QuotedBatch;
-use super::{Complete, Destination, Sought, Trouble};
+use super::{Complete, DeliveryError, Destination, StoredRef};
 use crate::environment::Environment;
 use crate::error::{Failure, Kind, OrFail, Result};
 use crate::mail::Place;
@@ -71,19 +71,19 @@ impl Destination for Stdout {
         false
     }
 
-    fn begin(&mut self) -> Result<(), Trouble> {
+    fn begin(&mut self) -> Result<(), DeliveryError> {
         if self.stream.is_none() {
-            self.stream = Some(standard_output().map_err(Trouble::Destination)?);
+            self.stream = Some(standard_output().map_err(DeliveryError::Destination)?);
         }
         self.batch.begin();
         Ok(())
     }
 
-    fn write(&mut self, text: &[u8]) -> Result<(), Trouble> {
+    fn write(&mut self, text: &[u8]) -> Result<(), DeliveryError> {
         self.batch.write(text)
     }
 
-    fn end(&mut self, message: &Complete<'_>) -> Result<(), Trouble> {
+    fn end(&mut self, message: &Complete<'_>) -> Result<(), DeliveryError> {
         self.batch.end(message, self.environment.now())
     }
 
@@ -93,10 +93,10 @@ impl Destination for Stdout {
 
     fn prepare(&mut self) -> Result<Vec<Place>> {
         self.batch.abandon();
-        Ok(vec![Place::Handed; self.batch.messages().len()])
+        Ok(vec![Place::Untracked; self.batch.messages().len()])
     }
 
-    fn place(&mut self) -> Vec<Result<(), Trouble>> {
+    fn place(&mut self) -> Vec<Result<(), DeliveryError>> {
         let Some(stream) = &mut self.stream else {
             return Vec::new(); // Nothing was prepared.
         };
@@ -105,7 +105,7 @@ impl Destination for Stdout {
         let mut broken = false;
         let mut place = |message| {
             if broken {
-                return Err(Trouble::Destination(cannot_write(
+                return Err(DeliveryError::Destination(cannot_write(
                     io::ErrorKind::BrokenPipe.into(),
                 )));
             }
@@ -114,7 +114,7 @@ impl Destination for Stdout {
             });
             let flushed = passed.and_then(|()| stream.flush().map_err(cannot_write));
             broken = flushed.is_err();
-            flushed.map_err(Trouble::Destination)
+            flushed.map_err(DeliveryError::Destination)
         };
         let results = self.batch.messages().iter().map(&mut place).collect();
         self.batch.clear();
@@ -126,7 +126,7 @@ impl Destination for Stdout {
     }
 
     /// Whether somebody read what was cut off, nobody can say: it comes again.
-    fn settle(&mut self, unsettled: &[Sought<'_>], _act: bool) -> Result<Vec<bool>> {
+    fn settle(&mut self, unsettled: &[StoredRef<'_>], _act: bool) -> Result<Vec<bool>> {
         Ok(vec![false; unsettled.len()])
     }
 }
@@ -173,7 +173,7 @@ mod tests {
         assert_eq!(results.len(), 2);
         for result in results {
             match result {
-                Err(Trouble::Destination(failure)) => assert_eq!(failure.kind(), Kind::Io),
+                Err(DeliveryError::Destination(failure)) => assert_eq!(failure.kind(), Kind::Io),
                 other => panic!("{other:?} from a closed pipe"),
             }
         }

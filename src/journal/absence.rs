@@ -12,17 +12,17 @@ use crate::error::{Kind, OrFail, Result};
 /// the absence lasts. It is not a part of the journal, which another popfetch may have locked; losing it
 /// only makes the silence longer.
 pub struct Absence {
-    folder: PathBuf,
+    directory: PathBuf,
     path: PathBuf,
 }
 
 impl Absence {
-    /// Of the server of this maildrop; the folder is the journals'.
+    /// Of the server of this maildrop; the directory is the journals'.
     #[must_use]
-    pub fn of(mailbox: &Mailbox, folder: &Path) -> Self {
+    pub fn of(mailbox: &Mailbox, directory: &Path) -> Self {
         Absence {
-            folder: folder.to_owned(),
-            path: folder.join(mailbox.file_stem() + ".away"),
+            directory: directory.to_owned(),
+            path: directory.join(mailbox.file_stem() + ".away"),
         }
     }
 
@@ -43,7 +43,7 @@ impl Absence {
     }
 
     fn begin(&self, now: Timestamp) -> Result<()> {
-        file::make_folder(&self.folder)?;
+        file::make_directory(&self.directory)?;
         file::write_new(&self.path, |out| {
             let written = writeln!(out, "{now}");
             written.or_fail(Kind::Io, || format!("cannot write {}", self.path.display()))
@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn an_absence_lasts_until_it_ends() {
-        let root = tempfile::tempdir().expect("a folder");
+        let root = tempfile::tempdir().expect("a directory");
         let mailbox = Mailbox::new("alice", "pop.example.com", 995);
         let absence = || Absence::of(&mailbox, &root.path().join("state"));
         let (first, later) = (at("2026-03-01T12:00:00Z"), at("2026-03-01T13:00:00.5Z"));
@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn what_is_no_time_is_begun_anew() {
-        let root = tempfile::tempdir().expect("a folder");
+        let root = tempfile::tempdir().expect("a directory");
         let absence = Absence::of(&Mailbox::new("a", "h", 110), root.path());
         fs::write(root.path().join("a@h.away"), "2026-03").expect("cut off");
         let now = at("2026-03-01T12:00:00Z");

@@ -73,7 +73,7 @@ fn still_matters(record: &Record, memory: &Memory) -> bool {
         |uid: &UniqueId, is: fn(&Remembered) -> bool| memory.recall(uid.as_bytes()).is_some_and(is);
     match record {
         Record::Intend(intent) => memory.is_unsettled(intent),
-        Record::Void { .. } => false,
+        Record::IntentAborted { .. } => false,
         Record::Asked { uid } => remembered(uid, Remembered::is_asked),
         Record::Refused { uid } => remembered(uid, Remembered::is_refused),
         Record::Dropped { uid } => remembered(uid, Remembered::is_dropped),

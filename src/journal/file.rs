@@ -11,13 +11,13 @@ use crate::crash;
 use crate::error::{Failure, Kind, OrFail, Result};
 
 /// What to do where the journal cannot be written.
-pub(super) const WAY_OUT: &str = "popfetch remembers there what is stored, and stores nothing that it could not remember. XDG_STATE_HOME can name another folder, the same one for every run.";
+pub(super) const WAY_OUT: &str = "popfetch remembers there what is stored, and stores nothing that it could not remember. XDG_STATE_HOME can name another directory, the same one for every run.";
 
 /// Mode of the files we make, whatever the umask says.
 const FILE_MODE: u32 = 0o600;
 
-/// Mode of the folders we make.
-const FOLDER_MODE: u32 = 0o700;
+/// Mode of the directories we make.
+const DIRECTORY_MODE: u32 = 0o700;
 
 /// An open journal file. What was appended is there for other programs at once, and after a power
 /// cut once it is synced.
@@ -164,56 +164,56 @@ pub(super) fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     Ok(file)
 }
 
-/// Makes the folder, private to us, where it is missing; durable up to the first one that stood.
-pub(super) fn make_folder(folder: &Path) -> Result<()> {
-    if folder.is_dir() {
+/// Makes the directory, private to us, where it is missing; durable up to the first one that stood.
+pub(super) fn make_directory(directory: &Path) -> Result<()> {
+    if directory.is_dir() {
         return Ok(());
     }
-    let parent = folder
+    let parent = directory
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty());
     if let Some(parent) = parent {
         let stood = parent.is_dir();
-        make_folder(parent)?;
+        make_directory(parent)?;
         if stood {
             sync_entry(parent)?;
         }
     }
-    let cannot = || format!("cannot make the folder {}", folder.display());
-    match DirBuilder::new().mode(FOLDER_MODE).create(folder) {
+    let cannot = || format!("cannot make the directory {}", directory.display());
+    match DirBuilder::new().mode(DIRECTORY_MODE).create(directory) {
         // The umask may have taken away what we need ourselves.
         Ok(()) => {
-            fs::set_permissions(folder, Permissions::from_mode(FOLDER_MODE))
+            fs::set_permissions(directory, Permissions::from_mode(DIRECTORY_MODE))
                 .or_fail(Kind::Io, cannot)?;
         }
         // Another process was quicker.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         made => made.or_fail(Kind::Io, cannot)?,
     }
-    crash::point("journal: folder made, not synced");
-    parent.map_or(Ok(()), sync_folder).inspect_err(|_| {
+    crash::point("journal: directory made, not synced");
+    parent.map_or(Ok(()), sync_directory).inspect_err(|_| {
         // The next run would find it and take it for durable. Where there is something in it already,
         // it stays.
-        let _ = fs::remove_dir(folder);
+        let _ = fs::remove_dir(directory);
     })
 }
 
-/// Makes the entry of a folder that stood already durable: it may be what a run left that was cut off. Where the
-/// folder above isn't ours to read, somebody else made it.
-pub(super) fn sync_entry(folder: &Path) -> Result<()> {
-    match folder.parent().map(File::open) {
+/// Makes the entry of a directory that stood already durable: it may be what a run left that was cut off. Where the
+/// directory above isn't ours to read, somebody else made it.
+pub(super) fn sync_entry(directory: &Path) -> Result<()> {
+    match directory.parent().map(File::open) {
         Some(Ok(parent)) => parent.sync_all().or_fail(Kind::Io, || {
-            format!("cannot sync the folder above {}", folder.display())
+            format!("cannot sync the directory above {}", directory.display())
         }),
         Some(Err(_)) | None => Ok(()),
     }
 }
 
-/// Makes what was created, renamed or removed in a folder durable.
-pub(super) fn sync_folder(folder: &Path) -> Result<()> {
-    let sync = |folder| File::open(folder)?.sync_all();
-    sync(folder).or_fail(Kind::Io, || {
-        format!("cannot sync the folder {}", folder.display())
+/// Makes what was created, renamed or removed in a directory durable.
+pub(super) fn sync_directory(directory: &Path) -> Result<()> {
+    let sync = |directory| File::open(directory)?.sync_all();
+    sync(directory).or_fail(Kind::Io, || {
+        format!("cannot sync the directory {}", directory.display())
     })
 }
 
@@ -224,5 +224,5 @@ pub(super) fn replace(new: &Path, old: &Path) -> Result<()> {
         format!("cannot rename {} to {}", new.display(), old.display())
     })?;
     crash::point("journal: in its place, not synced");
-    old.parent().map_or(Ok(()), sync_folder)
+    old.parent().map_or(Ok(()), sync_directory)
 }

@@ -55,9 +55,9 @@ pub(super) enum BadLine {
     Text(#[from] std::str::Utf8Error),
     #[error("it is no record: {0}")]
     Json(#[from] serde_json::Error),
-    #[error("it lacks «{0}»")]
+    #[error("it lacks \"{0}\"")]
     Lacks(&'static str),
-    #[error("its «{0}» makes no sense")]
+    #[error("its \"{0}\" makes no sense")]
     Nonsense(&'static str),
 }
 
@@ -84,15 +84,15 @@ impl<'a, T: Into<Cow<'a, str>>> From<T> for Text<'a> {
 
 /// What a line has as a string in the form it displays: written and read without another string in between, since
 /// a journal may have very many lines.
-struct Spelt<T>(T);
+struct DisplayStr<T>(T);
 
-impl<T: fmt::Display> Serialize for Spelt<T> {
+impl<T: fmt::Display> Serialize for DisplayStr<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&self.0)
     }
 }
 
-impl<'de, T: FromStr<Err: fmt::Display>> Deserialize<'de> for Spelt<T> {
+impl<'de, T: FromStr<Err: fmt::Display>> Deserialize<'de> for DisplayStr<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_str(Speller(PhantomData))
     }
@@ -101,14 +101,14 @@ impl<'de, T: FromStr<Err: fmt::Display>> Deserialize<'de> for Spelt<T> {
 struct Speller<T>(PhantomData<T>);
 
 impl<T: FromStr<Err: fmt::Display>> Visitor<'_> for Speller<T> {
-    type Value = Spelt<T>;
+    type Value = DisplayStr<T>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a string")
     }
 
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Spelt<T>, E> {
-        text.parse().map(Spelt).map_err(E::custom)
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<DisplayStr<T>, E> {
+        text.parse().map(DisplayStr).map_err(E::custom)
     }
 }
 
@@ -118,15 +118,15 @@ impl<T: FromStr<Err: fmt::Display>> Visitor<'_> for Speller<T> {
 struct Line<'a> {
     is: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    uid: Option<Spelt<UniqueId>>,
+    uid: Option<DisplayStr<UniqueId>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     to: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none", borrow)]
     name: Option<Text<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    digest: Option<Spelt<Digest>>,
+    digest: Option<DisplayStr<Digest>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    identity: Option<Spelt<Identity>>,
+    identity: Option<DisplayStr<Identity>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     octets: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -155,7 +155,7 @@ type List<'a> = Cow<'a, [u32]>;
 struct Range<'a> {
     offset: u64,
     length: u64,
-    digest: Spelt<Digest>,
+    digest: DisplayStr<Digest>,
     #[serde(borrow)]
     marks: List<'a>,
 }
@@ -169,7 +169,7 @@ pub(super) fn write(record: &Record, into: &mut Vec<u8>) {
             ..Line::that_is("destination")
         },
         Record::Intend(intent) => Line::of_intent("intend", intent),
-        Record::Void { uid, to } => Line {
+        Record::IntentAborted { uid, to } => Line {
             to: Some(*to),
             ..Line::of("void", uid)
         },
@@ -185,12 +185,12 @@ pub(super) fn write(record: &Record, into: &mut Vec<u8>) {
             at,
         } => Line {
             to: *to,
-            digest: digest.map(Spelt),
+            digest: digest.map(DisplayStr),
             owed: (!owed.is_empty()).then(|| owed.into()),
             at: Some(*at),
             ..Line::of("seen", uid)
         },
-        Record::Same { uid, stored_as } => Line {
+        Record::Alias { uid, stored_as } => Line {
             name: Some(stored_as.to_string().into()),
             ..Line::of("same", uid)
         },
@@ -240,7 +240,7 @@ impl<'a> Line<'a> {
 
     fn of(is: &'a str, uid: &UniqueId) -> Self {
         Line {
-            uid: Some(Spelt(uid.clone())),
+            uid: Some(DisplayStr(uid.clone())),
             ..Line::that_is(is)
         }
     }
@@ -257,17 +257,17 @@ impl<'a> Line<'a> {
                 let range = Range {
                     offset: *offset,
                     length: *length,
-                    digest: Spelt(*digest),
+                    digest: DisplayStr(*digest),
                     marks: marks.into(),
                 };
                 (None, Some(range))
             }
-            Place::Handed => (None, None),
+            Place::Untracked => (None, None),
         };
         Line {
             to: Some(intent.to),
-            digest: Some(Spelt(intent.digest)),
-            identity: intent.identity.map(Spelt),
+            digest: Some(DisplayStr(intent.digest)),
+            identity: intent.identity.map(DisplayStr),
             octets: Some(intent.octets),
             listed: intent.listed,
             file,
@@ -347,7 +347,7 @@ impl Line<'_> {
                 name: self.name.ok_or(BadLine::Lacks("name"))?.0.into_owned(),
             },
             "intend" => Record::Intend(self.intent()?),
-            "void" => Record::Void {
+            "void" => Record::IntentAborted {
                 to: self.to.ok_or(BadLine::Lacks("to"))?,
                 uid: self.uid()?,
             },
@@ -362,7 +362,7 @@ impl Line<'_> {
                 owed: self.owed.as_deref().unwrap_or_default().to_vec(),
                 uid: self.uid()?,
             },
-            "same" => Record::Same {
+            "same" => Record::Alias {
                 stored_as: {
                     let name = self.name.as_ref().ok_or(BadLine::Lacks("name"))?;
                     name.0.parse().map_err(|_| BadLine::Nonsense("name"))?
@@ -431,7 +431,7 @@ impl Line<'_> {
                 digest: range.digest.0,
                 marks: range.marks.into_owned(),
             },
-            (None, None) => Place::Handed,
+            (None, None) => Place::Untracked,
         };
         Ok(Intent {
             uid: self.uid.ok_or(BadLine::Lacks("uid"))?.0,
@@ -475,7 +475,7 @@ pub(super) mod tests {
                     marks,
                 }
             }),
-            Just(Place::Handed),
+            Just(Place::Untracked),
         ]
     }
 
@@ -494,7 +494,7 @@ pub(super) mod tests {
         prop_oneof![
             (0..3u32, ".{0,20}").prop_map(|(id, name)| Record::Destination { id, name }),
             any_intent().prop_map(Record::Intend),
-            (any_uid(), 0..3u32).prop_map(|(uid, to)| Record::Void { uid, to }),
+            (any_uid(), 0..3u32).prop_map(|(uid, to)| Record::IntentAborted { uid, to }),
             (any_intent(), any_time()).prop_map(|(intent, at)| Record::Stored { intent, at }),
             (
                 any_uid(),
@@ -509,7 +509,7 @@ pub(super) mod tests {
                     owed: to.map(u32::from).into_iter().collect(),
                     at
                 }),
-            (any_uid(), any_uid()).prop_map(|(uid, stored_as)| Record::Same { uid, stored_as }),
+            (any_uid(), any_uid()).prop_map(|(uid, stored_as)| Record::Alias { uid, stored_as }),
             any_uid().prop_map(|uid| Record::Asked { uid }),
             (any_uid(), any_time()).prop_map(|(uid, at)| Record::Deleted { uid, at }),
             any_uid().prop_map(|uid| Record::Shared { uid }),

@@ -45,7 +45,7 @@ impl fmt::Display for Damage {
 #[derive(Default)]
 pub(super) struct Loaded {
     pub(super) memory: Memory,
-    pub(super) damage: Vec<Damage>,
+    pub(super) corrupt_lines: Vec<Damage>,
     /// How many bytes, from the start, end with the last whole line.
     pub(super) read: u64,
     /// How many lines could be used.
@@ -61,7 +61,7 @@ pub(super) struct Loaded {
 /// Reads a journal. A file that is missing or empty remembers nothing.
 ///
 /// What stands behind the last good line was torn off by a crash before it was durable; it is
-/// damage only if it is a whole line. If it is the first line, the journal begins anew, aloud.
+/// corrupt_lines only if it is a whole line. If it is the first line, the journal begins anew, aloud.
 ///
 /// # Errors
 ///
@@ -88,7 +88,7 @@ pub(super) fn load(path: &Path, mailbox: &Mailbox) -> Result<Loaded> {
         };
         match taken {
             Ok(()) => loaded.good += 1,
-            Err(what) => loaded.damage.push(Damage {
+            Err(what) => loaded.corrupt_lines.push(Damage {
                 path: path.to_owned(),
                 line: number,
                 what,
@@ -98,7 +98,7 @@ pub(super) fn load(path: &Path, mailbox: &Mailbox) -> Result<Loaded> {
     })?;
     loaded.torn = overlong;
     if loaded.torn && is_beginning {
-        loaded.damage.push(Damage {
+        loaded.corrupt_lines.push(Damage {
             path: path.to_owned(),
             line: 1,
             what: "the file ends in it".to_owned(),
@@ -138,7 +138,7 @@ impl Loaded {
         }
         Ok(match format::read(line) {
             Ok(record) => {
-                self.passing += u64::from(record.is_passing());
+                self.passing += u64::from(record.is_transient());
                 self.memory.apply(record);
                 Ok(())
             }
@@ -148,7 +148,7 @@ impl Loaded {
 
     /// Whether all of it could be used.
     pub(super) fn is_sound(&self) -> bool {
-        self.version.is_some() && self.damage.is_empty()
+        self.version.is_some() && self.corrupt_lines.is_empty()
     }
 
     /// Whether it is of an older version than is written.

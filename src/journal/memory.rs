@@ -586,7 +586,7 @@ impl Memory {
                 self.destinations.push((id, name));
             }
             Record::Intend(intent) => self.intents.announce(intent),
-            Record::Void { uid, to } => self.intents.settle(&uid, to),
+            Record::IntentAborted { uid, to } => self.intents.settle(&uid, to),
             Record::Stored { intent, at } => {
                 self.intents.settle(&intent.uid, intent.to);
                 self.message(&intent.uid).stored(&intent, at);
@@ -599,13 +599,13 @@ impl Memory {
                 ..
             } => self.message(&uid).seen(to, digest, &owed),
             // It was to be deleted, or was, and is there.
-            Record::Same { uid, stored_as } if uid == stored_as => {
+            Record::Alias { uid, stored_as } if uid == stored_as => {
                 let message = self.message(&uid);
                 (message.deleted, message.asked) = (false, false);
                 message.undeletable = false;
                 message.came_well();
             }
-            Record::Same { uid, stored_as } => {
+            Record::Alias { uid, stored_as } => {
                 let known = self
                     .recall(stored_as.as_bytes())
                     .filter(|known| known.is_stored());
@@ -803,7 +803,7 @@ mod tests {
             },
             at: Timestamp::UNIX_EPOCH,
         };
-        let same = Record::Same {
+        let same = Record::Alias {
             uid: UniqueId::new(b"b"),
             stored_as: UniqueId::new(b"a"),
         };
@@ -864,7 +864,7 @@ mod tests {
             at,
         };
         let intend = Record::Intend(intent("a", 1, 1, &[0, 1]));
-        let void = Record::Void { uid: uid(), to: 1 };
+        let void = Record::IntentAborted { uid: uid(), to: 1 };
         let deleted = Record::Deleted { uid: uid(), at };
         let stored = stored("a", 1, 1, &[1, 2]);
         for (records, is_used) in [
@@ -884,7 +884,7 @@ mod tests {
     #[test]
     fn an_intent_stays_until_it_is_settled() {
         let intend = |uid| Record::Intend(intent(uid, 0, 1, &[0]));
-        let void = Record::Void {
+        let void = Record::IntentAborted {
             uid: UniqueId::new(b"b"),
             to: 0,
         };
@@ -948,7 +948,7 @@ mod tests {
     #[test]
     fn what_is_there_again_after_its_deletion_needs_its_copy() {
         let uid = || UniqueId::new(b"a");
-        let back = || Record::Same {
+        let back = || Record::Alias {
             uid: uid(),
             stored_as: uid(),
         };
@@ -983,7 +983,7 @@ mod tests {
 
     #[test]
     fn what_is_known_by_content_needs_every_copy_that_a_destination_holds_by_it() {
-        let renumbered = Record::Same {
+        let renumbered = Record::Alias {
             uid: UniqueId::new(b"b"),
             stored_as: UniqueId::new(b"a"),
         };

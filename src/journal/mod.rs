@@ -47,13 +47,13 @@ pub struct Journal {
     memory: Memory,
     /// How many lines only matter, or mattered, until another one follows.
     passing: u64,
-    damage: Vec<Damage>,
+    corrupt_lines: Vec<Damage>,
 }
 
 /// The right to work on a maildrop's journal, which nobody else has meanwhile.
 pub struct Claim<'a> {
     lock: Lock,
-    folder: &'a Path,
+    directory: &'a Path,
     mailbox: &'a Mailbox,
 }
 
@@ -67,10 +67,10 @@ impl Claim<'_> {
     pub fn open(self) -> Result<Journal> {
         let Claim {
             lock,
-            folder,
+            directory,
             mailbox,
         } = self;
-        let path = path(folder, mailbox);
+        let path = path(directory, mailbox);
         let mut loaded = loading::load(&path, mailbox)?;
         let mut file = Appender::open(&path)?;
         crash::point("journal: opened");
@@ -78,17 +78,17 @@ impl Claim<'_> {
             file.cut(loaded.read)?;
         }
         // An earlier run may have been cut off before its journal's name was durable.
-        file::sync_folder(folder).inspect_err(|_| file.remove_if_empty())?;
+        file::sync_directory(directory).inspect_err(|_| file.remove_if_empty())?;
         if file.is_empty() {
-            // Nothing was ever remembered, and the folder may be what such a run left, too.
-            file::sync_entry(folder)?;
+            // Nothing was ever remembered, and the directory may be what such a run left, too.
+            file::sync_entry(directory)?;
             file.append(&format::header(format::VERSION, mailbox))?;
             file.sync()?;
         } else if !loaded.is_sound()
             || loaded.is_older()
             || compaction::is_due(&loaded.memory, loaded.passing)
         {
-            let is_damaged = !loaded.damage.is_empty();
+            let is_damaged = !loaded.corrupt_lines.is_empty();
             loaded.memory = compaction::rewrite(&path, mailbox, loaded.memory, is_damaged)?;
             loaded.passing = loaded.memory.passing();
             file = Appender::open(&path)?;
@@ -99,24 +99,24 @@ impl Claim<'_> {
             file,
             memory: loaded.memory,
             passing: loaded.passing,
-            damage: loaded.damage,
+            corrupt_lines: loaded.corrupt_lines,
         })
     }
 }
 
 impl Journal {
-    /// Claims the journal of a maildrop in this folder, which is made if it is missing.
+    /// Claims the journal of a maildrop in this directory, which is made if it is missing.
     ///
     /// # Errors
     ///
     /// - [`crate::error::Kind::Temporary`]: another popfetch is at work on this maildrop.
-    /// - [`crate::error::Kind::Io`]: the folder or the lock cannot be made.
-    pub fn claim<'a>(folder: &'a Path, mailbox: &'a Mailbox) -> Result<Claim<'a>> {
-        file::make_folder(folder).map_err(|failure| failure.hint(file::WAY_OUT))?;
-        let lock = Lock::take(&path(folder, mailbox).with_added_extension("lock"))?;
+    /// - [`crate::error::Kind::Io`]: the directory or the lock cannot be made.
+    pub fn claim<'a>(directory: &'a Path, mailbox: &'a Mailbox) -> Result<Claim<'a>> {
+        file::make_directory(directory).map_err(|failure| failure.hint(file::WAY_OUT))?;
+        let lock = Lock::take(&path(directory, mailbox).with_added_extension("lock"))?;
         Ok(Claim {
             lock,
-            folder,
+            directory,
             mailbox,
         })
     }
@@ -126,8 +126,8 @@ impl Journal {
     /// # Errors
     ///
     /// As [`Journal::claim`] and [`Claim::open`].
-    pub fn open(folder: &Path, mailbox: &Mailbox) -> Result<Self> {
-        Self::claim(folder, mailbox)?.open()
+    pub fn open(directory: &Path, mailbox: &Mailbox) -> Result<Self> {
+        Self::claim(directory, mailbox)?.open()
     }
 
     /// What a journal says, without taking its lock and without changing anything.
@@ -135,8 +135,8 @@ impl Journal {
     /// # Errors
     ///
     /// As [`Claim::open`].
-    pub fn peek(folder: &Path, mailbox: &Mailbox) -> Result<Memory> {
-        Ok(loading::load(&path(folder, mailbox), mailbox)?.memory)
+    pub fn peek(directory: &Path, mailbox: &Mailbox) -> Result<Memory> {
+        Ok(loading::load(&path(directory, mailbox), mailbox)?.memory)
     }
 
     /// Where messages with such content were stored: too much to remember of each for what is rarely asked.
@@ -145,11 +145,11 @@ impl Journal {
     ///
     /// [`crate::error::Kind::Io`]: the file cannot be read.
     pub fn copies(
-        folder: &Path,
+        directory: &Path,
         mailbox: &Mailbox,
         wanted: &HashSet<Digest>,
     ) -> Result<Vec<Intent>> {
-        copies::read(&path(folder, mailbox), wanted)
+        copies::read(&path(directory, mailbox), wanted)
     }
 
     /// What the journal says.
@@ -160,8 +160,8 @@ impl Journal {
 
     /// The lines that could not be used.
     #[must_use]
-    pub fn damage(&self) -> &[Damage] {
-        &self.damage
+    pub fn corrupt_lines(&self) -> &[Damage] {
+        &self.corrupt_lines
     }
 
     /// Where it is.
@@ -207,7 +207,7 @@ impl Journal {
             .for_each(|record| format::write(record, &mut lines));
         self.file.append(&lines)?;
         for record in records {
-            self.passing += u64::from(record.is_passing());
+            self.passing += u64::from(record.is_transient());
             self.memory.apply(record);
         }
         Ok(())
@@ -272,6 +272,6 @@ impl Journal {
     }
 }
 
-fn path(folder: &Path, mailbox: &Mailbox) -> PathBuf {
-    folder.join(mailbox.file_stem() + ".jsonl")
+fn path(directory: &Path, mailbox: &Mailbox) -> PathBuf {
+    directory.join(mailbox.file_stem() + ".jsonl")
 }

@@ -17,7 +17,7 @@ pub enum Record {
     /// A message is about to be placed.
     Intend(Intent),
     /// What was intended came to nothing: the message is not there.
-    Void {
+    IntentAborted {
         /// The message.
         uid: UniqueId,
         /// The destination.
@@ -46,7 +46,7 @@ pub enum Record {
     /// A message that was stored under another id: the server has renumbered its maildrop. Only its
     /// content says so, which alone does not authorise a deletion. With the same id twice: it was
     /// to be deleted, and is there unchanged; or it was deleted, and is there again, which only its content says.
-    Same {
+    Alias {
         /// The id it has now.
         uid: UniqueId,
         /// The id it was stored under.
@@ -130,11 +130,11 @@ pub enum Record {
 
 impl Record {
     /// Whether it only matters until another one follows.
-    pub(super) fn is_passing(&self) -> bool {
+    pub(super) fn is_transient(&self) -> bool {
         matches!(
             self,
             Record::Intend(_)
-                | Record::Void { .. }
+                | Record::IntentAborted { .. }
                 | Record::Asked { .. }
                 | Record::Refused { .. }
                 | Record::Dropped { .. }

@@ -17,20 +17,20 @@ fn mailbox() -> Mailbox {
     Mailbox::new("alice", "pop.example.com", 995)
 }
 
-fn folder() -> TempDir {
-    tempfile::tempdir().expect("a folder")
+fn directory() -> TempDir {
+    tempfile::tempdir().expect("a directory")
 }
 
-fn open(folder: &TempDir) -> Journal {
-    Journal::open(folder.path(), &mailbox()).expect("a journal")
+fn open(directory: &TempDir) -> Journal {
+    Journal::open(directory.path(), &mailbox()).expect("a journal")
 }
 
 fn kind<T>(result: Result<T>) -> Kind {
     result.err().expect("a failure").kind()
 }
 
-fn file(folder: &Path) -> PathBuf {
-    folder.join("alice@pop.example.com.jsonl")
+fn file(directory: &Path) -> PathBuf {
+    directory.join("alice@pop.example.com.jsonl")
 }
 
 fn intent(uid: &str) -> Intent {
@@ -70,8 +70,8 @@ fn is_stored(memory: &Memory, uid: &str) -> bool {
 
 #[test]
 fn what_was_committed_is_remembered_by_the_next_run() {
-    let folder = folder();
-    let mut journal = open(&folder);
+    let directory = directory();
+    let mut journal = open(&directory);
     assert_eq!(journal.destination("maildir:/mail").expect("a number"), 0);
     assert_eq!(journal.destination("mbox:/mail").expect("a number"), 1);
     journal
@@ -84,16 +84,16 @@ fn what_was_committed_is_remembered_by_the_next_run() {
         ])
         .expect("committed");
     drop(journal);
-    let mut journal = open(&folder);
-    assert!(is_stored(journal.memory(), "a") && journal.damage().is_empty());
+    let mut journal = open(&directory);
+    assert!(is_stored(journal.memory(), "a") && journal.corrupt_lines().is_empty());
     assert!(journal.memory().fact(Fact::SizesWrong) && !journal.memory().fact(Fact::ShowsWindows));
     assert_eq!(journal.destination("mbox:/mail").expect("a number"), 1);
 }
 
 #[test]
 fn only_we_can_read_it() {
-    let folder = folder();
-    let state = folder.path().join("deep/state");
+    let directory = directory();
+    let state = directory.path().join("deep/state");
     drop(Journal::open(&state, &mailbox()).expect("a journal"));
     let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
     assert_eq!(mode(&state), 0o700);
@@ -102,125 +102,134 @@ fn only_we_can_read_it() {
 
 #[test]
 fn a_second_popfetch_is_told_to_come_again() {
-    let folder = folder();
-    let first = open(&folder);
+    let directory = directory();
+    let first = open(&directory);
     assert_eq!(
-        kind(Journal::open(folder.path(), &mailbox())),
+        kind(Journal::open(directory.path(), &mailbox())),
         Kind::Temporary
     );
     drop(first);
-    open(&folder);
+    open(&directory);
 }
 
 #[test]
 fn a_look_needs_no_lock_and_leaves_no_trace() {
-    let folder = folder();
+    let directory = directory();
     assert!(
-        Journal::peek(folder.path(), &mailbox())
+        Journal::peek(directory.path(), &mailbox())
             .expect("nothing")
             .is_empty()
     );
-    assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 0);
-    let mut journal = open(&folder);
+    assert_eq!(
+        fs::read_dir(directory.path()).expect("a directory").count(),
+        0
+    );
+    let mut journal = open(&directory);
     journal.commit(vec![stored("a")]).expect("committed");
     assert!(is_stored(
-        &Journal::peek(folder.path(), &mailbox()).expect("a look"),
+        &Journal::peek(directory.path(), &mailbox()).expect("a look"),
         "a"
     ));
 }
 
 #[test]
 fn a_symbolic_link_is_not_followed() {
-    let folder = folder();
-    let victim = folder.path().join("victim");
+    let directory = directory();
+    let victim = directory.path().join("victim");
     fs::write(&victim, "").expect("a file");
-    std::os::unix::fs::symlink(&victim, file(folder.path())).expect("a link");
-    assert_eq!(kind(Journal::open(folder.path(), &mailbox())), Kind::Io);
+    std::os::unix::fs::symlink(&victim, file(directory.path())).expect("a link");
+    assert_eq!(kind(Journal::open(directory.path(), &mailbox())), Kind::Io);
     assert_eq!(fs::read(&victim).expect("a file"), b"");
 }
 
 #[test]
 fn a_torn_end_is_cut_before_anything_is_appended() {
-    let folder = folder();
-    let mut journal = open(&folder);
+    let directory = directory();
+    let mut journal = open(&directory);
     journal.commit(vec![stored("a")]).expect("committed");
     drop(journal);
-    let whole = fs::read(file(folder.path())).expect("the file");
-    let mut journal = open(&folder);
+    let whole = fs::read(file(directory.path())).expect("the file");
+    let mut journal = open(&directory);
     journal
         .commit(vec![stored("b"), stored("c")])
         .expect("committed");
     drop(journal);
-    let more = fs::read(file(folder.path())).expect("the file");
+    let more = fs::read(file(directory.path())).expect("the file");
     for cut in whole.len()..more.len() {
-        fs::write(file(folder.path()), &more[..cut]).expect("a torn file");
-        let mut journal = open(&folder);
-        assert!(journal.damage().is_empty(), "a torn end is no damage");
+        fs::write(file(directory.path()), &more[..cut]).expect("a torn file");
+        let mut journal = open(&directory);
+        assert!(
+            journal.corrupt_lines().is_empty(),
+            "a torn end is no corrupt_lines"
+        );
         assert!(is_stored(journal.memory(), "a"));
         journal.commit(vec![stored("d")]).expect("committed");
         drop(journal);
-        let journal = open(&folder);
-        assert!(journal.damage().is_empty() && is_stored(journal.memory(), "d"));
+        let journal = open(&directory);
+        assert!(journal.corrupt_lines().is_empty() && is_stored(journal.memory(), "d"));
     }
 }
 
 #[test]
 fn a_torn_first_line_begins_the_journal_anew_and_aloud() {
-    let folder = folder();
-    drop(open(&folder));
-    let whole = fs::read(file(folder.path())).expect("the file");
+    let directory = directory();
+    drop(open(&directory));
+    let whole = fs::read(file(directory.path())).expect("the file");
     let cuts = (1..whole.len()).map(|cut| &whole[..cut]);
     for torn in cuts.chain([&[0; 40][..]]) {
-        fs::write(file(folder.path()), torn).expect("a torn file");
-        let mut journal = open(&folder);
-        assert_eq!(journal.damage().len(), 1);
+        fs::write(file(directory.path()), torn).expect("a torn file");
+        let mut journal = open(&directory);
+        assert_eq!(journal.corrupt_lines().len(), 1);
         journal.commit(vec![stored("a")]).expect("committed");
         drop(journal);
-        let journal = open(&folder);
-        assert!(journal.damage().is_empty() && is_stored(journal.memory(), "a"));
+        let journal = open(&directory);
+        assert!(journal.corrupt_lines().is_empty() && is_stored(journal.memory(), "a"));
     }
-    fs::write(file(folder.path()), b"no journal at all").expect("another file");
-    assert_eq!(kind(Journal::open(folder.path(), &mailbox())), Kind::Data);
+    fs::write(file(directory.path()), b"no journal at all").expect("another file");
+    assert_eq!(
+        kind(Journal::open(directory.path(), &mailbox())),
+        Kind::Data
+    );
 }
 
 #[test]
 fn an_endless_line_costs_no_other_line() {
-    let folder = folder();
-    let mut journal = open(&folder);
+    let directory = directory();
+    let mut journal = open(&directory);
     journal.commit(vec![stored("a")]).expect("committed");
     drop(journal);
-    let mut content = fs::read(file(folder.path())).expect("the file");
+    let mut content = fs::read(file(directory.path())).expect("the file");
     let before = content.len();
     content.extend_from_slice(&[b'x'; 200_000]);
     content.push(b'\n');
     crate::journal::format::write(&stored("b"), &mut content);
     // A torn end has to be cut at the right place.
     content.extend_from_slice(&content.clone()[before - 30..before - 1]);
-    fs::write(file(folder.path()), &content).expect("the file");
-    let journal = open(&folder);
-    assert_eq!(journal.damage().len(), 1);
-    assert!(journal.damage()[0].to_string().contains("line 3"));
+    fs::write(file(directory.path()), &content).expect("the file");
+    let journal = open(&directory);
+    assert_eq!(journal.corrupt_lines().len(), 1);
+    assert!(journal.corrupt_lines()[0].to_string().contains("line 3"));
     for uid in ["a", "b"] {
         assert!(is_stored(journal.memory(), uid), "{uid}");
     }
     drop(journal);
-    assert!(is_stored(open(&folder).memory(), "b"));
+    assert!(is_stored(open(&directory).memory(), "b"));
 }
 
 #[test]
 fn a_flipped_bit_is_found_and_all_other_lines_are_believed() {
-    let folder = folder();
-    let mut journal = open(&folder);
+    let directory = directory();
+    let mut journal = open(&directory);
     journal
         .commit(vec![stored("a"), stored("b"), stored("c")])
         .expect("committed");
     drop(journal);
-    let whole = fs::read(file(folder.path())).expect("the file");
+    let whole = fs::read(file(directory.path())).expect("the file");
     for at in 0..whole.len() {
         let mut damaged = whole.clone();
         damaged[at] ^= 0x10;
-        fs::write(file(folder.path()), &damaged).expect("a damaged file");
-        let Ok(journal) = Journal::open(folder.path(), &mailbox()) else {
+        fs::write(file(directory.path()), &damaged).expect("a damaged file");
+        let Ok(journal) = Journal::open(directory.path(), &mailbox()) else {
             panic!("byte {at} makes the whole journal useless");
         };
         let left = ["a", "b", "c"]
@@ -230,7 +239,7 @@ fn a_flipped_bit_is_found_and_all_other_lines_are_believed() {
         // A line end that is none any more spoils the line behind it as well; the last one is a torn end.
         assert!(left >= 1);
         assert!(
-            left == 3 || !journal.damage().is_empty() || at + 1 == whole.len(),
+            left == 3 || !journal.corrupt_lines().is_empty() || at + 1 == whole.len(),
             "byte {at}"
         );
         assert!(journal.memory().len() == left, "nothing is made up");
@@ -239,78 +248,91 @@ fn a_flipped_bit_is_found_and_all_other_lines_are_believed() {
 
 #[test]
 fn a_line_with_a_blank_at_its_end_is_damage_that_the_next_run_no_longer_meets() {
-    let folder = folder();
-    open(&folder)
+    let directory = directory();
+    open(&directory)
         .commit(vec![stored("a"), stored("b")])
         .expect("committed");
-    let whole = fs::read(file(folder.path())).expect("the file");
+    let whole = fs::read(file(directory.path())).expect("the file");
     let mut damaged = whole.strip_suffix(b"\n").expect("a line end").to_vec();
     damaged.extend_from_slice(b" \n");
-    fs::write(file(folder.path()), &damaged).expect("a damaged file");
-    assert_eq!(open(&folder).damage().len(), 1);
-    let mended = open(&folder);
-    assert!(mended.damage().is_empty());
+    fs::write(file(directory.path()), &damaged).expect("a damaged file");
+    assert_eq!(open(&directory).corrupt_lines().len(), 1);
+    let mended = open(&directory);
+    assert!(mended.corrupt_lines().is_empty());
     assert!(is_stored(mended.memory(), "a") && !is_stored(mended.memory(), "b"));
 }
 
 #[test]
 fn damage_is_told_once_and_the_damaged_file_is_kept() {
-    let folder = folder();
-    let mut journal = open(&folder);
+    let directory = directory();
+    let mut journal = open(&directory);
     journal
         .commit(vec![stored("a"), stored("b")])
         .expect("committed");
     drop(journal);
-    let text = fs::read_to_string(file(folder.path())).expect("the file");
+    let text = fs::read_to_string(file(directory.path())).expect("the file");
     let damaged = text.replace("\"uid\":\"a\"", "\"uid\":\"x\"");
-    fs::write(file(folder.path()), &damaged).expect("a damaged file");
-    let journal = open(&folder);
-    let told: Vec<_> = journal.damage().iter().map(ToString::to_string).collect();
+    fs::write(file(directory.path()), &damaged).expect("a damaged file");
+    let journal = open(&directory);
+    let told: Vec<_> = journal
+        .corrupt_lines()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     assert_eq!(told.len(), 1);
     assert!(told[0].starts_with("line 2 of the journal"), "{}", told[0]);
     assert!(is_stored(journal.memory(), "b") && !is_stored(journal.memory(), "x"));
     drop(journal);
-    assert!(open(&folder).damage().is_empty());
-    let kept = fs::read_to_string(file(folder.path()).with_added_extension("damaged"));
+    assert!(open(&directory).corrupt_lines().is_empty());
+    let kept = fs::read_to_string(file(directory.path()).with_added_extension("damaged"));
     assert_eq!(kept.expect("the damaged file"), damaged);
 }
 
 #[test]
 fn a_file_that_is_no_journal_is_refused_and_left_alone() {
-    let folder = folder();
-    fs::write(file(folder.path()), "shopping list\n\nmilk\n").expect("a file");
-    assert_eq!(kind(Journal::open(folder.path(), &mailbox())), Kind::Data);
-    assert_eq!(kind(Journal::peek(folder.path(), &mailbox())), Kind::Data);
-    let left = fs::read_to_string(file(folder.path())).expect("the file");
+    let directory = directory();
+    fs::write(file(directory.path()), "shopping list\n\nmilk\n").expect("a file");
+    assert_eq!(
+        kind(Journal::open(directory.path(), &mailbox())),
+        Kind::Data
+    );
+    assert_eq!(
+        kind(Journal::peek(directory.path(), &mailbox())),
+        Kind::Data
+    );
+    let left = fs::read_to_string(file(directory.path())).expect("the file");
     assert_eq!(left, "shopping list\n\nmilk\n");
 }
 
 #[test]
 fn another_maildrops_journal_is_refused() {
-    let folder = folder();
+    let directory = directory();
     let other = Mailbox::new("bob", "pop.example.com", 995);
-    drop(Journal::open(folder.path(), &other).expect("a journal"));
+    drop(Journal::open(directory.path(), &other).expect("a journal"));
     fs::rename(
-        folder.path().join("bob@pop.example.com.jsonl"),
-        file(folder.path()),
+        directory.path().join("bob@pop.example.com.jsonl"),
+        file(directory.path()),
     )
     .expect("renamed");
-    assert_eq!(kind(Journal::open(folder.path(), &mailbox())), Kind::Data);
+    assert_eq!(
+        kind(Journal::open(directory.path(), &mailbox())),
+        Kind::Data
+    );
 }
 
 #[test]
 fn a_newer_format_is_refused() {
-    let folder = folder();
-    drop(open(&folder));
-    let text = fs::read_to_string(file(folder.path())).expect("the file");
+    let directory = directory();
+    drop(open(&directory));
+    let text = fs::read_to_string(file(directory.path())).expect("the file");
     let content = text.replace("\"popfetch\":2", "\"popfetch\":3");
     let content = &content[..content.find(",\"crc\"").expect("a checksum")];
     let sealed = format!(
         "{content},\"crc\":\"{:08x}\"}}\n",
         crc32fast::hash(content.as_bytes())
     );
-    fs::write(file(folder.path()), sealed).expect("a newer file");
-    let failure = Journal::open(folder.path(), &mailbox())
+    fs::write(file(directory.path()), sealed).expect("a newer file");
+    let failure = Journal::open(directory.path(), &mailbox())
         .err()
         .expect("a failure");
     assert_eq!(failure.kind(), Kind::Data);
@@ -333,8 +355,8 @@ fn prove(journal: &Journal, uid: &str, here: &[u32]) -> Option<Proof> {
 
 #[test]
 fn there_is_no_proof_before_the_record_is_durable() {
-    let folder = folder();
-    let mut journal = open(&folder);
+    let directory = directory();
+    let mut journal = open(&directory);
     assert!(prove(&journal, "a", &[0]).is_none(), "never stored");
     journal.append(vec![stored("a")]).expect("appended");
     assert!(prove(&journal, "a", &[0]).is_none(), "not durable yet");
@@ -345,8 +367,8 @@ fn there_is_no_proof_before_the_record_is_durable() {
 
 #[test]
 fn there_is_no_proof_for_what_is_not_stored_everywhere_or_only_seen_or_shared() {
-    let folder = folder();
-    let mut journal = open(&folder);
+    let directory = directory();
+    let mut journal = open(&directory);
     let half = Record::Stored {
         intent: Intent {
             owed: vec![0, 1],
@@ -382,9 +404,9 @@ fn there_is_no_proof_for_what_is_not_stored_everywhere_or_only_seen_or_shared() 
 
 #[test]
 fn there_is_no_proof_for_what_is_known_by_content_unless_its_copy_was_found() {
-    let folder = folder();
-    let mut journal = open(&folder);
-    let renumbered = Record::Same {
+    let directory = directory();
+    let mut journal = open(&directory);
+    let renumbered = Record::Alias {
         uid: UniqueId::new(b"new"),
         stored_as: UniqueId::new(b"old"),
     };
@@ -405,8 +427,8 @@ fn there_is_no_proof_for_what_is_known_by_content_unless_its_copy_was_found() {
 
 #[test]
 fn where_copies_were_put_is_read_from_the_file() {
-    let folder = folder();
-    let mut journal = open(&folder);
+    let directory = directory();
+    let mut journal = open(&directory);
     let other = Record::Stored {
         intent: Intent {
             digest: Digest([8; 32]),
@@ -419,14 +441,14 @@ fn where_copies_were_put_is_read_from_the_file() {
         .append(vec![stored("a"), other, intended, deleted("a")])
         .expect("appended");
     let wanted = HashSet::from([Digest([7; 32])]);
-    let copies = Journal::copies(folder.path(), &mailbox(), &wanted).expect("read");
+    let copies = Journal::copies(directory.path(), &mailbox(), &wanted).expect("read");
     assert_eq!(copies, [intent("a")], "stored, and with such content");
 }
 
 #[test]
 fn a_long_history_is_rewritten_short_and_a_short_one_is_not() {
-    let folder = folder();
-    let mut journal = open(&folder);
+    let directory = directory();
+    let mut journal = open(&directory);
     for round in 0..600 {
         let uid = format!("u{round}");
         let asked = Record::Asked {
@@ -445,23 +467,23 @@ fn a_long_history_is_rewritten_short_and_a_short_one_is_not() {
         .expect("appended");
     journal.sync().expect("synced");
     drop(journal);
-    let before = Journal::peek(folder.path(), &mailbox()).expect("a look");
-    let journal = open(&folder);
+    let before = Journal::peek(directory.path(), &mailbox()).expect("a look");
+    let journal = open(&directory);
     assert!(*journal.memory() == before && before.unsettled().len() == 1);
     drop(journal);
-    let lines = fs::read_to_string(file(folder.path()))
+    let lines = fs::read_to_string(file(directory.path()))
         .expect("the file")
         .lines()
         .count();
     assert_eq!(lines, 1 + 600 * 2 + 1);
     let modified = || {
-        fs::metadata(file(folder.path()))
+        fs::metadata(file(directory.path()))
             .expect("there")
             .modified()
             .expect("a time")
     };
     let then = modified();
-    let mut journal = open(&folder);
+    let mut journal = open(&directory);
     journal.commit(vec![]).expect("nothing");
     drop(journal);
     assert_eq!(modified(), then);
@@ -470,17 +492,17 @@ fn a_long_history_is_rewritten_short_and_a_short_one_is_not() {
 #[test]
 fn what_a_large_run_leaves_behind_no_later_run_has_to_read() {
     for (count, lines) in [(1500, 1 + 1500), (500, 1 + 2 * 500)] {
-        let folder = folder();
-        let mut journal = open(&folder);
+        let directory = directory();
+        let mut journal = open(&directory);
         for round in 0..count {
             let uid = format!("u{round}");
             let records = vec![Record::Intend(intent(&uid)), stored(&uid)];
             journal.append(records).expect("appended");
         }
         journal.close().expect("closed");
-        let text = fs::read_to_string(file(folder.path())).expect("the file");
+        let text = fs::read_to_string(file(directory.path())).expect("the file");
         assert_eq!(text.lines().count(), lines);
-        let journal = open(&folder);
+        let journal = open(&directory);
         assert_eq!(journal.memory().len(), count);
         assert!(is_stored(journal.memory(), "u0") && journal.memory().unsettled().is_empty());
     }
@@ -488,10 +510,10 @@ fn what_a_large_run_leaves_behind_no_later_run_has_to_read() {
 
 #[test]
 fn a_rewrite_keeps_what_was_renumbered_while_its_deletion_was_in_doubt() {
-    let folder = folder();
+    let directory = directory();
     let uid = |name: &str| UniqueId::new(name.as_bytes());
-    let mut journal = open(&folder);
-    let renumbered = Record::Same {
+    let mut journal = open(&directory);
+    let renumbered = Record::Alias {
         uid: uid("new"),
         stored_as: uid("old"),
     };
@@ -508,10 +530,10 @@ fn a_rewrite_keeps_what_was_renumbered_while_its_deletion_was_in_doubt() {
 #[test]
 fn the_first_format_stays_readable() {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/journal/v1.jsonl");
-    let folder = folder();
-    fs::copy(data, file(folder.path())).expect("copied");
-    let journal = open(&folder);
-    assert!(journal.damage().is_empty());
+    let directory = directory();
+    fs::copy(data, file(directory.path())).expect("copied");
+    let journal = open(&directory);
+    assert!(journal.corrupt_lines().is_empty());
     let memory = journal.memory();
     assert_eq!(memory.destination("maildir:/home/alice/Mail"), Some(0));
     assert_eq!(memory.destination("mbox:/home/alice/archive"), Some(1));
@@ -533,16 +555,16 @@ fn the_first_format_stays_readable() {
 #[test]
 fn a_journal_of_the_first_format_is_rewritten_before_anything_is_appended() {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/journal/v1.jsonl");
-    let folder = folder();
-    fs::copy(&data, file(folder.path())).expect("copied");
-    let peeked = Journal::peek(folder.path(), &mailbox()).expect("a look");
-    let text = || fs::read_to_string(file(folder.path())).expect("the file");
+    let directory = directory();
+    fs::copy(&data, file(directory.path())).expect("copied");
+    let peeked = Journal::peek(directory.path(), &mailbox()).expect("a look");
+    let text = || fs::read_to_string(file(directory.path())).expect("the file");
     let first = text();
     assert!(
         first.starts_with("{\"popfetch\":1,"),
         "a look changes nothing"
     );
-    drop(open(&folder));
+    drop(open(&directory));
     let second = text();
     assert!(
         second.starts_with("{\"popfetch\":2,"),
@@ -550,7 +572,7 @@ fn a_journal_of_the_first_format_is_rewritten_before_anything_is_appended() {
     );
     // No line was made anew.
     assert!(second.lines().skip(1).all(|line| first.contains(line)));
-    assert!(*open(&folder).memory() == peeked);
+    assert!(*open(&directory).memory() == peeked);
 }
 
 #[test]
@@ -576,8 +598,8 @@ fn there_is_no_proof_for_what_came_incomplete_or_in_doubt() {
         (vec![whole(), unproven.clone()], false),
         (vec![unproven, whole()], true),
     ] {
-        let folder = folder();
-        let mut journal = open(&folder);
+        let directory = directory();
+        let mut journal = open(&directory);
         journal.commit(records.clone()).expect("committed");
         assert_eq!(
             prove(&journal, "a", &[0]).is_some(),
@@ -592,15 +614,15 @@ proptest! {
 
     #[test]
     fn a_rewrite_changes_nothing(records in prop::collection::vec(any_record(), 0..60)) {
-        let folder = folder();
-        let mut journal = open(&folder);
+        let directory = directory();
+        let mut journal = open(&directory);
         journal.commit(records.clone()).expect("committed");
         let path = journal.path().to_owned();
         drop(journal);
         let load = || loading::load(&path, &mailbox()).expect("loaded");
         let rewritten = compaction::rewrite(&path, &mailbox(), load().memory, false);
         let again = load();
-        prop_assert!(again.memory == rewritten.expect("rewritten") && again.damage.is_empty());
+        prop_assert!(again.memory == rewritten.expect("rewritten") && again.corrupt_lines.is_empty());
         let mut before = Memory::default();
         records.into_iter().for_each(|record| before.apply(record));
         prop_assert!(again.memory == before);
@@ -622,35 +644,35 @@ proptest! {
 
     #[test]
     fn what_is_in_memory_is_what_is_on_disk(records in prop::collection::vec(any_record(), 0..60)) {
-        let folder = folder();
-        let mut journal = open(&folder);
+        let directory = directory();
+        let mut journal = open(&directory);
         for record in &records {
             journal.append(vec![record.clone()]).expect("appended");
         }
-        let memory = Journal::peek(folder.path(), &mailbox()).expect("a look");
+        let memory = Journal::peek(directory.path(), &mailbox()).expect("a look");
         prop_assert!(*journal.memory() == memory);
     }
 }
 
 #[test]
 fn a_block_of_zeros_costs_no_line_but_the_one_behind_it() {
-    let folder = folder();
-    let mut journal = open(&folder);
+    let directory = directory();
+    let mut journal = open(&directory);
     journal.commit(vec![stored("a")]).expect("committed");
     drop(journal);
-    let mut bytes = fs::read(file(folder.path())).expect("the file");
+    let mut bytes = fs::read(file(directory.path())).expect("the file");
     bytes.extend([0; 200_000]);
-    fs::write(file(folder.path()), &bytes).expect("a damaged file");
-    let mut journal = open(&folder);
+    fs::write(file(directory.path()), &bytes).expect("a damaged file");
+    let mut journal = open(&directory);
     assert!(
-        is_stored(journal.memory(), "a") && journal.damage().is_empty(),
+        is_stored(journal.memory(), "a") && journal.corrupt_lines().is_empty(),
         "a torn end"
     );
     journal
         .commit(vec![stored("b"), stored("c")])
         .expect("committed");
     drop(journal);
-    let mut bytes = fs::read(file(folder.path())).expect("the file");
+    let mut bytes = fs::read(file(directory.path())).expect("the file");
     let behind_a = bytes
         .iter()
         .enumerate()
@@ -658,8 +680,8 @@ fn a_block_of_zeros_costs_no_line_but_the_one_behind_it() {
         .nth(1);
     let at = behind_a.expect("two lines").0 + 1;
     bytes.splice(at..at, [0; 200_000]);
-    fs::write(file(folder.path()), &bytes).expect("a damaged file");
-    let journal = open(&folder);
-    assert_eq!(journal.damage().len(), 1);
+    fs::write(file(directory.path()), &bytes).expect("a damaged file");
+    let journal = open(&directory);
+    assert_eq!(journal.corrupt_lines().len(), 1);
     assert!(is_stored(journal.memory(), "a") && is_stored(journal.memory(), "c"));
 }

@@ -6,7 +6,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
-use crate::text::Foreign;
+use crate::text::Untrusted;
 
 /// A message's unique-id as the server gave it (RFC 1939 section 7): any bytes but line ends, at most
 /// [`crate::pop3::limits::UNIQUE_ID`]. Never a path, never shown raw.
@@ -109,7 +109,7 @@ impl fmt::Debug for UniqueId {
 
 /// A string that is no unique-id in the form [`UniqueId`] displays.
 #[derive(Debug, thiserror::Error)]
-#[error("«{}» is not a unique-id: a % must be followed by two hexadecimal digits", Foreign(.0.as_bytes()))]
+#[error("\"{}\" is not a unique-id: a % must be followed by two hexadecimal digits", Untrusted(.0.as_bytes()))]
 pub struct NotAUniqueId(String);
 
 impl FromStr for UniqueId {

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::error::{Failure, Kind, OrFail, Result};
-use crate::text::Foreign;
+use crate::text::Untrusted;
 
 use super::cancel::{Canceller, Unheard, stopped};
 use super::deadline::{Deadline, Seconds};
@@ -131,7 +131,7 @@ impl Attempts<'_> {
     }
 
     fn target(&self) -> String {
-        let host = Foreign(self.host.as_bytes());
+        let host = Untrusted(self.host.as_bytes());
         match self.addresses.first() {
             Some(address) => format!("{host} port {}", address.port()),
             None => host.to_string(),

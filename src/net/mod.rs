@@ -16,10 +16,10 @@
 mod cancel;
 mod connect;
 mod deadline;
+mod probe;
 mod resolve;
 mod socket;
 mod stream;
-mod suspicion;
 #[cfg(test)]
 mod testing;
 mod tls;
@@ -32,9 +32,9 @@ use crate::monitor::Phase;
 pub use cancel::Canceller;
 pub use connect::{ADDRESSES, connect};
 pub use deadline::{Awaited, LEAST_RATE};
+pub use probe::speaks_tls;
 pub use resolve::resolve;
 pub use stream::Stream;
-pub use suspicion::speaks_tls;
 pub use tls::{
     Certificate, ClientCertificate, Fingerprint, NotAFingerprint, NotAVersion, TlsConnector,
     TlsConnectors, TlsPolicy, TlsVersion, explained,

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::error::{Failure, Kind, OrFail, Result};
-use crate::text::Foreign;
+use crate::text::Untrusted;
 
 use super::cancel::{Canceller, Unheard, stopped};
 use super::deadline::Seconds;
@@ -33,7 +33,7 @@ pub fn resolve(
     if can_never_exist(host) {
         return Err(unknown(host));
     }
-    let shown = Foreign(host.as_bytes());
+    let shown = Untrusted(host.as_bytes());
     match canceller.receive(&look_up(host, port)?, limit) {
         Ok(Ok(addresses)) if addresses.is_empty() => Err(unknown(host)),
         Ok(Ok(addresses)) => Ok(addresses),
@@ -94,7 +94,7 @@ fn each_once(addresses: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
 fn unknown(host: &str) -> Failure {
     let failure = Failure::new(
         Kind::HostUnknown,
-        format!("no address is known for the host {}", Foreign(host.as_bytes())),
+        format!("no address is known for the host {}", Untrusted(host.as_bytes())),
     )
     .hint("Check the spelling of the host's name, and that this machine's network and name servers work.");
     if host.is_ascii() {

@@ -253,7 +253,7 @@ impl Patience {
             self.meter.waited(begun.elapsed().min(timeout));
             match outcome {
                 Ok(octets) => return Ok(octets),
-                Err(error) if is_passing(&error) => {}
+                Err(error) if is_transient(&error) => {}
                 Err(error) => return Err(Cut::Lost(error.kind())),
             }
         }
@@ -261,7 +261,7 @@ impl Patience {
 }
 
 /// The socket's timeout passed, or a signal came in between.
-fn is_passing(error: &io::Error) -> bool {
+fn is_transient(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted

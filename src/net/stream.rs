@@ -8,7 +8,7 @@ use std::time::Duration;
 use native_tls::TlsStream;
 
 use crate::error::{Failure, Kind, Result};
-use crate::text::Foreign;
+use crate::text::Untrusted;
 
 use super::cancel::{Canceller, stopped};
 use super::deadline::{Awaited, LEAST_RATE, Overstepped, Seconds};
@@ -53,7 +53,7 @@ impl Stream {
         let socket = Socket::new(connection, timeout, canceller.clone());
         Stream {
             peer: Peer {
-                host: Foreign(host.as_bytes()).to_string(),
+                host: Untrusted(host.as_bytes()).to_string(),
                 timeout,
                 awaited: Awaited::GREETING,
                 evidence: socket.evidence(),
@@ -680,7 +680,7 @@ mod tests {
         assert_eq!(failure.kind(), Kind::Tls);
         assert_eq!(
             failure.message(),
-            "pop.example.com agreed to TLS and then said «+OK injected» in plain text"
+            "pop.example.com agreed to TLS and then said \"+OK injected\" in plain text"
         );
     }
 

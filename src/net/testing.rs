@@ -220,8 +220,8 @@ pub(crate) fn self_signed(name: &str) -> (Vec<u8>, Identity) {
 
 /// A connector with this `ca_file`.
 pub(crate) fn connector_trusting(pem: &[u8]) -> TlsConnector {
-    let folder = tempfile::tempdir().unwrap();
-    let ca_file: PathBuf = folder.path().join("ca.pem");
+    let directory = tempfile::tempdir().unwrap();
+    let ca_file: PathBuf = directory.path().join("ca.pem");
     std::fs::write(&ca_file, pem).unwrap();
     TlsConnector::new(&TlsPolicy {
         ca_files: vec![ca_file],

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::limits;
 use super::receiver::Shape;
 use crate::mail::Number;
-use crate::text::Foreign;
+use crate::text::Untrusted;
 
 /// Something to send to a server.
 ///
@@ -216,12 +216,12 @@ fn numbered(out: &mut Vec<u8>, command: fmt::Arguments<'_>) -> Result<(), Unsend
 impl fmt::Display for Command<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Command::User(user) => write!(f, "USER {}", Foreign(user)),
+            Command::User(user) => write!(f, "USER {}", Untrusted(user)),
             Command::Pass(_) => f.write_str("PASS ****"),
-            Command::Apop { user, .. } => write!(f, "APOP {} ****", Foreign(user)),
+            Command::Apop { user, .. } => write!(f, "APOP {} ****", Untrusted(user)),
             Command::Auth { mechanism, initial } => {
                 let masked = if initial.is_some() { " ****" } else { "" };
-                write!(f, "AUTH {}{masked}", Foreign(mechanism.as_bytes()))
+                write!(f, "AUTH {}{masked}", Untrusted(mechanism.as_bytes()))
             }
             Command::Respond(_) => f.write_str("****"),
             _ => self.show_plain(f),
@@ -234,7 +234,7 @@ impl Command<'_> {
     fn show_plain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut line = Vec::new();
         self.encode(&mut line).map_err(|_| fmt::Error)?;
-        write!(f, "{}", Foreign(line.trim_ascii_end()))
+        write!(f, "{}", Untrusted(line.trim_ascii_end()))
     }
 }
 

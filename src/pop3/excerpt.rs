@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::limits;
-use crate::text::Foreign;
+use crate::text::Untrusted;
 
 /// The beginning of something the server said, at most [`limits::EXCERPT`] octets. Displays escaped.
 ///
@@ -22,12 +22,12 @@ impl Excerpt {
 
 impl fmt::Display for Excerpt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Foreign(&self.0).fmt(f)
+        Untrusted(&self.0).fmt(f)
     }
 }
 
 impl fmt::Debug for Excerpt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "«{self}»")
+        write!(f, "\"{self}\"")
     }
 }

@@ -21,20 +21,20 @@ pub struct Stat {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadListing {
     /// The answer to STAT has no count.
-    #[error("the server's answer to STAT does not begin with a number of messages: «{0}»")]
+    #[error("the server's answer to STAT does not begin with a number of messages: \"{0}\"")]
     NoCount(Excerpt),
     /// A line that is about no message.
-    #[error("a line of the server's listing does not begin with a message number: «{0}»")]
+    #[error("a line of the server's listing does not begin with a message number: \"{0}\"")]
     NoNumber(Excerpt),
     /// A number from outside 1 to [`limits::MESSAGES`].
     #[error(
-        "the server's listing has a message number that is not between 1 and {most}: «{0}»",
+        "the server's listing has a message number that is not between 1 and {most}: \"{0}\"",
         most = limits::MESSAGES
     )]
     OutOfRange(Excerpt),
     /// More messages than [`limits::MESSAGES`].
     #[error(
-        "the server says that there are more than {most} messages: «{0}»",
+        "the server says that there are more than {most} messages: \"{0}\"",
         most = limits::MESSAGES
     )]
     TooMany(Excerpt),

@@ -123,14 +123,14 @@ impl fmt::Display for Method {
 
 /// A way to log in that worked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Worked {
+pub struct LastLogin {
     /// The way.
     pub way: Method,
     /// The one that the server had refused before.
-    pub instead_of: Option<Method>,
+    pub after_refused: Option<Method>,
 }
 
-impl Worked {
+impl LastLogin {
     /// What this text says that Display has made.
     #[must_use]
     pub fn named(text: &str) -> Option<Self> {
@@ -138,9 +138,9 @@ impl Worked {
             Some((way, refused)) => (way, Some(Method::named(refused)?)),
             None => (text, None),
         };
-        Some(Worked {
+        Some(LastLogin {
             way: Method::named(way)?,
-            instead_of: refused,
+            after_refused: refused,
         })
     }
 }
@@ -148,10 +148,10 @@ impl Worked {
 const INSTEAD_OF: &str = " instead of ";
 
 /// As a journal remembers it: `PLAIN instead of SCRAM-SHA-256`.
-impl fmt::Display for Worked {
+impl fmt::Display for LastLogin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.way)?;
-        match self.instead_of {
+        match self.after_refused {
             Some(refused) => write!(f, "{INSTEAD_OF}{refused}"),
             None => Ok(()),
         }
@@ -234,7 +234,7 @@ pub fn methods(
     rule: Rule,
     offer: Offer<'_>,
     protection: Protection,
-    worked: Option<Worked>,
+    worked: Option<LastLogin>,
 ) -> Vec<Method> {
     let candidates = match (rule, protection) {
         (Rule::Only(Method::Apop), _) if !offer.stamp => return Vec::new(),
@@ -254,10 +254,10 @@ pub fn methods(
 /// The same ways with the one that worked before those that are as safe or less, and before the one
 /// that was refused then with all behind it. A safer one stays in front of it: where it was not offered
 /// then, somebody may have hidden it.
-fn reordered(candidates: &[Method], worked: Worked) -> impl Iterator<Item = Method> {
-    let Worked { way, instead_of } = worked;
+fn reordered(candidates: &[Method], worked: LastLogin) -> impl Iterator<Item = Method> {
+    let LastLogin { way, after_refused } = worked;
     let yields = move |&method: &Method| {
-        method.safety() <= way.safety() || instead_of == Some(method) || method == way
+        method.safety() <= way.safety() || after_refused == Some(method) || method == way
     };
     let place = candidates.iter().position(yields).unwrap_or(0);
     let (safer, others) = candidates.split_at(place);
@@ -301,7 +301,7 @@ mod tests {
         sasl: &str,
         stamp: bool,
         protection: Protection,
-        worked: Option<Worked>,
+        worked: Option<LastLogin>,
     ) -> Vec<Method> {
         let capabilities = capabilities(sasl);
         let offer = Offer {
@@ -347,14 +347,14 @@ mod tests {
         assert_eq!(auto(EVERYTHING, true, Clear), []);
     }
 
-    fn plainly(way: Method) -> Worked {
-        let instead_of = None;
-        Worked { way, instead_of }
+    fn plainly(way: Method) -> LastLogin {
+        let after_refused = None;
+        LastLogin { way, after_refused }
     }
 
-    fn instead(way: Method, refused: Method) -> Worked {
-        let instead_of = Some(refused);
-        Worked { way, instead_of }
+    fn instead(way: Method, refused: Method) -> LastLogin {
+        let after_refused = Some(refused);
+        LastLogin { way, after_refused }
     }
 
     #[test]
@@ -406,10 +406,10 @@ mod tests {
             (instead(Plain, SCRAM_256), "PLAIN instead of SCRAM-SHA-256"),
         ] {
             assert_eq!(worked.to_string(), text);
-            assert_eq!(Worked::named(text), Some(worked));
+            assert_eq!(LastLogin::named(text), Some(worked));
         }
         for unknown in ["", "NTLM", "PLAIN instead of NTLM", "PLAIN instead of "] {
-            assert_eq!(Worked::named(unknown), None);
+            assert_eq!(LastLogin::named(unknown), None);
         }
     }
 

@@ -54,12 +54,12 @@ pub enum Event<'a> {
 pub enum Violation {
     /// A line longer than [`limits::LINE`].
     #[error(
-        "a line of the server's answer is longer than {most} octets: «{0}»",
+        "a line of the server's answer is longer than {most} octets: \"{0}\"",
         most = limits::LINE
     )]
     LineTooLong(Excerpt),
     /// No status line where there must be one.
-    #[error("the server's answer begins neither with +OK nor with -ERR{}: «{line}»", dialect.aside())]
+    #[error("the server's answer begins neither with +OK nor with -ERR{}: \"{line}\"", dialect.aside())]
     NoStatus {
         /// What it looks like.
         dialect: Dialect,
@@ -67,10 +67,10 @@ pub enum Violation {
         line: Excerpt,
     },
     /// Bytes that answer nothing: sent before the command, or injected.
-    #[error("the server sent something that no command asked for: «{0}»")]
+    #[error("the server sent something that no command asked for: \"{0}\"")]
     Unsolicited(Excerpt),
     /// `+` where no SASL exchange is going on.
-    #[error("the server sent a SASL challenge where none is possible: «{0}»")]
+    #[error("the server sent a SASL challenge where none is possible: \"{0}\"")]
     Challenge(Excerpt),
 }
 
@@ -369,7 +369,7 @@ mod tests {
         let injected = violation(&[Shape::Line], b"+OK begin TLS\r\n+OK inj");
         assert_eq!(
             injected.to_string(),
-            "the server sent something that no command asked for: «+OK inj»"
+            "the server sent something that no command asked for: \"+OK inj\""
         );
         assert!(matches!(violation(&[], b"\n"), Violation::Unsolicited(_)));
     }
@@ -380,7 +380,7 @@ mod tests {
         let broken = violation(&shapes, b"+OK\r\na\r\n.\r\nrest of the body\r\n.\r\n");
         assert_eq!(
             broken.to_string(),
-            "the server's answer begins neither with +OK nor with -ERR: «rest of the body»"
+            "the server's answer begins neither with +OK nor with -ERR: \"rest of the body\""
         );
     }
 
@@ -389,7 +389,7 @@ mod tests {
         let smtp = violation(&[Shape::Greeting], b"220 mx\x1b[2J ESMTP\r\n");
         assert_eq!(
             smtp.to_string(),
-            "the server's answer begins neither with +OK nor with -ERR but looks like SMTP: «220 mx\\x1b[2J ESMTP»"
+            "the server's answer begins neither with +OK nor with -ERR but looks like SMTP: \"220 mx\\x1b[2J ESMTP\""
         );
         let tls = violation(&[Shape::Greeting], b"\x15\x03\x01\x00\x02\x02\x46");
         assert!(matches!(

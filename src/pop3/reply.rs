@@ -3,9 +3,9 @@
 use std::fmt;
 
 use super::without_prefix;
-use crate::text::Foreign;
+use crate::text::Untrusted;
 
-/// A status line. What Display leaves to the caller: show [`Reply::text`] through [`Foreign`] only.
+/// A status line. What Display leaves to the caller: show [`Reply::text`] through [`Untrusted`] only.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Reply<'a> {
     /// Yes, no, or go on.
@@ -86,7 +86,7 @@ impl fmt::Debug for Reply<'_> {
         f.debug_struct("Reply")
             .field("status", &self.status)
             .field("code", &self.code)
-            .field("text", &Foreign(self.text))
+            .field("text", &Untrusted(self.text))
             .finish()
     }
 }

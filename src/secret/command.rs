@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::read::{PATIENCE, Trouble, Wait, to_end};
+use super::read::{PATIENCE, ReadError, Wait, to_end};
 use super::terminal::{self, Terminal};
 use super::{Secret, Who, stopped, unusable};
 use crate::child::shell;
@@ -101,7 +101,7 @@ struct Running {
 
 impl Running {
     /// How it ended by itself.
-    fn end(&mut self, wait: Wait<'_>) -> Result<ExitStatus, Trouble> {
+    fn end(&mut self, wait: Wait<'_>) -> Result<ExitStatus, ReadError> {
         loop {
             if let Some(status) = self.child.try_wait()? {
                 self.ended = true;
@@ -127,16 +127,16 @@ impl Drop for Running {
     }
 }
 
-fn unreadable(trouble: Trouble, name: &str) -> Failure {
+fn unreadable(trouble: ReadError, name: &str) -> Failure {
     match trouble {
-        Trouble::TooLong => unusable(name, trouble),
-        Trouble::TooLate => Failure::new(
+        ReadError::TooLong => unusable(name, trouble),
+        ReadError::TooLate => Failure::new(
             Kind::Temporary,
             format!("{name} did not end within {} minutes and was killed", PATIENCE.as_secs() / 60),
         )
         .hint("It may be waiting for a passphrase, or have left a process behind that keeps its output open."),
-        Trouble::Stopped => stopped(name),
-        Trouble::Io(_) => Failure::new(Kind::Io, format!("cannot read what {name} prints")).because(trouble),
+        ReadError::Stopped => stopped(name),
+        ReadError::Io(_) => Failure::new(Kind::Io, format!("cannot read what {name} prints")).because(trouble),
     }
 }
 
@@ -250,8 +250,8 @@ mod tests {
     /// everything the command started is gone.
     #[test]
     fn what_a_command_started_is_ended_with_it() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let fifo = folder.path().join("alive");
+        let directory = tempfile::tempdir().expect("a directory");
+        let fifo = directory.path().join("alive");
         let line = format!(
             "exec 3>'{}'; sleep 1000 & head -c 70000 /dev/zero; wait",
             fifo.display()
@@ -276,8 +276,11 @@ mod tests {
 
     #[test]
     fn a_command_that_leaves_a_process_behind_in_peace_does_not_lose_it() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let (ready, done) = (folder.path().join("ready"), folder.path().join("done"));
+        let directory = tempfile::tempdir().expect("a directory");
+        let (ready, done) = (
+            directory.path().join("ready"),
+            directory.path().join("done"),
+        );
         for fifo in [&ready, &done] {
             assert!(
                 Command::new("mkfifo")

@@ -8,10 +8,10 @@ use std::path::Path;
 use rustix::fs::{FileType, Mode, OFlags, Stat};
 use zeroize::Zeroizing;
 
-use super::read::{PATIENCE, Trouble, Wait, to_end};
+use super::read::{PATIENCE, ReadError, Wait, to_end};
 use super::{Secret, Who, acl, stopped, unusable};
 use crate::error::{Failure, Kind, OrFail, Result};
-use crate::text::Foreign;
+use crate::text::Untrusted;
 
 /// What group and others may do.
 const OTHERS: u32 = 0o077;
@@ -38,7 +38,7 @@ fn private_within(wait: Wait<'_>, path: &Path, name: &str) -> Result<Zeroizing<V
 fn read_within(wait: Wait<'_>, path: &Path, who: &Who<'_>) -> Result<Secret> {
     let name = format!(
         "the password file {} of {who}",
-        Foreign(path.as_os_str().as_bytes())
+        Untrusted(path.as_os_str().as_bytes())
     );
     let bytes = private_within(wait, path, &name)?;
     Secret::new(&bytes)
@@ -63,7 +63,7 @@ fn check(file: &OwnedFd, path: &Path, name: &str) -> Result<()> {
 /// Why a file is no place for a password.
 #[derive(Debug, PartialEq, Eq)]
 enum Unfit {
-    /// It is a folder or a device.
+    /// It is a directory or a device.
     NotAFile,
     /// It belongs to somebody who is neither this user nor root.
     Strangers(u32),
@@ -90,7 +90,7 @@ fn judge(stat: &Stat, us: u32, lets_in_only_us: impl FnOnce() -> bool) -> Result
 
 impl Unfit {
     fn failure(&self, path: &Path, name: &str) -> Failure {
-        let path = Foreign(path.as_os_str().as_bytes());
+        let path = Untrusted(path.as_os_str().as_bytes());
         let (fault, hint) = match self {
             Unfit::NotAFile => (
                 "is neither a file nor a pipe".to_owned(),
@@ -110,12 +110,12 @@ impl Unfit {
     }
 }
 
-fn unreadable(trouble: Trouble, name: &str) -> Failure {
+fn unreadable(trouble: ReadError, name: &str) -> Failure {
     let kind = match trouble {
-        Trouble::TooLong => Kind::Config,
-        Trouble::TooLate => Kind::Temporary,
-        Trouble::Stopped => return stopped(name),
-        Trouble::Io(_) => Kind::Io,
+        ReadError::TooLong => Kind::Config,
+        ReadError::TooLate => Kind::Temporary,
+        ReadError::Stopped => return stopped(name),
+        ReadError::Io(_) => Kind::Io,
     };
     Failure::new(kind, format!("cannot read {name}")).because(trouble)
 }
@@ -138,11 +138,11 @@ mod tests {
     }
 
     fn file(mode: u32, content: &[u8]) -> (TempDir, PathBuf) {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("password");
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("password");
         fs::write(&path, content).expect("written");
         fs::set_permissions(&path, Permissions::from_mode(mode)).expect("mode set");
-        (folder, path)
+        (directory, path)
     }
 
     fn status(mode: u32, owner: u32) -> Stat {
@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn a_private_file_gives_its_secret() {
         for mode in [0o600, 0o400] {
-            let (_folder, path) = file(mode, b" p%s \xff\n");
+            let (_directory, path) = file(mode, b" p%s \xff\n");
             assert_eq!(read_file(&path).expect("a secret").expose(), b" p%s \xff");
         }
     }
@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn a_file_that_is_open_to_others_is_refused_whatever_they_may_do() {
         for mode in [0o644, 0o640, 0o620, 0o604, 0o602, 0o610, 0o601] {
-            let (_folder, path) = file(mode, b"marker");
+            let (_directory, path) = file(mode, b"marker");
             let failure = read_file(&path).expect_err("open to others");
             assert_eq!(failure.kind(), Kind::Config, "{mode:o}");
             assert!(failure.message().contains(&format!("mode {mode:04o}")));
@@ -180,8 +180,8 @@ mod tests {
 
     #[test]
     fn the_mode_that_counts_is_that_of_the_file_behind_a_link() {
-        let (folder, path) = file(0o600, b"secret");
-        let link = folder.path().join("link");
+        let (directory, path) = file(0o600, b"secret");
+        let link = directory.path().join("link");
         symlink(&path, &link).expect("linked");
         assert_eq!(read_file(&link).expect("a secret").expose(), b"secret");
 
@@ -205,9 +205,9 @@ mod tests {
     }
 
     #[test]
-    fn folders_and_devices_are_no_files() {
-        let folder = tempfile::tempdir().expect("a folder");
-        for path in [folder.path(), Path::new("/dev/null")] {
+    fn directories_and_devices_are_no_files() {
+        let directory = tempfile::tempdir().expect("a directory");
+        for path in [directory.path(), Path::new("/dev/null")] {
             let failure = read_file(path).expect_err("no file");
             assert_eq!(failure.kind(), Kind::Config);
             assert!(failure.message().ends_with("is neither a file nor a pipe"));
@@ -227,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_second_line_is_an_error_that_does_not_show_it() {
-        let (_folder, path) = file(0o600, b"marker\nmarker\n");
+        let (_directory, path) = file(0o600, b"marker\nmarker\n");
         let failure = read_file(&path).expect_err("two lines");
         assert_eq!(failure.kind(), Kind::Config);
         assert!(failure.to_string().ends_with("it has more than one line"));
@@ -236,7 +236,7 @@ mod tests {
 
     #[test]
     fn a_file_too_long_for_a_secret_is_refused() {
-        let (_folder, path) = file(0o600, &vec![b'x'; LIMIT + 1]);
+        let (_directory, path) = file(0o600, &vec![b'x'; LIMIT + 1]);
         let failure = read_file(&path).expect_err("too long");
         assert_eq!(failure.kind(), Kind::Config);
         assert!(failure.to_string().ends_with("more than 64 KiB came"));
@@ -256,19 +256,19 @@ mod tests {
     }
 
     fn fifo() -> (TempDir, PathBuf) {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("fifo");
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("fifo");
         let made = std::process::Command::new("mkfifo")
             .args(["-m", "600"])
             .arg(&path)
             .status();
         assert!(made.expect("mkfifo runs").success());
-        (folder, path)
+        (directory, path)
     }
 
     #[test]
     fn a_fifo_gives_the_secret_of_a_writer_that_comes_later() {
-        let (_folder, path) = fifo();
+        let (_directory, path) = fifo();
         let writer = {
             let path = path.clone();
             std::thread::spawn(move || fs::write(path, "handed over\n").expect("written"))
@@ -280,7 +280,7 @@ mod tests {
 
     #[test]
     fn a_fifo_that_nobody_writes_to_is_not_waited_for_for_ever() {
-        let (_folder, path) = fifo();
+        let (_directory, path) = fifo();
         let short = Wait::at_most(Duration::from_millis(50), &|| false);
         let failure = read_within(short, &path, &WHO).expect_err("nobody writes");
         assert_eq!(failure.kind(), Kind::Temporary);

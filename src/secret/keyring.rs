@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use super::question::Question;
 use super::{Secret, WITHOUT_A_KEY_RING, Who, stopped, unusable};
 use crate::error::{Failure, Kind, Result};
-use crate::text::Foreign;
+use crate::text::Untrusted;
 
 /// The entries' service.
 const SERVICE: &str = "popfetch";
@@ -104,13 +104,13 @@ fn in_words(error: &Error) -> String {
         Error::NoStorageAccess(_) => "it is locked and was not unlocked".to_owned(),
         Error::Ambiguous(_) => "it has several entries for this mailbox".to_owned(),
         Error::BadDataFormat(..) | Error::BadEncoding(_) => "its entry is damaged".to_owned(),
-        Error::PlatformFailure(cause) => Foreign(cause.to_string().as_bytes()).to_string(),
-        other => Foreign(other.to_string().as_bytes()).to_string(),
+        Error::PlatformFailure(cause) => Untrusted(cause.to_string().as_bytes()).to_string(),
+        other => Untrusted(other.to_string().as_bytes()).to_string(),
     }
 }
 
 fn refused(error: &Error, who: &Who<'_>) -> Failure {
-    let account = Foreign(who.account.as_bytes());
+    let account = Untrusted(who.account.as_bytes());
     let failure = unavailable().because(in_words(error));
     match error {
         Error::Ambiguous(_) => failure.hint(format!(

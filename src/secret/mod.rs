@@ -27,7 +27,7 @@ use zeroize::Zeroizing;
 
 use crate::environment::Environment;
 use crate::error::{Failure, Kind, Result};
-use crate::text::Foreign;
+use crate::text::Untrusted;
 
 /// From now on a crash of this process leaves no core file, which would have passwords in it. Programs that
 /// it starts inherit that, and may change it for themselves.
@@ -126,7 +126,7 @@ pub struct Who<'a> {
 /// As errors name it: `account work`.
 impl fmt::Display for Who<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "account {}", Foreign(self.account.as_bytes()))
+        write!(f, "account {}", Untrusted(self.account.as_bytes()))
     }
 }
 
@@ -226,7 +226,7 @@ fn keyring_or_person(
 }
 
 fn nothing_stored(who: &Who<'_>) -> Failure {
-    let account = Foreign(who.account.as_bytes());
+    let account = Untrusted(who.account.as_bytes());
     Failure::new(
         Kind::Config,
         format!("the key ring has no password for {who}"),

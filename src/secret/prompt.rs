@@ -5,12 +5,12 @@ use std::os::fd::AsFd;
 
 use zeroize::Zeroizing;
 
-use super::read::{Trouble, Wait, more};
+use super::read::{ReadError, Wait, more};
 use super::terminal::{self, Terminal};
 use super::typing::{Step, Typing};
 use super::{Secret, WITHOUT_A_KEY_RING, Who, stopped, unusable};
 use crate::error::{Failure, Kind, Result};
-use crate::text::Foreign;
+use crate::text::Untrusted;
 
 /// Asks the person at the terminal, and says why where the secret should have come from elsewhere.
 /// Waits as long as the person takes.
@@ -27,7 +27,10 @@ pub(super) fn ask(
 }
 
 fn question(who: &Who<'_>, because: Option<&Failure>) -> String {
-    let (user, host) = (Foreign(who.user.as_bytes()), Foreign(who.host.as_bytes()));
+    let (user, host) = (
+        Untrusted(who.user.as_bytes()),
+        Untrusted(who.host.as_bytes()),
+    );
     let why = because
         .map(|failure| format!("{failure}\n"))
         .unwrap_or_default();
@@ -57,7 +60,7 @@ fn ask_on(
 }
 
 /// What is typed up to Enter; none where the person gives up, or goes away before.
-fn line(keyboard: impl AsFd, wait: Wait<'_>) -> Result<Option<Zeroizing<Vec<u8>>>, Trouble> {
+fn line(keyboard: impl AsFd, wait: Wait<'_>) -> Result<Option<Zeroizing<Vec<u8>>>, ReadError> {
     let mut typing = Typing::new();
     let mut key = [0];
     while more(&keyboard, wait, &mut key)? > 0 {
@@ -70,11 +73,11 @@ fn line(keyboard: impl AsFd, wait: Wait<'_>) -> Result<Option<Zeroizing<Vec<u8>>
     Ok(None)
 }
 
-fn no_answer(trouble: Trouble) -> Failure {
+fn no_answer(trouble: ReadError) -> Failure {
     match trouble {
-        Trouble::Stopped | Trouble::TooLate => stopped("the password"),
-        Trouble::TooLong => unusable("what was typed", trouble),
-        Trouble::Io(error) => no_terminal(error),
+        ReadError::Stopped | ReadError::TooLate => stopped("the password"),
+        ReadError::TooLong => unusable("what was typed", trouble),
+        ReadError::Io(error) => no_terminal(error),
     }
 }
 
@@ -100,8 +103,8 @@ mod tests {
 
     /// Types this at a keyboard that is a file; gives the secret and what the person saw.
     fn answer(typed: &[u8]) -> (Result<Secret>, String) {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("keyboard");
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("keyboard");
         fs::write(&path, typed).expect("written");
         let keyboard = File::open(&path).expect("opened");
         let mut screen = Vec::new();

@@ -41,23 +41,23 @@ impl<'a> Wait<'a> {
     }
 
     /// How long may be waited before this is asked again.
-    pub(super) fn glance(&self) -> Result<Duration, Trouble> {
+    pub(super) fn glance(&self) -> Result<Duration, ReadError> {
         if (self.stop)() {
-            return Err(Trouble::Stopped);
+            return Err(ReadError::Stopped);
         }
         let Some(until) = self.until else {
             return Ok(GLANCE);
         };
         match until.checked_duration_since(Instant::now()) {
             Some(left) => Ok(left.min(GLANCE)),
-            None => Err(Trouble::TooLate),
+            None => Err(ReadError::TooLate),
         }
     }
 }
 
 /// Why a secret could not be read.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Trouble {
+pub(super) enum ReadError {
     #[error("more than {} KiB came", LIMIT / 1024)]
     TooLong,
     #[error("it took too long")]
@@ -69,7 +69,7 @@ pub(super) enum Trouble {
 }
 
 /// Everything that comes until the end.
-pub(super) fn to_end(source: impl AsFd, wait: Wait<'_>) -> Result<Zeroizing<Vec<u8>>, Trouble> {
+pub(super) fn to_end(source: impl AsFd, wait: Wait<'_>) -> Result<Zeroizing<Vec<u8>>, ReadError> {
     // One byte more than may come, so that the end is seen without the buffer ever growing.
     let mut buffer = Zeroizing::new(vec![0; LIMIT + 1]);
     let mut filled = 0;
@@ -82,13 +82,13 @@ pub(super) fn to_end(source: impl AsFd, wait: Wait<'_>) -> Result<Zeroizing<Vec<
             count => filled += count,
         }
     }
-    Err(Trouble::TooLong)
+    Err(ReadError::TooLong)
 }
 
 /// What comes next, as much as there is room for; 0 bytes are the end.
-pub(super) fn more(source: impl AsFd, wait: Wait<'_>, room: &mut [u8]) -> Result<usize, Trouble> {
+pub(super) fn more(source: impl AsFd, wait: Wait<'_>, room: &mut [u8]) -> Result<usize, ReadError> {
     loop {
-        let left = Timespec::try_from(wait.glance()?).map_err(|_| Trouble::TooLate)?;
+        let left = Timespec::try_from(wait.glance()?).map_err(|_| ReadError::TooLate)?;
         let there = match poll(&mut [PollFd::new(&source, PollFlags::IN)], Some(&left)) {
             Ok(0) | Err(Errno::INTR) => continue,
             Ok(_) => rustix::io::read(&source, &mut *room),
@@ -96,7 +96,7 @@ pub(super) fn more(source: impl AsFd, wait: Wait<'_>, room: &mut [u8]) -> Result
         };
         match there {
             Err(Errno::AGAIN | Errno::INTR) => {}
-            there => return there.map_err(|error| Trouble::Io(error.into())),
+            there => return there.map_err(|error| ReadError::Io(error.into())),
         }
     }
 }
@@ -119,7 +119,7 @@ mod tests {
 
         file.write_all(b"x").expect("written");
         rustix::fs::seek(&file, rustix::fs::SeekFrom::Start(0)).expect("at the start");
-        assert!(matches!(to_end(&file, soon()), Err(Trouble::TooLong)));
+        assert!(matches!(to_end(&file, soon()), Err(ReadError::TooLong)));
     }
 
     #[test]
@@ -140,7 +140,7 @@ mod tests {
         let (reader, mut writer) = io::pipe().expect("a pipe");
         writer.write_all(b"begun").expect("written");
         let short = Wait::at_most(Duration::from_millis(50), &|| false);
-        assert!(matches!(to_end(&reader, short), Err(Trouble::TooLate)));
+        assert!(matches!(to_end(&reader, short), Err(ReadError::TooLate)));
         drop(writer);
     }
 
@@ -150,7 +150,7 @@ mod tests {
         let asked = std::cell::Cell::new(0);
         let stop = || asked.replace(asked.get() + 1) == 2;
         let wait = Wait::for_a_person(&stop);
-        assert!(matches!(to_end(&reader, wait), Err(Trouble::Stopped)));
+        assert!(matches!(to_end(&reader, wait), Err(ReadError::Stopped)));
         drop(writer);
     }
 }

@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use super::read::{LIMIT, Trouble};
+use super::read::{LIMIT, ReadError};
 
 const CTRL_D: u8 = 0x04;
 const BACKSPACE: u8 = 0x08;
@@ -52,8 +52,8 @@ impl Typing {
     ///
     /// # Errors
     ///
-    /// [`Trouble::TooLong`]: there is no room for more.
-    pub(super) fn press(&mut self, key: u8) -> Result<Step, Trouble> {
+    /// [`ReadError::TooLong`]: there is no room for more.
+    pub(super) fn press(&mut self, key: u8) -> Result<Step, ReadError> {
         self.escape = match (self.escape, key) {
             (Escape::Nothing, ESCAPE) => Escape::Begun,
             (Escape::Nothing, _) => return self.type_in(key),
@@ -64,7 +64,7 @@ impl Typing {
         Ok(Step::More)
     }
 
-    fn type_in(&mut self, key: u8) -> Result<Step, Trouble> {
+    fn type_in(&mut self, key: u8) -> Result<Step, ReadError> {
         match key {
             b'\n' | b'\r' => return Ok(Step::Complete),
             CTRL_D if self.line.is_empty() => return Ok(Step::GivenUp),
@@ -72,7 +72,7 @@ impl Typing {
             CTRL_U => self.line.clear(),
             CTRL_W => self.erase_word(),
             0..b' ' => {}
-            _ if self.line.len() == LIMIT => return Err(Trouble::TooLong),
+            _ if self.line.len() == LIMIT => return Err(ReadError::TooLong),
             _ => self.line.push(key),
         }
         Ok(Step::More)
@@ -146,7 +146,7 @@ mod tests {
         for _ in 0..LIMIT {
             assert_eq!(typing.press(b'x').expect("room"), Step::More);
         }
-        assert!(matches!(typing.press(b'x'), Err(Trouble::TooLong)));
+        assert!(matches!(typing.press(b'x'), Err(ReadError::TooLong)));
         assert_eq!(typing.line.as_ptr(), place);
     }
 

@@ -7,11 +7,11 @@ use zeroize::Zeroizing;
 
 use super::{Secret, Who, unusable};
 use crate::error::{Failure, Kind, Result};
-use crate::text::Foreign;
+use crate::text::Untrusted;
 
 /// The secret that the variable of this name holds.
 pub(super) fn read(name: &str, value: Option<OsString>, who: &Who<'_>) -> Result<Secret> {
-    let shown = Foreign(name.as_bytes());
+    let shown = Untrusted(name.as_bytes());
     let value = value.ok_or_else(|| {
         Failure::new(
             Kind::Config,

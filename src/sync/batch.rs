@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 
 use crate::crash;
-use crate::deliver::{Destination, Trouble};
+use crate::deliver::{DeliveryError, Destination};
 use crate::error::{Failure, Kind, Result};
 use crate::journal::{Intent, Journal, Record};
 use crate::mail::{Digest, Number, Place, UniqueId};
@@ -93,12 +93,12 @@ pub(super) struct Message {
     /// One of them at least has it now.
     pub(super) placed: bool,
     /// Why one of them lacks it.
-    pub(super) lack: Option<Lack>,
+    pub(super) lack: Option<DeliveryGap>,
 }
 
 /// Why a destination lacks a message.
 #[derive(Clone)]
-pub(super) enum Lack {
+pub(super) enum DeliveryGap {
     /// It could not take this one.
     Refused(Failure),
     /// It can take none any more, which is reported once, not for each message.
@@ -207,7 +207,7 @@ fn prepare(slots: &mut [Slot], messages: &mut [Message]) -> Vec<Placed> {
             }
             Err(failure) => {
                 for message in members {
-                    messages[message].lack = Some(Lack::Broken);
+                    messages[message].lack = Some(DeliveryGap::Broken);
                 }
                 slot.fail(failure);
             }
@@ -218,7 +218,9 @@ fn prepare(slots: &mut [Slot], messages: &mut [Message]) -> Vec<Placed> {
 
 /// Step 3: what the journal is told before anything is placed.
 fn intents(placed: &[Placed], slots: &[Slot], messages: &[Message]) -> Vec<Record> {
-    let findable = placed.iter().filter(|placed| placed.place != Place::Handed);
+    let findable = placed
+        .iter()
+        .filter(|placed| placed.place != Place::Untracked);
     findable
         .map(|placed| Record::Intend(placed.intent(slots, messages)))
         .collect()
@@ -241,7 +243,7 @@ fn place(mut placed: Vec<Placed>, slots: &mut [Slot], messages: &mut [Message]) 
             slot.failure.get_or_insert_with(miscounted);
             members
                 .iter()
-                .for_each(|&message| messages[message].lack = Some(Lack::Broken));
+                .for_each(|&message| messages[message].lack = Some(DeliveryGap::Broken));
             continue;
         }
         for (message, result) in members.into_iter().zip(results) {
@@ -250,10 +252,10 @@ fn place(mut placed: Vec<Placed>, slots: &mut [Slot], messages: &mut [Message]) 
                     stored.insert((index, message));
                     continue;
                 }
-                Err(Trouble::Message(failure)) => Lack::Refused(failure),
-                Err(Trouble::Destination(failure)) => {
+                Err(DeliveryError::Message(failure)) => DeliveryGap::Refused(failure),
+                Err(DeliveryError::Destination(failure)) => {
                     slot.failure.get_or_insert(failure);
-                    Lack::Broken
+                    DeliveryGap::Broken
                 }
             });
         }
@@ -300,7 +302,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::deliver::{Complete, Sought};
+    use crate::deliver::{Complete, StoredRef};
     use crate::journal::{Destinations, Found, Mailbox};
     use crate::message::Hasher;
 
@@ -318,25 +320,25 @@ mod tests {
         fn is_durable(&self) -> bool {
             true
         }
-        fn begin(&mut self) -> Result<(), Trouble> {
+        fn begin(&mut self) -> Result<(), DeliveryError> {
             Ok(())
         }
-        fn write(&mut self, _: &[u8]) -> Result<(), Trouble> {
+        fn write(&mut self, _: &[u8]) -> Result<(), DeliveryError> {
             Ok(())
         }
-        fn end(&mut self, _: &Complete<'_>) -> Result<(), Trouble> {
+        fn end(&mut self, _: &Complete<'_>) -> Result<(), DeliveryError> {
             self.messages += 1;
             Ok(())
         }
         fn abandon(&mut self) {}
         fn prepare(&mut self) -> Result<Vec<Place>> {
-            Ok(vec![Place::Handed; (self.places)(self.messages)])
+            Ok(vec![Place::Untracked; (self.places)(self.messages)])
         }
-        fn place(&mut self) -> Vec<Result<(), Trouble>> {
+        fn place(&mut self) -> Vec<Result<(), DeliveryError>> {
             (0..(self.results)(self.messages)).map(|_| Ok(())).collect()
         }
         fn discard(&mut self) {}
-        fn settle(&mut self, unsettled: &[Sought<'_>], _: bool) -> Result<Vec<bool>> {
+        fn settle(&mut self, unsettled: &[StoredRef<'_>], _: bool) -> Result<Vec<bool>> {
             Ok(vec![false; unsettled.len()])
         }
     }

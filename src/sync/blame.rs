@@ -48,7 +48,7 @@ impl Who {
     }
 }
 
-/// Messages that are asked for one at a time, each followed by a probe: so it turns out which of them is to blame.
+/// Messages that are asked for one at a time, each followed by a probe: so it priorities out which of them is to blame.
 pub(super) type Suspects = HashSet<Who>;
 
 impl Culprit {

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use super::batch::Slot;
 use super::{Job, mailbox};
 use crate::crash;
-use crate::deliver::Sought;
+use crate::deliver::StoredRef;
 use crate::error::Result;
 use crate::journal::{Found, Intent, Journal};
 use crate::mail::{Digest, Identity};
@@ -76,8 +76,8 @@ pub(super) fn look(job: &Job<'_>, slots: &mut [Slot], wanted: &HashSet<Digest>) 
     Ok(found)
 }
 
-fn sought(copy: &Intent) -> Sought<'_> {
-    Sought {
+fn sought(copy: &Intent) -> StoredRef<'_> {
+    StoredRef {
         place: &copy.place,
         digest: &copy.digest,
     }

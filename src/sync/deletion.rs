@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use super::batch::Slot;
 use super::blame::Culprit;
-use super::ended::Ended;
+use super::ended::SessionError;
 use super::store::Safe;
 use super::survey::{Survey, Surveyed};
 use super::{Job, copies};
@@ -101,7 +101,7 @@ impl Deletion<'_> {
         mut proofs: Vec<Proof>,
         journal: &mut Journal,
         report: &mut Report,
-    ) -> Result<Marked, Ended> {
+    ) -> Result<Marked, SessionError> {
         let was_asked = |proof: &Proof| {
             let remembered = journal.memory().recall(proof.uid().as_bytes());
             remembered.is_some_and(Remembered::is_asked)
@@ -159,7 +159,7 @@ impl Deletion<'_> {
         pipelining: bool,
         proofs: &[Proof],
         journal: &mut Journal,
-    ) -> Ended {
+    ) -> SessionError {
         let BrokenDeletion { failure, due, sent } = broken;
         let unsent = proofs.get(sent..).unwrap_or_default().iter().map(kept);
         if let Err(failure) = journal.append(unsent.collect()) {
@@ -172,7 +172,7 @@ impl Deletion<'_> {
         let asked = proofs.get(..sent).unwrap_or_default();
         let suspected = asked.get(due.saturating_sub(1)..=due).unwrap_or_default();
         let ended = blame(self.job, suspected, false, failure, journal);
-        Ended {
+        SessionError {
             is_understood: !suspected.is_empty(),
             ..ended
         }
@@ -181,7 +181,7 @@ impl Deletion<'_> {
 
 /// What the journal must learn of a message that is not deleted: it is there unchanged.
 fn kept(proof: &Proof) -> Record {
-    Record::Same {
+    Record::Alias {
         uid: proof.uid().clone(),
         stored_as: proof.uid().clone(),
     }
@@ -194,7 +194,7 @@ fn blame(
     is_certain: bool,
     failure: Failure,
     journal: &mut Journal,
-) -> Ended {
+) -> SessionError {
     if job.interrupt.requested().is_some() {
         return failure.into();
     }
@@ -219,7 +219,7 @@ fn blame(
     if let Err(failure) = journal.commit(undeletable) {
         return failure.into();
     }
-    Ended {
+    SessionError {
         is_understood: culprit.is_some(),
         is_done: culprit.is_some(),
         culprit,
@@ -234,7 +234,7 @@ pub(super) fn quit(
     marked: Marked,
     journal: &mut Journal,
     report: &mut Report,
-) -> Result<(), Ended> {
+) -> Result<(), SessionError> {
     let quitted = transaction.quit();
     if let Err(failure) = quitted {
         return Err(unconfirmed(job, &marked, failure, journal));
@@ -255,7 +255,12 @@ pub(super) fn quit(
 
 /// What it means that the server did not confirm the deletions: they may have taken place or not. Where the connection ended, and
 /// once more when only one message was marked, it may be for that one.
-fn unconfirmed(job: &Job<'_>, marked: &Marked, failure: Failure, journal: &mut Journal) -> Ended {
+fn unconfirmed(
+    job: &Job<'_>,
+    marked: &Marked,
+    failure: Failure,
+    journal: &mut Journal,
+) -> SessionError {
     match (failure.kind(), &marked.messages[..]) {
         (Kind::Unreachable, [(_, alone)]) if marked.again => {
             blame(job, std::slice::from_ref(alone), true, failure, journal)

@@ -6,7 +6,7 @@ use crate::journal::{Fact, Memory};
 
 /// How to treat this server, as far as it was learnt.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Manner {
+pub(super) struct ServerQuirks {
     /// Commands may be sent ahead of their answers, if the server says so.
     pub(super) pipelining: bool,
     /// Its LIST is known to be wrong about sizes.
@@ -17,10 +17,10 @@ pub(super) struct Manner {
     pub(super) headers: bool,
 }
 
-impl Manner {
+impl ServerQuirks {
     /// What was learnt in earlier runs.
     pub(super) fn new(memory: &Memory) -> Self {
-        Manner {
+        ServerQuirks {
             pipelining: !memory.fact(Fact::PipeliningBroken),
             wrong_sizes: memory.fact(Fact::SizesWrong),
             single_uids: !memory.fact(Fact::NoSingleUidl),
@@ -30,11 +30,11 @@ impl Manner {
 }
 
 /// A session that failed.
-pub(super) struct Ended {
+pub(super) struct SessionError {
     /// Why.
     pub(super) failure: Failure,
     /// How to try once more, if that may help.
-    pub(super) next: Option<Manner>,
+    pub(super) next: Option<ServerQuirks>,
     /// What is learnt if that does help.
     pub(super) lesson: Option<Fact>,
     /// The message that ended it and would do so again.
@@ -46,10 +46,10 @@ pub(super) struct Ended {
     /// There was nothing more to do.
     pub(super) is_done: bool,
     /// Whether the maildrop was not even opened.
-    pub(super) at_the_door: bool,
+    pub(super) before_login: bool,
 }
 
-impl Ended {
+impl SessionError {
     /// Whether it is known now that commands sent ahead of their answers were not what ended it.
     pub(super) fn clears_pipelining(&self) -> bool {
         let is_overrun = |culprit: &Culprit| culprit.is_overrun;
@@ -61,15 +61,15 @@ impl Ended {
     /// nonsense says less than the nonsense.
     pub(super) fn for_want_of(self, nonsense: Option<Failure>) -> Self {
         match (self.failure.kind(), nonsense) {
-            (Kind::Unreachable, Some(failure)) => Ended { failure, ..self },
+            (Kind::Unreachable, Some(failure)) => SessionError { failure, ..self },
             _ => self,
         }
     }
 }
 
-impl From<Failure> for Ended {
+impl From<Failure> for SessionError {
     fn from(failure: Failure) -> Self {
-        Ended {
+        SessionError {
             failure,
             next: None,
             lesson: None,
@@ -77,7 +77,7 @@ impl From<Failure> for Ended {
             suspects: Vec::new(),
             is_understood: false,
             is_done: false,
-            at_the_door: false,
+            before_login: false,
         }
     }
 }

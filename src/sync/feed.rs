@@ -14,7 +14,7 @@ use super::blame::{Culprit, Cut, Suspects, Who};
 use super::headers::Witness;
 use super::parcel::{Incoming, Item, Parcel};
 use super::queue::Queue;
-use super::store::{BATCH_BYTES, BATCH_TIME, Halt};
+use super::store::{BATCH_BYTES, BATCH_TIME, StopFlag};
 use super::survey::{Survey, Surveyed};
 use crate::client::{Answer, Ask, Broken, Probe, Transaction, Wanted, Watcher};
 use crate::error::{Failure, Kind};
@@ -36,7 +36,7 @@ pub(super) struct Feed<'a> {
     queue: &'a Queue<Parcel>,
     /// What will be sent together.
     parcel: Parcel,
-    halt: &'a Halt,
+    halt: &'a StopFlag,
     /// All indices are those of its messages.
     survey: &'a Survey,
     /// How many messages a batch may have.
@@ -112,7 +112,7 @@ impl<'a> Feed<'a> {
     pub(super) fn new(
         job: &'a Job<'a>,
         queue: &'a Queue<Parcel>,
-        halt: &'a Halt,
+        halt: &'a StopFlag,
         survey: &'a Survey,
         batch: usize,
         suspects: &'a Suspects,

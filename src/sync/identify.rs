@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::journal::{Destinations, Found, Memory, Position, Remembered};
 use crate::mail::{Listed, UniqueId};
-use crate::plan::{Known, Turn};
+use crate::plan::{Known, Priority};
 use crate::pop3::Listing;
 
 /// Who the messages of a listing are, as far as we know. Mostly their unique-ids say that, and the memory
@@ -108,12 +108,14 @@ impl Identities {
     }
 
     /// When to ask for the message at this index.
-    pub(super) fn turn(&self, index: usize, memory: &Memory) -> Turn {
+    pub(super) fn priority(&self, index: usize, memory: &Memory) -> Priority {
         let remembered = self.remembered(index, memory);
         match remembered {
-            Some(message) if message.is_dropped() || message.is_overrun() => Turn::Last,
-            Some(message) if message.is_refused() => Turn::Later,
-            _ => Turn::InOrder,
+            Some(message) if message.is_dropped() || message.is_overrun() => {
+                Priority::BreaksConnection
+            }
+            Some(message) if message.is_refused() => Priority::Refused,
+            _ => Priority::InOrder,
         }
     }
 
@@ -205,8 +207,10 @@ fn known(
             at,
             in_place: in_place(),
         },
-        _ if remembered.lacks(&destinations.here) => Known::Lacking { here: true },
-        Some(_) if remembered.is_wanted_elsewhere(destinations) => Known::Lacking { here: false },
+        _ if remembered.lacks(&destinations.here) => Known::PartiallyDelivered { here: true },
+        Some(_) if remembered.is_wanted_elsewhere(destinations) => {
+            Known::PartiallyDelivered { here: false }
+        }
         Some(at) if certain && remembered.is_known_by_content() => Known::Renumbered {
             at,
             in_place: in_place(),

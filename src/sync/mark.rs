@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use indexmap::IndexSet;
 
-use super::survey::{Survey, Terms};
+use super::survey::{PlanInputs, Survey};
 use super::{Job, mailbox};
 use crate::connecting::{Connecting, check_protection};
 use crate::error::{Failure, Kind, Result};
@@ -35,7 +35,7 @@ fn mark(job: &Job<'_>, names: Option<&[MessageName]>, marks: &mut Marks) -> Resu
     let connecting = job.connecting(secret.as_ref())?;
     let mut journal = Journal::open(&job.environment.state_dir, &mailbox(job.account))?;
     journal
-        .damage()
+        .corrupt_lines()
         .iter()
         .for_each(|damage| job.warn(&damage.to_string()));
     job.remember_login(&connecting, journal.memory());
@@ -80,7 +80,7 @@ fn list(job: &Job<'_>, connecting: &Connecting<'_>) -> Result<Listing> {
 /// The listing, with what a run into the account's own destinations would do with each message.
 fn survey(job: &Job<'_>, listing: Listing, memory: &Memory) -> Survey {
     let own = job.destinations(&[], memory).elsewhere;
-    let terms = Terms {
+    let terms = PlanInputs {
         destinations: Destinations {
             here: own,
             elsewhere: Vec::new(),
@@ -138,7 +138,7 @@ fn sort(survey: &Survey, chosen: Vec<usize>, marks: &mut Marks) -> Sorted {
             (Some(uid), Reason::New) => new.push(uid.clone()),
             (Some(_), reason) => {
                 marks.already_known += 1;
-                lacking += u64::from(reason == Reason::Lacking);
+                lacking += u64::from(reason == Reason::PartiallyDelivered);
             }
         }
     }

@@ -73,7 +73,7 @@ use crate::journal::{Destinations, Journal, Mailbox, Memory};
 use crate::monitor::{Event, Monitor};
 use crate::net::TlsConnectors;
 use crate::plan::Rules;
-use crate::pop3::login::Worked;
+use crate::pop3::login::LastLogin;
 use crate::report::Report;
 use crate::secret::Secret;
 
@@ -127,7 +127,7 @@ fn carry_out(job: &Job<'_>, report: &mut Report) -> Result<()> {
     let claim = Journal::claim(&job.environment.state_dir, &mailbox)?;
     let mut journal = beside(&connecting, report, || claim.open())?;
     journal
-        .damage()
+        .corrupt_lines()
         .iter()
         .for_each(|damage| job.warn(&damage.to_string()));
     let mut slots = open_all(job, |name| journal.destination(name))?;
@@ -200,7 +200,7 @@ impl Job<'_> {
 
     /// Begins with how to log in worked the last time on such a connection.
     fn remember_login(&self, connecting: &Connecting<'_>, memory: &Memory) {
-        let worked = memory.login(self.over_tls()).and_then(Worked::named);
+        let worked = memory.login(self.over_tls()).and_then(LastLogin::named);
         if let Some(worked) = worked {
             connecting.remember(worked);
         }

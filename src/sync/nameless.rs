@@ -101,7 +101,7 @@ mod tests {
                 identity: Some(identity),
                 octets: 10,
                 listed: None,
-                place: Place::Handed,
+                place: Place::Untracked,
                 owed: vec![0],
             };
             let at = Timestamp::UNIX_EPOCH;

@@ -163,7 +163,7 @@ fn can_be_told(known: &Remembered) -> bool {
 }
 
 fn same_as(uid: &UniqueId, stored_as: &UniqueId) -> Record {
-    Record::Same {
+    Record::Alias {
         uid: uid.clone(),
         stored_as: stored_as.clone(),
     }
@@ -202,7 +202,7 @@ mod tests {
             identity: Some(identity).filter(|_| records_identity),
             octets,
             listed: Some(100),
-            place: Place::Handed,
+            place: Place::Untracked,
             owed: vec![0],
         };
         let at = Timestamp::UNIX_EPOCH;

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::batch::{Slot, some_works};
 use crate::crash;
-use crate::deliver::{Destination, Sought};
+use crate::deliver::{Destination, StoredRef};
 use crate::error::Result;
 use crate::journal::{Intent, Journal, Memory, Record};
 
@@ -66,7 +66,7 @@ fn ask(
     }
     let unsettled: Vec<_> = intents
         .iter()
-        .map(|intent| Sought {
+        .map(|intent| StoredRef {
             place: &intent.place,
             digest: &intent.digest,
         })
@@ -74,7 +74,7 @@ fn ask(
     let stored = destination.settle(&unsettled, act)?;
     let record = |(intent, stored): (Intent, bool)| match stored {
         true => Record::Stored { intent, at: now },
-        false => Record::Void {
+        false => Record::IntentAborted {
             uid: intent.uid,
             to: intent.to,
         },

@@ -7,9 +7,9 @@ use std::time::Instant;
 use super::batch::{Slot, some_works};
 use super::blame::{Culprit, Cut, Suspects};
 use super::deletion::{self, Deletion, Marked};
-use super::ended::{Ended, Manner};
-use super::survey::{Again, Survey, Surveyed, Terms, Wanting};
-use super::transfer::{Caution, Transferred, transfer};
+use super::ended::{ServerQuirks, SessionError};
+use super::survey::{Again, PlanInputs, Survey, Surveyed, Wanting};
+use super::transfer::{RetrievePolicy, Transferred, transfer};
 use super::{Job, copies, headers, recovery};
 use crate::client::Transaction;
 use crate::connecting::Connecting;
@@ -38,7 +38,7 @@ pub(super) struct Session<'a> {
     pub(super) connecting: &'a Connecting<'a>,
     /// What decides about single messages; what the limit leaves of them.
     pub(super) rules: Rules,
-    pub(super) manner: Manner,
+    pub(super) manner: ServerQuirks,
     /// The messages that ended a session of the run and would end this one too.
     pub(super) culprits: Vec<Culprit>,
     /// The messages that may have.
@@ -57,7 +57,7 @@ pub(super) struct Session<'a> {
 
 /// What a session tells about further ones; by default, that none is worth while.
 #[derive(Default)]
-pub(super) struct Brought {
+pub(super) struct SessionSummary {
     /// The server drops what was fetched (EXPIRE 0): it may have shown a part of what it has.
     pub(super) expires: bool,
     /// Messages are stored that were not deleted, and none of them was listed.
@@ -80,7 +80,7 @@ impl<'a> Session<'a> {
             job,
             connecting,
             rules,
-            manner: Manner::new(memory),
+            manner: ServerQuirks::new(memory),
             culprits: Vec::new(),
             suspects: Suspects::default(),
             postpones: true,
@@ -97,27 +97,27 @@ impl<'a> Session<'a> {
         slots: &mut [Slot],
         journal: &mut Journal,
         report: &mut Report,
-    ) -> Result<Brought, Ended> {
+    ) -> Result<SessionSummary, SessionError> {
         // What an earlier run, or the session before, has left half done.
         recovery::settle(slots, journal, self.job.environment.now())?;
         let opened = self.connecting.open(&mut report.timing);
-        let mut transaction = opened.map_err(|failure| Ended {
-            at_the_door: true,
-            ..Ended::from(failure)
+        let mut transaction = opened.map_err(|failure| SessionError {
+            before_login: true,
+            ..SessionError::from(failure)
         })?;
         self.remember_login(journal)?;
         let conversed = self.converse(&mut transaction, slots, journal, report);
         let (outcome, brought) =
-            conversed.map_err(|ended| self.think_of_another(ended, &transaction))?;
+            conversed.map_err(|ended| self.retry_strategy(ended, &transaction))?;
         let brought = match outcome {
             Outcome::Safe { marked, postponed } => {
                 let quitted = deletion::quit(self.job, transaction, marked, journal, report);
-                quitted.map_err(|ended| Ended {
+                quitted.map_err(|ended| SessionError {
                     next: Some(self.manner).filter(|_| ended.is_understood),
                     is_done: ended.is_done && !postponed,
                     ..ended
                 })?;
-                Brought {
+                SessionSummary {
                     postponed: brought.postponed || postponed,
                     ..brought
                 }
@@ -125,7 +125,7 @@ impl<'a> Session<'a> {
             Outcome::NotSafe => {
                 transaction.close();
                 self.job.warn("the server may drop what was fetched (EXPIRE 0), and not all of it could be stored: the session was ended without deleting anything");
-                Brought::default()
+                SessionSummary::default()
             }
         };
         let broken = slots.iter().find_map(|slot| slot.failure.clone());
@@ -149,9 +149,9 @@ impl<'a> Session<'a> {
         slots: &mut [Slot],
         journal: &mut Journal,
         report: &mut Report,
-    ) -> Result<(Outcome, Brought), Ended> {
+    ) -> Result<(Outcome, SessionSummary), SessionError> {
         let survey = self.survey(transaction, slots, journal.memory(), report)?;
-        let brought = Brought {
+        let brought = SessionSummary {
             expires: transaction.expires_at_once(),
             none_was_known: survey.lists_nothing_of(journal.memory()),
             delays_logins: transaction.delays_logins(),
@@ -188,10 +188,10 @@ impl<'a> Session<'a> {
 
     /// How to go on after a failure: without the message that is to blame; with those alone that may be; and, where
     /// commands sent ahead of their answers may be what the server cannot take, one by one.
-    fn think_of_another(&self, ended: Ended, transaction: &Transaction) -> Ended {
+    fn retry_strategy(&self, ended: SessionError, transaction: &Transaction) -> SessionError {
         if ended.is_understood || ended.next.is_some() {
             let next = ended.next.or(Some(self.manner));
-            return Ended { next, ..ended };
+            return SessionError { next, ..ended };
         }
         let kind = ended.failure.kind();
         let theirs = matches!(
@@ -201,7 +201,7 @@ impl<'a> Session<'a> {
         let pipelined = transaction.outstanding() > 1;
         let next = match (pipelined, kind) {
             _ if !theirs => None,
-            (true, _) => Some(Manner {
+            (true, _) => Some(ServerQuirks {
                 pipelining: false,
                 ..self.manner
             }),
@@ -211,7 +211,7 @@ impl<'a> Session<'a> {
         // A line may always break; a server that has kept in step for a while can pipeline.
         let lesson =
             (pipelined && !transaction.has_kept_in_step()).then_some(Fact::PipeliningBroken);
-        Ended {
+        SessionError {
             next,
             lesson,
             ..ended
@@ -252,13 +252,13 @@ impl<'a> Session<'a> {
         slots: &mut [Slot],
         memory: &Memory,
         report: &mut Report,
-    ) -> Result<Survey, Ended> {
+    ) -> Result<Survey, SessionError> {
         self.job.event(&Event::Phase(Phase::List));
         let began = Instant::now();
         // Where nothing is remembered, everything is new.
         let listing = transaction.list(self.manner.pipelining, memory.is_empty())?;
         let again = self.again.borrow();
-        let mut terms = Terms {
+        let mut terms = PlanInputs {
             destinations: self.job.destinations(slots, memory),
             found: Found::default(),
             rules: &self.rules,
@@ -296,7 +296,7 @@ impl<'a> Session<'a> {
         transaction: &mut Transaction,
         survey: &mut Survey,
         memory: &Memory,
-    ) -> Result<bool, Ended> {
+    ) -> Result<bool, SessionError> {
         let wanting = survey.wanting_headers();
         if wanting.is_empty() {
             return Ok(false);
@@ -323,13 +323,13 @@ impl<'a> Session<'a> {
         let found = found.map_err(|broken| {
             // What makes no sense here is not asked for once more.
             let is_nonsense = broken.failure.kind().is_nonsense();
-            let next = Manner {
+            let next = ServerQuirks {
                 headers: false,
                 ..self.manner
             };
-            Ended {
+            SessionError {
                 next: Some(next).filter(|_| is_nonsense),
-                ..Ended::from(broken.failure)
+                ..SessionError::from(broken.failure)
             }
         })?;
         if trial > 0 && found.first() == Some(&None) {
@@ -364,7 +364,7 @@ impl<'a> Session<'a> {
         if let Some(disagreement) = survey.listing.disagreement {
             self.warn(&disagreement.to_string());
         }
-        self.admit_namelessness(survey);
+        self.warn_missing_uids(survey);
         // A second session of the run sees the whole maildrop once more.
         report.begin_session();
         self.admit_uncertainty(survey);
@@ -417,7 +417,7 @@ impl<'a> Session<'a> {
     }
 
     /// Says which messages have to be fetched to be known.
-    fn admit_namelessness(&self, survey: &Survey) {
+    fn warn_missing_uids(&self, survey: &Survey) {
         let messages = &survey.listing.messages;
         let nameless = messages.iter().filter(|listed| listed.uid.is_none());
         let who = match nameless.count() {
@@ -469,7 +469,7 @@ impl<'a> Session<'a> {
         slots: &mut [Slot],
         journal: &mut Journal,
         report: &mut Report,
-    ) -> Result<Outcome, Ended> {
+    ) -> Result<Outcome, SessionError> {
         let retrieves = !survey.plan.retrievals().is_empty();
         let witness = match self.manner.single_uids && survey.some_uid(0).is_some() {
             true if retrieves && !self.suspects.is_empty() => {
@@ -485,7 +485,7 @@ impl<'a> Session<'a> {
         let wanted = survey.wanting_identities(journal.memory());
         let copies = copies::identities(self.job, slots, &wanted)?;
         let mut again = self.again.take();
-        let caution = Caution {
+        let caution = RetrievePolicy {
             trusts_sizes: !self.manner.wrong_sizes,
             witness,
             postpones,
@@ -526,7 +526,7 @@ impl<'a> Session<'a> {
         self.admit_missing_copies(proven.missing);
         let (proofs, postponed) = self.risky_last(proven.proofs, journal.memory());
         let marked = deletion.mark(transaction, proofs, journal, report);
-        let marked = marked.map_err(|ended| Ended {
+        let marked = marked.map_err(|ended| SessionError {
             is_done: ended.is_done && !postponed,
             ..ended
         })?;
@@ -594,7 +594,7 @@ impl<'a> Session<'a> {
 
     /// What a transfer that ended early means for the next session. A message that has ended one connection after
     /// the other is to blame.
-    fn ended(&self, cut: Cut, is_complete: bool, survey: &Survey, memory: &Memory) -> Ended {
+    fn ended(&self, cut: Cut, is_complete: bool, survey: &Survey, memory: &Memory) -> SessionError {
         let again = |uid: &UniqueId| {
             let remembered = memory.recall(uid.as_bytes());
             remembered.is_some_and(Remembered::is_dropped_again)
@@ -621,12 +621,12 @@ impl<'a> Session<'a> {
         // Of the others that came since the last probe nothing is stored.
         let is_alone = cut.suspects.len() <= 1;
         let is_done = is_complete && is_alone && !survey.plan.deletions().any(is_left);
-        Ended {
+        SessionError {
             is_understood: culprit.is_some(),
             is_done: is_done && culprit.is_some(),
             culprit,
             suspects: cut.suspects,
-            ..Ended::from(cut.failure)
+            ..SessionError::from(cut.failure)
         }
     }
 
@@ -650,7 +650,7 @@ impl<'a> Session<'a> {
                     .then(|| match &copy.place {
                         Place::Maildir { name: file } => format!("{name} ({file})"),
                         Place::Mbox { offset, .. } => format!("{name} (at octet {offset})"),
-                        Place::Handed => name.to_owned(),
+                        Place::Untracked => name.to_owned(),
                     })
             });
             let places: Vec<_> = places.collect();
@@ -665,10 +665,10 @@ impl<'a> Session<'a> {
         &self,
         transaction: &mut Transaction,
         survey: &Survey,
-    ) -> Result<(), Ended> {
+    ) -> Result<(), SessionError> {
         let checked = headers::check_single_uid(transaction, survey);
-        checked.map_err(|broken| Ended {
-            next: Some(Manner {
+        checked.map_err(|broken| SessionError {
+            next: Some(ServerQuirks {
                 single_uids: false,
                 ..self.manner
             }),

@@ -3,8 +3,8 @@
 //! of its maildrop at a time and the next part in the next session.
 
 use super::batch::Slot;
-use super::ended::{Ended, Manner};
-use super::session::{Brought, Session};
+use super::ended::{ServerQuirks, SessionError};
+use super::session::{Session, SessionSummary};
 use crate::client::is_too_soon;
 use crate::error::{Failure, Result};
 use crate::journal::{Fact, Journal, Record};
@@ -41,7 +41,7 @@ impl Session<'_> {
                 Err(ended) => return self.turned_away(ended, further, journal),
             };
             let stored = report.stored.messages - stored_before;
-            let suspected = further.is_some_and(|further| further.hope == Hope::Faint);
+            let suspected = further.is_some_and(|further| further.hope == MoreMail::Suspected);
             if suspected && stored > 0 {
                 journal.commit(vec![learnt(Fact::ShowsWindows)])?;
             }
@@ -67,12 +67,12 @@ impl Session<'_> {
     /// nothing; but whether there is more is then not known.
     fn turned_away(
         &self,
-        ended: Ended,
+        ended: SessionError,
         further: Option<Further>,
         journal: &mut Journal,
     ) -> Result<()> {
         let failure = ended.failure;
-        let Some(further) = further.filter(|_| ended.at_the_door && failure.kind().may_pass())
+        let Some(further) = further.filter(|_| ended.before_login && failure.kind().may_pass())
         else {
             return Err(failure);
         };
@@ -80,8 +80,8 @@ impl Session<'_> {
             journal.commit(vec![learnt(Fact::RefusesSoonLogins)])?;
         }
         match further.hope {
-            Hope::Faint => Ok(()),
-            Hope::Good => Err(no_further_session(&failure)),
+            MoreMail::Suspected => Ok(()),
+            MoreMail::Expected => Err(no_further_session(&failure)),
         }
     }
 
@@ -93,7 +93,7 @@ impl Session<'_> {
         slots: &mut [Slot],
         journal: &mut Journal,
         report: &mut Report,
-    ) -> Result<Brought, Ended> {
+    ) -> Result<SessionSummary, SessionError> {
         let mut lesson: Option<Fact> = None;
         let mut nonsense: Option<Failure> = None;
         let mut is_first = true;
@@ -104,8 +104,8 @@ impl Session<'_> {
                     return Ok(brought);
                 }
                 // What the first one listed is not all stored.
-                Err(ended) => Ended {
-                    at_the_door: ended.at_the_door && is_first,
+                Err(ended) => SessionError {
+                    before_login: ended.before_login && is_first,
                     ..ended
                 },
             };
@@ -113,7 +113,7 @@ impl Session<'_> {
             if let Some(culprit) = ended.culprit.as_ref().filter(|_| ended.is_done) {
                 report.message_failed(0, culprit.message.clone());
                 self.culprits.extend(ended.culprit);
-                return Ok(Brought::default());
+                return Ok(SessionSummary::default());
             }
             let Some(manner) = self.try_again(tries, &ended) else {
                 return Err(ended.for_want_of(nonsense));
@@ -138,7 +138,7 @@ impl Session<'_> {
     }
 
     /// How to try once more after this, if that may help.
-    fn try_again(&self, tries: &mut Tries, ended: &Ended) -> Option<Manner> {
+    fn try_again(&self, tries: &mut Tries, ended: &SessionError) -> Option<ServerQuirks> {
         let mut suspects = ended.suspects.iter();
         let finds_suspects =
             ended.failure.kind().is_nonsense() && suspects.any(|who| !self.suspects.contains(who));
@@ -159,7 +159,7 @@ impl Session<'_> {
         slots: &mut [Slot],
         journal: &mut Journal,
         report: &mut Report,
-    ) -> Result<Brought, Ended> {
+    ) -> Result<SessionSummary, SessionError> {
         let stored = report.stored.messages;
         let brought = self.run(slots, journal, report);
         let stored = report.stored.messages - stored;
@@ -177,11 +177,11 @@ impl Session<'_> {
     }
 
     /// Whether to hold another session, now that this one brought something.
-    fn further(&self, brought: &Brought, journal: &Journal) -> Option<Further> {
+    fn further(&self, brought: &SessionSummary, journal: &Journal) -> Option<Further> {
         let fact = |fact| journal.memory().fact(fact);
         let hope = match brought.expires || fact(Fact::ShowsWindows) {
-            true => Hope::Good,
-            false if brought.none_was_known => Hope::Faint,
+            true => MoreMail::Expected,
+            false if brought.none_was_known => MoreMail::Suspected,
             false => return None,
         };
         if brought.delays_logins && fact(Fact::RefusesSoonLogins) {
@@ -215,19 +215,19 @@ impl Default for Tries {
 /// Why another session is held.
 #[derive(Clone, Copy)]
 struct Further {
-    hope: Hope,
+    hope: MoreMail,
     /// The server says that it wants a pause before.
     delays_logins: bool,
 }
 
 /// How likely it is that another session brings something.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Hope {
+enum MoreMail {
     /// It looks as if this server showed its maildrop in parts: all that was stored before has gone from
     /// the listing at once.
-    Faint,
+    Suspected,
     /// It does, or it drops what was fetched.
-    Good,
+    Expected,
 }
 
 fn no_further_session(failure: &Failure) -> Failure {

@@ -7,12 +7,12 @@ use std::sync::mpsc::Sender;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::batch::{Batch, Lack, Message, Slot};
+use super::batch::{Batch, DeliveryGap, Message, Slot};
 use super::nameless::Nameless;
 use super::parcel::{Incoming, Item, Parcel};
 use super::queue::Queue;
 use super::recognition::{Arrived, Recognised, Recognition};
-use crate::deliver::{Complete, Trouble};
+use crate::deliver::{Complete, DeliveryError};
 use crate::environment::Environment;
 use crate::error::{Failure, Kind};
 use crate::interrupt::Interrupt;
@@ -34,7 +34,7 @@ pub(super) const BATCH_TIME: Duration = Duration::from_secs(1);
 
 /// What came of the messages.
 #[derive(Default)]
-pub(super) struct Kept {
+pub(super) struct StoreOutcome {
     /// The messages of this session that are due for deletion, and stored for certain.
     pub(super) safe: Vec<Safe>,
     /// What was learnt about those that were not stored again, to be recorded.
@@ -53,14 +53,14 @@ pub(super) struct Kept {
 
 /// How much can no longer be stored in this run.
 #[derive(Default)]
-pub(super) struct Halt {
+pub(super) struct StopFlag {
     /// The destinations that are broken, by the journal's names.
     broken: Mutex<Vec<u32>>,
     partial: AtomicBool,
     entire: AtomicBool,
 }
 
-impl Halt {
+impl StopFlag {
     /// These destinations are broken.
     fn partly(&self, broken: Vec<u32>) {
         *self.broken() = broken;
@@ -116,7 +116,7 @@ pub(super) struct Store<'a> {
     pub(super) report: &'a mut Report,
     pub(super) recognition: Recognition<'a>,
     /// Says how much can no longer be stored.
-    pub(super) halt: &'a Halt,
+    pub(super) halt: &'a StopFlag,
     /// Says of each message that was withheld and fetched again whether it was the same.
     pub(super) verdicts: Sender<bool>,
 }
@@ -127,7 +127,7 @@ struct Current {
     /// The destinations that have taken it in so far.
     taken_by: Vec<usize>,
     hasher: Hasher,
-    lack: Option<Lack>,
+    lack: Option<DeliveryGap>,
 }
 
 /// The batch that is being filled, and all that came of the ones before.
@@ -139,8 +139,8 @@ struct Progress {
     /// Something came since it was last certain that the answers are in step.
     is_doubtful: bool,
     /// What came of messages since then. It counts once that is certain again.
-    doubtful: Kept,
-    kept: Kept,
+    doubtful: StoreOutcome,
+    kept: StoreOutcome,
 }
 
 impl Progress {
@@ -151,7 +151,7 @@ impl Progress {
     /// What came so far is what was asked for.
     fn confirm(&mut self) {
         self.is_doubtful = false;
-        let Kept {
+        let StoreOutcome {
             safe,
             learnt,
             settled,
@@ -167,7 +167,7 @@ impl Progress {
 
 impl Store<'_> {
     /// Stores what comes through the queue, until it ends.
-    pub(super) fn run(mut self) -> Kept {
+    pub(super) fn run(mut self) -> StoreOutcome {
         let _gone = self.queue.leave_at_end();
         let mut progress = Progress {
             batch: Batch::default(),
@@ -175,8 +175,8 @@ impl Store<'_> {
             withheld: HashMap::new(),
             nameless: Nameless::new(self.journal.memory()),
             is_doubtful: false,
-            doubtful: Kept::default(),
-            kept: Kept::default(),
+            doubtful: StoreOutcome::default(),
+            kept: StoreOutcome::default(),
         };
         let mut current = None;
         loop {
@@ -196,7 +196,7 @@ impl Store<'_> {
             self.give_up(&mut progress);
         }
         self.commit(&mut progress);
-        self.settle_down(progress.kept)
+        self.finish(progress.kept)
     }
 
     /// Nothing of the batch is stored: some of it may be what a sender made up.
@@ -262,7 +262,7 @@ impl Store<'_> {
     }
 
     /// What is stored is recorded durably, or not claimed.
-    fn settle_down(self, mut kept: Kept) -> Kept {
+    fn finish(self, mut kept: StoreOutcome) -> StoreOutcome {
         for (octets, message) in kept.withheld.drain(..) {
             self.report.message_withheld(octets, message);
         }
@@ -482,7 +482,7 @@ impl Store<'_> {
         self.withdraw(&unwanted);
         let broken = |slot: usize| wanting[slot] && !self.slots[slot].works();
         if current.lack.is_none() && (0..self.slots.len()).any(broken) {
-            current.lack = Some(Lack::Broken);
+            current.lack = Some(DeliveryGap::Broken);
         }
         owed
     }
@@ -501,12 +501,14 @@ impl Store<'_> {
     }
 
     /// Notes whether a destination has taken what it was given.
-    fn note(&mut self, slot: usize, result: Result<(), Trouble>, current: &mut Current) {
+    fn note(&mut self, slot: usize, result: Result<(), DeliveryError>, current: &mut Current) {
         match result {
             Ok(()) => current.taken_by.push(slot),
-            Err(Trouble::Message(failure)) => current.lack = Some(Lack::Refused(failure)),
-            Err(Trouble::Destination(failure)) => {
-                current.lack = Some(Lack::Broken);
+            Err(DeliveryError::Message(failure)) => {
+                current.lack = Some(DeliveryGap::Refused(failure))
+            }
+            Err(DeliveryError::Destination(failure)) => {
+                current.lack = Some(DeliveryGap::Broken);
                 self.slots[slot].failure.get_or_insert(failure);
                 self.check_destinations();
             }
@@ -556,7 +558,7 @@ impl Store<'_> {
         }
         for mut message in batch.messages {
             if committed.is_err() {
-                message.lack.get_or_insert(Lack::Broken);
+                message.lack.get_or_insert(DeliveryGap::Broken);
             }
             self.tell(message, &mut progress.kept);
         }
@@ -564,7 +566,7 @@ impl Store<'_> {
     }
 
     /// Counts and reports what came of a message.
-    fn tell(&mut self, message: Message, kept: &mut Kept) {
+    fn tell(&mut self, message: Message, kept: &mut StoreOutcome) {
         self.report.placed += u64::from(message.placed);
         if message.again && message.placed {
             kept.again.push(message.key.clone());
@@ -572,8 +574,8 @@ impl Store<'_> {
         let octets = message.octets;
         match message.lack {
             None => self.tell_stored(message, kept),
-            Some(Lack::Broken) => self.report.failed.count(octets),
-            Some(Lack::Refused(failure)) => {
+            Some(DeliveryGap::Broken) => self.report.failed.count(octets),
+            Some(DeliveryGap::Refused(failure)) => {
                 let failed = FailedMessage {
                     number: message.number,
                     uid: Some(message.key).filter(|_| message.has_uid),
@@ -586,7 +588,7 @@ impl Store<'_> {
     }
 
     /// The same of one that is stored.
-    fn tell_stored(&mut self, message: Message, kept: &mut Kept) {
+    fn tell_stored(&mut self, message: Message, kept: &mut StoreOutcome) {
         let Message {
             number,
             key: uid,
@@ -625,7 +627,7 @@ impl Store<'_> {
     }
 }
 
-impl Kept {
+impl StoreOutcome {
     fn withhold(&mut self, incoming: &Incoming, octets: u64, failure: Failure) {
         let message = FailedMessage {
             number: incoming.number,

@@ -25,7 +25,7 @@ pub(super) struct Survey {
 }
 
 /// What decides about messages besides what is listed and remembered.
-pub(super) struct Terms<'a> {
+pub(super) struct PlanInputs<'a> {
     pub(super) destinations: Destinations,
     /// Copies of [`Survey::missing_copies`].
     pub(super) found: Found,
@@ -54,7 +54,7 @@ pub(super) struct Surveyed<'a> {
 
 impl Survey {
     /// Identifies these messages and plans what to do with each.
-    pub(super) fn new(listing: Listing, memory: &Memory, terms: &Terms<'_>) -> Self {
+    pub(super) fn new(listing: Listing, memory: &Memory, terms: &PlanInputs<'_>) -> Self {
         let mut survey = Survey {
             identities: Identities::of(&listing, memory),
             listing,
@@ -68,13 +68,13 @@ impl Survey {
     }
 
     /// Plans once more, with sizes or copies that were not known before.
-    pub(super) fn update(&mut self, memory: &Memory, terms: &Terms<'_>) {
+    pub(super) fn update(&mut self, memory: &Memory, terms: &PlanInputs<'_>) {
         self.identities.update(&self.listing, memory);
         self.plan(memory, terms);
     }
 
-    fn plan(&mut self, memory: &Memory, terms: &Terms<'_>) {
-        let Terms {
+    fn plan(&mut self, memory: &Memory, terms: &PlanInputs<'_>) {
+        let PlanInputs {
             destinations,
             found,
             rules,
@@ -94,7 +94,7 @@ impl Survey {
                 listed,
                 known,
                 again: again.is_some_and(|again| !is_done(again)),
-                turn: identities.turn(index, memory),
+                priority: identities.priority(index, memory),
                 header: self.headers.get(&index).copied().unwrap_or_default(),
                 size_counts: self.sizes_count,
             }

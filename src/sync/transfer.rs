@@ -11,7 +11,7 @@ use super::headers::Witness;
 use super::parcel::{Item, Parcel};
 use super::queue::Queue;
 use super::recognition::Recognition;
-use super::store::{Halt, Kept, Store};
+use super::store::{StopFlag, Store, StoreOutcome};
 use super::survey::{Again, Survey, Surveyed, Vanished};
 use crate::client::Transaction;
 use crate::journal::{Fact, Journal, Memory};
@@ -25,7 +25,7 @@ const QUEUE: usize = 1024 * 1024;
 /// What a transfer brought.
 pub(super) struct Transferred {
     /// What came of the messages in the store.
-    pub(super) kept: Kept,
+    pub(super) kept: StoreOutcome,
     /// How many messages the server sent, each counted once.
     pub(super) sent: u64,
     /// How it ended early.
@@ -39,7 +39,7 @@ pub(super) struct Transferred {
 }
 
 /// How to treat this server's messages.
-pub(super) struct Caution<'a> {
+pub(super) struct RetrievePolicy<'a> {
     /// A message that has another size than LIST said is in doubt.
     pub(super) trusts_sizes: bool,
     /// What probes ask for where unique-ids do not serve.
@@ -61,7 +61,7 @@ pub(super) fn transfer(
     job: &Job<'_>,
     transaction: &mut Transaction,
     survey: &Survey,
-    caution: Caution<'_>,
+    caution: RetrievePolicy<'_>,
     slots: &mut [Slot],
     journal: &mut Journal,
     report: &mut Report,
@@ -73,7 +73,7 @@ pub(super) fn transfer(
     };
     let gaps = gaps(survey, &order, slots, journal.memory());
     journal.expect(order.len());
-    let (queue, halt) = (Queue::new(QUEUE), Halt::default());
+    let (queue, halt) = (Queue::new(QUEUE), StopFlag::default());
     let (verdicts, verdict) = mpsc::channel();
     let store = Store {
         account: &job.account.name,
@@ -164,7 +164,7 @@ fn stores(survey: &Survey, index: usize) -> bool {
     matches!(purpose, Some(Purpose::Store | Purpose::StoreIfNew))
 }
 
-impl Caution<'_> {
+impl RetrievePolicy<'_> {
     /// What to ask for, in that order: what only fills gaps after what is new; then what came incomplete before, what
     /// may be to blame for the end of an earlier session of the run, and last what was to blame.
     fn order(&self, survey: &Survey) -> Vec<usize> {

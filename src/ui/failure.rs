@@ -4,7 +4,7 @@ use super::palette::{Palette, Role};
 use super::words;
 use crate::error::Failure;
 use crate::report::{FailedMessage, Report};
-use crate::text::Escaped;
+use crate::text::Sanitized;
 
 /// How much of a unique-id helps a person to recognise it, in characters.
 const UNIQUE_ID_SHOWN: usize = 40;
@@ -70,7 +70,7 @@ fn name(message: &FailedMessage) -> String {
 /// What happened and where.
 fn statement(place: &str, what: &str, palette: Palette) -> String {
     let prefix = palette.paint(Role::Error, "popfetch:");
-    format!("{prefix} {}{}", Escaped(place), indented(what))
+    format!("{prefix} {}{}", Sanitized(place), indented(what))
 }
 
 /// The hints of these failures, each once.
@@ -90,7 +90,10 @@ fn hints<'a>(failures: impl Iterator<Item = &'a Failure>, palette: Palette) -> S
 /// A text, escaped. Where it takes several lines, as a place in the configuration does, all but the
 /// first are indented, so that none of them passes for a line of its own.
 fn indented(text: &str) -> String {
-    let lines: Vec<_> = text.lines().map(|line| Escaped(line).to_string()).collect();
+    let lines: Vec<_> = text
+        .lines()
+        .map(|line| Sanitized(line).to_string())
+        .collect();
     lines.join("\n  ") + "\n"
 }
 

@@ -7,7 +7,7 @@ use log::{Level, LevelFilter, Log, Metadata, Record};
 use super::Verbosity;
 use super::console::Console;
 use super::palette::{Palette, Role};
-use crate::text::Escaped;
+use crate::text::Sanitized;
 
 /// Shows the log of this process from now on.
 pub(super) fn install(console: Arc<Console>, verbosity: Verbosity) {
@@ -61,7 +61,7 @@ pub(super) fn line(level: Level, message: &str, palette: Palette) -> String {
         Level::Warn => palette.paint(Role::Warning, "warning:") + " ",
         Level::Info | Level::Debug | Level::Trace => String::new(),
     };
-    format!("popfetch: {label}{}", Escaped(message))
+    format!("popfetch: {label}{}", Sanitized(message))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use super::words;
 use crate::error::{Failure, Kind};
 use crate::report::Marks;
-use crate::text::Escaped;
+use crate::text::Sanitized;
 
 /// What came of it, in one line; none where there is only something that went wrong.
 pub(super) fn line(marks: &Marks) -> Option<String> {
@@ -16,7 +16,7 @@ pub(super) fn line(marks: &Marks) -> Option<String> {
     if marks.already_known > 0 {
         parts.push(format!("{} already known", marks.already_known));
     }
-    let account = Escaped(&marks.account);
+    let account = Sanitized(&marks.account);
     (!parts.is_empty()).then(|| format!("{account}: {}", parts.join(", ")))
 }
 

@@ -26,7 +26,7 @@ use indicatif::ProgressDrawTarget;
 use crate::error::{Failure, Kind, OrFail, Result};
 use crate::monitor::Monitor;
 use crate::report::{Marks, Report};
-use crate::text::Escaped;
+use crate::text::Sanitized;
 
 use console::Console;
 use palette::Palette;
@@ -196,7 +196,7 @@ impl Ui {
     pub fn done(&self, sentence: impl Display) {
         if self.somebody_watches() {
             let sentence = sentence.to_string();
-            self.console.say(&Escaped(&sentence).to_string());
+            self.console.say(&Sanitized(&sentence).to_string());
         }
     }
 

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use super::words;
 use crate::report::{Action, PlanLine, Report, Tally};
 use crate::size::Size;
-use crate::text::{Escaped, Foreign};
+use crate::text::{Sanitized, Untrusted};
 
 /// How much of a unique-id is shown, in characters. `--json` has all of it.
 const UNIQUE_ID_SHOWN: usize = 40;
@@ -20,9 +20,9 @@ pub(super) fn write(out: &mut dyn Write, report: &Report, lines: &[PlanLine]) ->
     // For a one-off account both are the same.
     let mailbox = format!("{user}@{host}");
     if *account == mailbox {
-        writeln!(out, "{}:", Escaped(account))?;
+        writeln!(out, "{}:", Sanitized(account))?;
     } else {
-        writeln!(out, "{} ({}):", Escaped(account), Escaped(&mailbox))?;
+        writeln!(out, "{} ({}):", Sanitized(account), Sanitized(&mailbox))?;
     }
     if !lines.is_empty() {
         let columns = Columns::of(lines);
@@ -99,7 +99,7 @@ fn action(line: &PlanLine) -> &'static str {
 }
 
 fn reason(line: &PlanLine) -> String {
-    Foreign(line.reason.as_bytes()).to_string()
+    Untrusted(line.reason.as_bytes()).to_string()
 }
 
 /// `12 messages: 3 to retrieve (3.4 MB), 1 to delete, 9 to leave as they are`.

@@ -15,7 +15,7 @@ use super::palette::{Palette, Role};
 use super::{log as line, words};
 use crate::monitor::{Event, Monitor, Phase};
 use crate::size::Size;
-use crate::text::Escaped;
+use crate::text::Sanitized;
 
 /// How often bars may be drawn.
 pub(super) const REDRAWN_PER_SECOND: u8 = 20;
@@ -152,7 +152,7 @@ struct Counts {
 impl Track {
     fn new(account: &str, console: &Console, columns: u16) -> Self {
         let counts = Arc::new(Counts::default());
-        let name = words::cut(Escaped(account).to_string(), usize::from(columns / 6));
+        let name = words::cut(Sanitized(account).to_string(), usize::from(columns / 6));
         let waiting = style(&waiting_template(console.palette()), &counts);
         let bar = ProgressBar::no_length()
             .with_style(waiting.clone())

@@ -3,7 +3,7 @@
 use super::words;
 use crate::report::{Report, Tally};
 use crate::size::Size;
-use crate::text::Escaped;
+use crate::text::Sanitized;
 
 /// The summary of an account's run; none where it failed before anything happened, since the
 /// failure says it all.
@@ -23,7 +23,7 @@ pub(super) fn line(report: &Report) -> Option<String> {
     ] {
         parts.extend(part(tally, what, parts.is_empty()));
     }
-    let account = Escaped(&report.account);
+    let account = Sanitized(&report.account);
     if !parts.is_empty() {
         let time = words::duration(report.duration);
         return Some(format!("{account}: {}, in {time}", parts.join(", ")));

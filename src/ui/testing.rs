@@ -1,4 +1,4 @@
-//! A terminal made of memory, and other things that several tests of this room need.
+//! A terminal made of memory, and other things that several tests of this module need.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};

@@ -6,7 +6,7 @@ use std::fs;
 use crate::support::mailbox::Mailbox;
 use crate::support::messages::small;
 use crate::support::server::{Fault, Server};
-use crate::sync::world_for;
+use crate::sync::sandbox_for;
 
 const NEVER: (&str, &str) = ("leave_on_server", "\"never\"");
 
@@ -23,12 +23,12 @@ fn what_was_deleted_and_is_asked_for_again_is_stored_before_it_is_deleted() {
     let mailbox = Mailbox::with(small(3));
     let expected = mailbox.stored_forms();
     let server = Server::start(&mailbox);
-    let world = world_for(&server, &[NEVER]);
-    world.run(&["sync"]).ends_with(0);
+    let sandbox = sandbox_for(&server, &[NEVER]);
+    sandbox.run(&["sync"]).ends_with(0);
     restore(&mailbox, 3);
-    world.mail("it").empty();
-    world.run(&["sync", "--all"]).ends_with(0).says_nothing();
-    world.mail("it").holds(&expected);
+    sandbox.mail("it").empty();
+    sandbox.run(&["sync", "--all"]).ends_with(0).says_nothing();
+    sandbox.mail("it").holds(&expected);
     assert!(mailbox.uids().is_empty());
 }
 
@@ -37,14 +37,14 @@ fn what_was_to_be_deleted_and_is_asked_for_again_is_stored_first() {
     let mailbox = Mailbox::with(small(3));
     let expected = mailbox.stored_forms();
     let server = Server::start(&mailbox).once("QUIT", Fault::CloseBefore);
-    let world = world_for(&server, &[NEVER]);
-    world.run(&["sync"]).ends_with(69);
+    let sandbox = sandbox_for(&server, &[NEVER]);
+    sandbox.run(&["sync"]).ends_with(69);
     assert_eq!(mailbox.uids().len(), 3, "nothing was deleted");
-    world
+    sandbox
         .run(&["sync", "--all", "--to", "maildir:~/Backup"])
         .ends_with(0)
         .says_nothing();
-    world.maildir("Backup").holds(&expected);
+    sandbox.maildir("Backup").holds(&expected);
     assert!(mailbox.uids().is_empty());
 }
 
@@ -54,20 +54,20 @@ fn what_comes_back_is_not_deleted_where_its_copy_is_gone() {
         let mailbox = Mailbox::with(small(3));
         let expected = mailbox.stored_forms();
         let server = Server::start(&mailbox);
-        let world = world_for(&server, &[NEVER, ("deliver", deliver)]);
-        world.run(&["sync"]).ends_with(0);
+        let sandbox = sandbox_for(&server, &[NEVER, ("deliver", deliver)]);
+        sandbox.run(&["sync"]).ends_with(0);
         restore(&mailbox, 3);
         match deliver.starts_with("\"maildir") {
-            true => world.mail("it").empty(),
-            false => fs::remove_file(world.home("Mail")).expect("it is there"),
+            true => sandbox.mail("it").empty(),
+            false => fs::remove_file(sandbox.home("Mail")).expect("it is there"),
         }
 
-        let dry = world.run(&["sync", "--dry-run"]);
+        let dry = sandbox.run(&["sync", "--dry-run"]);
         let planned = "was deleted, is listed again, no copy found";
         assert_eq!(dry.stdout.matches(planned).count(), 3, "{dry:#?}");
         assert!(!dry.stdout.contains("delete on the server"), "{dry:#?}");
         for _ in 0..3 {
-            world
+            sandbox
                 .run(&["sync"])
                 .ends_with(0)
                 .complains("3 stored messages that are due stay on the server");
@@ -76,11 +76,11 @@ fn what_comes_back_is_not_deleted_where_its_copy_is_gone() {
         let fetched = server.retrievals();
         assert!(fetched.values().all(|&times| times == 2), "{fetched:?}");
 
-        world.run(&["sync", "--all"]).ends_with(0).says_nothing();
+        sandbox.run(&["sync", "--all"]).ends_with(0).says_nothing();
         let destination = deliver.trim_matches('"');
         match destination.starts_with("maildir") {
-            true => world.mail("it").holds(&expected),
-            false => world.holds_at(destination, &expected, "once more"),
+            true => sandbox.mail("it").holds(&expected),
+            false => sandbox.holds_at(destination, &expected, "once more"),
         }
         assert!(mailbox.uids().is_empty());
     }
@@ -91,19 +91,19 @@ fn of_what_comes_back_each_message_is_judged_by_its_own_copy() {
     let mailbox = Mailbox::with(small(3));
     let expected = mailbox.stored_forms();
     let server = Server::start(&mailbox);
-    let world = world_for(&server, &[NEVER]);
-    world.run(&["sync"]).ends_with(0);
+    let sandbox = sandbox_for(&server, &[NEVER]);
+    sandbox.run(&["sync"]).ends_with(0);
     restore(&mailbox, 3);
-    let new = world.mail("it").path.join("new");
+    let new = sandbox.mail("it").path.join("new");
     for entry in fs::read_dir(new).expect("a Maildir") {
         let file = entry.expect("a file").path();
         if fs::read(&file).expect("a message") == expected[1] {
             fs::remove_file(file).expect("read and thrown away");
         }
     }
-    world.run(&["sync"]).ends_with(0).complains("1 stored");
+    sandbox.run(&["sync"]).ends_with(0).complains("1 stored");
     assert_eq!(mailbox.uids(), ["uid-2"]);
-    world.mail("it").holds([&expected[0], &expected[2]]);
+    sandbox.mail("it").holds([&expected[0], &expected[2]]);
 }
 
 #[test]
@@ -111,11 +111,11 @@ fn what_has_no_unique_id_is_asked_for_again_as_well() {
     let mailbox = Mailbox::with(small(3));
     let expected = mailbox.stored_forms();
     let server = Server::start(&mailbox).without_uidl();
-    let world = world_for(&server, &[]);
-    world.run(&["sync"]).ends_with(0);
-    world.mail("it").empty();
-    world.run(&["sync", "--all"]).ends_with(0);
-    world.mail("it").holds(&expected);
+    let sandbox = sandbox_for(&server, &[]);
+    sandbox.run(&["sync"]).ends_with(0);
+    sandbox.mail("it").empty();
+    sandbox.run(&["sync", "--all"]).ends_with(0);
+    sandbox.mail("it").holds(&expected);
 }
 
 #[test]
@@ -123,12 +123,12 @@ fn what_was_renumbered_is_asked_for_again_as_well() {
     let mailbox = Mailbox::with(small(3));
     let expected = mailbox.stored_forms();
     let server = Server::start(&mailbox);
-    let world = world_for(&server, &[]);
-    world.run(&["sync"]).ends_with(0);
+    let sandbox = sandbox_for(&server, &[]);
+    sandbox.run(&["sync"]).ends_with(0);
     mailbox.renumber("moved-");
     let all = ["sync", "--all", "--to", "maildir:~/Again"];
-    world.run(&all).ends_with(0);
-    world.maildir("Again").holds(&expected);
+    sandbox.run(&all).ends_with(0);
+    sandbox.maildir("Again").holds(&expected);
 }
 
 #[test]
@@ -137,14 +137,14 @@ fn what_only_one_destination_lacks_is_asked_for_again_for_all() {
     let expected = mailbox.stored_forms();
     let server = Server::start(&mailbox);
     let deliver = "[\"maildir:~/Copy\", \"maildir:~/Mail/it\"]";
-    let world = world_for(&server, &[NEVER, ("deliver", deliver)]);
-    fs::write(world.home("Copy"), "a file").expect("our own file");
-    world.run(&["sync"]).ends_with(73);
-    fs::remove_file(world.home("Copy")).expect("our own file");
-    world.mail("it").empty();
-    world.run(&["sync", "--all"]).ends_with(0);
-    world.mail("it").holds(&expected);
-    world.maildir("Copy").holds(&expected);
+    let sandbox = sandbox_for(&server, &[NEVER, ("deliver", deliver)]);
+    fs::write(sandbox.home("Copy"), "a file").expect("our own file");
+    sandbox.run(&["sync"]).ends_with(73);
+    fs::remove_file(sandbox.home("Copy")).expect("our own file");
+    sandbox.mail("it").empty();
+    sandbox.run(&["sync", "--all"]).ends_with(0);
+    sandbox.mail("it").holds(&expected);
+    sandbox.maildir("Copy").holds(&expected);
     assert!(mailbox.uids().is_empty());
 }
 
@@ -155,10 +155,10 @@ fn what_is_asked_for_again_comes_once_though_the_connection_breaks() {
         let expected = mailbox.stored_forms();
         let server = Server::start(&mailbox).once("RETR 3", Fault::CloseUnanswered);
         let server = if uidl { server } else { server.without_uidl() };
-        let mut world = world_for(&server, &[]);
-        world.variable("POPFETCH_TEST_BATCH", "1");
-        world.run(&["sync", "--all"]).ends_with(0);
-        world.mail("it").holds(&expected);
+        let mut sandbox = sandbox_for(&server, &[]);
+        sandbox.variable("POPFETCH_TEST_BATCH", "1");
+        sandbox.run(&["sync", "--all"]).ends_with(0);
+        sandbox.mail("it").holds(&expected);
         assert_eq!(server.sessions().len(), 2, "tried once more");
     }
 }

@@ -1,11 +1,11 @@
 //! The command line.
 
-use crate::support::world::World;
+use crate::support::sandbox::Sandbox;
 
 #[test]
 fn help_and_version_go_to_standard_output() {
     for arguments in [&["--help"][..], &["--version"], &["sync", "--help"]] {
-        let outcome = World::new().run(arguments);
+        let outcome = Sandbox::new().run(arguments);
         outcome.ends_with(0);
         assert!(outcome.stdout.contains("popfetch"), "{outcome:#?}");
         assert!(outcome.stderr.is_empty(), "{outcome:#?}");
@@ -30,7 +30,7 @@ fn a_wrong_command_line_ends_with_64() {
         ],
         &["login"],
     ] {
-        let outcome = World::new().run(arguments);
+        let outcome = Sandbox::new().run(arguments);
         outcome.ends_with(64);
         assert!(!outcome.stderr.is_empty(), "{arguments:?}");
     }

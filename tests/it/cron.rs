@@ -4,16 +4,16 @@ use std::fs;
 
 use crate::support::mailbox::Mailbox;
 use crate::support::messages::small;
+use crate::support::sandbox::Sandbox;
 use crate::support::server::{Fault, GREETING, LOGIN, Server};
-use crate::support::world::World;
 
-/// A world with one account, `it`, where a server may be away for six hours before anybody hears of it.
-fn patient_world(server: &Server) -> World {
-    let mut world = World::new();
-    let account = world.account("it", &server.endpoint());
+/// A sandbox with one account, `it`, where a server may be away for six hours before anybody hears of it.
+fn patient_sandbox(server: &Server) -> Sandbox {
+    let mut sandbox = Sandbox::new();
+    let account = sandbox.account("it", &server.endpoint());
     account.set("quiet_temporary", "\"6h\"").write();
-    world.at("2026-03-01T12:00:00Z");
-    world
+    sandbox.at("2026-03-01T12:00:00Z");
+    sandbox
 }
 
 #[test]
@@ -25,56 +25,62 @@ fn a_server_that_is_briefly_away_is_no_news_but_the_status_tells() {
     ] {
         let mailbox = Mailbox::with(small(2));
         let server = Server::start(&mailbox).on(step, fault);
-        let mut world = patient_world(&server);
-        world.run(&["sync"]).ends_with(status).says_nothing();
-        world.at("2026-03-01T17:59:59Z");
-        world.run(&["sync", "-q"]).ends_with(status).says_nothing();
-        world.run(&["sync", "-v"]).ends_with(status).complains("it");
-        let json = world.run(&["sync", "--json"]);
+        let mut sandbox = patient_sandbox(&server);
+        sandbox.run(&["sync"]).ends_with(status).says_nothing();
+        sandbox.at("2026-03-01T17:59:59Z");
+        sandbox
+            .run(&["sync", "-q"])
+            .ends_with(status)
+            .says_nothing();
+        sandbox
+            .run(&["sync", "-v"])
+            .ends_with(status)
+            .complains("it");
+        let json = sandbox.run(&["sync", "--json"]);
         json.ends_with(status);
         assert!(json.stderr.is_empty() && json.json()[0]["error"].is_object());
 
-        world.at("2026-03-01T18:00:00Z");
-        let outcome = world.run(&["sync"]);
+        sandbox.at("2026-03-01T18:00:00Z");
+        let outcome = sandbox.run(&["sync"]);
         outcome.ends_with(status);
         outcome.complains("popfetch: it: ");
         outcome.complains("since 2026-03-01T12:00:00Z");
 
         server.heal();
-        world.run(&["sync"]).ends_with(0).says_nothing();
-        world.mail("it").holds(mailbox.stored_forms());
+        sandbox.run(&["sync"]).ends_with(0).says_nothing();
+        sandbox.mail("it").holds(mailbox.stored_forms());
     }
 }
 
 #[test]
 fn each_absence_is_counted_for_itself() {
     let server = Server::start(&Mailbox::with(small(1)));
-    let mut world = patient_world(&server);
+    let mut sandbox = patient_sandbox(&server);
     let server = server.on(GREETING, Fault::CloseBefore);
-    world.run(&["sync"]).ends_with(69).says_nothing();
-    world.at("2026-03-02T12:00:00Z");
+    sandbox.run(&["sync"]).ends_with(69).says_nothing();
+    sandbox.at("2026-03-02T12:00:00Z");
     server.heal();
-    world.run(&["sync"]).ends_with(0);
+    sandbox.run(&["sync"]).ends_with(0);
     let _away = server.on(GREETING, Fault::CloseBefore);
-    world.run(&["sync"]).ends_with(69).says_nothing();
+    sandbox.run(&["sync"]).ends_with(69).says_nothing();
     // A clock that was put back does not make the silence endless.
-    world.at("2026-03-01T12:00:00Z");
-    world.run(&["sync"]).ends_with(69).says_nothing();
-    world.at("2026-03-01T18:00:00Z");
-    world.run(&["sync"]).ends_with(69).complains("since");
+    sandbox.at("2026-03-01T12:00:00Z");
+    sandbox.run(&["sync"]).ends_with(69).says_nothing();
+    sandbox.at("2026-03-01T18:00:00Z");
+    sandbox.run(&["sync"]).ends_with(69).complains("since");
 }
 
 #[test]
 fn a_host_that_is_unknown_for_a_while_is_no_news_either() {
     let server = Server::start(&Mailbox::default());
-    let world = World::new();
+    let sandbox = Sandbox::new();
     let host = format!("\"{}.example\"", "a".repeat(64));
-    let account = world
+    let account = sandbox
         .account("it", &server.endpoint())
         .set("host", &host)
         .set("quiet_temporary", "\"1d\"");
     account.write();
-    world.run(&["sync"]).ends_with(68).says_nothing();
+    sandbox.run(&["sync"]).ends_with(68).says_nothing();
 }
 
 #[test]
@@ -82,34 +88,34 @@ fn what_does_not_pass_by_itself_is_told_at_once() {
     let server = Server::start(&Mailbox::with(small(1)));
     let mut endpoint = server.endpoint();
     "wrong".clone_into(&mut endpoint.password);
-    let world = World::new();
-    let account = world.account("it", &endpoint);
+    let sandbox = Sandbox::new();
+    let account = sandbox.account("it", &endpoint);
     account.set("quiet_temporary", "\"6h\"").write();
-    world.run(&["sync"]).ends_with(77).complains("it");
+    sandbox.run(&["sync"]).ends_with(77).complains("it");
 }
 
 #[test]
 fn without_the_key_or_memory_nothing_is_kept_silent() {
     let server = Server::start(&Mailbox::default()).on(GREETING, Fault::CloseBefore);
-    let world = World::new();
-    world.account("it", &server.endpoint()).write();
-    world.run(&["sync"]).ends_with(69).complains("it");
-    assert!(!has_file(&world, ".away"));
+    let sandbox = Sandbox::new();
+    sandbox.account("it", &server.endpoint()).write();
+    sandbox.run(&["sync"]).ends_with(69).complains("it");
+    assert!(!has_file(&sandbox, ".away"));
 
-    let mut world = patient_world(&server);
-    world.run(&["sync"]).ends_with(69).says_nothing();
-    assert!(has_file(&world, ".away"));
-    let file = world.private_file("a file", "");
-    world.variable("XDG_STATE_HOME", &file.display().to_string());
-    let outcome = world.run(&["sync"]);
+    let mut sandbox = patient_sandbox(&server);
+    sandbox.run(&["sync"]).ends_with(69).says_nothing();
+    assert!(has_file(&sandbox, ".away"));
+    let file = sandbox.private_file("a file", "");
+    sandbox.variable("XDG_STATE_HOME", &file.display().to_string());
+    let outcome = sandbox.run(&["sync"]);
     assert!(!outcome.stderr.is_empty(), "{outcome:#?}");
 }
 
-/// Whether the state folder has a file with this ending.
-fn has_file(world: &World, ending: &str) -> bool {
-    let mut names = fs::read_dir(world.state()).expect("the state folder");
+/// Whether the state directory has a file with this ending.
+fn has_file(sandbox: &Sandbox, ending: &str) -> bool {
+    let mut names = fs::read_dir(sandbox.state()).expect("the state directory");
     names.any(|entry| {
-        let name = entry.expect("a folder can be read").file_name();
+        let name = entry.expect("a directory can be read").file_name();
         name.to_string_lossy().ends_with(ending)
     })
 }
@@ -117,78 +123,78 @@ fn has_file(world: &World, ending: &str) -> bool {
 #[test]
 fn a_dry_run_remembers_no_absence_and_runs_nothing() {
     let server = Server::start(&Mailbox::with(small(1))).once(GREETING, Fault::CloseBefore);
-    let world = World::new();
-    let account = world
+    let sandbox = Sandbox::new();
+    let account = sandbox
         .account("it", &server.endpoint())
         .set("quiet_temporary", "\"6h\"")
         .set("after_new", "\"touch ran\"");
     account.write();
-    world.run(&["sync", "-n"]).ends_with(69).complains("it");
-    world.run(&["sync", "-n"]).ends_with(0);
-    assert!(!world.state().exists() && !world.home("ran").exists());
+    sandbox.run(&["sync", "-n"]).ends_with(69).complains("it");
+    sandbox.run(&["sync", "-n"]).ends_with(0);
+    assert!(!sandbox.state().exists() && !sandbox.home("ran").exists());
 }
 
 #[test]
 fn after_new_runs_once_after_a_run_that_stored_something() {
     let mailboxes = [2, 3, 1].map(|count| Mailbox::with(small(count)));
     let servers = mailboxes.each_ref().map(Server::start);
-    let mut world = World::new();
-    world.configure(
+    let mut sandbox = Sandbox::new();
+    sandbox.configure(
         "[defaults]\nafter_new = \"echo $POPFETCH_STORED in $POPFETCH_ACCOUNTS >> log; env > env\"\n\n",
     );
-    world.variable("POPFETCH_PASSWORD", "hunter2");
-    world.variable("WORK_PASSWORD", &servers[1].endpoint().password);
-    world.account("one", &servers[0].endpoint()).write();
-    world
+    sandbox.variable("POPFETCH_PASSWORD", "hunter2");
+    sandbox.variable("WORK_PASSWORD", &servers[1].endpoint().password);
+    sandbox.account("one", &servers[0].endpoint()).write();
+    sandbox
         .account("\"two $(three)\"", &servers[1].endpoint())
         .without("password_file")
         .set("password_env", "\"WORK_PASSWORD\"")
         .write();
-    world
+    sandbox
         .account("other", &servers[2].endpoint())
         .set("after_new", "\"echo and $POPFETCH_STORED >> log\"")
         .write();
-    let log = || fs::read_to_string(world.home("log")).unwrap_or_default();
+    let log = || fs::read_to_string(sandbox.home("log")).unwrap_or_default();
 
-    world.run(&["sync"]).ends_with(0).says_nothing();
+    sandbox.run(&["sync"]).ends_with(0).says_nothing();
     assert_eq!(log(), "5 in one two___three_\nand 1\n");
-    let environment = fs::read_to_string(world.home("env")).expect("it ran");
+    let environment = fs::read_to_string(sandbox.home("env")).expect("it ran");
     assert!(!environment.contains("PASSWORD"), "{environment}");
 
-    world.run(&["sync"]).ends_with(0).says_nothing();
+    sandbox.run(&["sync"]).ends_with(0).says_nothing();
     assert_eq!(log(), "5 in one two___three_\nand 1\n", "nothing was new");
     mailboxes[0].add("new", small(1).remove(0));
-    world.run(&["sync"]).ends_with(0).says_nothing();
+    sandbox.run(&["sync"]).ends_with(0).says_nothing();
     assert_eq!(log(), "5 in one two___three_\nand 1\n1 in one\n");
 }
 
 #[test]
 fn after_new_runs_after_a_run_that_stored_only_a_part() {
     let server = Server::start(&Mailbox::with(small(3))).on("RETR 2", Fault::reply("-ERR no"));
-    let world = World::new();
-    let account = world.account("it", &server.endpoint());
+    let sandbox = Sandbox::new();
+    let account = sandbox.account("it", &server.endpoint());
     account
         .set("after_new", "\"echo $POPFETCH_STORED > log\"")
         .write();
-    world.run(&["sync"]).ends_with(1);
-    let log = fs::read_to_string(world.home("log")).expect("it ran");
+    sandbox.run(&["sync"]).ends_with(1);
+    let log = fs::read_to_string(sandbox.home("log")).expect("it ran");
     assert_eq!(log, "2\n");
 }
 
 #[test]
 fn after_new_runs_for_what_one_destination_has_and_another_lacks() {
     let server = Server::start(&Mailbox::with(small(3)));
-    let world = World::new();
-    let account = world.account("it", &server.endpoint());
+    let sandbox = Sandbox::new();
+    let account = sandbox.account("it", &server.endpoint());
     account
         .set("deliver", "[\"maildir:~/Mail/it\", \"maildir:~/Copy\"]")
         .set("after_new", "\"echo $POPFETCH_STORED >> log\"")
         .write();
-    fs::write(world.home("Copy"), "a file").expect("our own file");
+    fs::write(sandbox.home("Copy"), "a file").expect("our own file");
     for _ in 0..2 {
-        world.run(&["sync"]).ends_with(73);
+        sandbox.run(&["sync"]).ends_with(73);
     }
-    let log = fs::read_to_string(world.home("log")).expect("it ran");
+    let log = fs::read_to_string(sandbox.home("log")).expect("it ran");
     assert_eq!(log, "3\n", "once for what is new");
 }
 
@@ -206,23 +212,23 @@ fn what_goes_wrong_with_after_new_is_told_and_changes_nothing_else() {
         let mailbox = Mailbox::with(small(2));
         let expected = mailbox.stored_forms();
         let server = Server::start(&mailbox);
-        let mut world = World::new();
-        world.variable("POPFETCH_TEST_AFTER_NEW_WAIT", "300");
-        let account = world
+        let mut sandbox = Sandbox::new();
+        sandbox.variable("POPFETCH_TEST_AFTER_NEW_WAIT", "300");
+        let account = sandbox
             .account("it", &server.endpoint())
             .set("after_new", &format!("\"{command}\""));
         account.set("leave_on_server", "\"never\"").write();
-        let outcome = world.run(&["sync"]);
+        let outcome = sandbox.run(&["sync"]);
         outcome.ends_with(0).keeps_to_itself("\u{1b}");
-        outcome.complains("after_new: «").complains(complaint);
+        outcome.complains("after_new: \"").complains(complaint);
         assert!(outcome.stdout.is_empty(), "{outcome:#?}");
         assert_eq!(
             outcome.stderr.contains("says: err\\x1b[2J"),
             command.contains("err")
         );
-        world.mail("it").holds(expected);
+        sandbox.mail("it").holds(expected);
         assert!(mailbox.uids().is_empty());
-        world.run(&["sync"]).ends_with(0).says_nothing();
+        sandbox.run(&["sync"]).ends_with(0).says_nothing();
     }
 }
 
@@ -230,13 +236,13 @@ fn what_goes_wrong_with_after_new_is_told_and_changes_nothing_else() {
 fn a_signal_ends_after_new_too() {
     use rustix::process::Signal;
     let server = Server::start(&Mailbox::with(small(1)));
-    let world = World::new();
-    let account = world.account("it", &server.endpoint());
+    let sandbox = Sandbox::new();
+    let account = sandbox.account("it", &server.endpoint());
     account
         .set("after_new", "\"mkfifo alive; echo > alive; sleep 1000\"")
         .write();
-    let running = world.start(&["sync"]);
-    let alive = world.home("alive");
+    let running = sandbox.start(&["sync"]);
+    let alive = sandbox.home("alive");
     while !alive.exists() {
         std::thread::yield_now();
     }

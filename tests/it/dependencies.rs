@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::house::{code, is_for_tests, rust_files};
+use crate::layers::{code, is_for_tests, rust_files};
 
 /// A package whose library has another name.
 const CALLED: [(&str, &str); 1] = [("md-5", "md5")];
@@ -50,11 +50,11 @@ fn is_named<'a>(package: &str, mut lines: impl Iterator<Item = &'a str>) -> bool
     lines.any(|line| names.iter().any(|name| is_in(line, name)))
 }
 
-fn sources(folders: &[&str]) -> Vec<(bool, String)> {
+fn sources(directories: &[&str]) -> Vec<(bool, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let files = folders
+    let files = directories
         .iter()
-        .flat_map(|folder| rust_files(&root.join(folder)));
+        .flat_map(|directory| rust_files(&root.join(directory)));
     let read = |file: &Path| fs::read_to_string(file).expect("source can be read");
     files
         .map(|file| (is_for_tests(&file), read(&file)))
@@ -66,7 +66,7 @@ fn every_dependency_has_a_reason() {
     for section in ["dependencies", "dev-dependencies"] {
         for Dependency { name, above } in dependencies(section) {
             let is_reason = above.starts_with("# ") && above.ends_with('.') && above.len() > 10;
-            assert!(is_reason, "what is {name} for? «{above}»");
+            assert!(is_reason, "what is {name} for? \"{above}\"");
         }
     }
 }

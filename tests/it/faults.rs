@@ -9,17 +9,17 @@ use rustix::process::Signal;
 use crate::support::everything;
 use crate::support::mailbox::Mailbox;
 use crate::support::messages::{one_of_each, small};
+use crate::support::sandbox::Sandbox;
 use crate::support::server::{Dialogue, Fault, GREETING, Server, Turn};
-use crate::support::world::World;
 
-fn world_for(server: &Server, retention: &str) -> World {
-    let world = World::new();
-    let account = world.account("it", &server.endpoint());
+fn sandbox_for(server: &Server, retention: &str) -> Sandbox {
+    let sandbox = Sandbox::new();
+    let account = sandbox.account("it", &server.endpoint());
     account
         .set("leave_on_server", retention)
         .set("timeout", "\"2s\"")
         .write();
-    world
+    sandbox
 }
 
 #[test]
@@ -59,13 +59,13 @@ fn at_every_step_every_fault_costs_nothing_but_another_run() {
             let mailbox = Mailbox::with(small(5));
             let expected = mailbox.stored_forms();
             let server = Server::start(&mailbox).on(step, fault.clone());
-            let world = world_for(&server, retention);
-            let outcome = world.run(&["sync"]);
+            let sandbox = sandbox_for(&server, retention);
+            let outcome = sandbox.run(&["sync"]);
             let status = outcome.status.unwrap_or(-1);
             let known = [0, 1, 65, 69, 75, 76, 77].contains(&status);
             assert!(known, "{step}, {fault:?}: {outcome:#?}");
             if status == 0 {
-                world.mail("it").holds(&expected);
+                sandbox.mail("it").holds(&expected);
             } else {
                 assert!(
                     !outcome.stderr.is_empty(),
@@ -73,12 +73,12 @@ fn at_every_step_every_fault_costs_nothing_but_another_run() {
                 );
             }
             server.heal();
-            world.run(&["sync"]).ends_with(0);
-            world.mail("it").holds(&expected);
+            sandbox.run(&["sync"]).ends_with(0);
+            sandbox.mail("it").holds(&expected);
             if retention == "\"never\"" {
                 // Where the deletion may have happened or not, it takes one more run to know.
-                world.run(&["sync"]).ends_with(0);
-                world.mail("it").holds(&expected);
+                sandbox.run(&["sync"]).ends_with(0);
+                sandbox.mail("it").holds(&expected);
                 assert!(mailbox.uids().is_empty(), "{step}, {fault:?}");
             }
         }
@@ -90,19 +90,19 @@ fn a_message_that_fails_is_reported_and_the_others_arrive() {
     let mailbox = Mailbox::with(small(4));
     let mut expected = mailbox.stored_forms();
     let server = Server::start(&mailbox).on("RETR 2", Fault::reply("-ERR [SYS/TEMP] \x1b[31mno"));
-    let world = world_for(&server, "\"never\"");
-    let outcome = world.run(&["sync"]);
+    let sandbox = sandbox_for(&server, "\"never\"");
+    let outcome = sandbox.run(&["sync"]);
     outcome
         .ends_with(1)
         .complains("uid-2")
         .keeps_to_itself("\x1b");
     let missing = expected.remove(1);
-    world.mail("it").holds(&expected);
+    sandbox.mail("it").holds(&expected);
     assert_eq!(mailbox.uids(), ["uid-2"]);
     server.heal();
-    world.run(&["sync"]).ends_with(0);
+    sandbox.run(&["sync"]).ends_with(0);
     expected.push(missing);
-    world.mail("it").holds(expected);
+    sandbox.mail("it").holds(expected);
 }
 
 #[test]
@@ -110,23 +110,23 @@ fn a_message_that_always_ends_the_connection_keeps_no_other_from_coming_or_from_
     for (retention, left) in [("\"never\"", 1), ("\"always\"", 7)] {
         let mailbox = Mailbox::with(small(4));
         let server = Server::start(&mailbox).on("RETR 1", Fault::CloseWithin(40));
-        let world = world_for(&server, retention);
+        let sandbox = sandbox_for(&server, retention);
         let mut expected = mailbox.stored_forms();
         let poison = expected.remove(0);
         for text in small(7).into_iter().skip(4) {
             // The second connection that it ends says that it is the message.
-            world.run(&["sync"]).ends_with(1).complains("uid-1");
-            world.mail("it").holds(&expected);
+            sandbox.run(&["sync"]).ends_with(1).complains("uid-1");
+            sandbox.mail("it").holds(&expected);
             mailbox.add(format!("new-{}", expected.len()), text);
             expected.push(mailbox.stored_forms().pop().expect("just added"));
         }
-        world.run(&["sync"]).ends_with(1).complains("uid-1");
-        world.mail("it").holds(&expected);
+        sandbox.run(&["sync"]).ends_with(1).complains("uid-1");
+        sandbox.mail("it").holds(&expected);
         assert_eq!(mailbox.uids().len(), left);
         server.heal();
-        world.run(&["sync"]).ends_with(0);
+        sandbox.run(&["sync"]).ends_with(0);
         expected.push(poison);
-        world.mail("it").holds(expected);
+        sandbox.mail("it").holds(expected);
     }
 }
 
@@ -146,9 +146,13 @@ fn the_end_of_the_connection_is_never_the_end_of_a_message() {
     ] {
         let mailbox = Mailbox::with(small(1));
         let server = Server::start(&mailbox).on("RETR 1", Fault::CloseWithin(bytes));
-        let world = world_for(&server, "\"never\"");
-        assert_ne!(world.run(&["sync"]).status, Some(0), "after {bytes} bytes");
-        world.mail("it").holds(Vec::<Vec<u8>>::new());
+        let sandbox = sandbox_for(&server, "\"never\"");
+        assert_ne!(
+            sandbox.run(&["sync"]).status,
+            Some(0),
+            "after {bytes} bytes"
+        );
+        sandbox.mail("it").holds(Vec::<Vec<u8>>::new());
         assert_eq!(mailbox.uids(), ["uid-1"]);
     }
 }
@@ -161,9 +165,9 @@ fn every_shape_of_message_survives_one_byte_a_packet() {
         .filter(|message| message.len() < 10_000);
     let mailbox = Mailbox::with(short);
     let server = Server::start(&mailbox).on("RETR", Fault::Trickle);
-    let world = world_for(&server, "\"always\"");
-    world.run(&["sync"]).ends_with(0);
-    world.mail("it").holds(mailbox.stored_forms());
+    let sandbox = sandbox_for(&server, "\"always\"");
+    sandbox.run(&["sync"]).ends_with(0);
+    sandbox.mail("it").holds(mailbox.stored_forms());
 }
 
 #[test]
@@ -178,16 +182,16 @@ fn silence_and_slowness_have_an_end() {
     ] {
         let mailbox = Mailbox::with(small(1));
         let server = Server::start(&mailbox).on(step, fault.clone());
-        let world = world_for(&server, "\"always\"");
-        let outcome = world.run(&["sync"]);
+        let sandbox = sandbox_for(&server, "\"always\"");
+        let outcome = sandbox.run(&["sync"]);
         assert!(
             matches!(outcome.status, Some(1 | 75)),
             "{step}, {fault:?}: {outcome:#?}"
         );
-        world.mail("it").holds(Vec::<Vec<u8>>::new());
+        sandbox.mail("it").holds(Vec::<Vec<u8>>::new());
         server.heal();
-        world.run(&["sync"]).ends_with(0);
-        world.mail("it").holds(mailbox.stored_forms());
+        sandbox.run(&["sync"]).ends_with(0);
+        sandbox.mail("it").holds(mailbox.stored_forms());
     }
 }
 
@@ -198,12 +202,12 @@ fn a_quit_without_an_answer_leaves_deletions_in_doubt_but_no_mail() {
     for (fault, left) in [(Fault::CloseBefore, 3), (Fault::CloseUnanswered, 0)] {
         let mailbox = Mailbox::with(small(3));
         let server = Server::start(&mailbox).on("QUIT", fault);
-        let world = world_for(&server, "\"never\"");
-        world.run(&["sync"]);
+        let sandbox = sandbox_for(&server, "\"never\"");
+        sandbox.run(&["sync"]);
         assert_eq!(mailbox.uids().len(), left);
         server.heal();
-        world.run(&["sync"]).ends_with(0);
-        world.mail("it").holds(&expected);
+        sandbox.run(&["sync"]).ends_with(0);
+        sandbox.mail("it").holds(&expected);
         assert!(mailbox.uids().is_empty());
     }
 }
@@ -213,21 +217,21 @@ fn a_signal_stops_it_and_what_was_stored_is_recorded() {
     for (signal, status) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::KILL, 137)] {
         let mailbox = Mailbox::with(small(5));
         let server = Server::start(&mailbox).on("RETR 3", Fault::StallWithin(100));
-        let world = World::new();
-        world
+        let sandbox = Sandbox::new();
+        sandbox
             .account("it", &server.endpoint())
             .set("timeout", "\"60s\"")
             .write();
-        let running = world.start(&["sync"]);
+        let running = sandbox.start(&["sync"]);
         server.wait_for("RETR 3");
         running.signal(signal);
         running.finish().ends_with(status);
         server.heal();
-        world.run(&["sync"]).ends_with(0);
-        world.mail("it").holds(mailbox.stored_forms());
+        sandbox.run(&["sync"]).ends_with(0);
+        sandbox.mail("it").holds(mailbox.stored_forms());
         // What was killed while it wrote stays in tmp/ for a while.
         if signal != Signal::KILL {
-            world.mail("it").is_sound();
+            sandbox.mail("it").is_sound();
         }
     }
 }
@@ -236,18 +240,18 @@ fn a_signal_stops_it_and_what_was_stored_is_recorded() {
 fn another_popfetch_at_work_ends_with_75() {
     let mailbox = Mailbox::with(small(1));
     let server = Server::start(&mailbox).once("RETR 1", Fault::Stall);
-    let world = World::new();
-    world
+    let sandbox = Sandbox::new();
+    sandbox
         .account("it", &server.endpoint())
         .set("timeout", "\"60s\"")
         .write();
-    let first = world.start(&["sync"]);
+    let first = sandbox.start(&["sync"]);
     server.wait_for("RETR 1");
-    world.run(&["sync"]).ends_with(75);
+    sandbox.run(&["sync"]).ends_with(75);
     first.signal(Signal::TERM);
     first.finish().ends_with(143);
-    world.run(&["sync"]).ends_with(0);
-    world.mail("it").holds(mailbox.stored_forms());
+    sandbox.run(&["sync"]).ends_with(0);
+    sandbox.mail("it").holds(mailbox.stored_forms());
 }
 
 #[test]
@@ -258,21 +262,21 @@ fn nothing_listening_and_nobody_of_that_name() {
     let server = Server::start(&Mailbox::default());
     let mut endpoint = server.endpoint();
     endpoint.port = closed.port();
-    let world = World::new();
-    world.account("it", &endpoint).write();
-    world
+    let sandbox = Sandbox::new();
+    sandbox.account("it", &endpoint).write();
+    sandbox
         .run(&["sync"])
         .ends_with(69)
         .complains(&closed.port().to_string());
 
     // A label may have 63 octets, so no name server needs to be asked.
     let host = format!("\"{}.example\"", "a".repeat(64));
-    let world = World::new();
-    world
+    let sandbox = Sandbox::new();
+    sandbox
         .account("it", &server.endpoint())
         .set("host", &host)
         .write();
-    world.run(&["sync"]).ends_with(68).complains("aaaa");
+    sandbox.run(&["sync"]).ends_with(68).complains("aaaa");
 }
 
 #[test]
@@ -280,17 +284,17 @@ fn a_destination_that_cannot_be_written_ends_with_73_before_anything_is_retrieve
     for path in ["occupied", "occupied/below"] {
         let mailbox = Mailbox::with(small(2));
         let server = Server::start(&mailbox);
-        let world = World::new();
-        world.private_file("occupied", "a file, no folder");
+        let sandbox = Sandbox::new();
+        sandbox.private_file("occupied", "a file, no directory");
         let deliver = format!("\"maildir:~/{path}\"");
-        let account = world
+        let account = sandbox
             .account("it", &server.endpoint())
             .set("deliver", &deliver);
         account.set("leave_on_server", "\"never\"").write();
-        world.run(&["sync"]).ends_with(73).complains("occupied");
+        sandbox.run(&["sync"]).ends_with(73).complains("occupied");
         assert_eq!(mailbox.uids().len(), 2);
-        let kept = fs::read_to_string(world.home("occupied")).expect("our own file");
-        assert_eq!(kept, "a file, no folder");
+        let kept = fs::read_to_string(sandbox.home("occupied")).expect("our own file");
+        assert_eq!(kept, "a file, no directory");
     }
 }
 
@@ -326,15 +330,15 @@ fn a_listing_that_makes_no_sense_ends_with_65_or_76() {
         "maybe\r\n",
     ] {
         let server = listing(uidl);
-        let world = World::new();
-        world.account("it", &server.endpoint()).write();
-        let outcome = world.run(&["sync"]);
+        let sandbox = Sandbox::new();
+        sandbox.account("it", &server.endpoint()).write();
+        let outcome = sandbox.run(&["sync"]);
         assert!(
             matches!(outcome.status, Some(65 | 76)),
             "{uidl:?}: {outcome:#?}"
         );
         assert!(!outcome.stderr.is_empty());
-        world.mail("it").holds(Vec::<Vec<u8>>::new());
+        sandbox.mail("it").holds(Vec::<Vec<u8>>::new());
     }
 }
 
@@ -348,9 +352,9 @@ fn endless_lines_and_listings_have_a_limit() {
         listing(&format!("+OK{line}")),
     ];
     for server in servers {
-        let world = World::new();
-        world.account("it", &server.endpoint()).write();
-        let outcome = world.run(&["sync"]);
+        let sandbox = Sandbox::new();
+        sandbox.account("it", &server.endpoint()).write();
+        let outcome = sandbox.run(&["sync"]);
         assert!(matches!(outcome.status, Some(65 | 76)), "{outcome:#?}");
         assert!(
             outcome.stderr.len() < 4_000,
@@ -364,13 +368,13 @@ fn a_limit_is_not_used_up_by_messages_that_never_come() {
     for fault in [Fault::CloseUnanswered, Fault::reply("-ERR it is broken")] {
         let mailbox = Mailbox::with(small(4));
         let server = Server::start(&mailbox).on("RETR 1", fault.clone());
-        let world = world_for(&server, "\"always\"");
+        let sandbox = sandbox_for(&server, "\"always\"");
         for _ in 0..5 {
-            world.run(&["sync", "--limit", "1"]);
+            sandbox.run(&["sync", "--limit", "1"]);
         }
         let mut expected = mailbox.stored_forms();
         expected.remove(0);
-        world.mail("it").holds(&expected);
+        sandbox.mail("it").holds(&expected);
     }
 }
 
@@ -378,10 +382,10 @@ fn a_limit_is_not_used_up_by_messages_that_never_come() {
 fn a_limit_lets_new_messages_through_where_there_are_no_unique_ids() {
     let mailbox = Mailbox::with(small(5));
     let server = Server::start(&mailbox).without_uidl();
-    let world = world_for(&server, "\"always\"");
+    let sandbox = sandbox_for(&server, "\"always\"");
     for stored in [2, 4, 5, 5] {
-        world.run(&["sync", "--limit", "2"]).ends_with(0);
-        assert_eq!(world.mail("it").texts().len(), stored);
+        sandbox.run(&["sync", "--limit", "2"]).ends_with(0);
+        assert_eq!(sandbox.mail("it").texts().len(), stored);
     }
-    world.mail("it").holds(mailbox.stored_forms());
+    sandbox.mail("it").holds(mailbox.stored_forms());
 }

@@ -11,9 +11,9 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 use snapbox::{Data, assert_data_eq};
 
-use crate::support::world::World;
+use crate::support::sandbox::Sandbox;
 
-fn folder(name: &str) -> PathBuf {
+fn directory(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
@@ -42,7 +42,7 @@ fn page(verb: &Verb) -> String {
         .expect("a Vec takes all");
     let options = String::from_utf8(options).expect("text");
     let help = verb.get_after_help().map(ToString::to_string);
-    let by_hand = fs::read_to_string(folder("man/sections").join(man.get_filename()));
+    let by_hand = fs::read_to_string(directory("man/sections").join(man.get_filename()));
     let by_hand = by_hand.expect("each page has something written by hand");
     let first = by_hand.find(".SH").unwrap_or(by_hand.len());
     let (description, more) = by_hand.split_at(first);
@@ -135,13 +135,13 @@ fn pages() -> Vec<(String, String)> {
 #[test]
 fn the_man_pages_are_current() {
     for (name, text) in pages() {
-        is_current(&folder("man").join(name), text);
+        is_current(&directory("man").join(name), text);
     }
 }
 
 #[test]
 fn the_man_pages_pass_mandoc() {
-    for entry in fs::read_dir(folder("man")).expect("the pages") {
+    for entry in fs::read_dir(directory("man")).expect("the pages") {
         let page = entry.expect("readable").path();
         if page.is_dir() {
             continue;
@@ -155,9 +155,9 @@ fn the_man_pages_pass_mandoc() {
 
 #[test]
 fn the_manual_knows_every_key_of_the_configuration() {
-    let world = World::new();
-    world.configure("[accounts.it]\nno-such-key-at-all = 1\n");
-    let outcome = world.run(&["sync"]);
+    let sandbox = Sandbox::new();
+    sandbox.configure("[accounts.it]\nno-such-key-at-all = 1\n");
+    let outcome = sandbox.run(&["sync"]);
     let (_, list) = outcome
         .ends_with(78)
         .stderr
@@ -165,7 +165,7 @@ fn the_manual_knows_every_key_of_the_configuration() {
         .expect("a list of all keys");
     let keys: Vec<&str> = list.split('`').skip(1).step_by(2).collect();
     assert!(keys.len() > 10, "{keys:?}");
-    let manual = fs::read_to_string(folder("man/popfetch-config.5")).expect("the manual");
+    let manual = fs::read_to_string(directory("man/popfetch-config.5")).expect("the manual");
     for key in keys {
         let heading = format!("\n.BR {key} ");
         assert!(manual.contains(&heading), "{key} has no paragraph");
@@ -174,13 +174,13 @@ fn the_manual_knows_every_key_of_the_configuration() {
 
 #[test]
 fn the_example_of_the_manual_is_a_configuration() {
-    let manual = fs::read_to_string(folder("man/popfetch-config.5")).expect("the manual");
+    let manual = fs::read_to_string(directory("man/popfetch-config.5")).expect("the manual");
     let (_, example) = manual.split_once(".EX\n").expect("an example");
     let (example, _) = example.split_once(".EE\n").expect("its end");
-    let world = World::new();
-    world.configure(example);
+    let sandbox = Sandbox::new();
+    sandbox.configure(example);
     // Good as far as it goes; the account's name is not in it.
-    world
+    sandbox
         .run(&["sync", "nobody"])
         .ends_with(64)
         .complains("work");
@@ -226,7 +226,7 @@ fn script(shell: Shell, by_hand: &str, separator: &str) -> String {
     let mut rendered = Vec::new();
     generate(shell, &mut definition, "popfetch", &mut rendered);
     let rendered = String::from_utf8(rendered).expect("text");
-    let by_hand = fs::read_to_string(folder("completions/accounts").join(by_hand));
+    let by_hand = fs::read_to_string(directory("completions/accounts").join(by_hand));
     let by_hand = by_hand
         .expect("a part for each shell")
         .replace("@VERBS@", &verbs)
@@ -260,29 +260,29 @@ const FISH: &str = "completions/popfetch.fish";
 
 #[test]
 fn the_completions_are_current() {
-    is_current(&folder(BASH), script(Shell::Bash, "bash", " | "));
-    is_current(&folder(ZSH), script(Shell::Zsh, "zsh", " "));
-    is_current(&folder(FISH), script(Shell::Fish, "fish", " "));
+    is_current(&directory(BASH), script(Shell::Bash, "bash", " | "));
+    is_current(&directory(ZSH), script(Shell::Zsh, "zsh", " "));
+    is_current(&directory(FISH), script(Shell::Fish, "fish", " "));
 }
 
-/// What a shell makes of the last word of a line, in a folder with two configurations.
-type Completer = fn(&World, line: &str) -> Vec<String>;
+/// What a shell makes of the last word of a line, in a directory with two configurations.
+type Completer = fn(&Sandbox, line: &str) -> Vec<String>;
 
-fn run(world: &World, program: &str, arguments: &[&str]) -> String {
+fn run(sandbox: &Sandbox, program: &str, arguments: &[&str]) -> String {
     let mut command = Command::new(program);
     command
         .args(arguments)
         .env_clear()
-        .current_dir(world.home(""));
+        .current_dir(sandbox.home(""));
     command.envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
-    command.env("HOME", world.home("")).env("TERM", "xterm");
+    command.env("HOME", sandbox.home("")).env("TERM", "xterm");
     let output = command.stdin(Stdio::null()).output();
     let output = output.unwrap_or_else(|e| panic!("{program} is not installed: {e}"));
     assert!(output.status.success(), "{output:#?}");
     String::from_utf8(output.stdout).expect("text")
 }
 
-fn in_bash(world: &World, line: &str) -> Vec<String> {
+fn in_bash(sandbox: &Sandbox, line: &str) -> Vec<String> {
     const SCRIPT: &str = r#"
         source "$1"; shift
         COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
@@ -290,24 +290,24 @@ fn in_bash(world: &World, line: &str) -> Vec<String> {
         for at in "${!words[@]}"; do [[ ${words[at]} == -F ]] && function=${words[at + 1]}; done
         "$function" popfetch "${@: -1}" "${@: -2:1}"
         printf '%s\n' "${COMPREPLY[@]}""#;
-    let script = folder(BASH).display().to_string();
+    let script = directory(BASH).display().to_string();
     let mut arguments = vec!["--norc", "-c", SCRIPT, "bash", &script];
     arguments.extend(line.split(' '));
-    let said = run(world, "bash", &arguments);
+    let said = run(sandbox, "bash", &arguments);
     said.lines().map(str::to_owned).collect()
 }
 
-fn in_fish(world: &World, line: &str) -> Vec<String> {
-    let script = folder(FISH).display().to_string();
+fn in_fish(sandbox: &Sandbox, line: &str) -> Vec<String> {
+    let script = directory(FISH).display().to_string();
     let ask = "source $argv[1]; complete -C $argv[2]";
-    let said = run(world, "fish", &["--no-config", "-c", ask, &script, line]);
+    let said = run(sandbox, "fish", &["--no-config", "-c", ask, &script, line]);
     let name = |line: &str| line.split('\t').next().unwrap_or_default().to_owned();
     said.lines().map(name).collect()
 }
 
 /// zsh completes only where somebody types: in a pseudo-terminal of its own. A key of the test makes
 /// it show what the line has become.
-fn in_zsh(world: &World, line: &str) -> Vec<String> {
+fn in_zsh(sandbox: &Sandbox, line: &str) -> Vec<String> {
     const SCRIPT: &str = r#"
         zmodload zsh/zpty
         zpty shell zsh -f -i
@@ -316,21 +316,21 @@ fn in_zsh(world: &World, line: &str) -> Vec<String> {
         zpty -w -n shell "$2"$'\t\x14'
         zpty -r shell said '*<<*>>*'
         said=${said##*<<}; print -r -- ${said%%>>*}"#;
-    let scripts = folder("completions").display().to_string();
-    let said = run(world, "zsh", &["-f", "-c", SCRIPT, "zsh", &scripts, line]);
+    let scripts = directory("completions").display().to_string();
+    let said = run(sandbox, "zsh", &["-f", "-c", SCRIPT, "zsh", &scripts, line]);
     let word = said.trim_end().rsplit(' ').next().unwrap_or_default();
     vec![word.to_owned()]
 }
 
 #[test]
 fn every_shell_completes_the_names_of_accounts() {
-    let world = World::new();
-    world.configure(
+    let sandbox = Sandbox::new();
+    sandbox.configure(
         "# [accounts.commented]\n[defaults]\n[accounts.work]\nuser = \"[accounts.no]\"\n\
          [ accounts . home ] # mine\n[accounts.\"alice@example.org\"]\n[accounts.'bob.c']\n\
          [accounts.work.more]\n",
     );
-    world.private_file("other.toml", "[accounts.remote]\n[accounts.removed]\n");
+    sandbox.private_file("other.toml", "[accounts.remote]\n[accounts.removed]\n");
     let shells: [Completer; 3] = [in_bash, in_fish, in_zsh];
     for (line, expected) in [
         ("popfetch sync wo", "work"),
@@ -345,12 +345,12 @@ fn every_shell_completes_the_names_of_accounts() {
         ("popfetch sync --config oth", "other.toml"),
     ] {
         for (shell, complete) in ["bash", "fish", "zsh"].into_iter().zip(shells) {
-            let candidates = complete(&world, line);
+            let candidates = complete(&sandbox, line);
             assert_eq!(candidates, [expected], "{shell}: {line}");
         }
     }
     for complete in [in_bash, in_fish] {
-        let mut all = complete(&world, "popfetch sync ");
+        let mut all = complete(&sandbox, "popfetch sync ");
         all.sort();
         assert_eq!(all, ["alice@example.org", "bob.c", "home", "work"]);
     }

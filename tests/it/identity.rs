@@ -7,32 +7,32 @@ use rustix::process::Signal;
 
 use crate::support::mailbox::Mailbox;
 use crate::support::messages::{Generator, Shape, small, stored_form};
+use crate::support::sandbox::{Maildir, Sandbox};
 use crate::support::server::{Fault, Server, State};
-use crate::support::world::{Maildir, World};
-use crate::sync::world_for;
+use crate::sync::sandbox_for;
 
 #[test]
 fn what_is_due_is_compared_and_another_message_under_its_id_is_kept() {
     let mailbox = Mailbox::with(small(2));
     let server = Server::start(&mailbox);
-    let mut world = world_for(&server, &[("leave_on_server", "\"30d\"")]);
-    world.at("2026-03-01T12:00:00Z");
-    world.run(&["sync"]).ends_with(0);
+    let mut sandbox = sandbox_for(&server, &[("leave_on_server", "\"30d\"")]);
+    sandbox.at("2026-03-01T12:00:00Z");
+    sandbox.run(&["sync"]).ends_with(0);
     let mut expected = mailbox.stored_forms();
     mailbox.replace("uid-1", Generator::new(9).message(Shape::Plain, 3000));
     expected.push(mailbox.stored_forms().swap_remove(0));
-    world.at("2026-04-01T12:00:00Z");
-    world.run(&["sync"]).ends_with(0);
-    world.mail("it").holds(&expected);
+    sandbox.at("2026-04-01T12:00:00Z");
+    sandbox.run(&["sync"]).ends_with(0);
+    sandbox.mail("it").holds(&expected);
     assert_eq!(
         mailbox.uids(),
         ["uid-1"],
         "it came just now, and is not due"
     );
-    world.at("2026-05-02T12:00:00Z");
-    world.run(&["sync"]).ends_with(0);
+    sandbox.at("2026-05-02T12:00:00Z");
+    sandbox.run(&["sync"]).ends_with(0);
     assert!(mailbox.uids().is_empty());
-    world.mail("it").holds(&expected);
+    sandbox.mail("it").holds(&expected);
 }
 
 #[test]
@@ -41,12 +41,12 @@ fn a_message_that_comes_back_after_its_deletion_is_deleted_again_and_not_stored_
     let texts = small(1);
     let expected = mailbox.stored_forms();
     let server = Server::start(&mailbox);
-    let world = world_for(&server, &[("leave_on_server", "\"never\"")]);
-    world.run(&["sync"]).ends_with(0);
+    let sandbox = sandbox_for(&server, &[("leave_on_server", "\"never\"")]);
+    sandbox.run(&["sync"]).ends_with(0);
     mailbox.add("uid-1", texts[0].clone());
-    world.run(&["sync"]).ends_with(0);
+    sandbox.run(&["sync"]).ends_with(0);
     assert!(mailbox.uids().is_empty());
-    world.mail("it").holds(&expected);
+    sandbox.mail("it").holds(&expected);
 }
 
 #[test]
@@ -54,16 +54,16 @@ fn a_message_that_came_back_is_fetched_once_to_be_compared_and_never_again() {
     let mailbox = Mailbox::with(small(1));
     let expected = mailbox.stored_forms();
     let server = Server::start(&mailbox);
-    let world = world_for(&server, &[]);
-    world
+    let sandbox = sandbox_for(&server, &[]);
+    sandbox
         .run(&["sync", "--leave-on-server", "never"])
         .ends_with(0);
     mailbox.add("uid-1", small(1).remove(0));
     for _ in 0..3 {
-        world.run(&["sync"]).ends_with(0);
+        sandbox.run(&["sync"]).ends_with(0);
     }
     assert_eq!(server.retrievals()["uid-1"], 2);
-    world.mail("it").holds(&expected);
+    sandbox.mail("it").holds(&expected);
     assert_eq!(mailbox.uids(), ["uid-1"]);
 }
 
@@ -71,20 +71,20 @@ fn a_message_that_came_back_is_fetched_once_to_be_compared_and_never_again() {
 fn a_gap_is_filled_by_the_message_that_is_missing_and_by_no_other() {
     let mailbox = Mailbox::with(small(3));
     let server = Server::start(&mailbox);
-    let world = World::new();
-    let (one, two) = (world.home("one"), world.home("two"));
+    let sandbox = Sandbox::new();
+    let (one, two) = (sandbox.home("one"), sandbox.home("two"));
     let deliver = format!(
         "[\"maildir:{}\", \"maildir:{}\"]",
         one.display(),
         two.display()
     );
-    let account = world.account("it", &server.endpoint());
+    let account = sandbox.account("it", &server.endpoint());
     account
         .set("deliver", &deliver)
         .set("leave_on_server", "\"never\"")
         .write();
     fs::write(&two, "a file where the Maildir should be").expect("a file");
-    world.run(&["sync"]).ends_with(73).complains("two");
+    sandbox.run(&["sync"]).ends_with(73).complains("two");
     let mut expected = mailbox.stored_forms();
     assert_eq!(
         mailbox.uids().len(),
@@ -94,7 +94,7 @@ fn a_gap_is_filled_by_the_message_that_is_missing_and_by_no_other() {
 
     fs::remove_file(&two).expect("our file");
     mailbox.replace("uid-2", Generator::new(4).message(Shape::Plain, 2000));
-    world.run(&["sync"]).ends_with(0);
+    sandbox.run(&["sync"]).ends_with(0);
     assert!(mailbox.uids().is_empty());
     let other = Generator::new(4).message(Shape::Plain, 2000);
     let other = stored_form(&other);
@@ -111,10 +111,10 @@ fn a_gap_is_filled_by_the_message_that_is_missing_and_by_no_other() {
 fn a_batch_that_waits_for_a_slow_message_is_closed_behind_it() {
     let mailbox = Mailbox::with(small(4));
     let server = Server::start(&mailbox).on("RETR 2", Fault::Drip(Duration::from_millis(4)));
-    let world = world_for(&server, &[]);
-    world.run(&["sync"]).ends_with(0);
-    world.mail("it").holds(mailbox.stored_forms());
-    world.mail("it").is_sound();
+    let sandbox = sandbox_for(&server, &[]);
+    sandbox.run(&["sync"]).ends_with(0);
+    sandbox.mail("it").holds(mailbox.stored_forms());
+    sandbox.mail("it").is_sound();
 }
 
 #[test]
@@ -123,22 +123,25 @@ fn a_stop_while_sizes_are_in_doubt_is_a_stop() {
     let server = Server::start(&mailbox)
         .claiming_size(1, 1)
         .on("RETR 3", Fault::StallWithin(100));
-    let world = world_for(&server, &[("timeout", "\"60s\"")]);
-    let running = world.start(&["sync"]);
+    let sandbox = sandbox_for(&server, &[("timeout", "\"60s\"")]);
+    let running = sandbox.start(&["sync"]);
     server.wait_for("RETR 3");
     running.signal(Signal::INT);
     running.finish().ends_with(130);
     server.heal();
-    world.run(&["sync"]).ends_with(0);
-    world.mail("it").holds(mailbox.stored_forms());
+    sandbox.run(&["sync"]).ends_with(0);
+    sandbox.mail("it").holds(mailbox.stored_forms());
 }
 
 #[test]
 fn a_server_that_announces_uidl_and_refuses_it_does_not_pass_for_one_without() {
     let mailbox = Mailbox::with(small(3));
     let server = Server::start(&mailbox).once("UIDL", Fault::reply("-ERR not now"));
-    let world = world_for(&server, &[("leave_on_server", "\"never\"")]);
-    world.run(&["sync"]).ends_with(76).complains("refused UIDL");
+    let sandbox = sandbox_for(&server, &[("leave_on_server", "\"never\"")]);
+    sandbox
+        .run(&["sync"])
+        .ends_with(76)
+        .complains("refused UIDL");
     assert!(server.retrievals().is_empty());
     assert_eq!(mailbox.uids().len(), 3);
 }
@@ -150,8 +153,8 @@ fn a_server_that_cannot_answer_uidl_just_now_does_not_pass_for_one_without() {
         .capabilities(State::Greeted, &["USER"])
         .capabilities(State::LoggedIn, &["USER"])
         .once("UIDL", Fault::reply("-ERR [SYS/TEMP] try later"));
-    let world = world_for(&server, &[("leave_on_server", "\"never\"")]);
-    world.run(&["sync"]).ends_with(75);
+    let sandbox = sandbox_for(&server, &[("leave_on_server", "\"never\"")]);
+    sandbox.run(&["sync"]).ends_with(75);
     assert!(server.retrievals().is_empty());
     assert_eq!(mailbox.uids().len(), 3);
 }
@@ -160,15 +163,15 @@ fn a_server_that_cannot_answer_uidl_just_now_does_not_pass_for_one_without() {
 fn a_server_that_no_longer_has_unique_ids_doubles_nothing() {
     let mailbox = Mailbox::with(small(3));
     let server = Server::start(&mailbox);
-    let world = world_for(&server, &[]);
-    world.run(&["sync"]).ends_with(0);
+    let sandbox = sandbox_for(&server, &[]);
+    sandbox.run(&["sync"]).ends_with(0);
     let server = server.without_uidl();
     for _ in 0..2 {
-        world
+        sandbox
             .run(&["sync", "--leave-on-server", "never"])
             .ends_with(0);
     }
-    world.mail("it").holds(mailbox.stored_forms());
+    sandbox.mail("it").holds(mailbox.stored_forms());
     assert_eq!(
         mailbox.uids().len(),
         3,
@@ -185,16 +188,16 @@ fn messages_that_share_an_id_are_not_fetched_again_and_hold_up_no_other() {
         mailbox.add("same", generator.message(Shape::Plain, size));
     }
     let server = Server::start(&mailbox);
-    let world = world_for(&server, &[]);
-    world.run(&["sync"]).ends_with(0);
+    let sandbox = sandbox_for(&server, &[]);
+    sandbox.run(&["sync"]).ends_with(0);
     mailbox.add("other", generator.message(Shape::Plain, 500));
     let expected = mailbox.stored_forms();
     let limited = ["sync", "--leave-on-server", "never", "--limit", "2"];
-    world
+    sandbox
         .run(&limited)
         .ends_with(0)
         .complains("3 stored messages stay on the server");
-    world.mail("it").holds(expected);
+    sandbox.mail("it").holds(expected);
     assert_eq!(mailbox.uids(), ["same", "same", "same"]);
     assert_eq!(server.retrievals()["same"], 3);
 }
@@ -210,12 +213,12 @@ fn what_a_server_may_drop_is_not_confirmed_before_it_is_stored() {
         .once("RETR 1", Fault::Delay(Duration::ZERO))
         .on("RETR 1", Fault::reply("-ERR gone"));
     let expected = mailbox.stored_forms();
-    let world = world_for(&server, &[]);
-    world.run(&["sync"]).ends_with(1).complains("EXPIRE 0");
+    let sandbox = sandbox_for(&server, &[]);
+    sandbox.run(&["sync"]).ends_with(1).complains("EXPIRE 0");
     assert!(!server.commands().contains(&"QUIT".to_owned()));
     server.heal();
-    world.run(&["sync"]).ends_with(0);
-    world.mail("it").holds(expected);
+    sandbox.run(&["sync"]).ends_with(0);
+    sandbox.mail("it").holds(expected);
 }
 
 #[test]
@@ -225,9 +228,9 @@ fn what_a_server_may_drop_by_its_word_before_the_login_counts_after_it() {
         .capabilities(State::Greeted, &["USER", "UIDL", "EXPIRE 0"])
         .capabilities(State::LoggedIn, &["UIDL"]);
     let deliver = "[\"maildir:~/Mail/it\", \"maildir:~/Copy\"]";
-    let world = world_for(&server, &[("deliver", deliver)]);
-    fs::write(world.home("Copy"), "a file").expect("our own file");
-    world.run(&["sync"]).ends_with(73).complains("EXPIRE 0");
+    let sandbox = sandbox_for(&server, &[("deliver", deliver)]);
+    fs::write(sandbox.home("Copy"), "a file").expect("our own file");
+    sandbox.run(&["sync"]).ends_with(73).complains("EXPIRE 0");
     assert!(!server.commands().contains(&"QUIT".to_owned()));
 }
 
@@ -235,22 +238,22 @@ fn what_a_server_may_drop_by_its_word_before_the_login_counts_after_it() {
 fn a_broken_destination_holds_up_no_other() {
     let mailbox = Mailbox::with(small(4));
     let server = Server::start(&mailbox);
-    let world = World::new();
-    let (one, two) = (world.home("one"), world.home("two"));
+    let sandbox = Sandbox::new();
+    let (one, two) = (sandbox.home("one"), sandbox.home("two"));
     let deliver = format!(
         "[\"maildir:{}\", \"maildir:{}\"]",
         one.display(),
         two.display()
     );
-    let account = world.account("it", &server.endpoint());
+    let account = sandbox.account("it", &server.endpoint());
     account.set("deliver", &deliver).write();
     fs::write(&two, "a file where the Maildir should be").expect("a file");
-    world.run(&["sync"]).ends_with(73);
+    sandbox.run(&["sync"]).ends_with(73);
     mailbox.add("new", Generator::new(8).message(Shape::Plain, 900));
-    world.run(&["sync"]).ends_with(73);
+    sandbox.run(&["sync"]).ends_with(73);
     Maildir { path: one }.holds(mailbox.stored_forms());
     fs::remove_file(&two).expect("our file");
-    world.run(&["sync"]).ends_with(0);
+    sandbox.run(&["sync"]).ends_with(0);
     Maildir { path: two }.holds(mailbox.stored_forms());
 }
 
@@ -265,18 +268,18 @@ fn an_id_whose_deletion_was_never_confirmed_may_name_another_message() {
         let mailbox = Mailbox::with(small(1));
         let mut expected = mailbox.stored_forms();
         let server = Server::start(&mailbox).once("QUIT", Fault::CloseUnanswered);
-        let mut world = world_for(&server, &[]);
-        world.at("2026-03-01T12:00:00Z");
-        let first = world.run(&["sync", "--leave-on-server", "never"]);
+        let mut sandbox = sandbox_for(&server, &[]);
+        sandbox.at("2026-03-01T12:00:00Z");
+        let first = sandbox.run(&["sync", "--leave-on-server", "never"]);
         assert_ne!(first.status, Some(0), "nobody confirmed the deletion");
         assert!(mailbox.uids().is_empty(), "it took place all the same");
         mailbox.add("uid-1", of_the_same_size(&small(1)[0]));
         expected.extend(mailbox.stored_forms());
-        world.at("2026-05-01T12:00:00Z");
+        sandbox.at("2026-05-01T12:00:00Z");
         for _ in 0..2 {
             let again = ["sync", "--leave-on-server", retention];
-            world.run(&again).ends_with(0);
-            world.mail("it").holds(&expected);
+            sandbox.run(&again).ends_with(0);
+            sandbox.mail("it").holds(&expected);
         }
         assert_eq!(mailbox.uids().is_empty(), retention == "never");
         assert_eq!(server.retrievals()["uid-1"], 2, "{retention}");
@@ -294,12 +297,12 @@ fn a_deletion_that_was_asked_in_vain_is_asked_again_without_a_second_copy() {
         let expected = mailbox.stored_forms();
         let server = Server::start(&mailbox).once("QUIT", fault);
         let keys = [("leave_on_server", "\"never\""), ("timeout", "\"1s\"")];
-        let world = world_for(&server, &keys);
-        assert_ne!(world.run(&["sync"]).status, Some(0));
+        let sandbox = sandbox_for(&server, &keys);
+        assert_ne!(sandbox.run(&["sync"]).status, Some(0));
         assert_eq!(mailbox.uids().len(), 2);
-        world.run(&["sync"]).ends_with(0);
+        sandbox.run(&["sync"]).ends_with(0);
         assert!(mailbox.uids().is_empty());
-        world.mail("it").holds(&expected);
+        sandbox.mail("it").holds(&expected);
     }
 }
 
@@ -308,10 +311,10 @@ fn a_message_that_the_server_will_not_delete_is_not_fetched_again_for_that() {
     let mailbox = Mailbox::with(small(2));
     let expected = mailbox.stored_forms();
     let server = Server::start(&mailbox).on("DELE 1", Fault::reply("-ERR no"));
-    let world = world_for(&server, &[("leave_on_server", "\"never\"")]);
+    let sandbox = sandbox_for(&server, &[("leave_on_server", "\"never\"")]);
     for _ in 0..3 {
-        world.run(&["sync"]).ends_with(1);
-        world.mail("it").holds(&expected);
+        sandbox.run(&["sync"]).ends_with(1);
+        sandbox.mail("it").holds(&expected);
     }
     assert_eq!(server.retrievals()["uid-1"], 1);
     assert_eq!(mailbox.uids(), ["uid-1"]);
@@ -324,20 +327,22 @@ fn a_destination_that_a_run_leaves_out_is_still_owed_what_it_lacks() {
     let server = Server::start(&mailbox);
     let deliver = "[\"maildir:~/Mail/it\", \"maildir:~/Copy\"]";
     let keys = [("leave_on_server", "\"never\""), ("deliver", deliver)];
-    let world = world_for(&server, &keys);
-    fs::write(world.home("Copy"), "a file").expect("our own file");
-    world.run(&["sync"]).ends_with(73);
-    fs::remove_file(world.home("Copy")).expect("our own file");
+    let sandbox = sandbox_for(&server, &keys);
+    fs::write(sandbox.home("Copy"), "a file").expect("our own file");
+    sandbox.run(&["sync"]).ends_with(73);
+    fs::remove_file(sandbox.home("Copy")).expect("our own file");
     let elsewhere = ["sync", "--to", "maildir:~/Elsewhere"];
-    world
+    sandbox
         .run(&elsewhere)
         .ends_with(0)
         .complains("3 stored messages stay on the server");
     assert_eq!(mailbox.uids().len(), 3);
-    assert!(!world.home("Elsewhere/new").exists() || world.maildir("Elsewhere").texts().is_empty());
-    world.run(&["sync"]).ends_with(0).says_nothing();
-    world.maildir("Copy").holds(&expected);
-    world.mail("it").holds(&expected);
+    assert!(
+        !sandbox.home("Elsewhere/new").exists() || sandbox.maildir("Elsewhere").texts().is_empty()
+    );
+    sandbox.run(&["sync"]).ends_with(0).says_nothing();
+    sandbox.maildir("Copy").holds(&expected);
+    sandbox.mail("it").holds(&expected);
     assert!(mailbox.uids().is_empty());
 }
 
@@ -346,14 +351,14 @@ fn where_there_are_no_unique_ids_gaps_are_filled_too() {
     let mailbox = Mailbox::with(small(3));
     let server = Server::start(&mailbox).without_uidl();
     let deliver = "[\"maildir:~/Mail/it\", \"maildir:~/Copy\"]";
-    let world = world_for(&server, &[("deliver", deliver)]);
-    fs::write(world.home("Copy"), "a file").expect("our own file");
+    let sandbox = sandbox_for(&server, &[("deliver", deliver)]);
+    fs::write(sandbox.home("Copy"), "a file").expect("our own file");
     for _ in 0..2 {
-        world.run(&["sync"]).ends_with(73);
+        sandbox.run(&["sync"]).ends_with(73);
     }
-    fs::remove_file(world.home("Copy")).expect("our own file");
-    world.run(&["sync"]).ends_with(0);
-    for maildir in [world.mail("it"), world.maildir("Copy")] {
+    fs::remove_file(sandbox.home("Copy")).expect("our own file");
+    sandbox.run(&["sync"]).ends_with(0);
+    for maildir in [sandbox.mail("it"), sandbox.maildir("Copy")] {
         maildir.holds(mailbox.stored_forms());
     }
 }
@@ -362,11 +367,11 @@ fn where_there_are_no_unique_ids_gaps_are_filled_too() {
 fn where_there_are_no_unique_ids_a_stream_gets_each_message_once() {
     let mailbox = Mailbox::with(small(3));
     let server = Server::start(&mailbox).without_uidl();
-    let world = world_for(&server, &[("deliver", "\"mbox:-\"")]);
-    let first = world.run(&["sync"]);
+    let sandbox = sandbox_for(&server, &[("deliver", "\"mbox:-\"")]);
+    let first = sandbox.run(&["sync"]);
     assert_eq!(first.stdout.matches("\nFrom ").count(), 2, "{first:#?}");
     mailbox.add("new", Generator::new(8).message(Shape::Plain, 900));
-    let second = world.run(&["sync"]);
+    let second = sandbox.run(&["sync"]);
     assert!(second.stdout.starts_with("From "), "{second:#?}");
     assert_eq!(second.stdout.matches("\nFrom ").count(), 0, "{second:#?}");
 }
@@ -376,10 +381,10 @@ fn where_there_are_no_unique_ids_as_many_equal_messages_are_stored_as_there_are(
     let text = small(1).remove(0);
     let mailbox = Mailbox::with([text.clone(), text]);
     let server = Server::start(&mailbox).without_uidl();
-    let world = world_for(&server, &[]);
+    let sandbox = sandbox_for(&server, &[]);
     for _ in 0..2 {
-        world.run(&["sync"]).ends_with(0);
-        world.mail("it").holds(mailbox.stored_forms());
+        sandbox.run(&["sync"]).ends_with(0);
+        sandbox.mail("it").holds(mailbox.stored_forms());
     }
 }
 
@@ -387,23 +392,23 @@ fn where_there_are_no_unique_ids_as_many_equal_messages_are_stored_as_there_are(
 fn where_there_are_no_unique_ids_one_session_is_enough() {
     let mailbox = Mailbox::with(small(3));
     let server = Server::start(&mailbox).without_uidl();
-    let world = world_for(&server, &[]);
-    world.run(&["sync"]).ends_with(0);
+    let sandbox = sandbox_for(&server, &[]);
+    sandbox.run(&["sync"]).ends_with(0);
     mailbox.add("new", Generator::new(8).message(Shape::Plain, 900));
-    world.run(&["sync"]).ends_with(0);
+    sandbox.run(&["sync"]).ends_with(0);
     assert_eq!(server.sessions().len(), 2);
-    world.mail("it").holds(mailbox.stored_forms());
+    sandbox.mail("it").holds(mailbox.stored_forms());
 }
 
 #[test]
 fn where_there_are_no_unique_ids_a_dry_run_promises_no_more_than_it_knows() {
     let mailbox = Mailbox::with(small(3));
     let server = Server::start(&mailbox).without_uidl();
-    let world = world_for(&server, &[("leave_on_server", "\"never\"")]);
-    let dry = || world.run(&["sync", "--dry-run"]).stdout;
+    let sandbox = sandbox_for(&server, &[("leave_on_server", "\"never\"")]);
+    let dry = || sandbox.run(&["sync", "--dry-run"]).stdout;
     assert!(dry().contains(", 3 to delete on the server"), "{}", dry());
     let always = ["sync", "--leave-on-server", "always"];
-    world.run(&always).ends_with(0);
+    sandbox.run(&always).ends_with(0);
     assert!(dry().contains("has no unique-id, may be new"), "{}", dry());
     assert!(
         dry().contains("at most 3 to delete on the server"),
@@ -417,14 +422,14 @@ fn a_message_without_a_unique_id_is_named_among_those_that_have_one() {
     let mailbox = Mailbox::with(small(2));
     mailbox.add("", Generator::new(8).message(Shape::Plain, 900));
     let server = Server::start(&mailbox);
-    let world = world_for(&server, &[]);
+    let sandbox = sandbox_for(&server, &[]);
     for _ in 0..2 {
-        let outcome = world.run(&["sync"]);
+        let outcome = sandbox.run(&["sync"]);
         outcome
             .ends_with(0)
             .complains("no unique-id for 1 of 3 messages");
     }
-    world.mail("it").holds(mailbox.stored_forms());
+    sandbox.mail("it").holds(mailbox.stored_forms());
     // What an empty id looks like is ours to choose, not the server's.
     let _ = server.violations();
 }
@@ -433,8 +438,8 @@ fn a_message_without_a_unique_id_is_named_among_those_that_have_one() {
 fn what_only_went_to_a_stream_is_not_dropped_by_the_server() {
     let mailbox = Mailbox::with(small(3));
     let server = Server::start(&mailbox).expires_at_once();
-    let world = world_for(&server, &[("deliver", "\"mbox:-\"")]);
-    let outcome = world.run(&["sync"]);
+    let sandbox = sandbox_for(&server, &[("deliver", "\"mbox:-\"")]);
+    let outcome = sandbox.run(&["sync"]);
     outcome.complains("EXPIRE 0");
     assert_eq!(outcome.stdout.matches("\nFrom ").count(), 2);
     assert!(!server.commands().contains(&"QUIT".to_owned()));
@@ -447,17 +452,17 @@ fn what_went_elsewhere_for_once_still_comes_to_the_accounts_own_destination() {
         let expected = mailbox.stored_forms();
         let server = Server::start(&mailbox);
         let rule = format!("{rule:?}");
-        let mut world = world_for(&server, &[("leave_on_server", &rule)]);
-        world.at("2026-03-01T12:00:00Z");
+        let mut sandbox = sandbox_for(&server, &[("leave_on_server", &rule)]);
+        sandbox.at("2026-03-01T12:00:00Z");
         let elsewhere = ["sync", "--leave-on-server", "always", "--to"];
-        world
+        sandbox
             .run(&[&elsewhere[..], &["maildir:~/try"]].concat())
             .ends_with(0);
-        world.maildir("try").holds(&expected);
-        fs::remove_dir_all(world.home("try")).expect("it is there");
-        world.at("2026-05-01T12:00:00Z");
-        world.run(&["sync"]).ends_with(0).says_nothing();
-        world.mail("it").holds(&expected);
+        sandbox.maildir("try").holds(&expected);
+        fs::remove_dir_all(sandbox.home("try")).expect("it is there");
+        sandbox.at("2026-05-01T12:00:00Z");
+        sandbox.run(&["sync"]).ends_with(0).says_nothing();
+        sandbox.mail("it").holds(&expected);
         assert!(rule.contains('d') || mailbox.uids().is_empty());
     }
 }
@@ -467,10 +472,10 @@ fn a_run_that_sends_mail_elsewhere_applies_the_rule_to_what_is_there() {
     let mailbox = Mailbox::with(small(3));
     let expected = mailbox.stored_forms();
     let server = Server::start(&mailbox);
-    let world = world_for(&server, &[]);
+    let sandbox = sandbox_for(&server, &[]);
     let elsewhere = |rule| {
         let to = ["sync", "--to", "maildir:~/Elsewhere", "--leave-on-server"];
-        world
+        sandbox
             .run(&[&to[..], &[rule]].concat())
             .ends_with(0)
             .says_nothing();
@@ -479,7 +484,7 @@ fn a_run_that_sends_mail_elsewhere_applies_the_rule_to_what_is_there() {
     assert_eq!(mailbox.uids().len(), 3);
     elsewhere("never");
     assert!(mailbox.uids().is_empty());
-    world.maildir("Elsewhere").holds(&expected);
+    sandbox.maildir("Elsewhere").holds(&expected);
     mailbox.add("new", Generator::new(8).message(Shape::Plain, 900));
     elsewhere("never");
     assert!(mailbox.uids().is_empty());

@@ -7,8 +7,8 @@ use base64::prelude::BASE64_STANDARD;
 
 use crate::support::mailbox::Mailbox;
 use crate::support::messages::small;
+use crate::support::sandbox::Sandbox;
 use crate::support::server::{Fault, GREETING, LOGIN, PASSWORD, RESPONSE, Server, State, USER};
-use crate::support::world::World;
 
 /// Everything that SASL has a name for.
 const EVERYTHING: &str = "PLAIN LOGIN CRAM-MD5 SCRAM-SHA-1 SCRAM-SHA-256 EXTERNAL XOAUTH2 OAUTHBEARER \
@@ -29,19 +29,19 @@ fn every_mechanism_can_be_chosen() {
         ("xoauth2", "AUTH XOAUTH2 "),
         ("oauthbearer", "AUTH OAUTHBEARER "),
     ] {
-        let world = World::new();
+        let sandbox = Sandbox::new();
         let mailbox = Mailbox::with(small(1));
         let server = Server::start(&mailbox)
-            .implicit_tls(world.certificates())
+            .implicit_tls(sandbox.certificates())
             .apop("<1896.697170952@dbc.mtview.ca.us>")
             .mechanisms(EVERYTHING);
         let auth = format!("{auth:?}");
-        world
+        sandbox
             .account("it", &server.endpoint())
             .set("auth", &auth)
             .write();
-        world.run(&["sync"]).ends_with(0).says_nothing();
-        world.mail("it").holds(mailbox.stored_forms());
+        sandbox.run(&["sync"]).ends_with(0).says_nothing();
+        sandbox.mail("it").holds(mailbox.stored_forms());
         let commands = server.sessions()[0].commands();
         assert!(
             commands.iter().any(|used| used.starts_with(command)),
@@ -82,14 +82,14 @@ fn auto_takes_the_best_that_is_announced_and_safe() {
         (false, "CRAM-MD5 PLAIN", "CRAM-MD5"),
         (false, "PLAIN LOGIN", "APOP"),
     ] {
-        let world = World::new();
+        let sandbox = Sandbox::new();
         let mut server = Server::start(&Mailbox::default()).apop(STAMP);
         if over_tls {
-            server = server.implicit_tls(world.certificates());
+            server = server.implicit_tls(sandbox.certificates());
         }
         server = server.mechanisms(mechanisms);
-        world.account("it", &server.endpoint()).write();
-        world.run(&["sync"]).ends_with(0).says_nothing();
+        sandbox.account("it", &server.endpoint()).write();
+        sandbox.run(&["sync"]).ends_with(0).says_nothing();
         assert_eq!(ways(&server), [way], "{mechanisms}");
     }
 }
@@ -103,27 +103,27 @@ fn what_is_announced_and_cannot_work_leads_to_one_second_attempt_and_is_remember
         ),
         (RESPONSE, Fault::reply("-ERR no such secret")),
     ] {
-        let world = World::new();
+        let sandbox = Sandbox::new();
         let server = Server::start(&Mailbox::default())
-            .implicit_tls(world.certificates())
+            .implicit_tls(sandbox.certificates())
             .mechanisms("SCRAM-SHA-1 SCRAM-SHA-256 PLAIN LOGIN")
             .on(step, refusal);
-        world.account("it", &server.endpoint()).write();
-        world.run(&["sync"]).ends_with(0).says_nothing();
-        world.run(&["sync"]).ends_with(0).says_nothing();
+        sandbox.account("it", &server.endpoint()).write();
+        sandbox.run(&["sync"]).ends_with(0).says_nothing();
+        sandbox.run(&["sync"]).ends_with(0).says_nothing();
         assert_eq!(ways(&server), ["SCRAM-SHA-256 PLAIN", "PLAIN"]);
     }
 }
 
 #[test]
 fn there_is_no_third_attempt() {
-    let world = World::new();
+    let sandbox = Sandbox::new();
     let server = Server::start(&Mailbox::default())
-        .implicit_tls(world.certificates())
+        .implicit_tls(sandbox.certificates())
         .mechanisms("SCRAM-SHA-1 SCRAM-SHA-256 PLAIN LOGIN")
         .on("AUTH", Fault::reply("-ERR no"));
-    world.account("it", &server.endpoint()).write();
-    world.run(&["sync"]).ends_with(77);
+    sandbox.account("it", &server.endpoint()).write();
+    sandbox.run(&["sync"]).ends_with(77);
     assert_eq!(ways(&server), ["SCRAM-SHA-256 PLAIN"]);
 }
 
@@ -131,7 +131,7 @@ fn there_is_no_third_attempt() {
 fn a_server_that_hangs_up_after_the_refusal_gets_a_second_connection_and_no_third() {
     let hangs_up = || Fault::last_words("-ERR no such secret");
     for (also_then, status) in [(None, 0), (Some("AUTH PLAIN"), 77)] {
-        let world = World::new();
+        let sandbox = Sandbox::new();
         let mailbox = Mailbox::with(small(1));
         let mut server = Server::start(&mailbox)
             .apop("<1896.697170952@dbc.mtview.ca.us>")
@@ -139,8 +139,8 @@ fn a_server_that_hangs_up_after_the_refusal_gets_a_second_connection_and_no_thir
         if let Some(step) = also_then {
             server = server.on(step, hangs_up());
         }
-        world.account("it", &server.endpoint()).write();
-        world.run(&["sync"]).ends_with(status);
+        sandbox.account("it", &server.endpoint()).write();
+        sandbox.run(&["sync"]).ends_with(status);
         assert_eq!(ways(&server), ["APOP", "PLAIN"]);
     }
 }
@@ -163,21 +163,21 @@ fn a_server_that_fails_once_it_has_refused_a_way_gets_no_second_connection() {
         // Asked for its capabilities, it shows whether it is still there.
         (refusing().after(1, "CAPA", nonsense()), 76, "APOP"),
     ] {
-        let world = World::new();
-        world.account("it", &server.endpoint()).write();
-        world.run(&["sync"]).ends_with(status);
+        let sandbox = Sandbox::new();
+        sandbox.account("it", &server.endpoint()).write();
+        sandbox.run(&["sync"]).ends_with(status);
         assert_eq!(ways(&server), [expected]);
     }
 }
 
 #[test]
 fn a_server_that_says_goodbye_with_the_refusal_gets_a_second_connection() {
-    let world = World::new();
+    let sandbox = Sandbox::new();
     let mailbox = Mailbox::with(small(1));
     let refusal = Fault::last_words("-ERR [AUTH] no such secret\r\n-ERR closing");
     let server = Server::start(&mailbox).apop(STAMP).on("APOP", refusal);
-    world.account("it", &server.endpoint()).write();
-    world.run(&["sync"]).ends_with(0);
+    sandbox.account("it", &server.endpoint()).write();
+    sandbox.run(&["sync"]).ends_with(0);
     assert_eq!(ways(&server), ["APOP", "PLAIN"]);
 }
 
@@ -190,13 +190,13 @@ fn where_the_second_way_cannot_be_tried_the_first_refusal_is_told() {
         ),
         ("-ERR too many connections", "too many connections"),
     ] {
-        let world = World::new();
+        let sandbox = Sandbox::new();
         let server = Server::start(&Mailbox::default())
             .apop(STAMP)
             .on("APOP", Fault::last_words("-ERR [AUTH] no such secret"))
             .after(1, GREETING, Fault::reply(refusal));
-        world.account("it", &server.endpoint()).write();
-        let outcome = world.run(&["sync"]);
+        sandbox.account("it", &server.endpoint()).write();
+        let outcome = sandbox.run(&["sync"]);
         outcome.ends_with(77).complains("no such secret");
         outcome.complains(cause).complains("Check the user's name");
         assert!(!outcome.stderr.contains("less often"), "{outcome:#?}");
@@ -213,13 +213,13 @@ fn no_second_attempt_after_what_is_not_about_the_credentials() {
         "-ERR [SYS/PERM] the disk is dead",
         "-ERR cannot get lock on mailbox",
     ] {
-        let world = World::new();
+        let sandbox = Sandbox::new();
         let server = Server::start(&Mailbox::default())
-            .implicit_tls(world.certificates())
+            .implicit_tls(sandbox.certificates())
             .mechanisms("SCRAM-SHA-256 PLAIN")
             .on(RESPONSE, Fault::reply(answer));
-        world.account("it", &server.endpoint()).write();
-        assert!(matches!(world.run(&["sync"]).status, Some(69 | 75)));
+        sandbox.account("it", &server.endpoint()).write();
+        assert!(matches!(sandbox.run(&["sync"]).status, Some(69 | 75)));
         assert_eq!(ways(&server), ["SCRAM-SHA-256"], "{answer}");
     }
 }
@@ -227,13 +227,13 @@ fn no_second_attempt_after_what_is_not_about_the_credentials() {
 #[test]
 fn a_password_that_was_shown_and_refused_is_not_shown_again() {
     for mechanisms in ["PLAIN LOGIN", "LOGIN", ""] {
-        let world = World::new();
+        let sandbox = Sandbox::new();
         let server = Server::start(&Mailbox::default())
-            .implicit_tls(world.certificates())
+            .implicit_tls(sandbox.certificates())
             .mechanisms(mechanisms)
             .on(LOGIN, Fault::reply("-ERR no"));
-        world.account("it", &server.endpoint()).write();
-        world.run(&["sync"]).ends_with(77);
+        sandbox.account("it", &server.endpoint()).write();
+        sandbox.run(&["sync"]).ends_with(77);
         assert_eq!(ways(&server).join(" ").split(' ').count(), 1);
     }
 }
@@ -241,15 +241,15 @@ fn a_password_that_was_shown_and_refused_is_not_shown_again() {
 #[test]
 fn a_password_that_was_shown_is_not_shown_again_though_the_login_was_broken_off() {
     for (length, expected, status) in [(1, "PLAIN", 76), (60, "PLAIN LOGIN", 0)] {
-        let world = World::new();
+        let sandbox = Sandbox::new();
         // Only what fits into the command goes with it; the rest waits for an empty challenge.
         let server = Server::start(&Mailbox::default())
-            .implicit_tls(world.certificates())
+            .implicit_tls(sandbox.certificates())
             .mechanisms("PLAIN LOGIN")
             .password(&"long".repeat(length))
             .on("AUTH PLAIN", Fault::reply("+ VXNlcm5hbWU6"));
-        world.account("it", &server.endpoint()).write();
-        world.run(&["sync"]).ends_with(status);
+        sandbox.account("it", &server.endpoint()).write();
+        sandbox.run(&["sync"]).ends_with(status);
         assert_eq!(ways(&server), [expected]);
         // This server does not know what is being cancelled.
         let _ = server.violations();
@@ -267,16 +267,16 @@ fn never_weaker_than_the_configuration_says() {
         "apop",
     ];
     for auth in strong {
-        let world = World::new();
+        let sandbox = Sandbox::new();
         let server = Server::start(&Mailbox::default())
             .apop("<1@a.example>")
-            .implicit_tls(world.certificates())
+            .implicit_tls(sandbox.certificates())
             .on("AUTH", Fault::reply("-ERR no"))
             .on("APOP", Fault::reply("-ERR no"));
         let auth = format!("{auth:?}");
-        let account = world.account("it", &server.endpoint()).set("auth", &auth);
+        let account = sandbox.account("it", &server.endpoint()).set("auth", &auth);
         account.write();
-        world.run(&["sync"]).ends_with(77);
+        sandbox.run(&["sync"]).ends_with(77);
         assert_eq!(ways(&server).join(" ").split(' ').count(), 1, "{auth}");
         let commands = server.commands();
         let shown = |line: &String| line.starts_with("PASS") || line.starts_with("AUTH PLAIN");
@@ -289,21 +289,21 @@ fn never_weaker_than_the_configuration_says() {
 fn what_worked_goes_before_a_safer_way_only_where_that_was_refused() {
     for (over_tls, safer) in [(false, "CRAM-MD5"), (true, "SCRAM-SHA-256")] {
         for refused in [false, true] {
-            let world = World::new();
+            let sandbox = Sandbox::new();
             let mut server = Server::start(&Mailbox::default()).mechanisms("PLAIN");
             if over_tls {
-                server = server.implicit_tls(world.certificates());
+                server = server.implicit_tls(sandbox.certificates());
             }
             if refused {
                 let step = format!("AUTH {safer}");
                 let both = server.mechanisms(&format!("{safer} PLAIN"));
                 server = both.once(&step, Fault::reply("-ERR no such secret"));
             }
-            world.account("it", &server.endpoint()).write();
-            world.run(&["sync"]).ends_with(0);
+            sandbox.account("it", &server.endpoint()).write();
+            sandbox.run(&["sync"]).ends_with(0);
             let server = server.mechanisms(&format!("PLAIN {safer}"));
-            world.run(&["sync"]).ends_with(0);
-            world.run(&["sync"]).ends_with(0);
+            sandbox.run(&["sync"]).ends_with(0);
+            sandbox.run(&["sync"]).ends_with(0);
             let both = format!("{safer} PLAIN");
             let expected = match refused {
                 false => ["PLAIN", safer, safer],
@@ -316,63 +316,63 @@ fn what_worked_goes_before_a_safer_way_only_where_that_was_refused() {
 
 #[test]
 fn what_worked_in_place_of_a_refused_way_does_not_go_before_one_that_is_safer_still() {
-    let world = World::new();
+    let sandbox = Sandbox::new();
     let server = Server::start(&Mailbox::default())
         .mechanisms("CRAM-MD5 PLAIN")
         .once("AUTH CRAM-MD5", Fault::reply("-ERR no such secret"));
-    world.account("it", &server.endpoint()).write();
-    world.run(&["sync"]).ends_with(0);
+    sandbox.account("it", &server.endpoint()).write();
+    sandbox.run(&["sync"]).ends_with(0);
     let server = server.mechanisms("CRAM-MD5 PLAIN SCRAM-SHA-1");
-    world.run(&["sync"]).ends_with(0);
+    sandbox.run(&["sync"]).ends_with(0);
     assert_eq!(ways(&server), ["CRAM-MD5 PLAIN", "SCRAM-SHA-1"]);
 }
 
 #[test]
 fn a_server_that_no_longer_wants_user_gets_another_way() {
-    let world = World::new();
+    let sandbox = Sandbox::new();
     let mailbox = Mailbox::with(small(1));
     let server = Server::start(&mailbox)
-        .implicit_tls(world.certificates())
+        .implicit_tls(sandbox.certificates())
         .capabilities(State::Greeted, &["UIDL"]);
-    world.account("it", &server.endpoint()).write();
-    world.run(&["sync"]).ends_with(0);
+    sandbox.account("it", &server.endpoint()).write();
+    sandbox.run(&["sync"]).ends_with(0);
     let refusal = Fault::reply("-ERR USER is disabled, use AUTH");
     let server = server
         .capabilities(State::Greeted, &["UIDL", "SASL PLAIN"])
         .on("USER", refusal);
-    world.run(&["sync"]).ends_with(0);
-    world.run(&["sync"]).ends_with(0);
+    sandbox.run(&["sync"]).ends_with(0);
+    sandbox.run(&["sync"]).ends_with(0);
     assert_eq!(ways(&server), ["USER", "USER PLAIN", "PLAIN"]);
 }
 
 #[test]
 fn what_worked_over_tls_says_nothing_about_a_connection_in_clear() {
-    let world = World::new();
+    let sandbox = Sandbox::new();
     let server = Server::start(&Mailbox::default())
-        .stls(world.certificates())
+        .stls(sandbox.certificates())
         .mechanisms("PLAIN CRAM-MD5");
-    world.account("it", &server.endpoint()).write();
-    world.run(&["sync"]).ends_with(0);
-    std::fs::remove_file(world.home(".config/popfetch/config.toml")).expect("our own file");
-    let account = world.account("it", &server.endpoint());
+    sandbox.account("it", &server.endpoint()).write();
+    sandbox.run(&["sync"]).ends_with(0);
+    std::fs::remove_file(sandbox.home(".config/popfetch/config.toml")).expect("our own file");
+    let account = sandbox.account("it", &server.endpoint());
     account
         .set("tls", "\"none\"")
         .set("allow_cleartext_password", "true")
         .write();
-    world.run(&["sync"]).ends_with(0);
+    sandbox.run(&["sync"]).ends_with(0);
     assert_eq!(ways(&server), ["PLAIN", "CRAM-MD5"]);
 }
 
 #[test]
 fn digests_need_no_permission_where_they_are_named() {
     for auth in ["\"apop\"", "\"cram-md5\"", "\"scram-sha-256\""] {
-        let world = World::new();
+        let sandbox = Sandbox::new();
         let server = Server::start(&Mailbox::default())
             .apop("<1@a.example>")
             .mechanisms(EVERYTHING);
-        let account = world.account("it", &server.endpoint()).set("auth", auth);
+        let account = sandbox.account("it", &server.endpoint()).set("auth", auth);
         account.without("allow_cleartext_password").write();
-        world.run(&["sync"]).ends_with(0);
+        sandbox.run(&["sync"]).ends_with(0);
     }
     for auth in [
         "\"login\"",
@@ -380,12 +380,12 @@ fn digests_need_no_permission_where_they_are_named() {
         "\"oauthbearer\"",
         "\"scram-sha-256-plus\"",
     ] {
-        let world = World::new();
+        let sandbox = Sandbox::new();
         let server = Server::start(&Mailbox::default()).mechanisms(EVERYTHING);
-        let account = world.account("it", &server.endpoint()).set("auth", auth);
+        let account = sandbox.account("it", &server.endpoint()).set("auth", auth);
         account.without("allow_cleartext_password").write();
         assert!(
-            matches!(world.run(&["sync"]).status, Some(77 | 78)),
+            matches!(sandbox.run(&["sync"]).status, Some(77 | 78)),
             "{auth}"
         );
         assert!(ways(&server).concat().is_empty());
@@ -409,15 +409,15 @@ fn passwords_of_every_kind_work_with_every_mechanism() {
             "scram-sha-256",
             "apop",
         ] {
-            let world = World::new();
+            let sandbox = Sandbox::new();
             let server = Server::start(&Mailbox::default())
                 .apop("<1@a.example>")
                 .mechanisms(EVERYTHING)
                 .password(password);
             let auth = format!("{auth:?}");
-            let account = world.account("it", &server.endpoint()).set("auth", &auth);
+            let account = sandbox.account("it", &server.endpoint()).set("auth", &auth);
             account.write();
-            world.run(&["sync"]).ends_with(0);
+            sandbox.run(&["sync"]).ends_with(0);
         }
     }
 }
@@ -432,15 +432,15 @@ fn letters_that_the_server_does_not_promise_to_understand_are_named_where_it_ref
         // SASL says itself which letters there are.
         ("pässwörd", "UTF8", "plain", false),
     ] {
-        let world = World::new();
+        let sandbox = Sandbox::new();
         let server = Server::start(&Mailbox::default())
             .capabilities(State::Greeted, &["USER", "SASL PLAIN", announced])
             .on(LOGIN, Fault::reply("-ERR [AUTH] no"));
         let mut endpoint = server.endpoint();
         endpoint.password = password.to_owned();
         let auth = format!("{auth:?}");
-        world.account("it", &endpoint).set("auth", &auth).write();
-        let outcome = world.run(&["sync"]);
+        sandbox.account("it", &endpoint).set("auth", &auth).write();
+        let outcome = sandbox.run(&["sync"]);
         outcome.ends_with(77).keeps_to_itself(password);
         let context = format!("{password}, {announced}, {auth}: {outcome:#?}");
         assert_eq!(outcome.stderr.contains(hint), told, "{context}");
@@ -459,7 +459,7 @@ fn apop_proves_the_password_as_a_server_has_it_that_knows_letters_beyond_ascii()
         // The server would prepare it; this one does not.
         ("UTF8 USER", "user", typed, 77),
     ] {
-        let world = World::new();
+        let sandbox = Sandbox::new();
         let server = Server::start(&Mailbox::default())
             .apop("<1@a.example>")
             .capabilities(State::Greeted, &["USER", announced])
@@ -467,8 +467,8 @@ fn apop_proves_the_password_as_a_server_has_it_that_knows_letters_beyond_ascii()
         let mut endpoint = server.endpoint();
         endpoint.password = password.to_owned();
         let auth = format!("{auth:?}");
-        world.account("it", &endpoint).set("auth", &auth).write();
-        let outcome = world.run(&["sync"]);
+        sandbox.account("it", &endpoint).set("auth", &auth).write();
+        let outcome = sandbox.run(&["sync"]);
         let context = format!("{announced}, {auth}, {password}: {outcome:#?}");
         assert_eq!(outcome.status, Some(status), "{context}");
     }
@@ -477,15 +477,15 @@ fn apop_proves_the_password_as_a_server_has_it_that_knows_letters_beyond_ascii()
 #[test]
 fn a_refused_token_says_why_and_what_to_do() {
     for auth in ["\"xoauth2\"", "\"oauthbearer\""] {
-        let world = World::new();
+        let sandbox = Sandbox::new();
         let server = Server::start(&Mailbox::default())
-            .implicit_tls(world.certificates())
+            .implicit_tls(sandbox.certificates())
             .mechanisms(EVERYTHING);
         let mut endpoint = server.endpoint();
         endpoint.password = "an-old-token".to_owned();
-        let account = world.account("it", &endpoint).set("auth", auth);
+        let account = sandbox.account("it", &endpoint).set("auth", auth);
         account.write();
-        let outcome = world.run(&["sync"]);
+        let outcome = sandbox.run(&["sync"]);
         outcome.ends_with(77).complains("invalid_token");
         outcome.complains("expire").keeps_to_itself("an-old-token");
     }
@@ -494,16 +494,16 @@ fn a_refused_token_says_why_and_what_to_do() {
 #[test]
 fn a_refused_token_says_why_though_the_server_hangs_up_instead_of_refusing_the_login() {
     for auth in ["\"xoauth2\"", "\"oauthbearer\""] {
-        let world = World::new();
+        let sandbox = Sandbox::new();
         let server = Server::start(&Mailbox::default())
-            .implicit_tls(world.certificates())
+            .implicit_tls(sandbox.certificates())
             .mechanisms(EVERYTHING)
             .on(RESPONSE, Fault::CloseBefore);
         let mut endpoint = server.endpoint();
         endpoint.password = "an-old-token".to_owned();
-        let account = world.account("it", &endpoint).set("auth", auth);
+        let account = sandbox.account("it", &endpoint).set("auth", auth);
         account.write();
-        let outcome = world.run(&["sync"]);
+        let outcome = sandbox.run(&["sync"]);
         outcome.ends_with(77).complains("invalid_token");
         outcome.complains("expire").keeps_to_itself("an-old-token");
     }
@@ -512,31 +512,31 @@ fn a_refused_token_says_why_though_the_server_hangs_up_instead_of_refusing_the_l
 #[test]
 fn a_token_of_thousands_of_characters_goes_in_two_steps() {
     for auth in ["\"xoauth2\"", "\"oauthbearer\""] {
-        let world = World::new();
+        let sandbox = Sandbox::new();
         let server = Server::start(&Mailbox::default())
-            .implicit_tls(world.certificates())
+            .implicit_tls(sandbox.certificates())
             .mechanisms(EVERYTHING)
             .password(&"t0ken.".repeat(700));
-        let account = world.account("it", &server.endpoint()).set("auth", auth);
+        let account = sandbox.account("it", &server.endpoint()).set("auth", auth);
         account.write();
-        world.run(&["sync"]).ends_with(0);
+        sandbox.run(&["sync"]).ends_with(0);
     }
 }
 
 #[test]
 fn a_long_password_goes_in_two_steps_and_a_bare_plus_is_a_challenge() {
     for challenge in ["+", "+ "] {
-        let world = World::new();
+        let sandbox = Sandbox::new();
         let mailbox = Mailbox::with(small(1));
         let server = Server::start(&mailbox)
             .password(&"long".repeat(60))
             .on("AUTH PLAIN", Fault::say(challenge));
-        world
+        sandbox
             .account("it", &server.endpoint())
             .set("auth", "\"plain\"")
             .write();
-        world.run(&["sync"]).ends_with(0);
-        world.mail("it").holds(mailbox.stored_forms());
+        sandbox.run(&["sync"]).ends_with(0);
+        sandbox.mail("it").holds(mailbox.stored_forms());
         assert!(
             server
                 .commands()
@@ -548,42 +548,42 @@ fn a_long_password_goes_in_two_steps_and_a_bare_plus_is_a_challenge() {
 
 #[test]
 fn a_server_without_capa_is_logged_in_to_with_user_and_pass() {
-    let world = World::new();
+    let sandbox = Sandbox::new();
     let mailbox = Mailbox::with(small(2));
     let server = Server::start(&mailbox)
         .without_capa()
         .capabilities(State::Greeted, &[])
         .capabilities(State::LoggedIn, &[]);
-    world.account("it", &server.endpoint()).write();
-    world.run(&["sync"]).ends_with(0);
-    world.mail("it").holds(mailbox.stored_forms());
+    sandbox.account("it", &server.endpoint()).write();
+    sandbox.run(&["sync"]).ends_with(0);
+    sandbox.mail("it").holds(mailbox.stored_forms());
     assert!(server.commands().contains(&format!("USER {USER}")));
 }
 
 #[test]
 fn a_refusal_of_apop_is_not_the_end() {
-    let world = World::new();
+    let sandbox = Sandbox::new();
     let mailbox = Mailbox::with(small(1));
     let server = Server::start(&mailbox)
-        .implicit_tls(world.certificates())
+        .implicit_tls(sandbox.certificates())
         .apop("<1896.697170952@dbc.mtview.ca.us>")
         .on("APOP", Fault::reply("-ERR this user has no secret"));
-    world.account("it", &server.endpoint()).write();
-    world.run(&["sync"]).ends_with(0);
-    world.mail("it").holds(mailbox.stored_forms());
+    sandbox.account("it", &server.endpoint()).write();
+    sandbox.run(&["sync"]).ends_with(0);
+    sandbox.mail("it").holds(mailbox.stored_forms());
 }
 
 #[test]
 fn a_wrong_password_ends_with_77_and_is_never_shown() {
     for auth in ["\"user\"", "\"plain\"", "\"apop\"", "\"auto\""] {
-        let world = World::new();
+        let sandbox = Sandbox::new();
         let server = Server::start(&Mailbox::default())
             .apop("<1896.697170952@dbc.mtview.ca.us>")
             .on(LOGIN, Fault::reply("-ERR [AUTH] who says hush-hush?"));
         let mut endpoint = server.endpoint();
         endpoint.password = "hush-hush".to_owned();
-        world.account("it", &endpoint).set("auth", auth).write();
-        let outcome = world.run(&["-v", "sync"]);
+        sandbox.account("it", &endpoint).set("auth", auth).write();
+        let outcome = sandbox.run(&["-v", "sync"]);
         outcome.ends_with(77).complains("it");
         outcome.keeps_to_itself("hush-hush");
     }
@@ -597,10 +597,10 @@ fn what_may_work_later_ends_with_75() {
         "-ERR [LOGIN-DELAY] too early",
         "-ERR [SYS/TEMP] the disk is asleep",
     ] {
-        let world = World::new();
+        let sandbox = Sandbox::new();
         let server = Server::start(&Mailbox::default()).on(LOGIN, Fault::reply(answer));
-        world.account("it", &server.endpoint()).write();
-        world.run(&["sync"]).ends_with(75);
+        sandbox.account("it", &server.endpoint()).write();
+        sandbox.run(&["sync"]).ends_with(75);
     }
 }
 
@@ -613,24 +613,24 @@ fn a_password_can_come_from_a_command_and_from_the_environment() {
         ),
         ("password_env", "\"SECRET\"".to_owned()),
     ] {
-        let mut world = World::new();
-        world.variable("SECRET", PASSWORD);
+        let mut sandbox = Sandbox::new();
+        sandbox.variable("SECRET", PASSWORD);
         let mailbox = Mailbox::with(small(1));
         let server = Server::start(&mailbox);
-        let account = world
+        let account = sandbox
             .account("it", &server.endpoint())
             .without("password_file");
         account.set(key, &value).write();
-        world.run(&["sync"]).ends_with(0);
-        world.mail("it").holds(mailbox.stored_forms());
+        sandbox.run(&["sync"]).ends_with(0);
+        sandbox.mail("it").holds(mailbox.stored_forms());
     }
 }
 
 #[test]
 fn no_password_is_sent_where_it_cannot_be_had_safely() {
-    let world = World::new();
+    let sandbox = Sandbox::new();
     let server = Server::start(&Mailbox::default());
-    let open = world.private_file("open", PASSWORD);
+    let open = sandbox.private_file("open", PASSWORD);
     let everybody = std::os::unix::fs::PermissionsExt::from_mode(0o644);
     std::fs::set_permissions(&open, everybody).expect("our own file");
     for (key, value) in [
@@ -639,14 +639,14 @@ fn no_password_is_sent_where_it_cannot_be_had_safely() {
         ("password_command", "\"echo useless; exit 3\"".to_owned()),
         ("password_env", "\"NOT_SET\"".to_owned()),
     ] {
-        let account = world
+        let account = sandbox
             .account("it", &server.endpoint())
             .without("password_file");
         account.set(key, &value).write();
-        let outcome = world.run(&["sync"]);
+        let outcome = sandbox.run(&["sync"]);
         assert_ne!(outcome.status, Some(0), "{key} = {value}");
         outcome.keeps_to_itself(PASSWORD).complains("password");
-        std::fs::remove_file(world.home(".config/popfetch/config.toml")).expect("our own file");
+        std::fs::remove_file(sandbox.home(".config/popfetch/config.toml")).expect("our own file");
     }
     let verbs: Vec<String> = server
         .sessions()
@@ -661,21 +661,21 @@ fn no_password_is_sent_where_it_cannot_be_had_safely() {
 
 #[test]
 fn a_password_file_that_others_can_read_is_refused() {
-    let world = World::new();
+    let sandbox = Sandbox::new();
     let server = Server::start(&Mailbox::default());
-    world.account("it", &server.endpoint()).write();
+    sandbox.account("it", &server.endpoint()).write();
     let everybody = std::os::unix::fs::PermissionsExt::from_mode(0o640);
-    std::fs::set_permissions(world.home("it.password"), everybody).expect("our own file");
-    world.run(&["sync"]).ends_with(78).complains("chmod");
+    std::fs::set_permissions(sandbox.home("it.password"), everybody).expect("our own file");
+    sandbox.run(&["sync"]).ends_with(78).complains("chmod");
 }
 
 #[test]
 fn without_tls_a_password_needs_permission() {
-    let world = World::new();
+    let sandbox = Sandbox::new();
     let server = Server::start(&Mailbox::default());
-    let account = world.account("it", &server.endpoint());
+    let account = sandbox.account("it", &server.endpoint());
     account.without("allow_cleartext_password").write();
-    world
+    sandbox
         .run(&["sync"])
         .ends_with(78)
         .complains("allow_cleartext_password");
@@ -693,14 +693,14 @@ fn without_tls_a_password_needs_permission() {
 
 #[test]
 fn without_a_key_ring_the_alternatives_are_named_and_nobody_is_waited_for() {
-    let world = World::new();
+    let sandbox = Sandbox::new();
     let server = Server::start(&Mailbox::default());
-    world
+    sandbox
         .account("it", &server.endpoint())
         .without("password_file")
         .write();
     for arguments in [["sync", "it"], ["login", "it"]] {
-        let outcome = world.run(&arguments);
+        let outcome = sandbox.run(&arguments);
         assert_ne!(outcome.status, Some(0));
         outcome
             .complains("password_file")
@@ -710,17 +710,17 @@ fn without_a_key_ring_the_alternatives_are_named_and_nobody_is_waited_for() {
 
 #[test]
 fn a_password_with_a_line_end_never_reaches_the_wire() {
-    let mut world = World::new();
-    world.variable("SECRET", "one\r\nDELE 1");
+    let mut sandbox = Sandbox::new();
+    sandbox.variable("SECRET", "one\r\nDELE 1");
     let server = Server::start(&Mailbox::with(small(1)));
-    let account = world
+    let account = sandbox
         .account("it", &server.endpoint())
         .without("password_file");
     account
         .set("password_env", "\"SECRET\"")
         .set("auth", "\"user\"")
         .write();
-    assert_ne!(world.run(&["sync"]).status, Some(0));
+    assert_ne!(sandbox.run(&["sync"]).status, Some(0));
     assert!(server.deletions().is_empty());
     assert!(
         !server
@@ -737,28 +737,28 @@ fn a_server_that_does_not_prove_itself_gets_nothing_else() {
         "+ dj1ub3QgdGhlIHNpZ25hdHVyZQ==",
         "+ ZT1vdGhlci1lcnJvcg==",
     ] {
-        let world = World::new();
+        let sandbox = Sandbox::new();
         let server = Server::start(&Mailbox::with(small(1)))
-            .implicit_tls(world.certificates())
+            .implicit_tls(sandbox.certificates())
             .mechanisms("SCRAM-SHA-256 PLAIN")
             .scram_last(last);
-        world.account("it", &server.endpoint()).write();
-        world.run(&["sync"]).ends_with(76);
+        sandbox.account("it", &server.endpoint()).write();
+        sandbox.run(&["sync"]).ends_with(76);
         assert_eq!(ways(&server), ["SCRAM-SHA-256"], "{last}");
-        world.mail("it").holds(Vec::<Vec<u8>>::new());
+        sandbox.mail("it").holds(Vec::<Vec<u8>>::new());
     }
 }
 
 #[test]
 fn a_server_that_makes_the_password_cheap_to_guess_gets_nothing_else() {
     for iterations in ["1", "4095", "600001"] {
-        let world = World::new();
+        let sandbox = Sandbox::new();
         let server = Server::start(&Mailbox::default())
-            .implicit_tls(world.certificates())
+            .implicit_tls(sandbox.certificates())
             .mechanisms("SCRAM-SHA-256 PLAIN")
             .scram_first(&format!("r=NONCEmore,s=c2FsdA==,i={iterations}"));
-        world.account("it", &server.endpoint()).write();
-        world.run(&["sync"]).ends_with(76).complains(iterations);
+        sandbox.account("it", &server.endpoint()).write();
+        sandbox.run(&["sync"]).ends_with(76).complains(iterations);
         assert_eq!(ways(&server), ["SCRAM-SHA-256"]);
     }
 }
@@ -770,15 +770,15 @@ fn a_server_that_does_not_prove_itself_is_named_though_it_hangs_up() {
         (Fault::Stall, "+ dj1ub3QgdGhlIHNpZ25hdHVyZQ=="),
         (Fault::reply("gibberish"), "+ ZT1vdGhlci1lcnJvcg=="),
     ] {
-        let world = World::new();
+        let sandbox = Sandbox::new();
         let server = Server::start(&Mailbox::default())
-            .implicit_tls(world.certificates())
+            .implicit_tls(sandbox.certificates())
             .mechanisms("SCRAM-SHA-256 PLAIN")
             .scram_last(last)
             .after(1, RESPONSE, fault);
-        let account = world.account("it", &server.endpoint());
+        let account = sandbox.account("it", &server.endpoint());
         account.set("timeout", "\"2s\"").write();
-        let outcome = world.run(&["sync"]);
+        let outcome = sandbox.run(&["sync"]);
         outcome.ends_with(76).complains("the server");
         assert!(!outcome.stderr.contains("closed the connection"));
         assert_eq!(ways(&server), ["SCRAM-SHA-256"]);
@@ -789,9 +789,9 @@ fn a_server_that_does_not_prove_itself_is_named_though_it_hangs_up() {
 #[test]
 fn scram_has_its_own_words_for_a_wrong_password() {
     let last = |error: &str| format!("+ {}", BASE64_STANDARD.encode(error));
-    let server = |world: &World| {
+    let server = |sandbox: &Sandbox| {
         Server::start(&Mailbox::default())
-            .implicit_tls(world.certificates())
+            .implicit_tls(sandbox.certificates())
             .mechanisms("SCRAM-SHA-256 PLAIN")
     };
     for (error, status) in [
@@ -801,18 +801,18 @@ fn scram_has_its_own_words_for_a_wrong_password() {
         ("e=channel-bindings-dont-match", 76),
         ("e=invalid-proofs", 76),
     ] {
-        let world = World::new();
+        let sandbox = Sandbox::new();
         let servers = [
-            server(&world).scram_first(error),
-            server(&world).scram_last(&last(error)),
-            server(&world)
+            server(&sandbox).scram_first(error),
+            server(&sandbox).scram_last(&last(error)),
+            server(&sandbox)
                 .scram_last(&last(error))
                 .after(1, RESPONSE, Fault::CloseBefore),
         ];
         for server in servers {
-            let world = World::new();
-            world.account("it", &server.endpoint()).write();
-            let outcome = world.run(&["sync"]);
+            let sandbox = Sandbox::new();
+            sandbox.account("it", &server.endpoint()).write();
+            let outcome = sandbox.run(&["sync"]);
             outcome.ends_with(status).complains(&error[2..8]);
             let hinted = outcome.stderr.contains("Check the user's name");
             assert_eq!(hinted, status == 77, "{outcome:#?}");
@@ -832,10 +832,10 @@ fn a_login_that_will_never_work_comes_with_a_hint_that_is_as_safe() {
         (true, "PLAIN", another),
         (false, "PLAIN", "provider"),
     ] {
-        let world = World::new();
+        let sandbox = Sandbox::new();
         let mut server = Server::start(&Mailbox::default());
         if over_tls {
-            server = server.implicit_tls(world.certificates());
+            server = server.implicit_tls(sandbox.certificates());
         }
         let auth = match lie {
             "PLAIN" => "\"plain\"",
@@ -847,9 +847,9 @@ fn a_login_that_will_never_work_comes_with_a_hint_that_is_as_safe() {
                 .mechanisms("SCRAM-SHA-256 PLAIN")
                 .scram_first(&format!("r=NONCEmore,s=c2FsdA==,{count}")),
         };
-        let account = world.account("it", &server.endpoint());
+        let account = sandbox.account("it", &server.endpoint());
         account.set("auth", auth).write();
-        let outcome = world.run(&["sync"]);
+        let outcome = sandbox.run(&["sync"]);
         outcome.ends_with(76).complains("hint").complains(hint);
         let unsafe_words = hint != another && outcome.stderr.contains("`auth`");
         assert!(!unsafe_words, "{outcome:#?}");
@@ -860,15 +860,15 @@ fn a_login_that_will_never_work_comes_with_a_hint_that_is_as_safe() {
 
 #[test]
 fn each_answer_of_a_login_has_the_whole_timeout() {
-    let world = World::new();
+    let sandbox = Sandbox::new();
     let server = Server::start(&Mailbox::default())
-        .implicit_tls(world.certificates())
+        .implicit_tls(sandbox.certificates())
         .mechanisms("LOGIN")
         .on("AUTH", Fault::Delay(Duration::from_millis(2_500)))
         .once(RESPONSE, Fault::Delay(Duration::from_millis(2_500)));
-    let account = world.account("it", &server.endpoint());
+    let account = sandbox.account("it", &server.endpoint());
     account.set("timeout", "\"4s\"").write();
-    world.run(&["sync"]).ends_with(0);
+    sandbox.run(&["sync"]).ends_with(0);
 }
 
 /// RFC 3206 section 6: such a server would have said [AUTH].
@@ -880,17 +880,17 @@ fn a_server_that_would_say_so_if_it_were_the_credentials_is_taken_at_its_word() 
         ("RESP-CODES", "-ERR not today", true),
     ] {
         for auth in ["\"user\"", "\"plain\"", "\"scram-sha-1\""] {
-            let world = World::new();
+            let sandbox = Sandbox::new();
             let server = Server::start(&Mailbox::default())
-                .implicit_tls(world.certificates())
+                .implicit_tls(sandbox.certificates())
                 .capabilities(
                     State::Greeted,
                     &["USER", "SASL PLAIN SCRAM-SHA-1", announced],
                 )
                 .on(LOGIN, Fault::reply(refusal));
-            let account = world.account("it", &server.endpoint());
+            let account = sandbox.account("it", &server.endpoint());
             account.set("auth", auth).write();
-            let outcome = world.run(&["sync"]);
+            let outcome = sandbox.run(&["sync"]);
             outcome.ends_with(77);
             let context = format!("{announced}, {refusal}: {outcome:#?}");
             let blamed = outcome.stderr.contains("Check the user's name");
@@ -904,13 +904,13 @@ fn a_server_that_would_say_so_if_it_were_the_credentials_is_taken_at_its_word() 
 #[test]
 fn a_way_that_the_server_does_not_announce_is_not_taken_for_a_wrong_password() {
     for auth in ["xoauth2", "scram-sha-256-plus"] {
-        let world = World::new();
+        let sandbox = Sandbox::new();
         let server = Server::start(&Mailbox::with(small(1)))
-            .implicit_tls(world.certificates())
+            .implicit_tls(sandbox.certificates())
             .mechanisms("PLAIN SCRAM-SHA-1");
-        let account = world.account("it", &server.endpoint());
+        let account = sandbox.account("it", &server.endpoint());
         account.set("auth", &format!("{auth:?}")).write();
-        let outcome = world.run(&["sync"]);
+        let outcome = sandbox.run(&["sync"]);
         outcome.ends_with(77);
         let hint = format!("does not announce {}", auth.to_uppercase());
         outcome.complains(&hint).keeps_to_itself("expire");

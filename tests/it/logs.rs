@@ -7,16 +7,16 @@ use jiff::Timestamp;
 
 use crate::support::mailbox::Mailbox;
 use crate::support::messages::{Generator, Shape, small};
+use crate::support::sandbox::Sandbox;
 use crate::support::server::{Fault, LOGIN, PASSWORD, Server};
 use crate::support::skipped;
 use crate::support::terminal::{Terminal, left_on_screen};
-use crate::support::world::World;
 
-/// A world with one account, `it`, for this server.
-fn world_for(server: &Server) -> World {
-    let world = World::new();
-    world.account("it", &server.endpoint()).write();
-    world
+/// A sandbox with one account, `it`, for this server.
+fn sandbox_for(server: &Server) -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.account("it", &server.endpoint()).write();
+    sandbox
 }
 
 /// The lines without the time in front of each, which must be there.
@@ -36,9 +36,9 @@ fn the_times_of_a_log_are_those_of_the_zone_that_is_named() {
         return skipped("there are no time zones on this machine");
     }
     let server = Server::start(&Mailbox::default());
-    let mut world = world_for(&server);
-    world.variable("TZ", "Asia/Kolkata");
-    let outcome = world.run(&["-v", "sync"]);
+    let mut sandbox = sandbox_for(&server);
+    sandbox.variable("TZ", "Asia/Kolkata");
+    let outcome = sandbox.run(&["-v", "sync"]);
     let (time, _) = outcome.stderr.split_once(' ').expect("a time");
     assert!(time.ends_with("+05:30"), "{time}");
 }
@@ -51,7 +51,7 @@ fn each_level_says_what_the_one_before_says_and_more() {
         mailbox.add("large", Generator::new(9).message(Shape::Plain, 50_000));
         let server = Server::start(&mailbox).on("RETR 2", Fault::reply("-ERR no"));
         let arguments = [&["sync", "--max-size", "10k"], option].concat();
-        let outcome = world_for(&server).run(&arguments);
+        let outcome = sandbox_for(&server).run(&arguments);
         outcome.ends_with(1);
         assert!(outcome.stdout.is_empty());
         outcome.stderr
@@ -88,10 +88,10 @@ fn the_dialogue_hides_secrets_in_every_form_and_escapes_what_is_foreign() {
         let server = Server::start(&Mailbox::with(small(1)))
             .apop("<1896.697170952@dbc.mtview.ca.us>")
             .on(LOGIN, Fault::say(&repeated));
-        let world = World::new();
-        let account = world.account("it", &server.endpoint());
+        let sandbox = Sandbox::new();
+        let account = sandbox.account("it", &server.endpoint());
         account.set("auth", &format!("{auth:?}")).write();
-        let outcome = world.run(&["sync", "-vv"]);
+        let outcome = sandbox.run(&["sync", "-vv"]);
         outcome
             .ends_with(0)
             .complains("****")
@@ -113,8 +113,8 @@ fn the_dialogue_hides_secrets_in_every_form_and_escapes_what_is_foreign() {
 #[test]
 fn where_somebody_watches_there_is_no_time_in_front_of_a_line() {
     let server = Server::start(&Mailbox::with(small(1)));
-    let world = world_for(&server);
-    let outcome = Terminal::start(&world, &["popfetch", "sync", "-v"]).finish();
+    let sandbox = sandbox_for(&server);
+    let outcome = Terminal::start(&sandbox, &["popfetch", "sync", "-v"]).finish();
     outcome.ends_with(0);
     let lines = left_on_screen(&outcome.stdout);
     assert!(
@@ -124,16 +124,16 @@ fn where_somebody_watches_there_is_no_time_in_front_of_a_line() {
 }
 
 /// A terminal of 200 columns, drawn by tmux.
-struct Screen<'a>(&'a World);
+struct Screen<'a>(&'a Sandbox);
 
 impl<'a> Screen<'a> {
     /// Starts a command line on it; the file `done` is there when it is over.
-    fn show(world: &'a World, line: &str) -> Self {
+    fn show(sandbox: &'a Sandbox, line: &str) -> Self {
         let start = format!(
             "tmux -L test -f /dev/null new-session -d -x 200 -y 40 '{line}; touch done; sleep 600'"
         );
-        world.shell(&start).ends_with(0);
-        Screen(world)
+        sandbox.shell(&start).ends_with(0);
+        Screen(sandbox)
     }
 
     /// What can be read on it.
@@ -163,21 +163,21 @@ fn bars_never_tear_lines_and_leave_nothing_behind() {
             .on("RETR 3", Fault::reply("-ERR no"))
             .on("RETR 6", Fault::Delay(Duration::from_millis(1500)))
     });
-    let mut world = World::new();
-    let folder = world.home("").display().to_string();
-    world.variable("TMUX_TMPDIR", &folder);
-    world.variable("TERM", "xterm");
+    let mut sandbox = Sandbox::new();
+    let directory = sandbox.home("").display().to_string();
+    sandbox.variable("TMUX_TMPDIR", &directory);
+    sandbox.variable("TERM", "xterm");
     for (name, server) in ["one", "two"].into_iter().zip(&servers) {
-        world.account(name, &server.endpoint()).write();
+        sandbox.account(name, &server.endpoint()).write();
     }
-    let screen = Screen::show(&world, "NO_COLOR=1 popfetch sync -v");
+    let screen = Screen::show(&sandbox, "NO_COLOR=1 popfetch sync -v");
     servers[1].wait_for("RETR 6");
     let bars = ["one ", "two "];
     while !bars
         .iter()
         .all(|bar| screen.lines().iter().any(|line| line.starts_with(bar)))
     {
-        assert!(!world.home("done").exists(), "no two bars were drawn");
+        assert!(!sandbox.home("done").exists(), "no two bars were drawn");
     }
     screen.wait_until_done();
     let after = screen.lines();

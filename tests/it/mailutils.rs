@@ -2,7 +2,7 @@
 
 use crate::support::mailutils::Mailutils;
 use crate::support::messages::{small, stored_form};
-use crate::support::world::{World, assert_same_texts};
+use crate::support::sandbox::{Sandbox, assert_same_texts};
 
 /// The ways to log in that were begun, session by session.
 fn ways(server: &Mailutils) -> Vec<Vec<String>> {
@@ -17,7 +17,7 @@ fn ways(server: &Mailutils) -> Vec<Vec<String>> {
 
 /// What came of the messages: this server adds fields of its own at the end of each header.
 #[track_caller]
-fn holds_with_more_fields(world: &World, wires: &[Vec<u8>]) {
+fn holds_with_more_fields(sandbox: &Sandbox, wires: &[Vec<u8>]) {
     let without_them = |text: Vec<u8>| {
         let text = String::from_utf8(text).expect("ASCII");
         let (header, body) = text.split_once("\n\n").expect("a body");
@@ -25,63 +25,63 @@ fn holds_with_more_fields(world: &World, wires: &[Vec<u8>]) {
         let header: Vec<&str> = header.lines().filter(|line| !theirs(line)).collect();
         format!("{}\n\n{body}", header.join("\n"))
     };
-    let texts = world.mail("it").texts().into_iter().map(without_them);
+    let texts = sandbox.mail("it").texts().into_iter().map(without_them);
     assert_same_texts(texts, wires.iter().map(|wire| stored_form(wire)));
 }
 
 #[test]
 fn a_stamp_without_secrets_behind_it_costs_one_attempt_and_is_remembered() {
-    let world = World::new();
+    let sandbox = Sandbox::new();
     let messages = small(5);
-    let Some(server) = Mailutils::start(world.certificates(), &messages) else {
+    let Some(server) = Mailutils::start(sandbox.certificates(), &messages) else {
         return;
     };
-    world.account("it", &server.endpoint("none")).write();
-    world.run(&["sync"]).ends_with(0).says_nothing();
-    holds_with_more_fields(&world, &messages);
+    sandbox.account("it", &server.endpoint("none")).write();
+    sandbox.run(&["sync"]).ends_with(0).says_nothing();
+    holds_with_more_fields(&sandbox, &messages);
     assert_eq!(ways(&server), [vec!["APOP", "USER"]]);
-    world.run(&["sync"]).ends_with(0).says_nothing();
-    holds_with_more_fields(&world, &messages);
+    sandbox.run(&["sync"]).ends_with(0).says_nothing();
+    holds_with_more_fields(&sandbox, &messages);
     assert_eq!(ways(&server), [vec!["APOP", "USER"], vec!["USER"]]);
 }
 
 #[test]
 fn over_tls_its_stamp_is_not_even_tried() {
-    let world = World::new();
+    let sandbox = Sandbox::new();
     let messages = small(3);
-    let Some(server) = Mailutils::start(world.certificates(), &messages) else {
+    let Some(server) = Mailutils::start(sandbox.certificates(), &messages) else {
         return;
     };
-    let account = world.account("it", &server.endpoint("starttls"));
+    let account = sandbox.account("it", &server.endpoint("starttls"));
     account.set("leave_on_server", "\"never\"").write();
-    world.run(&["sync"]).ends_with(0).says_nothing();
-    holds_with_more_fields(&world, &messages);
+    sandbox.run(&["sync"]).ends_with(0).says_nothing();
+    holds_with_more_fields(&sandbox, &messages);
     assert_eq!(ways(&server), [vec!["USER"]]);
     assert_eq!(server.maildrop(), "");
 }
 
 #[test]
 fn a_wrong_password_is_tried_twice_and_never_a_third_time() {
-    let world = World::new();
-    let Some(server) = Mailutils::start(world.certificates(), small(1)) else {
+    let sandbox = Sandbox::new();
+    let Some(server) = Mailutils::start(sandbox.certificates(), small(1)) else {
         return;
     };
     let mut endpoint = server.endpoint("none");
     endpoint.password = "hush-hush".to_owned();
-    world.account("it", &endpoint).write();
-    let outcome = world.run(&["-v", "sync"]);
+    sandbox.account("it", &endpoint).write();
+    let outcome = sandbox.run(&["-v", "sync"]);
     outcome.ends_with(77).keeps_to_itself("hush-hush");
     assert_eq!(ways(&server), [vec!["APOP", "USER"]]);
 }
 
 #[test]
 fn apop_where_it_is_named_stays_the_only_way() {
-    let world = World::new();
-    let Some(server) = Mailutils::start(world.certificates(), small(1)) else {
+    let sandbox = Sandbox::new();
+    let Some(server) = Mailutils::start(sandbox.certificates(), small(1)) else {
         return;
     };
-    let account = world.account("it", &server.endpoint("none"));
+    let account = sandbox.account("it", &server.endpoint("none"));
     account.set("auth", "\"apop\"").write();
-    world.run(&["sync"]).ends_with(77);
+    sandbox.run(&["sync"]).ends_with(77);
     assert_eq!(ways(&server), [vec!["APOP"]]);
 }

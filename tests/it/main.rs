@@ -3,7 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-mod the_support;
+mod harness_tests;
 
 mod again;
 mod attacks;
@@ -14,13 +14,13 @@ mod cron;
 mod dependencies;
 mod dovecot;
 mod faults;
+mod filesystem;
 mod generated;
 mod gone;
-mod house;
 mod identity;
 mod jobs;
 mod keyring;
-mod local;
+mod layers;
 mod login;
 mod logs;
 mod mailutils;

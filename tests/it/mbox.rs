@@ -12,18 +12,18 @@ use crate::support::mailbox::Mailbox;
 use crate::support::messages::{one_of_each, realistic, small, stored_form};
 use crate::support::readers::{digests, git_mailsplit, mutt_mbox, python_mbox, quoted};
 use crate::support::sampled;
+use crate::support::sandbox::{Sandbox, assert_same_texts, mode};
 use crate::support::server::Server;
-use crate::support::world::{World, assert_same_texts, mode};
 
-/// A world with one account, `it`, for this server, whose mail goes to `~/inbox` and is deleted then.
-fn world_for(server: &Server) -> World {
-    let world = World::new();
-    world
+/// A sandbox with one account, `it`, for this server, whose mail goes to `~/inbox` and is deleted then.
+fn sandbox_for(server: &Server) -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox
         .account("it", &server.endpoint())
         .set("deliver", "\"mbox:~/inbox\"")
         .set("leave_on_server", "\"never\"")
         .write();
-    world
+    sandbox
 }
 
 /// These messages are in the mbox, byte for byte, by two readers.
@@ -39,33 +39,33 @@ fn every_shape_of_message_arrives_byte_for_byte_and_only_once() {
     let mailbox = Mailbox::with(one_of_each());
     let mut expected = mailbox.stored_forms();
     let server = Server::start(&mailbox);
-    let world = world_for(&server);
-    let inbox = world.home("inbox");
-    world.run(&["sync"]).ends_with(0).says_nothing();
+    let sandbox = sandbox_for(&server);
+    let inbox = sandbox.home("inbox");
+    sandbox.run(&["sync"]).ends_with(0).says_nothing();
     holds(&inbox, &expected);
     assert!(git_mailsplit(&inbox) == expected, "another order");
     assert_eq!(mode(&inbox), 0o600);
-    assert!(!world.home("inbox.lock").exists());
+    assert!(!sandbox.home("inbox.lock").exists());
     assert!(mailbox.uids().is_empty());
 
-    world.run(&["sync"]).ends_with(0).says_nothing();
+    sandbox.run(&["sync"]).ends_with(0).says_nothing();
     mailbox.add("new", small(1).remove(0));
     expected.extend(mailbox.stored_forms());
-    world.run(&["sync"]).ends_with(0).says_nothing();
+    sandbox.run(&["sync"]).ends_with(0).says_nothing();
     holds(&inbox, &expected);
 }
 
 #[test]
 fn thousands_of_messages_arrive_and_none_a_second_time() {
     let count = sampled(500, 5_000);
-    let mut world = World::new();
-    world.patience(Duration::from_secs(300));
-    let mut dovecot = Dovecot::start(world.certificates());
+    let mut sandbox = Sandbox::new();
+    sandbox.patience(Duration::from_secs(300));
+    let mut dovecot = Dovecot::start(sandbox.certificates());
     dovecot.fill(realistic(count));
-    let account = world.account("it", &dovecot.endpoint(Port::Implicit));
+    let account = sandbox.account("it", &dovecot.endpoint(Port::Implicit));
     account.set("deliver", "\"mbox:~/inbox\"").write();
-    let inbox = world.home("inbox");
-    world.run(&["sync"]).ends_with(0).says_nothing();
+    let inbox = sandbox.home("inbox");
+    sandbox.run(&["sync"]).ends_with(0).says_nothing();
     let expected: Vec<_> = realistic(count).map(|wire| stored_form(&wire)).collect();
     holds(&inbox, &expected);
     assert_eq!(
@@ -74,7 +74,7 @@ fn thousands_of_messages_arrive_and_none_a_second_time() {
     );
 
     let before = fs::read(&inbox).expect("our own file");
-    let outcome = world.run(&["sync", "--json"]);
+    let outcome = sandbox.run(&["sync", "--json"]);
     outcome.ends_with(0);
     assert_eq!(outcome.json()[0]["stored"]["messages"], 0);
     assert!(before == fs::read(&inbox).expect("our own file"));
@@ -94,11 +94,11 @@ fn the_from_line_tells_the_envelope_sender_and_the_time_of_storing() {
         );
     }
     let server = Server::start(&mailbox);
-    let mut world = world_for(&server);
-    world.at("2026-03-01T12:34:56Z");
-    world.variable("TZ", "UTC");
-    world.run(&["sync"]).ends_with(0);
-    let inbox = fs::read_to_string(world.home("inbox")).expect("text");
+    let mut sandbox = sandbox_for(&server);
+    sandbox.at("2026-03-01T12:34:56Z");
+    sandbox.variable("TZ", "UTC");
+    sandbox.run(&["sync"]).ends_with(0);
+    let inbox = fs::read_to_string(sandbox.home("inbox")).expect("text");
     let lines: Vec<_> = inbox
         .lines()
         .filter(|line| line.starts_with("From "))
@@ -154,11 +154,11 @@ fn an_mbox_that_stays_locked_ends_with_75_and_nothing_is_lost() {
         let mailbox = Mailbox::with(small(3));
         let expected = mailbox.stored_forms();
         let server = Server::start(&mailbox);
-        let mut world = world_for(&server);
-        world.variable("POPFETCH_TEST_LOCK_WAIT", "300");
-        let inbox = world.private_file("inbox", "");
+        let mut sandbox = sandbox_for(&server);
+        sandbox.variable("POPFETCH_TEST_LOCK_WAIT", "300");
+        let inbox = sandbox.private_file("inbox", "");
         let holder = Holder::start(script, &inbox);
-        let outcome = world.run(&["sync"]);
+        let outcome = sandbox.run(&["sync"]);
         outcome
             .ends_with(75)
             .complains("locked")
@@ -167,8 +167,8 @@ fn an_mbox_that_stays_locked_ends_with_75_and_nothing_is_lost() {
         assert_eq!(mailbox.uids().len(), 3);
         drop(holder);
         // Its dot-lock is its own to remove.
-        let _ = fs::remove_file(world.home("inbox.lock"));
-        world.run(&["sync"]).ends_with(0).says_nothing();
+        let _ = fs::remove_file(sandbox.home("inbox.lock"));
+        sandbox.run(&["sync"]).ends_with(0).says_nothing();
         holds(&inbox, &expected);
         assert!(mailbox.uids().is_empty());
     }
@@ -179,13 +179,13 @@ fn a_lock_that_is_given_back_in_time_only_costs_time() {
     let mailbox = Mailbox::with(small(3));
     let expected = mailbox.stored_forms();
     let server = Server::start(&mailbox);
-    let world = world_for(&server);
-    let inbox = world.private_file("inbox", "");
+    let sandbox = sandbox_for(&server);
+    let inbox = sandbox.private_file("inbox", "");
     let holder = Holder::start(
         "import fcntl, sys; f = open(sys.argv[1], 'r+b'); fcntl.lockf(f, fcntl.LOCK_EX)",
         &inbox,
     );
-    let running = world.start(&["sync"]);
+    let running = sandbox.start(&["sync"]);
     server.wait_for("RETR 3");
     drop(holder);
     running.finish().ends_with(0).says_nothing();
@@ -213,15 +213,15 @@ for number in range(40):
     let mailbox = Mailbox::with(realistic(300));
     let ours = mailbox.stored_forms();
     let server = Server::start(&mailbox);
-    let world = world_for(&server);
-    let inbox = world.private_file("inbox", "");
+    let sandbox = sandbox_for(&server);
+    let inbox = sandbox.private_file("inbox", "");
     let mut other = Command::new("python3")
         .args(["-c", SCRIPT])
         .arg(&inbox)
         .spawn()
         .expect("python3 is there");
     for _ in 0..6 {
-        world.run(&["sync", "--limit", "50"]).ends_with(0);
+        sandbox.run(&["sync", "--limit", "50"]).ends_with(0);
     }
     assert!(other.wait().expect("our own child").success());
     let read = git_mailsplit(&inbox);
@@ -239,11 +239,11 @@ fn a_last_line_without_its_end_gets_it() {
     let mailbox = Mailbox::with(small(2));
     let server = Server::start(&mailbox);
     let old = "From a@b Sun Mar  1 12:00:00 2026\nSubject: old\n\nno end";
-    let world = world_for(&server);
-    let inbox = world.private_file("inbox", old);
+    let sandbox = sandbox_for(&server);
+    let inbox = sandbox.private_file("inbox", old);
     fs::set_permissions(&inbox, Permissions::from_mode(0o640)).expect("our own file");
     let expected = mailbox.stored_forms();
-    world.run(&["sync"]).ends_with(0).says_nothing();
+    sandbox.run(&["sync"]).ends_with(0).says_nothing();
     let whole = fs::read(&inbox).expect("our own file");
     assert!(whole.starts_with(format!("{old}\nFrom ").as_bytes()));
     assert_eq!(mode(&inbox), 0o640, "its owner chose another mode");
@@ -262,24 +262,24 @@ fn git_mailsplit_behind(mbox: &Path, first: usize) -> Vec<Vec<u8>> {
         .0
         + 1;
     let rest = mbox.with_extension("rest");
-    fs::write(&rest, &whole[at..]).expect("our own folder");
+    fs::write(&rest, &whole[at..]).expect("our own directory");
     git_mailsplit(&rest)
 }
 
 #[test]
-fn a_folder_in_its_place_ends_with_73_before_anything_is_retrieved() {
+fn a_directory_in_its_place_ends_with_73_before_anything_is_retrieved() {
     let mailbox = Mailbox::with(small(2));
     let server = Server::start(&mailbox);
-    let world = world_for(&server);
-    fs::create_dir(world.home("inbox")).expect("our own folder");
-    let outcome = world.run(&["sync"]);
+    let sandbox = sandbox_for(&server);
+    fs::create_dir(sandbox.home("inbox")).expect("our own directory");
+    let outcome = sandbox.run(&["sync"]);
     outcome
         .ends_with(73)
-        .complains("inbox is a folder")
+        .complains("inbox is a directory")
         .complains("maildir:");
     assert_eq!(mailbox.uids().len(), 2);
     assert!(
-        fs::read_dir(world.home("inbox"))
+        fs::read_dir(sandbox.home("inbox"))
             .expect("there")
             .next()
             .is_none()
@@ -287,18 +287,18 @@ fn a_folder_in_its_place_ends_with_73_before_anything_is_retrieved() {
 }
 
 #[test]
-fn a_file_in_the_place_of_a_folder_is_named_with_a_way_out() {
+fn a_file_in_the_place_of_a_directory_is_named_with_a_way_out() {
     let server = Server::start(&Mailbox::with(small(1)));
     for deliver in ["maildir:~/Copy", "maildir:~/Copy/work", "mbox:~/Copy/inbox"] {
-        let world = World::new();
-        let file = world.private_file("Copy", "a file");
-        world
+        let sandbox = Sandbox::new();
+        let file = sandbox.private_file("Copy", "a file");
+        sandbox
             .account("it", &server.endpoint())
             .set("deliver", &format!("{deliver:?}"))
             .write();
-        let outcome = world.run(&["sync"]);
+        let outcome = sandbox.run(&["sync"]);
         outcome.ends_with(73).complains("Choose another path");
-        outcome.complains(&format!("{} is not a folder\n", file.display()));
+        outcome.complains(&format!("{} is not a directory\n", file.display()));
         assert_eq!(fs::read(&file).expect("our own file"), b"a file");
     }
 }
@@ -308,8 +308,8 @@ struct Small(PathBuf);
 
 impl Small {
     /// None where this user may mount none.
-    fn mount(folder: &Path, size: &str) -> Option<Self> {
-        fs::create_dir_all(folder).expect("our own folder");
+    fn mount(directory: &Path, size: &str) -> Option<Self> {
+        fs::create_dir_all(directory).expect("our own directory");
         let mounted = Command::new("mount")
             .args([
                 "-t",
@@ -318,11 +318,11 @@ impl Small {
                 &format!("size={size},mode=0700"),
                 "none",
             ])
-            .arg(folder)
+            .arg(directory)
             .stderr(Stdio::null())
             .status()
             .is_ok_and(|status| status.success());
-        mounted.then(|| Small(folder.to_owned()))
+        mounted.then(|| Small(directory.to_owned()))
     }
 }
 
@@ -338,21 +338,21 @@ fn a_disk_that_fills_up_in_the_middle_of_an_append_leaves_only_whole_messages() 
     let mailbox = Mailbox::with(realistic(40));
     let expected = mailbox.stored_forms();
     let server = Server::start(&mailbox);
-    let world = World::new();
-    let Some(disk) = Small::mount(&world.home("disk"), "256k") else {
+    let sandbox = Sandbox::new();
+    let Some(disk) = Small::mount(&sandbox.home("disk"), "256k") else {
         let _ = writeln!(
             std::io::stderr(),
             "SKIPPED: only root can mount a small disk"
         );
         return;
     };
-    let inbox = world.home("disk/inbox");
-    world
+    let inbox = sandbox.home("disk/inbox");
+    sandbox
         .account("it", &server.endpoint())
         .set("deliver", "\"mbox:~/disk/inbox\"")
         .set("leave_on_server", "\"never\"")
         .write();
-    let outcome = world.run(&["sync"]);
+    let outcome = sandbox.run(&["sync"]);
     assert!(matches!(outcome.status, Some(73 | 74)), "{outcome:#?}");
     outcome.complains("disk/inbox").complains("space");
     let stored = git_mailsplit(&inbox);
@@ -363,10 +363,10 @@ fn a_disk_that_fills_up_in_the_middle_of_an_append_leaves_only_whole_messages() 
 
     let enlarged = Command::new("mount")
         .args(["-o", "remount,size=64m"])
-        .arg(world.home("disk"))
+        .arg(sandbox.home("disk"))
         .status();
     assert!(enlarged.is_ok_and(|status| status.success()));
-    world.run(&["sync"]).ends_with(0).says_nothing();
+    sandbox.run(&["sync"]).ends_with(0).says_nothing();
     holds(&inbox, &expected);
     assert!(mailbox.uids().is_empty());
     drop(disk);
@@ -376,23 +376,23 @@ fn a_disk_that_fills_up_in_the_middle_of_an_append_leaves_only_whole_messages() 
 fn nothing_is_appended_to_a_file_that_is_no_mbox() {
     let mailbox = Mailbox::with(small(2));
     let server = Server::start(&mailbox);
-    let world = World::new();
-    let account = world.account("it", &server.endpoint());
+    let sandbox = Sandbox::new();
+    let account = sandbox.account("it", &server.endpoint());
     account
         .set("deliver", "\"mbox:~/notes\"")
         .set("leave_on_server", "\"never\"")
         .write();
-    let notes = world.home("notes");
+    let notes = sandbox.home("notes");
     for text in ["to do\n", "\nFrome me\n", "From\n"] {
         fs::write(&notes, text).expect("our own file");
-        let outcome = world.run(&["sync"]);
+        let outcome = sandbox.run(&["sync"]);
         outcome.ends_with(73).complains("is no mbox");
         assert_eq!(fs::read_to_string(&notes).expect("our own file"), text);
         assert_eq!(mailbox.uids().len(), 2);
     }
     // Some programs leave an empty line in a new mbox.
     fs::write(&notes, "\n").expect("our own file");
-    world.run(&["sync"]).ends_with(0);
+    sandbox.run(&["sync"]).ends_with(0);
     assert!(mailbox.uids().is_empty());
 }
 
@@ -401,16 +401,16 @@ fn a_link_to_an_mbox_that_is_not_there_is_named_and_the_mbox_not_made() {
     let mailbox = Mailbox::with(small(2));
     let expected = mailbox.stored_forms();
     let server = Server::start(&mailbox);
-    let world = crate::sync::world_for(&server, &[("deliver", "\"mbox:~/link\"")]);
-    let target = world.home("inbox");
-    symlink(&target, world.home("link")).expect("our own folder");
+    let sandbox = crate::sync::sandbox_for(&server, &[("deliver", "\"mbox:~/link\"")]);
+    let target = sandbox.home("inbox");
+    symlink(&target, sandbox.home("link")).expect("our own directory");
     for run in [&["sync", "--dry-run"][..], &["sync"]] {
-        let outcome = world.run(run);
+        let outcome = sandbox.run(run);
         let leads = format!("a symbolic link leads to {}", target.display());
         outcome.ends_with(73).complains(&leads);
     }
     assert!(!target.exists());
     fs::write(&target, "").expect("our own file");
-    world.run(&["sync"]).ends_with(0).says_nothing();
-    world.holds_at("mbox:~/inbox", &expected, "by a link");
+    sandbox.run(&["sync"]).ends_with(0).says_nothing();
+    sandbox.holds_at("mbox:~/inbox", &expected, "by a link");
 }

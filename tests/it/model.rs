@@ -11,8 +11,8 @@ use proptest::test_runner::TestRunner;
 use crate::support::mailbox::Mailbox;
 use crate::support::messages::{Generator, Shape};
 use crate::support::sampled;
+use crate::support::sandbox::{Outcome, Sandbox};
 use crate::support::server::{Fault, LOGIN, Pipelining, Server};
-use crate::support::world::{Outcome, World};
 
 /// One thing that happens.
 #[derive(Debug, Clone)]
@@ -83,7 +83,7 @@ fn manner() -> impl Strategy<Value = Manner> {
 
 /// The real thing and what is known of it.
 struct Model {
-    world: World,
+    sandbox: Sandbox,
     server: Server,
     mailbox: Mailbox,
     destinations: Vec<&'static str>,
@@ -112,14 +112,14 @@ impl Model {
     fn new((destinations, batch, pipelining): Manner) -> Self {
         let mailbox = Mailbox::default();
         let server = Server::start(&mailbox).pipelining(pipelining);
-        let world = World::new();
-        let account = world.account("it", &server.endpoint());
+        let sandbox = Sandbox::new();
+        let account = sandbox.account("it", &server.endpoint());
         account
             .set("deliver", &format!("{destinations:?}"))
             .set("timeout", "\"2s\"")
             .write();
         Model {
-            world,
+            sandbox,
             server,
             mailbox,
             destinations,
@@ -242,20 +242,23 @@ impl Model {
     fn path(&self, destination: &str) -> PathBuf {
         let (_, path) = destination
             .split_once(":~/")
-            .expect("below the home folder");
-        self.world.home(path)
+            .expect("below the home directory");
+        self.sandbox.home(path)
     }
 
     fn sync(&mut self, options: &[&str], point: Option<usize>) -> Outcome {
         let now = jiff::Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_hours(24 * self.day);
-        self.world.at(&now.to_string());
+        self.sandbox.at(&now.to_string());
         let point = point.map_or_else(|| "none".to_owned(), |point| point.to_string());
         let variables = [
             ("POPFETCH_TEST_BATCH", self.batch.as_str()),
             ("POPFETCH_CRASH_AT", &point),
         ];
         let arguments = [&["sync"], options].concat();
-        let outcome = self.world.start_with(&[], &arguments, &variables).finish();
+        let outcome = self
+            .sandbox
+            .start_with(&[], &arguments, &variables)
+            .finish();
         self.server.sessions();
         outcome
     }
@@ -265,7 +268,7 @@ impl Model {
         let left = self.mailbox.stored_forms();
         for destination in &self.destinations {
             let mut copies: BTreeMap<Vec<u8>, usize> = BTreeMap::new();
-            for text in self.world.stored_at(destination) {
+            for text in self.sandbox.stored_at(destination) {
                 *copies.entry(text).or_default() += 1;
             }
             for text in &self.arrived {
@@ -295,7 +298,7 @@ impl Model {
         prop_assert_eq!(outcome.status, Some(0), "{:#?}", outcome);
         self.does_as_said(&dry, before)?;
         for destination in &self.destinations {
-            let stored = self.world.stored_at(destination);
+            let stored = self.sandbox.stored_at(destination);
             let missing = self.arrived.iter().filter(|text| !stored.contains(text));
             let missing: BTreeSet<_> = missing.cloned().collect();
             prop_assert!(missing.is_subset(&self.discarded), "in {destination}");
@@ -330,8 +333,8 @@ impl Model {
     }
 }
 
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).into_iter().flatten();
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).into_iter().flatten();
     entries.map(|entry| entry.expect("a file").path()).collect()
 }
 

@@ -8,8 +8,8 @@ use popfetch::error::Kind;
 use crate::support::mailbox::Mailbox;
 use crate::support::messages::small;
 use crate::support::readers::git_mailsplit;
+use crate::support::sandbox::Sandbox;
 use crate::support::server::{PASSWORD, Server};
-use crate::support::world::World;
 
 const README: &str = include_str!("../../README.md");
 
@@ -47,18 +47,18 @@ fn fenced(kind: &str) -> Vec<&'static str> {
     blocks(kind).concat()
 }
 
-/// A world as the README leads to it, up to its `chmod`, with its first configuration, and a server
+/// A sandbox as the README leads to it, up to its `chmod`, with its first configuration, and a server
 /// with mail.
-fn set_up(mailbox: &Mailbox) -> (World, Server) {
-    let mut world = World::new();
-    let server = Server::start(mailbox).implicit_tls(world.certificates());
-    let authority = world.certificates().authority_file();
-    world.variable("SSL_CERT_FILE", &authority.display().to_string());
-    world.configure(&here(&blocks("toml")[0].join("\n"), &server));
-    let password = world.private_file(".config/popfetch/work.password", PASSWORD);
+fn set_up(mailbox: &Mailbox) -> (Sandbox, Server) {
+    let mut sandbox = Sandbox::new();
+    let server = Server::start(mailbox).implicit_tls(sandbox.certificates());
+    let authority = sandbox.certificates().authority_file();
+    sandbox.variable("SSL_CERT_FILE", &authority.display().to_string());
+    sandbox.configure(&here(&blocks("toml")[0].join("\n"), &server));
+    let password = sandbox.private_file(".config/popfetch/work.password", PASSWORD);
     let everybody = std::os::unix::fs::PermissionsExt::from_mode(0o644);
     std::fs::set_permissions(password, everybody).expect("our own file");
-    (world, server)
+    (sandbox, server)
 }
 
 /// The same text with this server in place of the README's.
@@ -82,19 +82,19 @@ fn commands() -> impl Iterator<Item = &'static str> {
 #[test]
 fn every_command_works_in_the_order_of_the_readme() {
     let mailbox = Mailbox::with(small(3));
-    let (world, server) = set_up(&mailbox);
-    // procmail takes the home folder of the user for $HOME.
-    let sorted = format!("DEFAULT={}\n", world.home("sorted").display());
-    world.private_file(".procmailrc", &sorted);
+    let (sandbox, server) = set_up(&mailbox);
+    // procmail takes the home directory of the user for $HOME.
+    let sorted = format!("DEFAULT={}\n", sandbox.home("sorted").display());
+    sandbox.private_file(".procmailrc", &sorted);
     for command in commands() {
-        let outcome = world.shell(&here(command, &server));
+        let outcome = sandbox.shell(&here(command, &server));
         outcome.ends_with(0).keeps_to_itself(PASSWORD);
     }
     for account in ["work", "alice"] {
-        world.mail(account).holds(mailbox.stored_forms());
+        sandbox.mail(account).holds(mailbox.stored_forms());
     }
     for mbox in ["sorted", "archive/work.mbox"] {
-        let texts = git_mailsplit(&world.home(mbox));
+        let texts = git_mailsplit(&sandbox.home(mbox));
         assert_eq!(texts, mailbox.stored_forms(), "{mbox}");
     }
     assert_eq!(mailbox.uids().len(), 3, "only dry runs were to delete");
@@ -103,12 +103,12 @@ fn every_command_works_in_the_order_of_the_readme() {
 #[test]
 fn the_cron_line_fetches_and_says_nothing() {
     let mailbox = Mailbox::with(small(3));
-    let (world, _server) = set_up(&mailbox);
-    let installed = world.home(".cargo/bin");
-    std::fs::create_dir_all(&installed).expect("our own folder");
+    let (sandbox, _server) = set_up(&mailbox);
+    let installed = sandbox.home(".cargo/bin");
+    std::fs::create_dir_all(&installed).expect("our own directory");
     let program = env!("CARGO_BIN_EXE_popfetch");
-    std::os::unix::fs::symlink(program, installed.join("popfetch")).expect("our own folder");
-    world
+    std::os::unix::fs::symlink(program, installed.join("popfetch")).expect("our own directory");
+    sandbox
         .shell("chmod 600 .config/popfetch/work.password")
         .ends_with(0);
     for line in fenced("cron") {
@@ -116,18 +116,18 @@ fn the_cron_line_fetches_and_says_nothing() {
         let [.., command] = fields.as_slice() else {
             panic!("{line} is no line of a crontab")
         };
-        world.shell(command).ends_with(0).says_nothing();
+        sandbox.shell(command).ends_with(0).says_nothing();
     }
-    world.mail("work").holds(mailbox.stored_forms());
+    sandbox.mail("work").holds(mailbox.stored_forms());
 }
 
 #[test]
 fn every_configuration_is_a_good_one() {
-    let world = World::new();
+    let sandbox = Sandbox::new();
     for block in blocks("toml") {
-        world.configure(&block.join("\n"));
+        sandbox.configure(&block.join("\n"));
         // Good as far as it goes; the account's name is not in it.
-        let outcome = world.run(&["sync", "nobody"]);
+        let outcome = sandbox.run(&["sync", "nobody"]);
         outcome.ends_with(64).complains("work");
     }
 }
@@ -173,7 +173,7 @@ fn the_packages_to_install_are_those_that_the_scripts_install() {
 
 #[test]
 fn the_exit_statuses_are_those_of_the_help() {
-    let help = World::new().run(&["--help"]).stdout;
+    let help = Sandbox::new().run(&["--help"]).stdout;
     let help = help.split_once("Exit status:").expect("a section").1;
     let in_help: Vec<&str> = help.lines().filter_map(|line| status(line, "  ")).collect();
     let in_readme = README.split_once("## Exit status").expect("a section").1;

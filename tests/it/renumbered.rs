@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use crate::support::mailbox::Mailbox;
 use crate::support::messages::{Generator, Shape, small};
+use crate::support::sandbox::{Outcome, Sandbox};
 use crate::support::server::{Fault, Server};
-use crate::support::world::{Outcome, World};
-use crate::sync::world_for;
+use crate::sync::sandbox_for;
 
 const NEVER: [&str; 3] = ["sync", "--leave-on-server", "never"];
 
@@ -20,7 +20,7 @@ const MISSING: &str = "their copies are not found where they were stored";
 struct Moved {
     mailbox: Mailbox,
     server: Server,
-    world: World,
+    sandbox: Sandbox,
     texts: Vec<Vec<u8>>,
 }
 
@@ -29,26 +29,26 @@ impl Moved {
     fn from(deliver: &str) -> Self {
         let mailbox = Mailbox::with(small(3));
         let server = Server::start(&mailbox);
-        let world = world_for(&server, &[("deliver", deliver)]);
-        world.run(&["sync"]).ends_with(0);
+        let sandbox = sandbox_for(&server, &[("deliver", deliver)]);
+        sandbox.run(&["sync"]).ends_with(0);
         mailbox.renumber("moved-");
         Moved {
             texts: mailbox.stored_forms(),
             mailbox,
             server,
-            world,
+            sandbox,
         }
     }
 
     /// An earlier run has found out that they were renumbered.
     fn and_recognised(self) -> Self {
-        self.world.run(&["sync"]).ends_with(0).says_nothing();
+        self.sandbox.run(&["sync"]).ends_with(0).says_nothing();
         assert_eq!(self.fetched(), [1, 1, 1], "to be known by their content");
         self
     }
 
     fn never(&self) -> Outcome {
-        let outcome = self.world.run(&NEVER);
+        let outcome = self.sandbox.run(&NEVER);
         outcome.ends_with(0);
         outcome
     }
@@ -63,7 +63,7 @@ impl Moved {
     /// Action and reason for each message by a dry run.
     fn planned(&self) -> Vec<(String, String, bool)> {
         let dry = [&NEVER[..], &["--dry-run", "--json"]].concat();
-        let outcome = self.world.run(&dry);
+        let outcome = self.sandbox.run(&dry);
         outcome.ends_with(0);
         let plan = outcome.json()[0]["plan"].take();
         let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
@@ -78,10 +78,10 @@ impl Moved {
 
     /// The files of the Maildir, those in `new/` first.
     fn files(&self) -> Vec<PathBuf> {
-        let folder = self.world.mail("it").path;
+        let directory = self.sandbox.mail("it").path;
         ["new", "cur"]
             .into_iter()
-            .flat_map(|name| sorted(&folder.join(name)))
+            .flat_map(|name| sorted(&directory.join(name)))
             .collect()
     }
 
@@ -92,12 +92,12 @@ impl Moved {
     }
 
     fn mbox(&self) -> PathBuf {
-        self.world.home("it.mbox")
+        self.sandbox.home("it.mbox")
     }
 }
 
-fn sorted(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).into_iter().flatten();
+fn sorted(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).into_iter().flatten();
     let mut paths: Vec<_> = entries.map(|entry| entry.expect("a file").path()).collect();
     paths.sort();
     paths
@@ -112,7 +112,7 @@ type Change = fn(&Moved);
 
 /// A reader has seen all of it.
 fn read_maildir(moved: &Moved) {
-    let cur = moved.world.mail("it").path.join("cur");
+    let cur = moved.sandbox.mail("it").path.join("cur");
     for file in moved.files() {
         let name = file
             .file_name()
@@ -152,14 +152,14 @@ fn empty_mbox(moved: &Moved) {
 fn a_server_that_renumbered_doubles_nothing() {
     let mailbox = Mailbox::with(small(10));
     let server = Server::start(&mailbox);
-    let world = world_for(&server, &[]);
-    world.run(&["sync"]).ends_with(0);
+    let sandbox = sandbox_for(&server, &[]);
+    sandbox.run(&["sync"]).ends_with(0);
     // Servers that make ids of where a message stands do it again and again.
     for prefix in ["moved-", "once-more-", "moved-"] {
         mailbox.renumber(prefix);
         for _ in 0..2 {
-            world.run(&["sync"]).ends_with(0);
-            world.mail("it").holds(mailbox.stored_forms());
+            sandbox.run(&["sync"]).ends_with(0);
+            sandbox.mail("it").holds(mailbox.stored_forms());
         }
     }
 }
@@ -168,13 +168,13 @@ fn a_server_that_renumbered_doubles_nothing() {
 fn a_new_message_is_stored_though_one_of_the_same_text_was_deleted() {
     let mailbox = Mailbox::with(small(1));
     let server = Server::start(&mailbox);
-    let world = world_for(&server, &[]);
-    world.run(&NEVER).ends_with(0);
+    let sandbox = sandbox_for(&server, &[]);
+    sandbox.run(&NEVER).ends_with(0);
     assert!(mailbox.uids().is_empty());
     mailbox.add("another", small(1).remove(0));
     let expected = [mailbox.stored_forms(), mailbox.stored_forms()].concat();
-    world.run(&["sync"]).ends_with(0);
-    world.mail("it").holds(expected);
+    sandbox.run(&["sync"]).ends_with(0);
+    sandbox.mail("it").holds(expected);
 }
 
 #[test]
@@ -182,8 +182,8 @@ fn a_new_message_is_stored_though_one_of_the_same_text_was_renumbered() {
     let moved = Moved::from(MAILDIR).and_recognised();
     moved.mailbox.add("another", small(1).remove(0));
     for _ in 0..2 {
-        moved.world.run(&["sync"]).ends_with(0);
-        moved.world.mail("it").holds(moved.mailbox.stored_forms());
+        moved.sandbox.run(&["sync"]).ends_with(0);
+        moved.sandbox.mail("it").holds(moved.mailbox.stored_forms());
     }
 }
 
@@ -228,16 +228,16 @@ fn what_was_renumbered_stays_where_a_copy_is_not_in_its_place() {
         (MAILDIR, empty_maildir),
         // It begins anew.
         (MAILDIR, |moved| {
-            let path = moved.world.mail("it").path;
+            let path = moved.sandbox.mail("it").path;
             fs::rename(&path, path.with_extension("away")).expect("put away");
             for directory in ["cur", "new", "tmp"] {
                 fs::create_dir_all(path.join(directory)).expect("our own directory");
             }
         }),
-        // Moved into another folder, where anything may become of it.
+        // Moved into another directory, where anything may become of it.
         (MAILDIR, |moved| {
-            let archive = moved.world.mail("it").path.join(".Archive/cur");
-            fs::create_dir_all(&archive).expect("our own folder");
+            let archive = moved.sandbox.mail("it").path.join(".Archive/cur");
+            fs::create_dir_all(&archive).expect("our own directory");
             for file in moved.files() {
                 let name = file.file_name().expect("a name");
                 fs::rename(&file, archive.join(name)).expect("moved");
@@ -283,7 +283,7 @@ fn what_was_renumbered_stays_where_a_copy_is_not_in_its_place() {
         }
         assert_eq!(moved.mailbox.uids().len(), 3, "{context}");
         assert_eq!(moved.fetched(), [1, 1, 1], "{context}: not fetched in vain");
-        moved.world.run(&["sync"]).ends_with(0).says_nothing();
+        moved.sandbox.run(&["sync"]).ends_with(0).says_nothing();
     }
 }
 
@@ -306,7 +306,7 @@ fn what_stays_is_told_once_even_if_a_run_has_several_sessions() {
     let moved = Moved::from(MAILDIR).and_recognised();
     fs::remove_file(moved.file(2)).expect("a copy");
     let server = moved.server.once("RETR 1", Fault::CloseWithin(100));
-    let outcome = moved.world.run(&NEVER);
+    let outcome = moved.sandbox.run(&NEVER);
     outcome.ends_with(0).complains(MISSING);
     let sessions = server.sessions().len();
     assert_eq!(
@@ -322,21 +322,21 @@ fn what_was_renumbered_is_due_when_it_would_have_been() {
     let mailbox = Mailbox::with(small(3));
     let expected = mailbox.stored_forms();
     let server = Server::start(&mailbox);
-    let mut world = world_for(&server, &[("leave_on_server", "\"30d\"")]);
+    let mut sandbox = sandbox_for(&server, &[("leave_on_server", "\"30d\"")]);
     for day in ["2026-03-01", "2026-03-10", "2026-03-20", "2026-03-30"] {
-        world.at(&format!("{day}T12:00:00Z"));
-        world.run(&["sync"]).ends_with(0).says_nothing();
+        sandbox.at(&format!("{day}T12:00:00Z"));
+        sandbox.run(&["sync"]).ends_with(0).says_nothing();
         assert_eq!(mailbox.uids().len(), 3, "{day}");
         if day == "2026-03-01" {
             mailbox.renumber("moved-");
         }
     }
     assert_eq!(server.retrievals()["moved-1"], 1, "to be known again");
-    world.at("2026-03-31T12:00:00Z");
-    world.run(&["sync"]).ends_with(0).says_nothing();
+    sandbox.at("2026-03-31T12:00:00Z");
+    sandbox.run(&["sync"]).ends_with(0).says_nothing();
     assert!(mailbox.uids().is_empty());
     assert_eq!(server.retrievals()["moved-1"], 2, "to be compared");
-    world.mail("it").holds(expected);
+    sandbox.mail("it").holds(expected);
 }
 
 #[test]
@@ -346,12 +346,12 @@ fn another_message_under_an_id_that_was_given_anew_is_stored_and_kept() {
     moved.mailbox.replace("moved-1", other);
     let mut expected = moved.texts.clone();
     expected.push(moved.mailbox.stored_forms().swap_remove(0));
-    let mut world = moved.world;
+    let mut sandbox = moved.sandbox;
     let later = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(31 * 24);
-    world.at(&later.to_string());
+    sandbox.at(&later.to_string());
     let month = ["sync", "--leave-on-server", "30d"];
-    world.run(&month).ends_with(0).says_nothing();
-    world.mail("it").holds(expected);
+    sandbox.run(&month).ends_with(0).says_nothing();
+    sandbox.mail("it").holds(expected);
     assert_eq!(moved.mailbox.uids(), ["moved-1"], "it came just now");
 }
 
@@ -366,7 +366,7 @@ fn a_copy_that_goes_while_its_message_is_being_compared_keeps_it_from_being_dele
     let server = moved
         .server
         .on("RETR 4", Fault::Drip(Duration::from_millis(4)));
-    let running = moved.world.start(&NEVER);
+    let running = moved.sandbox.start(&NEVER);
     server.wait_for("RETR 4");
     for copy in copies {
         fs::remove_file(copy).expect("a copy");
@@ -383,7 +383,7 @@ fn what_is_stored_once_more_under_its_new_id_is_deleted_like_any_other() {
         "[\"maildir:~/Mail/it\", \"pipe:cat >> got\"]",
     ] {
         let moved = Moved::from(deliver).and_recognised();
-        moved.world.run(&["sync", "--all"]).ends_with(0);
+        moved.sandbox.run(&["sync", "--all"]).ends_with(0);
         moved.never().says_nothing();
         assert!(moved.mailbox.uids().is_empty(), "{deliver}");
         assert_eq!(moved.fetched(), [2, 2, 2], "not fetched to be deleted");
@@ -393,8 +393,8 @@ fn what_is_stored_once_more_under_its_new_id_is_deleted_like_any_other() {
 #[test]
 fn a_destination_that_was_taken_away_stands_for_nothing() {
     let moved = Moved::from(MAILDIR).and_recognised();
-    moved.world.configure("");
-    let account = moved.world.account("it", &moved.server.endpoint());
+    moved.sandbox.configure("");
+    let account = moved.sandbox.account("it", &moved.server.endpoint());
     account.set("deliver", MBOX).write();
     moved.never().complains(MISSING);
     assert_eq!(moved.mailbox.uids().len(), 3);
@@ -406,7 +406,7 @@ fn a_deletion_in_doubt_is_asked_again_only_while_the_copy_is_there() {
     for is_there in [true, false] {
         let moved = Moved::from(MAILDIR).and_recognised();
         moved.server.strike("QUIT", Fault::CloseBefore);
-        assert_ne!(moved.world.run(&NEVER).status, Some(0));
+        assert_ne!(moved.sandbox.run(&NEVER).status, Some(0));
         assert_eq!(moved.mailbox.uids().len(), 3);
         moved.server.heal();
         if !is_there {
@@ -425,19 +425,19 @@ fn a_deletion_in_doubt_is_asked_again_only_while_the_copy_is_there() {
 fn what_was_renumbered_to_an_id_that_is_not_its_own_stays() {
     let mailbox = Mailbox::with(small(3));
     let server = Server::start(&mailbox);
-    let world = world_for(&server, &[]);
-    world.run(&["sync"]).ends_with(0);
+    let sandbox = sandbox_for(&server, &[]);
+    sandbox.run(&["sync"]).ends_with(0);
     let expected = mailbox.stored_forms();
     mailbox.clear();
     for text in small(3) {
         mailbox.add("same", text);
     }
-    world.run(&NEVER).ends_with(0);
-    let again = world.run(&NEVER);
+    sandbox.run(&NEVER).ends_with(0);
+    let again = sandbox.run(&NEVER);
     again
         .ends_with(0)
         .complains("their unique-ids do not say for certain");
-    world.mail("it").holds(&expected);
+    sandbox.mail("it").holds(&expected);
     assert_eq!(mailbox.uids().len(), 3);
     assert_eq!(server.retrievals()["same"], 3, "fetched once each");
 }

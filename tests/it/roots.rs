@@ -8,8 +8,8 @@ use openssl::x509::X509;
 use crate::support::certificates::Kind;
 use crate::support::mailbox::Mailbox;
 use crate::support::messages::small;
+use crate::support::sandbox::Sandbox;
 use crate::support::server::{Server, SessionLog};
-use crate::support::world::World;
 
 /// A command that writes down what it finds, and what popfetch has in its own environment.
 const LOOK: &str = "env > ~/seen; tr '\\0' '\\n' < /proc/$PPID/environ > ~/own";
@@ -17,36 +17,36 @@ const LOOK: &str = "env > ~/seen; tr '\\0' '\\n' < /proc/$PPID/environ > ~/own";
 /// What popfetch sets for itself as it begins anew.
 const OURS: [&str; 2] = ["SSL_CERT_FILE=/dev/null", "POPFETCH_UNREAD_ROOTS="];
 
-/// From now on the system has this bundle of roots, and a folder that can take its place.
-fn system_has(world: &mut World, bundle: &[u8]) {
-    let home = world.home("system");
-    fs::create_dir_all(home.join("certs")).expect("our own folder");
+/// From now on the system has this bundle of roots, and a directory that can take its place.
+fn system_has(sandbox: &mut Sandbox, bundle: &[u8]) {
+    let home = sandbox.home("system");
+    fs::create_dir_all(home.join("certs")).expect("our own directory");
     fs::write(home.join("certs/00000000.0"), "").expect("our own file");
     fs::write(home.join("cert.pem"), bundle).expect("our own file");
-    world.variable("POPFETCH_TEST_ROOTS", &home.display().to_string());
+    sandbox.variable("POPFETCH_TEST_ROOTS", &home.display().to_string());
 }
 
-/// The certificate of this world's authority, PEM.
-fn authority(world: &World) -> Vec<u8> {
-    fs::read(world.certificates().authority_file()).expect("our own file")
+/// The certificate of this sandbox's authority, PEM.
+fn authority(sandbox: &Sandbox) -> Vec<u8> {
+    fs::read(sandbox.certificates().authority_file()).expect("our own file")
 }
 
-/// A server whose certificate only this world's authority vouches for.
-fn server(world: &World, mailbox: &Mailbox, tls: &str) -> Server {
+/// A server whose certificate only this sandbox's authority vouches for.
+fn server(sandbox: &Sandbox, mailbox: &Mailbox, tls: &str) -> Server {
     match tls {
-        "implicit" => Server::start(mailbox).implicit_tls(world.certificates()),
-        _ => Server::start(mailbox).stls(world.certificates()),
+        "implicit" => Server::start(mailbox).implicit_tls(sandbox.certificates()),
+        _ => Server::start(mailbox).stls(sandbox.certificates()),
     }
 }
 
 /// An account that trusts whom the system trusts.
-fn account_without_ca(world: &World, server: &Server, deliver: &str) {
-    let account = world.account("it", &server.endpoint()).without("ca_file");
+fn account_without_ca(sandbox: &Sandbox, server: &Server, deliver: &str) {
+    let account = sandbox.account("it", &server.endpoint()).without("ca_file");
     account.set("deliver", &format!("{deliver:?}")).write();
 }
 
-fn lines(world: &World, file: &str) -> Vec<String> {
-    let text = fs::read_to_string(world.home(file)).expect("the command wrote it");
+fn lines(sandbox: &Sandbox, file: &str) -> Vec<String> {
+    let text = fs::read_to_string(sandbox.home(file)).expect("the command wrote it");
     text.lines().map(str::to_owned).collect()
 }
 
@@ -57,14 +57,14 @@ fn has(lines: &[String], begin: &str) -> bool {
 #[test]
 fn a_root_that_only_the_bundle_holds_is_trusted_and_found_by_a_second_connection() {
     for tls in ["implicit", "starttls"] {
-        let mut world = World::new();
-        let bundle = authority(&world);
-        system_has(&mut world, &bundle);
+        let mut sandbox = Sandbox::new();
+        let bundle = authority(&sandbox);
+        system_has(&mut sandbox, &bundle);
         let mailbox = Mailbox::with(small(2));
-        let server = server(&world, &mailbox, tls);
-        account_without_ca(&world, &server, "maildir:~/Mail/it");
-        world.run(&["sync"]).ends_with(0).says_nothing();
-        world.mail("it").holds(mailbox.stored_forms());
+        let server = server(&sandbox, &mailbox, tls);
+        account_without_ca(&sandbox, &server, "maildir:~/Mail/it");
+        sandbox.run(&["sync"]).ends_with(0).says_nothing();
+        sandbox.mail("it").holds(mailbox.stored_forms());
         let sessions = server.sessions();
         assert_eq!(sessions.len(), 2, "{tls}");
         let heard = |log: &SessionLog| log.commands().into_iter().any(|it| it != "STLS");
@@ -73,18 +73,18 @@ fn a_root_that_only_the_bundle_holds_is_trusted_and_found_by_a_second_connection
 }
 
 #[test]
-fn who_is_in_neither_folder_nor_bundle_is_refused() {
-    let other = World::new();
+fn who_is_in_neither_directory_nor_bundle_is_refused() {
+    let other = Sandbox::new();
     for bundle in [authority(&other), b"no certificate".to_vec()] {
         for kind in [Kind::Good, Kind::SelfSigned, Kind::UnknownAuthority] {
-            let mut world = World::new();
-            system_has(&mut world, &bundle);
-            let certificates = world.certificates();
+            let mut sandbox = Sandbox::new();
+            system_has(&mut sandbox, &bundle);
+            let certificates = sandbox.certificates();
             let acceptor = certificates.make(kind).acceptor();
             let server = Server::start(&Mailbox::default());
             let server = server.implicit_tls_with(certificates, acceptor);
-            account_without_ca(&world, &server, "maildir:~/Mail/it");
-            world.run(&["sync"]).ends_with(76);
+            account_without_ca(&sandbox, &server, "maildir:~/Mail/it");
+            sandbox.run(&["sync"]).ends_with(76);
             let heard = server
                 .sessions()
                 .iter()
@@ -97,14 +97,14 @@ fn who_is_in_neither_folder_nor_bundle_is_refused() {
 
 #[test]
 fn a_pinned_certificate_needs_no_roots_and_another_one_gets_no_second_chance() {
-    let mut world = World::new();
-    let bundle = authority(&world);
-    system_has(&mut world, &bundle);
-    let server = server(&world, &Mailbox::default(), "implicit");
+    let mut sandbox = Sandbox::new();
+    let bundle = authority(&sandbox);
+    system_has(&mut sandbox, &bundle);
+    let server = server(&sandbox, &Mailbox::default(), "implicit");
     let pins = format!("[\"sha256:{}\"]", "00".repeat(32));
-    let account = world.account("it", &server.endpoint()).without("ca_file");
+    let account = sandbox.account("it", &server.endpoint()).without("ca_file");
     account.set("tls_fingerprints", &pins).write();
-    world
+    sandbox
         .run(&["sync"])
         .ends_with(76)
         .complains("tls_fingerprints");
@@ -113,15 +113,15 @@ fn a_pinned_certificate_needs_no_roots_and_another_one_gets_no_second_chance() {
 
 #[test]
 fn a_command_finds_the_environment_that_popfetch_was_given() {
-    let mut world = World::new();
-    let bundle = authority(&world);
-    system_has(&mut world, &bundle);
-    let server = server(&world, &Mailbox::with(small(1)), "implicit");
-    account_without_ca(&world, &server, &format!("pipe:{LOOK}"));
-    world.run(&["sync"]).ends_with(0);
-    let own = lines(&world, "own");
+    let mut sandbox = Sandbox::new();
+    let bundle = authority(&sandbox);
+    system_has(&mut sandbox, &bundle);
+    let server = server(&sandbox, &Mailbox::with(small(1)), "implicit");
+    account_without_ca(&sandbox, &server, &format!("pipe:{LOOK}"));
+    sandbox.run(&["sync"]).ends_with(0);
+    let own = lines(&sandbox, "own");
     assert!(OURS.iter().all(|begin| has(&own, begin)), "{own:?}");
-    let seen = lines(&world, "seen");
+    let seen = lines(&sandbox, "seen");
     for begin in ["SSL_CERT", "POPFETCH_UNREAD"] {
         assert!(!has(&seen, begin), "{begin} in {seen:?}");
     }
@@ -131,22 +131,22 @@ fn a_command_finds_the_environment_that_popfetch_was_given() {
 #[test]
 fn roots_that_a_person_names_are_the_ones_and_commands_find_them_named() {
     for name in ["SSL_CERT_FILE", "SSL_CERT_DIR"] {
-        let mut world = World::new();
-        system_has(&mut world, b"no certificate");
+        let mut sandbox = Sandbox::new();
+        system_has(&mut sandbox, b"no certificate");
         let place = match name {
-            "SSL_CERT_FILE" => world.certificates().authority_file(),
-            _ => hashed_folder(&world),
+            "SSL_CERT_FILE" => sandbox.certificates().authority_file(),
+            _ => hashed_directory(&sandbox),
         };
         let place = place.display().to_string();
-        world.variable(name, &place);
+        sandbox.variable(name, &place);
         let mailbox = Mailbox::with(small(1));
-        let server = server(&world, &mailbox, "implicit");
-        account_without_ca(&world, &server, &format!("pipe:{LOOK}"));
-        world.run(&["sync"]).ends_with(0).says_nothing();
+        let server = server(&sandbox, &mailbox, "implicit");
+        account_without_ca(&sandbox, &server, &format!("pipe:{LOOK}"));
+        sandbox.run(&["sync"]).ends_with(0).says_nothing();
         assert_eq!(server.sessions().len(), 1, "{name}");
         let named = format!("{name}={place}");
         for file in ["own", "seen"] {
-            let lines = lines(&world, file);
+            let lines = lines(&sandbox, file);
             assert!(lines.contains(&named), "{lines:?}");
             assert!(!has(&lines, "POPFETCH_UNREAD"), "{lines:?}");
             let others = lines.iter().filter(|line| line.starts_with("SSL_CERT"));
@@ -155,41 +155,41 @@ fn roots_that_a_person_names_are_the_ones_and_commands_find_them_named() {
     }
 }
 
-/// A folder in which OpenSSL finds this world's authority.
-fn hashed_folder(world: &World) -> PathBuf {
-    let folder = world.home("hashed");
-    fs::create_dir(&folder).expect("our own folder");
-    let pem = authority(world);
+/// A directory in which OpenSSL finds this sandbox's authority.
+fn hashed_directory(sandbox: &Sandbox) -> PathBuf {
+    let directory = sandbox.home("hashed");
+    fs::create_dir(&directory).expect("our own directory");
+    let pem = authority(sandbox);
     let certificate = X509::from_pem(&pem).expect("our own certificate");
     let name = format!("{:08x}.0", certificate.subject_name_hash());
-    fs::write(folder.join(name), pem).expect("our own file");
-    folder
+    fs::write(directory.join(name), pem).expect("our own file");
+    directory
 }
 
 #[test]
 fn the_list_of_unread_bundles_means_nothing_alone() {
-    let mut world = World::new();
-    let bundle = world.certificates().authority_file();
-    world.variable("POPFETCH_UNREAD_ROOTS", &bundle.display().to_string());
-    let server = server(&world, &Mailbox::default(), "implicit");
-    account_without_ca(&world, &server, "maildir:~/Mail/it");
-    world.run(&["sync"]).ends_with(76).complains("ca_file");
+    let mut sandbox = Sandbox::new();
+    let bundle = sandbox.certificates().authority_file();
+    sandbox.variable("POPFETCH_UNREAD_ROOTS", &bundle.display().to_string());
+    let server = server(&sandbox, &Mailbox::default(), "implicit");
+    account_without_ca(&sandbox, &server, "maildir:~/Mail/it");
+    sandbox.run(&["sync"]).ends_with(76).complains("ca_file");
 }
 
 #[test]
 fn it_begins_anew_as_the_same_process_with_the_same_arguments_byte_for_byte() {
-    let mut world = World::new();
-    let bundle = authority(&world);
-    system_has(&mut world, &bundle);
-    let server = server(&world, &Mailbox::with(small(1)), "implicit");
-    account_without_ca(&world, &server, "maildir:~/Mail/it");
+    let mut sandbox = Sandbox::new();
+    let bundle = authority(&sandbox);
+    system_has(&mut sandbox, &bundle);
+    let server = server(&sandbox, &Mailbox::with(small(1)), "implicit");
+    account_without_ca(&sandbox, &server, "maildir:~/Mail/it");
     let look = format!(
         "{LOOK}; cat /proc/$PPID/cmdline > ~/line; cat /proc/$PPID/comm > ~/name; echo $PPID > ~/id"
     );
-    world.variable("LOOK", &format!("pipe:{look}"));
+    sandbox.variable("LOOK", &format!("pipe:{look}"));
     let script = "echo $$ >first; exec -a $'odd \\xff name' popfetch sync --to \"$LOOK\" it";
-    world.shell(script).ends_with(0);
-    let own = lines(&world, "own");
+    sandbox.shell(script).ends_with(0);
+    let own = lines(&sandbox, "own");
     assert!(OURS.iter().all(|begin| has(&own, begin)), "{own:?}");
     let line = [
         b"odd \xff name\0sync\0--to\0pipe:",
@@ -197,18 +197,18 @@ fn it_begins_anew_as_the_same_process_with_the_same_arguments_byte_for_byte() {
         b"\0it\0",
     ]
     .concat();
-    assert_eq!(fs::read(world.home("line")).expect("a line"), line);
-    assert_eq!(lines(&world, "name"), ["popfetch"]);
-    assert_eq!(lines(&world, "id"), lines(&world, "first"));
+    assert_eq!(fs::read(sandbox.home("line")).expect("a line"), line);
+    assert_eq!(lines(&sandbox, "name"), ["popfetch"]);
+    assert_eq!(lines(&sandbox, "id"), lines(&sandbox, "first"));
 }
 
 /// The programs that this run started by itself, or tried to.
-fn starts(world: &World, arguments: &[&str], inject: Option<&str>) -> usize {
-    let file = world.home("trace");
+fn starts(sandbox: &Sandbox, arguments: &[&str], inject: Option<&str>) -> usize {
+    let file = sandbox.home("trace");
     let shown = file.display().to_string();
     let mut strace = vec!["strace", "-qq", "-e", "trace=execve", "-o", &shown];
     strace.extend(inject);
-    world
+    sandbox
         .start_with(&strace, arguments, &[])
         .finish()
         .ends_with(0);
@@ -218,27 +218,27 @@ fn starts(world: &World, arguments: &[&str], inject: Option<&str>) -> usize {
 
 #[test]
 fn only_what_connects_begins_anew_and_only_once() {
-    let mut world = World::new();
-    let bundle = authority(&world);
-    system_has(&mut world, &bundle);
+    let mut sandbox = Sandbox::new();
+    let bundle = authority(&sandbox);
+    system_has(&mut sandbox, &bundle);
     let mailbox = Mailbox::with(small(1));
-    let server = server(&world, &mailbox, "implicit");
-    world.account("it", &server.endpoint()).write();
-    assert_eq!(starts(&world, &["--version"], None), 1);
-    assert_eq!(starts(&world, &["sync", "--help"], None), 1);
-    assert_eq!(starts(&world, &["sync", "--dry-run"], None), 2);
+    let server = server(&sandbox, &mailbox, "implicit");
+    sandbox.account("it", &server.endpoint()).write();
+    assert_eq!(starts(&sandbox, &["--version"], None), 1);
+    assert_eq!(starts(&sandbox, &["sync", "--help"], None), 1);
+    assert_eq!(starts(&sandbox, &["sync", "--dry-run"], None), 2);
     // Where it cannot, it goes on.
     let refused = "--inject=execve:error=EACCES:when=2";
-    assert_eq!(starts(&world, &["sync"], Some(refused)), 2);
-    world.mail("it").holds(mailbox.stored_forms());
+    assert_eq!(starts(&sandbox, &["sync"], Some(refused)), 2);
+    sandbox.mail("it").holds(mailbox.stored_forms());
 }
 
 #[test]
-fn without_a_folder_of_roots_the_bundle_is_read_as_ever() {
-    let mut world = World::new();
-    system_has(&mut world, b"no certificate");
-    fs::remove_file(world.home("system/certs/00000000.0")).expect("our own file");
-    let server = server(&world, &Mailbox::default(), "implicit");
-    world.account("it", &server.endpoint()).write();
-    assert_eq!(starts(&world, &["sync"], None), 1);
+fn without_a_directory_of_roots_the_bundle_is_read_as_ever() {
+    let mut sandbox = Sandbox::new();
+    system_has(&mut sandbox, b"no certificate");
+    fs::remove_file(sandbox.home("system/certs/00000000.0")).expect("our own file");
+    let server = server(&sandbox, &Mailbox::default(), "implicit");
+    sandbox.account("it", &server.endpoint()).write();
+    assert_eq!(starts(&sandbox, &["sync"], None), 1);
 }

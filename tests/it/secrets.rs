@@ -10,8 +10,8 @@ use openssl::hash::{MessageDigest, hash};
 
 use crate::support::mailbox::Mailbox;
 use crate::support::messages::small;
+use crate::support::sandbox::Sandbox;
 use crate::support::server::{Fault, RESPONSE, Server, USER};
-use crate::support::world::World;
 
 /// Nothing else looks like this.
 const MARKER: &str = "xK7-marker-q9Z";
@@ -80,10 +80,10 @@ fn forms(server: &Server) -> Vec<String> {
     forms
 }
 
-/// Every file below this folder that the program could have written.
-fn files(folder: &Path, found: &mut Vec<(String, String)>) {
-    for entry in fs::read_dir(folder).expect("our own folder") {
-        let path = entry.expect("our own folder").path();
+/// Every file below this directory that the program could have written.
+fn files(directory: &Path, found: &mut Vec<(String, String)>) {
+    for entry in fs::read_dir(directory).expect("our own directory") {
+        let path = entry.expect("our own directory").path();
         let name = path.display().to_string();
         if path.is_dir() {
             files(&path, found);
@@ -95,9 +95,9 @@ fn files(folder: &Path, found: &mut Vec<(String, String)>) {
 }
 
 #[track_caller]
-fn nowhere(world: &World, server: &Server, outputs: &[String], context: &str) {
+fn nowhere(sandbox: &Sandbox, server: &Server, outputs: &[String], context: &str) {
     let mut texts = Vec::new();
-    files(&world.home(""), &mut texts);
+    files(&sandbox.home(""), &mut texts);
     texts.extend(
         outputs
             .iter()
@@ -107,7 +107,7 @@ fn nowhere(world: &World, server: &Server, outputs: &[String], context: &str) {
         for (place, text) in &texts {
             assert!(
                 !text.contains(&form),
-                "{context}: «{form}» is in {place}:\n{text}"
+                "{context}: \"{form}\" is in {place}:\n{text}"
             );
         }
     }
@@ -122,9 +122,9 @@ fn no_way_to_log_in_leaves_a_secret_anywhere() {
             (Some(Fault::CloseBefore), "cut off"),
             (Some(Fault::reply("gibberish")), "gibberish"),
         ] {
-            let world = World::new();
+            let sandbox = Sandbox::new();
             let mut server = Server::start(&Mailbox::with(small(2)))
-                .implicit_tls(world.certificates())
+                .implicit_tls(sandbox.certificates())
                 .mechanisms(MECHANISMS)
                 .apop(STAMP)
                 .password(MARKER);
@@ -134,7 +134,7 @@ fn no_way_to_log_in_leaves_a_secret_anywhere() {
                 }
             }
             let auth = format!("{way:?}");
-            world
+            sandbox
                 .account("it", &server.endpoint())
                 .set("auth", &auth)
                 .write();
@@ -143,10 +143,10 @@ fn no_way_to_log_in_leaves_a_secret_anywhere() {
                 &["-vv", "sync", "--dry-run"],
             ]
             .map(|arguments| {
-                let outcome = world.run(arguments);
+                let outcome = sandbox.run(arguments);
                 outcome.stdout + &outcome.stderr
             });
-            nowhere(&world, &server, &outputs, &format!("{way}, {fault}"));
+            nowhere(&sandbox, &server, &outputs, &format!("{way}, {fault}"));
             let _ = server.violations();
         }
     }
@@ -154,14 +154,14 @@ fn no_way_to_log_in_leaves_a_secret_anywhere() {
 
 #[test]
 fn while_it_works_its_arguments_and_its_environment_hold_no_secret_but_what_it_was_given() {
-    let world = World::new();
+    let sandbox = Sandbox::new();
     let server = Server::start(&Mailbox::with(small(1)))
-        .implicit_tls(world.certificates())
+        .implicit_tls(sandbox.certificates())
         .mechanisms(MECHANISMS)
         .password(MARKER)
         .on("STAT", Fault::Stall);
-    world.account("it", &server.endpoint()).write();
-    let running = world.start(&["-vv", "sync"]);
+    sandbox.account("it", &server.endpoint()).write();
+    let running = sandbox.start(&["-vv", "sync"]);
     server.wait_for("STAT");
     for file in ["cmdline", "environ", "comm"] {
         let path = format!("/proc/{}/{file}", running.id());
@@ -171,7 +171,7 @@ fn while_it_works_its_arguments_and_its_environment_hold_no_secret_but_what_it_w
     running.signal(rustix::process::Signal::TERM);
     let outcome = running.finish();
     nowhere(
-        &world,
+        &sandbox,
         &server,
         &[outcome.stdout, outcome.stderr],
         "stopped",
@@ -180,17 +180,17 @@ fn while_it_works_its_arguments_and_its_environment_hold_no_secret_but_what_it_w
 
 #[test]
 fn a_command_that_gives_a_password_is_told_none() {
-    let mut world = World::new();
-    world.variable("POPFETCH_PASSWORD", MARKER);
-    world.variable("SECRET", MARKER);
+    let mut sandbox = Sandbox::new();
+    sandbox.variable("POPFETCH_PASSWORD", MARKER);
+    sandbox.variable("SECRET", MARKER);
     let server = Server::start(&Mailbox::default()).password("another");
-    let account = world
+    let account = sandbox
         .account("it", &server.endpoint())
         .without("password_file");
     account
         .set("password_command", "\"env > ~/seen; echo another\"")
         .write();
-    world.run(&["sync"]).ends_with(0);
-    let seen = fs::read_to_string(world.home("seen")).expect("the command wrote it");
+    sandbox.run(&["sync"]).ends_with(0);
+    let seen = fs::read_to_string(sandbox.home("seen")).expect("the command wrote it");
     assert!(!seen.contains("POPFETCH_PASSWORD"), "{seen}");
 }

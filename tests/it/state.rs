@@ -6,14 +6,14 @@ use serde_json::{Value, json};
 
 use crate::support::mailbox::Mailbox;
 use crate::support::messages::{Generator, Shape, small};
+use crate::support::sandbox::{Outcome, Sandbox};
 use crate::support::server::{Fault, LOGIN, PASSWORD, Pipelining, Server};
 use crate::support::terminal::{Terminal, left_on_screen};
-use crate::support::world::{Outcome, World};
-use crate::sync::world_for;
+use crate::sync::sandbox_for;
 
 /// Marks messages of the account `it`; what came of it as JSON.
-fn mark(world: &World, messages: &[&str]) -> Outcome {
-    world.run(&[&["state", "mark-seen", "it", "--json"], messages].concat())
+fn mark(sandbox: &Sandbox, messages: &[&str]) -> Outcome {
+    sandbox.run(&[&["state", "mark-seen", "it", "--json"], messages].concat())
 }
 
 /// The only object, without the account's name.
@@ -40,8 +40,8 @@ fn counts(marked: u64, already_known: u64) -> Value {
 }
 
 /// The unique-ids of the messages that the next run retrieves, by a dry run.
-fn due_for_retrieval(world: &World) -> Vec<String> {
-    let dry = world.run(&["sync", "--dry-run", "--json"]);
+fn due_for_retrieval(sandbox: &Sandbox) -> Vec<String> {
+    let dry = sandbox.run(&["sync", "--dry-run", "--json"]);
     let plan = dry.ends_with(0).json()[0]["plan"].clone();
     let steps = plan.as_array().expect("a plan").iter();
     let retrieved = steps.filter(|step| step["action"] == "retrieve");
@@ -62,17 +62,17 @@ fn heard(server: &Server) -> Vec<String> {
 fn all_that_is_listed_is_marked_and_the_server_is_asked_for_unique_ids_alone() {
     let mailbox = Mailbox::with(small(120));
     let server = Server::start(&mailbox);
-    let world = world_for(&server, &[("auth", "\"user\"")]);
-    let outcome = world.run(&["-v", "state", "mark-seen", "it", "--all"]);
+    let sandbox = sandbox_for(&server, &[("auth", "\"user\"")]);
+    let outcome = sandbox.run(&["-v", "state", "mark-seen", "it", "--all"]);
     outcome
         .ends_with(0)
         .complains("it: 120 messages marked as seen\n");
     assert_eq!(server.sessions().len(), 1);
     assert_eq!(heard(&server), ["CAPA", "STAT", "UIDL", "QUIT"]);
     mailbox.add("new", Generator::new(8).message(Shape::Plain, 900));
-    assert_eq!(due_for_retrieval(&world), ["new"]);
-    world.run(&["sync"]).ends_with(0).says_nothing();
-    world
+    assert_eq!(due_for_retrieval(&sandbox), ["new"]);
+    sandbox.run(&["sync"]).ends_with(0).says_nothing();
+    sandbox
         .mail("it")
         .holds(mailbox.stored_forms().split_off(120));
 }
@@ -80,13 +80,13 @@ fn all_that_is_listed_is_marked_and_the_server_is_asked_for_unique_ids_alone() {
 #[test]
 fn on_a_terminal_one_line_stays() {
     let server = Server::start(&Mailbox::with(small(3)));
-    let world = world_for(&server, &[]);
+    let sandbox = sandbox_for(&server, &[]);
     let line = ["popfetch", "state", "mark-seen", "it", "--all"];
     for summary in [
         "it: 3 messages marked as seen",
         "it: nothing new, 3 already known",
     ] {
-        let outcome = Terminal::start(&world, &line).finish();
+        let outcome = Terminal::start(&sandbox, &line).finish();
         outcome.ends_with(0);
         assert_eq!(left_on_screen(&outcome.stdout), [summary]);
     }
@@ -131,12 +131,15 @@ fn numbers_and_unique_ids_choose_messages() {
         (&["--all"], &all),
     ] {
         let server = Server::start(&mailbox);
-        let world = world_for(&server, &[]);
-        let outcome = mark(&world, messages);
+        let sandbox = sandbox_for(&server, &[]);
+        let outcome = mark(&sandbox, messages);
         outcome.ends_with(0);
         assert_eq!(object(&outcome), counts(marked.len() as u64, 0));
         let left = all.iter().filter(|uid| !marked.contains(uid));
-        assert_eq!(due_for_retrieval(&world), left.copied().collect::<Vec<_>>());
+        assert_eq!(
+            due_for_retrieval(&sandbox),
+            left.copied().collect::<Vec<_>>()
+        );
         // What an id looks like is ours to choose, not the server's.
         let _ = server.violations();
     }
@@ -146,8 +149,8 @@ fn numbers_and_unique_ids_choose_messages() {
 fn a_message_that_is_not_there_is_named_and_the_others_are_marked() {
     let mailbox = Mailbox::with(small(3));
     let server = Server::start(&mailbox);
-    let world = world_for(&server, &[]);
-    let outcome = mark(&world, &["2", "9", "uid-3", "gone%1B", "uid:9", "9"]);
+    let sandbox = sandbox_for(&server, &[]);
+    let outcome = mark(&sandbox, &["2", "9", "uid-3", "gone%1B", "uid:9", "9"]);
     outcome
         .ends_with(1)
         .complains("popfetch: it: not on the server: 9, gone%1B, uid:9\n")
@@ -156,42 +159,42 @@ fn a_message_that_is_not_there_is_named_and_the_others_are_marked() {
     let mut expected = counts(2, 0);
     expected["not_found"] = json!(["9", "gone%1B", "uid:9"]);
     assert_eq!(object(&outcome), expected);
-    assert_eq!(due_for_retrieval(&world), ["uid-1"]);
+    assert_eq!(due_for_retrieval(&sandbox), ["uid-1"]);
     // Also where nothing is there, and where nobody listens to more than errors.
-    let outcome = world.run(&["-q", "state", "mark-seen", "it", "nope"]);
+    let outcome = sandbox.run(&["-q", "state", "mark-seen", "it", "nope"]);
     outcome.ends_with(1);
     assert_eq!(outcome.stderr, "popfetch: it: not on the server: nope\n");
-    assert_eq!(due_for_retrieval(&world), ["uid-1"]);
+    assert_eq!(due_for_retrieval(&sandbox), ["uid-1"]);
 }
 
 #[test]
 fn a_second_time_nothing_is_new_and_nothing_is_written() {
     let mailbox = Mailbox::with(small(5));
     let server = Server::start(&mailbox);
-    let world = world_for(&server, &[]);
-    world.run(&["sync", "--limit", "2"]).ends_with(0);
-    assert_eq!(object(&mark(&world, &["--all"])), counts(3, 2));
-    let journal = fs::read(world.journal()).expect("a journal");
-    let again = world.run(&["-v", "state", "mark-seen", "it", "--all"]);
+    let sandbox = sandbox_for(&server, &[]);
+    sandbox.run(&["sync", "--limit", "2"]).ends_with(0);
+    assert_eq!(object(&mark(&sandbox, &["--all"])), counts(3, 2));
+    let journal = fs::read(sandbox.journal()).expect("a journal");
+    let again = sandbox.run(&["-v", "state", "mark-seen", "it", "--all"]);
     again
         .ends_with(0)
         .complains("it: nothing new, 5 already known\n");
-    assert_eq!(object(&mark(&world, &["--all"])), counts(0, 5));
-    assert_eq!(object(&mark(&world, &["4"])), counts(0, 1));
-    assert!(fs::read(world.journal()).expect("a journal") == journal);
-    assert!(due_for_retrieval(&world).is_empty());
+    assert_eq!(object(&mark(&sandbox, &["--all"])), counts(0, 5));
+    assert_eq!(object(&mark(&sandbox, &["4"])), counts(0, 1));
+    assert!(fs::read(sandbox.journal()).expect("a journal") == journal);
+    assert!(due_for_retrieval(&sandbox).is_empty());
 }
 
 #[test]
 fn an_empty_mailbox_has_nothing_to_be_marked() {
     let server = Server::start(&Mailbox::default());
-    let world = world_for(&server, &[]);
-    let outcome = mark(&world, &["--all"]);
+    let sandbox = sandbox_for(&server, &[]);
+    let outcome = mark(&sandbox, &["--all"]);
     outcome.ends_with(0);
     assert_eq!(object(&outcome), counts(0, 0));
-    let nothing = world.run(&["-v", "state", "mark-seen", "it", "--all"]);
+    let nothing = sandbox.run(&["-v", "state", "mark-seen", "it", "--all"]);
     nothing.ends_with(0).complains("it: nothing new\n");
-    mark(&world, &["1"])
+    mark(&sandbox, &["1"])
         .ends_with(1)
         .complains("not on the server: 1");
 }
@@ -202,29 +205,29 @@ fn a_mark_never_leads_to_a_deletion_and_all_still_retrieves() {
         let mailbox = Mailbox::with(small(4));
         let expected = mailbox.stored_forms();
         let server = Server::start(&mailbox);
-        let mut world = world_for(&server, &[("leave_on_server", &format!("{rule:?}"))]);
-        world.at("2026-03-01T12:00:00Z");
-        world.run(&["sync", "--leave-on-server", "always", "--limit", "1"]);
-        assert_eq!(object(&mark(&world, &["--all"])), counts(3, 1));
+        let mut sandbox = sandbox_for(&server, &[("leave_on_server", &format!("{rule:?}"))]);
+        sandbox.at("2026-03-01T12:00:00Z");
+        sandbox.run(&["sync", "--leave-on-server", "always", "--limit", "1"]);
+        assert_eq!(object(&mark(&sandbox, &["--all"])), counts(3, 1));
         for now in ["2026-03-01T12:00:00Z", "2027-01-01T12:00:00Z"] {
-            world.at(now);
+            sandbox.at(now);
             for line in [
                 &["sync"][..],
                 &["sync", "--to", "maildir:~/Elsewhere"],
                 &["sync", "--leave-on-server", "never"],
             ] {
-                world.run(line).ends_with(0).says_nothing();
+                sandbox.run(line).ends_with(0).says_nothing();
             }
         }
         // Only the one that was stored is gone.
         assert_eq!(server.deletions(), ["uid-1"], "{rule}");
-        world.mail("it").holds(&expected[..1]);
-        assert!(!world.home("Elsewhere/new").exists());
+        sandbox.mail("it").holds(&expected[..1]);
+        assert!(!sandbox.home("Elsewhere/new").exists());
 
-        world.run(&["sync", "--all"]).ends_with(0).says_nothing();
-        world.mail("it").holds(&expected);
-        world.at("2028-01-01T12:00:00Z");
-        world.run(&["sync"]).ends_with(0);
+        sandbox.run(&["sync", "--all"]).ends_with(0).says_nothing();
+        sandbox.mail("it").holds(&expected);
+        sandbox.at("2028-01-01T12:00:00Z");
+        sandbox.run(&["sync"]).ends_with(0);
         assert!(mailbox.uids().is_empty(), "stored, and so it may go");
     }
 }
@@ -233,25 +236,25 @@ fn a_mark_never_leads_to_a_deletion_and_all_still_retrieves() {
 fn what_a_destination_still_lacks_comes_all_the_same_and_is_said() {
     let mailbox = Mailbox::with(small(3));
     let server = Server::start(&mailbox);
-    let world = world_for(&server, &[]);
+    let sandbox = sandbox_for(&server, &[]);
     let elsewhere = ["sync", "--to", "maildir:~/Elsewhere", "--limit", "2"];
-    world.run(&elsewhere).ends_with(0);
-    let outcome = mark(&world, &["--all"]);
+    sandbox.run(&elsewhere).ends_with(0);
+    let outcome = mark(&sandbox, &["--all"]);
     outcome
         .ends_with(0)
         .complains("2 of the messages that are already known are missing in a destination");
     assert_eq!(object(&outcome), counts(1, 2));
-    assert_eq!(due_for_retrieval(&world), ["uid-1", "uid-2"]);
+    assert_eq!(due_for_retrieval(&sandbox), ["uid-1", "uid-2"]);
 }
 
 #[test]
 fn what_a_server_refused_to_send_can_be_marked() {
     let mailbox = Mailbox::with(small(3));
     let server = Server::start(&mailbox).on("RETR 2", Fault::reply("-ERR no"));
-    let world = world_for(&server, &[]);
-    world.run(&["sync"]).ends_with(1);
-    assert_eq!(object(&mark(&world, &["2"])), counts(1, 0));
-    world.run(&["sync"]).ends_with(0).says_nothing();
+    let sandbox = sandbox_for(&server, &[]);
+    sandbox.run(&["sync"]).ends_with(1);
+    assert_eq!(object(&mark(&sandbox, &["2"])), counts(1, 0));
+    sandbox.run(&["sync"]).ends_with(0).says_nothing();
 }
 
 #[test]
@@ -261,13 +264,13 @@ fn unique_ids_that_stand_for_several_messages_are_not_marked_now_or_later() {
         mailbox.add(uid, Generator::new(8).message(Shape::Plain, size));
     }
     let server = Server::start(&mailbox);
-    let world = world_for(&server, &[]);
+    let sandbox = sandbox_for(&server, &[]);
     for (messages, marked, known) in [
         (&["1", "same"][..], 1, 0),
         (&["--all"], 1, 1),
         (&["3"], 0, 0),
     ] {
-        let outcome = mark(&world, messages);
+        let outcome = mark(&sandbox, messages);
         outcome
             .ends_with(1)
             .complains("not marked: the unique-id stands for several messages\n");
@@ -279,10 +282,10 @@ fn unique_ids_that_stand_for_several_messages_are_not_marked_now_or_later() {
     let kept = mailbox.stored_forms().split_off(3);
     mailbox.clear();
     mailbox.add("same", Generator::new(8).message(Shape::Plain, 900));
-    let outcome = mark(&world, &["--all"]);
+    let outcome = mark(&sandbox, &["--all"]);
     outcome.ends_with(1).complains("1 message not marked");
-    world.run(&["sync"]).ends_with(0);
-    world.mail("it").holds(kept);
+    sandbox.run(&["sync"]).ends_with(0);
+    sandbox.mail("it").holds(kept);
 }
 
 #[test]
@@ -290,16 +293,16 @@ fn messages_without_a_unique_id_are_said_not_to_be_marked() {
     let mailbox = Mailbox::with(small(2));
     mailbox.add("", Generator::new(8).message(Shape::Plain, 900));
     let server = Server::start(&mailbox);
-    let world = world_for(&server, &[]);
-    let outcome = mark(&world, &["--all"]);
+    let sandbox = sandbox_for(&server, &[]);
+    let outcome = mark(&sandbox, &["--all"]);
     outcome
         .ends_with(1)
         .complains("popfetch: it: 1 message not marked: the server gives no unique-id\n");
     let mut expected = counts(2, 0);
     expected["without_unique_id"] = json!(1);
     assert_eq!(object(&outcome), expected);
-    mark(&world, &["1", "2"]).ends_with(0);
-    mark(&world, &["3"]).ends_with(1);
+    mark(&sandbox, &["1", "2"]).ends_with(0);
+    mark(&sandbox, &["3"]).ends_with(1);
     // What an empty id looks like is ours to choose, not the server's.
     let _ = server.violations();
 }
@@ -308,9 +311,9 @@ fn messages_without_a_unique_id_are_said_not_to_be_marked() {
 fn a_server_without_unique_ids_is_an_error_that_says_what_to_do_instead() {
     let mailbox = Mailbox::with(small(3));
     let server = Server::start(&mailbox).without_uidl();
-    let world = world_for(&server, &[("deliver", "\"maildir:~/Mail/old\"")]);
+    let sandbox = sandbox_for(&server, &[("deliver", "\"maildir:~/Mail/old\"")]);
     for messages in ["--all", "1", "uid-1"] {
-        let outcome = mark(&world, &[messages]);
+        let outcome = mark(&sandbox, &[messages]);
         outcome
             .ends_with(65)
             .complains("the server gives no unique-ids, so that no message can be marked")
@@ -322,12 +325,14 @@ fn a_server_without_unique_ids_is_an_error_that_says_what_to_do_instead() {
     assert!(server.retrievals().is_empty());
 
     // And that works.
-    world.run(&["sync"]).ends_with(0);
-    fs::remove_file(world.home(".config/popfetch/config.toml")).expect("our own file");
-    world.account("it", &server.endpoint()).write();
+    sandbox.run(&["sync"]).ends_with(0);
+    fs::remove_file(sandbox.home(".config/popfetch/config.toml")).expect("our own file");
+    sandbox.account("it", &server.endpoint()).write();
     mailbox.add("new", Generator::new(8).message(Shape::Plain, 900));
-    world.run(&["sync"]).ends_with(0);
-    world.mail("it").holds(mailbox.stored_forms().split_off(3));
+    sandbox.run(&["sync"]).ends_with(0);
+    sandbox
+        .mail("it")
+        .holds(mailbox.stored_forms().split_off(3));
 }
 
 #[test]
@@ -338,8 +343,8 @@ fn a_uidl_that_the_server_cannot_answer_now_marks_nothing() {
         (Fault::CloseWithin(30), 69, "unreachable"),
     ] {
         let server = Server::start(&mailbox).on("UIDL", fault);
-        let world = world_for(&server, &[]);
-        let outcome = mark(&world, &["--all"]);
+        let sandbox = sandbox_for(&server, &[]);
+        let outcome = mark(&sandbox, &["--all"]);
         outcome.ends_with(status);
         let object = object(&outcome);
         assert_eq!(
@@ -347,7 +352,7 @@ fn a_uidl_that_the_server_cannot_answer_now_marks_nothing() {
             (&json!(0), &json!(kind))
         );
         server.heal();
-        assert_eq!(due_for_retrieval(&world).len(), 3);
+        assert_eq!(due_for_retrieval(&sandbox).len(), 3);
     }
 }
 
@@ -355,15 +360,15 @@ fn a_uidl_that_the_server_cannot_answer_now_marks_nothing() {
 fn what_a_server_shows_no_window_of_is_not_marked_and_that_is_said() {
     let mailbox = Mailbox::with(small(35));
     let server = Server::start(&mailbox).listing_window(10);
-    let world = world_for(&server, &[]);
-    mark(&world, &["--all"])
+    let sandbox = sandbox_for(&server, &[]);
+    mark(&sandbox, &["--all"])
         .ends_with(0)
         .keeps_to_itself("a part of its mailbox");
     // The second run sees that all it has stored has gone.
     for _ in 0..2 {
-        world.run(&["sync", "--all"]).ends_with(0);
+        sandbox.run(&["sync", "--all"]).ends_with(0);
     }
-    let outcome = mark(&world, &["--all"]);
+    let outcome = mark(&sandbox, &["--all"]);
     outcome
         .ends_with(0)
         .complains("what it did not list now is not marked");
@@ -379,16 +384,16 @@ fn nothing_is_sent_ahead_to_a_server_that_cannot_take_it() {
         Pipelining::Disconnects,
     ] {
         let server = Server::start(&mailbox).pipelining(pipelining);
-        let world = world_for(&server, &[]);
-        assert_eq!(object(&mark(&world, &["--all"])), counts(3, 0));
+        let sandbox = sandbox_for(&server, &[]);
+        assert_eq!(object(&mark(&sandbox, &["--all"])), counts(3, 0));
     }
 }
 
 #[test]
 fn it_logs_in_as_sync_does() {
     let mailbox = Mailbox::with(small(2));
-    let world = World::new();
-    let certificates = world.certificates();
+    let sandbox = Sandbox::new();
+    let certificates = sandbox.certificates();
     let servers = [
         (
             "implicit",
@@ -401,8 +406,8 @@ fn it_logs_in_as_sync_does() {
         ),
     ];
     for (name, server) in &servers {
-        world.account(name, &server.endpoint()).write();
-        let outcome = world.run(&["state", "mark-seen", name, "--all", "--json"]);
+        sandbox.account(name, &server.endpoint()).write();
+        let outcome = sandbox.run(&["state", "mark-seen", name, "--all", "--json"]);
         outcome.ends_with(0).keeps_to_itself(PASSWORD);
         assert_eq!(outcome.json()[0]["marked"], 2, "{name}");
         let commands = server.commands();
@@ -417,66 +422,68 @@ fn it_logs_in_as_sync_does() {
 fn what_keeps_sync_from_the_server_keeps_this_too() {
     let mailbox = Mailbox::with(small(2));
     let server = Server::start(&mailbox);
-    let world = world_for(&server, &[("allow_cleartext_password", "false")]);
-    mark(&world, &["--all"]).ends_with(78).complains("in clear");
+    let sandbox = sandbox_for(&server, &[("allow_cleartext_password", "false")]);
+    mark(&sandbox, &["--all"])
+        .ends_with(78)
+        .complains("in clear");
     assert!(server.sessions().is_empty());
 
     let server = Server::start(&mailbox).on(LOGIN, Fault::reply("-ERR [AUTH] no"));
-    let world = world_for(&server, &[]);
-    let outcome = mark(&world, &["--all"]);
+    let sandbox = sandbox_for(&server, &[]);
+    let outcome = mark(&sandbox, &["--all"]);
     outcome.ends_with(77).keeps_to_itself(PASSWORD);
     assert_eq!(object(&outcome)["error"]["kind"], "auth");
 
-    let world = World::new();
-    let server = Server::start(&mailbox).implicit_tls(world.certificates());
-    world
+    let sandbox = Sandbox::new();
+    let server = Server::start(&mailbox).implicit_tls(sandbox.certificates());
+    sandbox
         .account("it", &server.endpoint())
         .without("ca_file")
         .write();
-    mark(&world, &["--all"]).ends_with(76);
+    mark(&sandbox, &["--all"]).ends_with(76);
 }
 
 #[test]
 fn a_password_may_stand_in_the_environment() {
     let mailbox = Mailbox::with(small(2));
     let server = Server::start(&mailbox);
-    let mut world = World::new();
-    let account = world
+    let mut sandbox = Sandbox::new();
+    let account = sandbox
         .account("it", &server.endpoint())
         .without("password_file");
     account
         .set("password_env", "\"MY_WORD\"")
         .without("deliver")
         .write();
-    world.variable("MY_WORD", PASSWORD);
-    assert_eq!(object(&mark(&world, &["--all"])), counts(2, 0));
+    sandbox.variable("MY_WORD", PASSWORD);
+    assert_eq!(object(&mark(&sandbox, &["--all"])), counts(2, 0));
 }
 
 #[test]
 fn another_popfetch_at_work_is_not_disturbed() {
     let mailbox = Mailbox::with(small(2));
     let server = Server::start(&mailbox);
-    let world = world_for(&server, &[]);
-    mark(&world, &["1"]).ends_with(0);
-    let path = world.journal().with_added_extension("lock");
+    let sandbox = sandbox_for(&server, &[]);
+    mark(&sandbox, &["1"]).ends_with(0);
+    let path = sandbox.journal().with_added_extension("lock");
     let lock = File::open(path).expect("a lock file");
     lock.lock().expect("nobody has it");
-    let outcome = mark(&world, &["--all"]);
+    let outcome = mark(&sandbox, &["--all"]);
     outcome
         .ends_with(75)
         .complains("another popfetch is at work on this mailbox");
     assert_eq!(object(&outcome)["error"]["kind"], "temporary");
     drop(lock);
-    assert_eq!(object(&mark(&world, &["--all"])), counts(1, 1));
+    assert_eq!(object(&mark(&sandbox, &["--all"])), counts(1, 1));
 }
 
 #[test]
 fn a_mark_that_is_not_on_the_disk_is_not_claimed() {
     let mailbox = Mailbox::with(small(3));
     let server = Server::start(&mailbox);
-    let world = world_for(&server, &[]);
-    assert_eq!(object(&mark(&world, &["1"])), counts(1, 0));
-    let trace = world.home("trace").display().to_string();
+    let sandbox = sandbox_for(&server, &[]);
+    assert_eq!(object(&mark(&sandbox, &["1"])), counts(1, 0));
+    let trace = sandbox.home("trace").display().to_string();
     let strace = [
         "strace",
         "-qq",
@@ -485,19 +492,19 @@ fn a_mark_that_is_not_on_the_disk_is_not_claimed() {
         &trace,
     ];
     let line = ["state", "mark-seen", "it", "--json", "--all"];
-    let outcome = world.start_with(&strace, &line, &[]).finish();
+    let outcome = sandbox.start_with(&strace, &line, &[]).finish();
     outcome.ends_with(74).complains("Input/output error");
     let object = object(&outcome);
     let told = (&object["marked"], &object["error"]["kind"]);
     assert_eq!(told, (&json!(0), &json!("io")));
-    assert_eq!(due_for_retrieval(&world), ["uid-2", "uid-3"]);
+    assert_eq!(due_for_retrieval(&sandbox), ["uid-2", "uid-3"]);
 }
 
 #[test]
 fn a_wrong_command_line_says_what_to_write() {
     let server = Server::start(&Mailbox::with(small(1)));
-    let world = World::new();
-    world.account("work", &server.endpoint()).write();
+    let sandbox = Sandbox::new();
+    sandbox.account("work", &server.endpoint()).write();
     for (line, said) in [
         (&["work"][..], "popfetch state mark-seen work --all"),
         (&["wrok", "--all"], "Did you mean work?"),
@@ -506,9 +513,9 @@ fn a_wrong_command_line_says_what_to_write() {
         (&["work", "50%"], "hexadecimal"),
         (&[], "<ACCOUNT>"),
     ] {
-        let outcome = world.run(&[&["state", "mark-seen"], line].concat());
+        let outcome = sandbox.run(&[&["state", "mark-seen"], line].concat());
         outcome.ends_with(64).complains(said);
     }
-    world.run(&["state"]).ends_with(64).complains("mark-seen");
+    sandbox.run(&["state"]).ends_with(64).complains("mark-seen");
     assert!(server.sessions().is_empty());
 }

@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use crate::support::mailbox::Mailbox;
 use crate::support::messages::small;
+use crate::support::sandbox::Sandbox;
 use crate::support::server::{Fault, GREETING, LOGIN, Server};
-use crate::support::world::World;
 
 /// What is wrong with an account, or with all of them.
 #[derive(Debug, Clone, Copy)]
@@ -23,7 +23,7 @@ enum Wrong {
 }
 
 /// An account with two messages; the server has to live as long as the test asks it.
-fn account(world: &mut World, name: &str, wrong: Wrong) -> Server {
+fn account(sandbox: &mut Sandbox, name: &str, wrong: Wrong) -> Server {
     let mut server = Server::start(&Mailbox::with(small(2)));
     let mut key = ("timeout", "\"3s\"");
     match wrong {
@@ -32,12 +32,12 @@ fn account(world: &mut World, name: &str, wrong: Wrong) -> Server {
         Wrong::Server(step, answer) => server = server.on(step, Fault::reply(answer)),
         Wrong::Key(name, value) => key = (name, value),
         Wrong::State => {
-            let file = world.private_file("occupied", "");
-            world.variable("XDG_STATE_HOME", &file.display().to_string());
+            let file = sandbox.private_file("occupied", "");
+            sandbox.variable("XDG_STATE_HOME", &file.display().to_string());
         }
     }
-    world.private_file("occupied", "a file, no folder");
-    let account = world.account(name, &server.endpoint());
+    sandbox.private_file("occupied", "a file, no directory");
+    let account = sandbox.account(name, &server.endpoint());
     account.set(key.0, key.1).write();
     server
 }
@@ -88,9 +88,9 @@ const CAUSES: [(u8, &str, Wrong); 11] = [
 #[test]
 fn with_one_account_the_status_is_that_accounts() {
     for (status, kind, wrong) in CAUSES {
-        let mut world = World::new();
-        let _server = account(&mut world, "it", wrong);
-        let outcome = world.run(&["sync", "--json"]);
+        let mut sandbox = Sandbox::new();
+        let _server = account(&mut sandbox, "it", wrong);
+        let outcome = sandbox.run(&["sync", "--json"]);
         outcome.ends_with(i32::from(status));
         let objects = outcome.json();
         assert_eq!(objects.len(), 1, "{wrong:?}");
@@ -105,17 +105,17 @@ fn with_one_account_the_status_is_that_accounts() {
 #[test]
 fn with_several_it_is_the_one_they_share_and_else_1() {
     for (status, _, wrong) in CAUSES {
-        let mut world = World::new();
-        let _servers = ["one", "two"].map(|name| account(&mut world, name, wrong));
-        world.run(&["sync"]).ends_with(i32::from(status));
+        let mut sandbox = Sandbox::new();
+        let _servers = ["one", "two"].map(|name| account(&mut sandbox, name, wrong));
+        sandbox.run(&["sync"]).ends_with(i32::from(status));
         if matches!(wrong, Wrong::State) {
             continue;
         }
-        let _third = account(&mut world, "three", Wrong::Nothing);
+        let _third = account(&mut sandbox, "three", Wrong::Nothing);
         let expected = if status == 0 { 0 } else { 1 };
-        world.run(&["sync"]).ends_with(expected);
-        world.run(&["sync", "three", "one"]).ends_with(expected);
-        world
+        sandbox.run(&["sync"]).ends_with(expected);
+        sandbox.run(&["sync", "three", "one"]).ends_with(expected);
+        sandbox
             .run(&["sync", "two", "one"])
             .ends_with(i32::from(status));
     }
@@ -123,48 +123,48 @@ fn with_several_it_is_the_one_they_share_and_else_1() {
 
 #[test]
 fn failures_of_different_kinds_make_1_and_of_one_status_that() {
-    let mut world = World::new();
+    let mut sandbox = Sandbox::new();
     let _servers = [
-        account(&mut world, "away", Wrong::Server(GREETING, "")),
+        account(&mut sandbox, "away", Wrong::Server(GREETING, "")),
         account(
-            &mut world,
+            &mut sandbox,
             "refused",
             Wrong::Server(LOGIN, "-ERR [AUTH] no"),
         ),
     ];
-    let outcome = world.run(&["sync", "--json"]);
+    let outcome = sandbox.run(&["sync", "--json"]);
     outcome.ends_with(1);
     let kind = |object: &Value| object["error"]["kind"].as_str().map(str::to_owned);
     let kinds: BTreeSet<String> = outcome.json().iter().filter_map(kind).collect();
     // Whichever account is done first comes first.
     assert!(kinds.iter().eq(["auth", "unreachable"]));
 
-    let mut world = World::new();
+    let mut sandbox = Sandbox::new();
     let _servers = [
-        account(&mut world, "protocol", Wrong::Server(GREETING, "HELO")),
+        account(&mut sandbox, "protocol", Wrong::Server(GREETING, "HELO")),
         // A server that greets in clear where TLS is expected.
-        account(&mut world, "tls", Wrong::Key("tls", "\"implicit\"")),
+        account(&mut sandbox, "tls", Wrong::Key("tls", "\"implicit\"")),
     ];
-    world.run(&["sync"]).ends_with(76);
+    sandbox.run(&["sync"]).ends_with(76);
 }
 
 #[test]
 fn what_is_wrong_with_the_command_line_or_the_configuration_comes_first() {
-    let mut world = World::new();
-    let server = account(&mut world, "it", Wrong::Nothing);
-    world.run(&["sync", "nobody"]).ends_with(64);
-    world.run(&["sync", "--limit", "0"]).ends_with(64);
-    let path = world.home(".config/popfetch/config.toml");
+    let mut sandbox = Sandbox::new();
+    let server = account(&mut sandbox, "it", Wrong::Nothing);
+    sandbox.run(&["sync", "nobody"]).ends_with(64);
+    sandbox.run(&["sync", "--limit", "0"]).ends_with(64);
+    let path = sandbox.home(".config/popfetch/config.toml");
     let text = std::fs::read_to_string(path).expect("our own file");
-    world.configure(&(text + "colour = \"blue\"\n"));
-    world.run(&["sync"]).ends_with(78).complains("colour");
+    sandbox.configure(&(text + "colour = \"blue\"\n"));
+    sandbox.run(&["sync"]).ends_with(78).complains("colour");
     assert!(server.sessions().is_empty());
 }
 
 #[test]
 fn json_keeps_its_keys_and_their_order() {
-    let mut world = World::new();
-    let _server = account(&mut world, "it", Wrong::Nothing);
+    let mut sandbox = Sandbox::new();
+    let _server = account(&mut sandbox, "it", Wrong::Nothing);
     let keys = |line: &str| {
         // serde_json's map would sort them.
         let mut depth = 0_i32;
@@ -198,10 +198,10 @@ fn json_keeps_its_keys_and_their_order() {
         "problems",
         "error",
     ];
-    let real = world.run(&["sync", "--json"]);
+    let real = sandbox.run(&["sync", "--json"]);
     assert_eq!(keys(&real.stdout), expected);
     expected.push("plan");
-    let dry = world.run(&["sync", "--json", "--all", "-n"]);
+    let dry = sandbox.run(&["sync", "--json", "--all", "-n"]);
     assert_eq!(keys(&dry.stdout), expected);
     let line = &dry.json()[0]["plan"][0];
     for key in ["number", "uid", "octets", "action", "reason"] {

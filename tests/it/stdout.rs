@@ -8,24 +8,24 @@ use crate::support::mailbox::Mailbox;
 use crate::support::messages::{one_of_each, realistic, small, stored_form};
 use crate::support::readers::{digests, git_mailsplit, python_mbox, quoted};
 use crate::support::sampled;
+use crate::support::sandbox::{Sandbox, assert_same_texts};
 use crate::support::server::Server;
-use crate::support::world::{World, assert_same_texts};
 
-/// A world with one account, `it`, for this server, whose mail is to be deleted once it is stored.
-fn world_for(server: &Server) -> World {
-    let world = World::new();
-    let account = world.account("it", &server.endpoint());
+/// A sandbox with one account, `it`, for this server, whose mail is to be deleted once it is stored.
+fn sandbox_for(server: &Server) -> Sandbox {
+    let sandbox = Sandbox::new();
+    let account = sandbox.account("it", &server.endpoint());
     account.set("leave_on_server", "\"never\"").write();
-    world
+    sandbox
 }
 
 #[test]
 fn the_stream_is_an_mbox_and_nothing_it_got_is_ever_deleted() {
     let mailbox = Mailbox::with(one_of_each());
     let server = Server::start(&mailbox);
-    let world = world_for(&server);
-    let out = world.home("out");
-    world
+    let sandbox = sandbox_for(&server);
+    let out = sandbox.home("out");
+    sandbox
         .shell("popfetch sync --to mbox:- > out")
         .ends_with(0)
         .says_nothing();
@@ -34,7 +34,7 @@ fn the_stream_is_an_mbox_and_nothing_it_got_is_ever_deleted() {
     assert_eq!(python_mbox(&out), digests(in_quotes));
 
     // Seen, so not again; and no proof for a deletion.
-    world
+    sandbox
         .run(&["sync", "--to", "mbox:-"])
         .ends_with(0)
         .says_nothing();
@@ -43,16 +43,16 @@ fn the_stream_is_an_mbox_and_nothing_it_got_is_ever_deleted() {
     assert!(server.retrievals().values().all(|&count| count == 1));
 
     // The account's own destination gets it in the next run, and once it is stored there, it may go.
-    assert_eq!(planned(&world, "retrieve"), mailbox.uids());
+    assert_eq!(planned(&sandbox, "retrieve"), mailbox.uids());
     let expected = mailbox.stored_forms();
-    world.run(&["sync"]).ends_with(0).says_nothing();
-    world.mail("it").holds(expected);
+    sandbox.run(&["sync"]).ends_with(0).says_nothing();
+    sandbox.mail("it").holds(expected);
     assert!(mailbox.uids().is_empty());
 }
 
 /// The unique-ids of the messages that the next run does this with, by a dry run.
-fn planned(world: &World, action: &str) -> Vec<String> {
-    let dry = world.run(&["sync", "--dry-run", "--json"]);
+fn planned(sandbox: &Sandbox, action: &str) -> Vec<String> {
+    let dry = sandbox.run(&["sync", "--dry-run", "--json"]);
     let plan = dry.ends_with(0).json()[0]["plan"].clone();
     let steps = plan.as_array().expect("a plan").iter();
     let steps = steps.filter(|step| step["action"] == action);
@@ -65,8 +65,8 @@ fn what_was_streamed_is_due_so_long_after_it_was_stored() {
     let mailbox = Mailbox::with(small(3));
     let expected = mailbox.stored_forms();
     let server = Server::start(&mailbox);
-    let mut world = World::new();
-    let account = world.account("it", &server.endpoint());
+    let mut sandbox = Sandbox::new();
+    let account = sandbox.account("it", &server.endpoint());
     account.set("leave_on_server", "\"30d\"").write();
     for (now, line, left) in [
         ("2026-03-01", &["sync", "--to", "mbox:-"][..], 3),
@@ -75,11 +75,11 @@ fn what_was_streamed_is_due_so_long_after_it_was_stored() {
         ("2026-06-30", &["sync"], 3),
         ("2026-07-01", &["sync"], 0),
     ] {
-        world.at(&format!("{now}T12:00:00Z"));
-        world.run(line).ends_with(0);
+        sandbox.at(&format!("{now}T12:00:00Z"));
+        sandbox.run(line).ends_with(0);
         assert_eq!(mailbox.uids().len(), left, "{now} {line:?}");
     }
-    world.mail("it").holds(expected);
+    sandbox.mail("it").holds(expected);
 }
 
 #[test]
@@ -87,23 +87,23 @@ fn what_was_streamed_comes_to_every_other_destination_of_the_account() {
     let mailbox = Mailbox::with(small(3));
     let expected = mailbox.stored_forms();
     let server = Server::start(&mailbox);
-    let world = World::new();
-    let account = world.account("it", &server.endpoint());
+    let sandbox = Sandbox::new();
+    let account = sandbox.account("it", &server.endpoint());
     let list = "[\"mbox:-\", \"maildir:~/Mail/it\", \"mbox:~/it.mbox\"]";
     account
         .set("deliver", list)
         .set("leave_on_server", "\"never\"")
         .write();
-    let streamed = world.run(&["sync", "--to", "mbox:-"]);
+    let streamed = sandbox.run(&["sync", "--to", "mbox:-"]);
     assert_eq!(streamed.stdout.matches("From ").count(), 3);
     // One of them cannot take it yet: nothing is deleted before it has.
-    fs::create_dir(world.home("it.mbox")).expect("our own folder");
-    world.run(&["sync"]).ends_with(73);
+    fs::create_dir(sandbox.home("it.mbox")).expect("our own directory");
+    sandbox.run(&["sync"]).ends_with(73);
     assert_eq!(mailbox.uids().len(), 3);
-    fs::remove_dir(world.home("it.mbox")).expect("it is empty");
-    world.run(&["sync"]).ends_with(0).says_nothing();
+    fs::remove_dir(sandbox.home("it.mbox")).expect("it is empty");
+    sandbox.run(&["sync"]).ends_with(0).says_nothing();
     for destination in ["maildir:~/Mail/it", "mbox:~/it.mbox"] {
-        world.holds_at(destination, &expected, "streamed before");
+        sandbox.holds_at(destination, &expected, "streamed before");
     }
     assert!(mailbox.uids().is_empty());
 }
@@ -113,14 +113,14 @@ fn what_was_streamed_comes_to_the_account_where_there_are_no_unique_ids_too() {
     let mailbox = Mailbox::with(small(3));
     let expected = mailbox.stored_forms();
     let server = Server::start(&mailbox).without_uidl();
-    let world = world_for(&server);
+    let sandbox = sandbox_for(&server);
     let stream = ["sync", "--to", "mbox:-"];
-    let streamed = world.run(&stream).stdout;
+    let streamed = sandbox.run(&stream).stdout;
     assert_eq!(streamed.matches("From ").count(), 3);
-    assert!(world.run(&stream).stdout.is_empty());
+    assert!(sandbox.run(&stream).stdout.is_empty());
     assert_eq!(mailbox.uids().len(), 3);
-    world.run(&["sync"]).ends_with(0);
-    world.mail("it").holds(expected);
+    sandbox.run(&["sync"]).ends_with(0);
+    sandbox.mail("it").holds(expected);
 }
 
 #[test]
@@ -128,8 +128,8 @@ fn an_account_that_streams_by_itself_gets_nothing_twice() {
     for rule in ["\"always\"", "\"never\""] {
         let mailbox = Mailbox::with(small(3));
         let server = Server::start(&mailbox);
-        let world = World::new();
-        let account = world.account("it", &server.endpoint());
+        let sandbox = Sandbox::new();
+        let account = sandbox.account("it", &server.endpoint());
         account
             .set("deliver", "\"mbox:-\"")
             .set("leave_on_server", rule)
@@ -137,11 +137,11 @@ fn an_account_that_streams_by_itself_gets_nothing_twice() {
         let stream = ["sync", "--to", "mbox:-"];
         for line in [&["sync"][..], &stream] {
             mailbox.add(format!("{line:?}"), small(1).remove(0));
-            let new = planned(&world, "retrieve").len();
-            let streamed = world.run(line).ends_with(0).stdout.clone();
+            let new = planned(&sandbox, "retrieve").len();
+            let streamed = sandbox.run(line).ends_with(0).stdout.clone();
             assert_eq!(streamed.matches("From ").count(), new, "{line:?}");
             for again in [&["sync"][..], &stream] {
-                world.run(again).ends_with(0).says_nothing();
+                sandbox.run(again).ends_with(0).says_nothing();
             }
         }
         assert_eq!(mailbox.uids().len(), 5);
@@ -153,29 +153,29 @@ fn what_is_stored_stays_stored_when_it_is_streamed() {
     let mailbox = Mailbox::with(small(3));
     let expected = mailbox.stored_forms();
     let server = Server::start(&mailbox);
-    let world = World::new();
-    world.account("it", &server.endpoint()).write();
-    world.run(&["sync"]).ends_with(0);
-    let streamed = world.run(&["sync", "--all", "--to", "mbox:-"]);
+    let sandbox = Sandbox::new();
+    sandbox.account("it", &server.endpoint()).write();
+    sandbox.run(&["sync"]).ends_with(0);
+    let streamed = sandbox.run(&["sync", "--all", "--to", "mbox:-"]);
     assert_eq!(streamed.stdout.matches("From ").count(), 3);
-    assert_eq!(planned(&world, "leave"), mailbox.uids());
-    world.run(&["sync"]).ends_with(0).says_nothing();
-    world.mail("it").holds(&expected);
+    assert_eq!(planned(&sandbox, "leave"), mailbox.uids());
+    sandbox.run(&["sync"]).ends_with(0).says_nothing();
+    sandbox.mail("it").holds(&expected);
     let never = ["sync", "--leave-on-server", "never"];
-    world.run(&never).ends_with(0).says_nothing();
+    sandbox.run(&never).ends_with(0).says_nothing();
     assert!(mailbox.uids().is_empty() && server.retrievals().values().all(|&count| count == 2));
-    world.mail("it").holds(expected);
+    sandbox.mail("it").holds(expected);
 }
 
 #[test]
 fn a_mailbox_without_an_account_owes_its_stream_to_nobody() {
     let mailbox = Mailbox::with(small(3));
-    let world = World::new();
-    let server = Server::start(&mailbox).implicit_tls(world.certificates());
+    let sandbox = Sandbox::new();
+    let server = Server::start(&mailbox).implicit_tls(sandbox.certificates());
     let endpoint = server.endpoint();
     let url = format!("pops://{}@127.0.0.1:{}", endpoint.user, endpoint.port);
-    let password = world.private_file("password", &endpoint.password);
-    let authority = world.certificates().authority_file();
+    let password = sandbox.private_file("password", &endpoint.password);
+    let authority = sandbox.certificates().authority_file();
     let (password, authority) = (
         password.display().to_string(),
         authority.display().to_string(),
@@ -190,7 +190,7 @@ fn a_mailbox_without_an_account_owes_its_stream_to_nobody() {
             "--password-file",
             &password,
         ];
-        world.run(&[&line[..], more].concat())
+        sandbox.run(&[&line[..], more].concat())
     };
     let streamed = sync(&["--to", "mbox:-", "--leave-on-server", "never"]);
     assert_eq!(streamed.ends_with(0).stdout.matches("From ").count(), 3);
@@ -205,53 +205,53 @@ fn a_mailbox_without_an_account_owes_its_stream_to_nobody() {
 fn what_an_earlier_version_streamed_stays_seen() {
     let mailbox = Mailbox::default();
     let server = Server::start(&mailbox);
-    let world = World::new();
+    let sandbox = Sandbox::new();
     // The name of the destination that such a run left out stands in the journal.
-    let account = world.account("it", &server.endpoint());
+    let account = sandbox.account("it", &server.endpoint());
     account
         .set("deliver", "\"maildir:/home/alice/Mail/work\"")
         .set("leave_on_server", "\"never\"")
         .write();
-    world
+    sandbox
         .run(&["state", "mark-seen", "it", "--all"])
         .ends_with(0);
     // This mailbox is another one than that of the first line.
-    let header = fs::read_to_string(world.journal()).expect("a journal");
+    let header = fs::read_to_string(sandbox.journal()).expect("a journal");
     let (header, _) = header.split_once('\n').expect("a header");
     let streamed = include_str!("../data/journal/v1-streamed.jsonl");
     let (_, records) = streamed.split_once('\n').expect("records");
-    fs::write(world.journal(), format!("{header}\n{records}")).expect("our own file");
+    fs::write(sandbox.journal(), format!("{header}\n{records}")).expect("our own file");
     for text in small(3) {
         mailbox.add(format!("uid-{}", mailbox.uids().len() + 1), text);
     }
     for line in [&["sync"][..], &["sync", "--to", "mbox:-"], &["sync"]] {
-        world.run(line).ends_with(0).says_nothing();
+        sandbox.run(line).ends_with(0).says_nothing();
     }
-    assert_eq!(planned(&world, "leave"), mailbox.uids());
+    assert_eq!(planned(&sandbox, "leave"), mailbox.uids());
     assert!(server.retrievals().is_empty() && mailbox.uids().len() == 3);
     mailbox.add("new", small(4).remove(3));
-    assert_eq!(planned(&world, "retrieve"), ["new"]);
+    assert_eq!(planned(&sandbox, "retrieve"), ["new"]);
 }
 
 #[test]
 fn thousands_of_messages_arrive_and_none_a_second_time() {
     let count = sampled(500, 5_000);
-    let mut world = World::new();
-    world.patience(Duration::from_secs(300));
-    let mut dovecot = Dovecot::start(world.certificates());
+    let mut sandbox = Sandbox::new();
+    sandbox.patience(Duration::from_secs(300));
+    let mut dovecot = Dovecot::start(sandbox.certificates());
     dovecot.fill(realistic(count));
-    world
+    sandbox
         .account("it", &dovecot.endpoint(Port::Implicit))
         .write();
-    world
+    sandbox
         .shell("set -o pipefail; popfetch sync --to mbox:- | cat > out")
         .ends_with(0)
         .says_nothing();
     assert_same_texts(
-        git_mailsplit(&world.home("out")),
+        git_mailsplit(&sandbox.home("out")),
         realistic(count).map(|wire| stored_form(&wire)),
     );
-    world
+    sandbox
         .run(&["sync", "--to", "mbox:-"])
         .ends_with(0)
         .says_nothing();
@@ -261,26 +261,28 @@ fn thousands_of_messages_arrive_and_none_a_second_time() {
 fn a_pipe_that_is_closed_ends_the_run_in_order() {
     let mailbox = Mailbox::with(realistic(30));
     let server = Server::start(&mailbox);
-    let world = world_for(&server);
+    let sandbox = sandbox_for(&server);
     let outcome =
-        world.shell("set -o pipefail; popfetch sync --to mbox:- | head -c 100 > beginning");
+        sandbox.shell("set -o pipefail; popfetch sync --to mbox:- | head -c 100 > beginning");
     outcome
         .ends_with(74)
         .complains("stopped reading")
         .complains("--all");
-    let beginning = fs::read(world.home("beginning")).expect("the beginning");
+    let beginning = fs::read(sandbox.home("beginning")).expect("the beginning");
     assert!(beginning.len() == 100 && beginning.starts_with(b"From "));
     assert_eq!(mailbox.uids().len(), 30);
 
     // What could not be written comes with the next run, and all of it on demand.
-    world.shell("popfetch sync --to mbox:- > rest").ends_with(0);
-    let rest = git_mailsplit(&world.home("rest"));
+    sandbox
+        .shell("popfetch sync --to mbox:- > rest")
+        .ends_with(0);
+    let rest = git_mailsplit(&sandbox.home("rest"));
     let expected = mailbox.stored_forms();
     assert!(rest.len() > 20 && rest == expected[30 - rest.len()..]);
-    world
+    sandbox
         .shell("popfetch sync --all --to mbox:- > all")
         .ends_with(0);
-    assert!(git_mailsplit(&world.home("all")) == expected);
+    assert!(git_mailsplit(&sandbox.home("all")) == expected);
     assert!(server.deletions().is_empty());
 }
 
@@ -288,20 +290,20 @@ fn a_pipe_that_is_closed_ends_the_run_in_order() {
 fn several_accounts_make_one_stream() {
     let mailboxes = [small(3), one_of_each()].map(Mailbox::with);
     let servers = mailboxes.each_ref().map(Server::start);
-    let world = World::new();
-    world.configure("[defaults]\ndeliver = \"mbox:-\"\n\n");
+    let sandbox = Sandbox::new();
+    sandbox.configure("[defaults]\ndeliver = \"mbox:-\"\n\n");
     for (name, server) in ["one", "two"].into_iter().zip(&servers) {
-        world
+        sandbox
             .account(name, &server.endpoint())
             .without("deliver")
             .write();
     }
-    world
+    sandbox
         .shell("popfetch sync > out")
         .ends_with(0)
         .says_nothing();
     let expected = mailboxes.iter().flat_map(Mailbox::stored_forms);
-    assert!(git_mailsplit(&world.home("out")) == expected.collect::<Vec<_>>());
+    assert!(git_mailsplit(&sandbox.home("out")) == expected.collect::<Vec<_>>());
 }
 
 #[test]
@@ -309,28 +311,28 @@ fn a_list_with_a_file_in_it_is_a_proof_for_the_file_alone() {
     let mailbox = Mailbox::with(small(3));
     let expected = mailbox.stored_forms();
     let server = Server::start(&mailbox);
-    let world = World::new();
-    world
+    let sandbox = Sandbox::new();
+    sandbox
         .account("it", &server.endpoint())
         .set("deliver", "[\"mbox:-\", \"maildir:~/Mail/it\"]")
         .write();
-    world
+    sandbox
         .shell("popfetch sync > out")
         .ends_with(0)
         .says_nothing();
-    assert!(git_mailsplit(&world.home("out")) == expected);
-    world.mail("it").holds(expected);
+    assert!(git_mailsplit(&sandbox.home("out")) == expected);
+    sandbox.mail("it").holds(expected);
 }
 
 #[test]
 fn mail_does_not_go_to_a_terminal() {
     let mailbox = Mailbox::with([b"Subject: \x1b[2J\r\n\r\n\x1b]0;title\x07\r\n".to_vec()]);
     let server = Server::start(&mailbox);
-    let world = world_for(&server);
+    let sandbox = sandbox_for(&server);
     let outcome =
-        world.shell("script -qec 'popfetch sync --to mbox:- 2>errors' /dev/null </dev/null");
+        sandbox.shell("script -qec 'popfetch sync --to mbox:- 2>errors' /dev/null </dev/null");
     outcome.ends_with(73).keeps_to_itself("\x1b]0;title");
-    let errors = fs::read_to_string(world.home("errors")).expect("its errors");
+    let errors = fs::read_to_string(sandbox.home("errors")).expect("its errors");
     assert!(errors.contains("terminal"), "{errors}");
     assert_eq!(mailbox.uids().len(), 1);
 }
@@ -339,16 +341,16 @@ fn mail_does_not_go_to_a_terminal() {
 fn a_report_that_cannot_be_written_is_a_failure_and_costs_no_mail() {
     let mailboxes = [2, 3].map(|count| Mailbox::with(small(count)));
     let servers = mailboxes.each_ref().map(Server::start);
-    let world = World::new();
+    let sandbox = Sandbox::new();
     for (name, server) in ["one", "two"].into_iter().zip(&servers) {
-        world.account(name, &server.endpoint()).write();
+        sandbox.account(name, &server.endpoint()).write();
     }
-    world
+    sandbox
         .shell("popfetch sync --jobs 1 --json > /dev/full")
         .ends_with(74)
         .complains("No space left on device");
     for (name, mailbox) in ["one", "two"].into_iter().zip(&mailboxes) {
-        world.mail(name).holds(mailbox.stored_forms());
+        sandbox.mail(name).holds(mailbox.stored_forms());
     }
 }
 
@@ -356,11 +358,11 @@ fn a_report_that_cannot_be_written_is_a_failure_and_costs_no_mail() {
 fn mail_and_reports_do_not_share_standard_output() {
     let mailbox = Mailbox::with(small(1));
     let server = Server::start(&mailbox);
-    let world = world_for(&server);
-    let outcome = world.run(&["sync", "--to", "mbox:-", "--json"]);
+    let sandbox = sandbox_for(&server);
+    let outcome = sandbox.run(&["sync", "--to", "mbox:-", "--json"]);
     outcome.ends_with(64).complains("standard output");
     assert!(outcome.stdout.is_empty() && server.sessions().is_empty());
-    world
+    sandbox
         .run(&["sync", "--to", "mbox:-", "--json", "-n"])
         .ends_with(0);
 }

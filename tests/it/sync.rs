@@ -7,37 +7,37 @@ use serde_json::Value;
 use crate::support::mailbox::Mailbox;
 use crate::support::messages::{Generator, Shape, one_of_each, small};
 use crate::support::readers::{digests, mutt, python_maildir};
+use crate::support::sandbox::{Sandbox, mode};
 use crate::support::server::{Fault, PASSWORD, Pipelining, Server, SessionLog, State, USER};
-use crate::support::world::{World, mode};
 
-/// A world with one account, `it`, for this server, with some keys set.
-pub(crate) fn world_for(server: &Server, keys: &[(&'static str, &str)]) -> World {
-    let world = World::new();
-    let mut account = world.account("it", &server.endpoint());
+/// A sandbox with one account, `it`, for this server, with some keys set.
+pub(crate) fn sandbox_for(server: &Server, keys: &[(&'static str, &str)]) -> Sandbox {
+    let sandbox = Sandbox::new();
+    let mut account = sandbox.account("it", &server.endpoint());
     for (key, value) in keys {
         account = account.set(key, value);
     }
     account.write();
-    world
+    sandbox
 }
 
 #[test]
 fn every_shape_of_message_arrives_byte_for_byte_and_only_once() {
     let mailbox = Mailbox::with(one_of_each());
     let server = Server::start(&mailbox);
-    let world = world_for(&server, &[]);
-    world.run(&["sync"]).ends_with(0).says_nothing();
-    world.mail("it").holds(mailbox.stored_forms());
-    world.mail("it").is_sound();
+    let sandbox = sandbox_for(&server, &[]);
+    sandbox.run(&["sync"]).ends_with(0).says_nothing();
+    sandbox.mail("it").holds(mailbox.stored_forms());
+    sandbox.mail("it").is_sound();
     assert_eq!(
-        python_maildir(&world.mail("it").path),
+        python_maildir(&sandbox.mail("it").path),
         digests(mailbox.stored_forms())
     );
 
-    world.run(&["sync"]).ends_with(0).says_nothing();
+    sandbox.run(&["sync"]).ends_with(0).says_nothing();
     mailbox.add("new", small(1).remove(0));
-    world.run(&["sync"]).ends_with(0);
-    world.mail("it").holds(mailbox.stored_forms());
+    sandbox.run(&["sync"]).ends_with(0);
+    sandbox.mail("it").holds(mailbox.stored_forms());
     assert!(server.retrievals().values().all(|&count| count == 1));
     assert!(server.deletions().is_empty());
 }
@@ -49,7 +49,7 @@ fn a_header_that_is_not_ascii_comes_as_it_is_where_the_server_has_to_be_asked_fo
         "grüße",
         "Subject: Grüße\r\nFrom: Jörg <j@x.example>\r\n\r\nHallo\r\n".as_bytes(),
     );
-    let certificates = World::new();
+    let certificates = Sandbox::new();
     for (name, server) in [
         ("clear", Server::start(&mailbox)),
         (
@@ -58,12 +58,12 @@ fn a_header_that_is_not_ascii_comes_as_it_is_where_the_server_has_to_be_asked_fo
         ),
     ] {
         let server = server.knowing_utf8();
-        let world = world_for(&server, &[]);
-        world.run(&["sync"]).ends_with(0);
+        let sandbox = sandbox_for(&server, &[]);
+        sandbox.run(&["sync"]).ends_with(0);
         // Its content is the same in every session, too.
         mailbox.renumber(name);
-        world.run(&["sync"]).ends_with(0);
-        world.mail("it").holds(mailbox.stored_forms());
+        sandbox.run(&["sync"]).ends_with(0);
+        sandbox.mail("it").holds(mailbox.stored_forms());
         assert!(server.retrievals().len() > 3, "they were compared");
         let sessions = server.sessions();
         let in_clear = |log: &SessionLog| log.in_clear().contains(&"UTF8".to_owned());
@@ -77,19 +77,19 @@ fn a_server_that_refuses_to_be_asked_for_utf8_is_served_all_the_same() {
     let server = Server::start(&mailbox)
         .knowing_utf8()
         .on("UTF8", Fault::reply("-ERR not today"));
-    let world = world_for(&server, &[]);
-    world.run(&["sync"]).ends_with(0).says_nothing();
-    world.mail("it").holds(mailbox.stored_forms());
+    let sandbox = sandbox_for(&server, &[]);
+    sandbox.run(&["sync"]).ends_with(0).says_nothing();
+    sandbox.mail("it").holds(mailbox.stored_forms());
 }
 
 #[test]
 fn mutt_sees_what_was_stored() {
     let mailbox = Mailbox::with(small(30));
     let server = Server::start(&mailbox);
-    let world = world_for(&server, &[]);
-    world.run(&["sync"]).ends_with(0);
+    let sandbox = sandbox_for(&server, &[]);
+    sandbox.run(&["sync"]).ends_with(0);
     assert_eq!(
-        mutt(&world.mail("it").path),
+        mutt(&sandbox.mail("it").path),
         digests(mailbox.stored_forms())
     );
 }
@@ -97,19 +97,19 @@ fn mutt_sees_what_was_stored() {
 #[test]
 fn the_state_is_private_and_named_after_the_mailbox() {
     let server = Server::start(&Mailbox::with(small(1)));
-    let world = world_for(&server, &[]);
-    world.run(&["sync"]).ends_with(0);
+    let sandbox = sandbox_for(&server, &[]);
+    sandbox.run(&["sync"]).ends_with(0);
     let port = server.endpoint().port;
-    let names: Vec<String> = fs::read_dir(world.state())
-        .expect("the state folder")
-        .map(|entry| entry.expect("a folder can be read"))
+    let names: Vec<String> = fs::read_dir(sandbox.state())
+        .expect("the state directory")
+        .map(|entry| entry.expect("a directory can be read"))
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
         .filter(|name| name.ends_with(".jsonl"))
         .collect();
     assert_eq!(names.len(), 1);
     assert!(names[0].starts_with("alice@127.0.0.1") && names[0].contains(&port.to_string()));
-    assert_eq!(mode(&world.state().join(&names[0])), 0o600);
-    assert_eq!(mode(&world.state()), 0o700);
+    assert_eq!(mode(&sandbox.state().join(&names[0])), 0o600);
+    assert_eq!(mode(&sandbox.state()), 0o700);
 }
 
 #[test]
@@ -117,9 +117,9 @@ fn never_deletes_what_is_stored() {
     let mailbox = Mailbox::with(small(5));
     let expected = mailbox.stored_forms();
     let server = Server::start(&mailbox);
-    let world = world_for(&server, &[("leave_on_server", "\"never\"")]);
-    world.run(&["sync"]).ends_with(0).says_nothing();
-    world.mail("it").holds(expected);
+    let sandbox = sandbox_for(&server, &[("leave_on_server", "\"never\"")]);
+    sandbox.run(&["sync"]).ends_with(0).says_nothing();
+    sandbox.mail("it").holds(expected);
     assert!(mailbox.uids().is_empty());
     assert_eq!(server.commands().last().map(String::as_str), Some("QUIT"));
 }
@@ -128,21 +128,21 @@ fn never_deletes_what_is_stored() {
 fn a_duration_deletes_exactly_what_is_due() {
     let mailbox = Mailbox::with(small(3));
     let server = Server::start(&mailbox);
-    let mut world = world_for(&server, &[("leave_on_server", "\"30d\"")]);
-    world.at("2026-03-01T12:00:00Z");
-    world.run(&["sync"]).ends_with(0);
+    let mut sandbox = sandbox_for(&server, &[("leave_on_server", "\"30d\"")]);
+    sandbox.at("2026-03-01T12:00:00Z");
+    sandbox.run(&["sync"]).ends_with(0);
     mailbox.add("later", small(4).remove(3));
-    world.at("2026-03-31T11:59:59Z");
-    world.run(&["sync"]).ends_with(0);
+    sandbox.at("2026-03-31T11:59:59Z");
+    sandbox.run(&["sync"]).ends_with(0);
     assert_eq!(mailbox.uids(), ["uid-1", "uid-2", "uid-3", "later"]);
     let expected = mailbox.stored_forms();
-    world.at("2026-03-31T12:00:01Z");
-    world.run(&["sync"]).ends_with(0);
+    sandbox.at("2026-03-31T12:00:01Z");
+    sandbox.run(&["sync"]).ends_with(0);
     assert_eq!(mailbox.uids(), ["later"]);
-    world.at("2026-04-30T12:00:00Z");
-    world.run(&["sync"]).ends_with(0);
+    sandbox.at("2026-04-30T12:00:00Z");
+    sandbox.run(&["sync"]).ends_with(0);
     assert!(mailbox.uids().is_empty());
-    world.mail("it").holds(expected);
+    sandbox.mail("it").holds(expected);
     assert_eq!(server.retrievals().values().sum::<usize>(), 4);
 }
 
@@ -150,14 +150,14 @@ fn a_duration_deletes_exactly_what_is_due() {
 fn a_dry_run_touches_nothing_and_the_next_run_does_what_it_said() {
     let mailbox = Mailbox::with(small(4));
     let server = Server::start(&mailbox);
-    let mut world = world_for(&server, &[("leave_on_server", "\"30d\"")]);
-    world.at("2026-01-01T00:00:00Z");
-    world.run(&["sync", "--limit", "2"]).ends_with(0);
-    world.at("2026-02-15T00:00:00Z");
-    let before = (server.retrievals(), world.mail("it").texts());
-    let dry = world.run(&["sync", "--dry-run", "--json"]);
+    let mut sandbox = sandbox_for(&server, &[("leave_on_server", "\"30d\"")]);
+    sandbox.at("2026-01-01T00:00:00Z");
+    sandbox.run(&["sync", "--limit", "2"]).ends_with(0);
+    sandbox.at("2026-02-15T00:00:00Z");
+    let before = (server.retrievals(), sandbox.mail("it").texts());
+    let dry = sandbox.run(&["sync", "--dry-run", "--json"]);
     dry.ends_with(0);
-    assert_eq!((server.retrievals(), world.mail("it").texts()), before);
+    assert_eq!((server.retrievals(), sandbox.mail("it").texts()), before);
     assert!(server.deletions().is_empty());
     let planned = |action: &str| -> Vec<String> {
         let objects = dry.json();
@@ -170,7 +170,7 @@ fn a_dry_run_touches_nothing_and_the_next_run_does_what_it_said() {
     assert_eq!(planned("retrieve"), ["uid-3", "uid-4"]);
     assert_eq!(planned("delete"), ["uid-1", "uid-2"]);
 
-    world.run(&["sync"]).ends_with(0);
+    sandbox.run(&["sync"]).ends_with(0);
     assert_eq!(server.deletions(), planned("delete"));
     let last = server.sessions().pop().expect("a session");
     assert_eq!(last.retrieved, planned("retrieve"));
@@ -179,12 +179,12 @@ fn a_dry_run_touches_nothing_and_the_next_run_does_what_it_said() {
 #[test]
 fn a_first_dry_run_creates_neither_mail_nor_state() {
     let server = Server::start(&Mailbox::with(small(2)));
-    let world = world_for(&server, &[("leave_on_server", "\"never\"")]);
-    let outcome = world.run(&["sync", "--dry-run"]);
+    let sandbox = sandbox_for(&server, &[("leave_on_server", "\"never\"")]);
+    let outcome = sandbox.run(&["sync", "--dry-run"]);
     outcome.ends_with(0);
     assert!(!outcome.stdout.is_empty());
-    assert!(!world.home("Mail").exists());
-    assert!(!world.state().exists());
+    assert!(!sandbox.home("Mail").exists());
+    assert!(!sandbox.state().exists());
     assert!(server.retrievals().is_empty() && server.deletions().is_empty());
 }
 
@@ -192,23 +192,23 @@ fn a_first_dry_run_creates_neither_mail_nor_state() {
 fn all_brings_also_what_was_stored_before() {
     let mailbox = Mailbox::with(small(3));
     let server = Server::start(&mailbox);
-    let world = world_for(&server, &[]);
-    world.run(&["sync"]).ends_with(0);
-    world.mail("it").empty();
-    world.run(&["sync"]).ends_with(0);
-    world.mail("it").holds(Vec::<Vec<u8>>::new());
-    world.run(&["sync", "--all"]).ends_with(0);
-    world.mail("it").holds(mailbox.stored_forms());
+    let sandbox = sandbox_for(&server, &[]);
+    sandbox.run(&["sync"]).ends_with(0);
+    sandbox.mail("it").empty();
+    sandbox.run(&["sync"]).ends_with(0);
+    sandbox.mail("it").holds(Vec::<Vec<u8>>::new());
+    sandbox.run(&["sync", "--all"]).ends_with(0);
+    sandbox.mail("it").holds(mailbox.stored_forms());
 }
 
 #[test]
 fn a_limit_takes_the_oldest_first() {
     let mailbox = Mailbox::with(small(5));
     let server = Server::start(&mailbox);
-    let world = world_for(&server, &[]);
+    let sandbox = sandbox_for(&server, &[]);
     for (run, count) in [(1, 2), (2, 4), (3, 5)] {
-        world.run(&["sync", "--limit", "2"]).ends_with(0);
-        world.mail("it").holds(&mailbox.stored_forms()[..count]);
+        sandbox.run(&["sync", "--limit", "2"]).ends_with(0);
+        sandbox.mail("it").holds(&mailbox.stored_forms()[..count]);
         assert_eq!(server.sessions().len(), run);
     }
 }
@@ -218,14 +218,14 @@ fn larger_messages_are_left_for_later_and_reported() {
     let mailbox = Mailbox::with(small(2));
     mailbox.add("large", Generator::new(9).message(Shape::Plain, 50_000));
     let server = Server::start(&mailbox);
-    let world = world_for(&server, &[]);
-    let outcome = world.run(&["sync", "--max-size", "10K", "--json"]);
-    world.mail("it").holds(&mailbox.stored_forms()[..2]);
+    let sandbox = sandbox_for(&server, &[]);
+    let outcome = sandbox.run(&["sync", "--max-size", "10K", "--json"]);
+    sandbox.mail("it").holds(&mailbox.stored_forms()[..2]);
     assert_eq!(outcome.json()[0]["skipped"]["messages"], 1);
-    let plain = world.run(&["sync", "--max-size", "10K"]);
+    let plain = sandbox.run(&["sync", "--max-size", "10K"]);
     assert!(!plain.stderr.is_empty(), "silent about what it left");
-    world.run(&["sync"]).ends_with(0);
-    world.mail("it").holds(mailbox.stored_forms());
+    sandbox.run(&["sync"]).ends_with(0);
+    sandbox.mail("it").holds(mailbox.stored_forms());
 }
 
 #[test]
@@ -233,14 +233,14 @@ fn every_destination_of_a_list_gets_every_message_once() {
     let mailbox = Mailbox::with(small(3));
     let server = Server::start(&mailbox);
     let both = "[\"maildir:~/Mail/it\", \"maildir:~/Mail/copy\"]";
-    let world = world_for(
+    let sandbox = sandbox_for(
         &server,
         &[("deliver", both), ("leave_on_server", "\"never\"")],
     );
     let expected = mailbox.stored_forms();
-    world.run(&["sync"]).ends_with(0);
-    world.mail("it").holds(&expected);
-    world.mail("copy").holds(&expected);
+    sandbox.run(&["sync"]).ends_with(0);
+    sandbox.mail("it").holds(&expected);
+    sandbox.mail("copy").holds(&expected);
     assert!(server.retrievals().values().all(|&count| count == 1));
 }
 
@@ -249,8 +249,8 @@ fn json_tells_what_was_done() {
     let mailbox = Mailbox::with(small(3));
     let octets: usize = small(3).iter().map(Vec::len).sum();
     let server = Server::start(&mailbox).once("RETR 2", Fault::reply("-ERR [SYS/TEMP] no"));
-    let world = world_for(&server, &[]);
-    let outcome = world.run(&["sync", "--json"]);
+    let sandbox = sandbox_for(&server, &[]);
+    let outcome = sandbox.run(&["sync", "--json"]);
     outcome.ends_with(1);
     let objects = outcome.json();
     assert_eq!(objects.len(), 1);
@@ -274,9 +274,9 @@ fn json_tells_why_an_account_failed() {
     let server = Server::start(&Mailbox::default()).password("another");
     let mut endpoint = server.endpoint();
     PASSWORD.clone_into(&mut endpoint.password);
-    let world = World::new();
-    world.account("it", &endpoint).write();
-    let outcome = world.run(&["sync", "--json"]);
+    let sandbox = Sandbox::new();
+    sandbox.account("it", &endpoint).write();
+    let outcome = sandbox.run(&["sync", "--json"]);
     outcome.ends_with(77);
     let error = outcome.json()[0]["error"].clone();
     assert_eq!(error["kind"], "auth");
@@ -285,24 +285,28 @@ fn json_tells_why_an_account_failed() {
 
 #[test]
 fn a_url_needs_no_configuration() {
-    let mut world = World::new();
+    let mut sandbox = Sandbox::new();
     let mailbox = Mailbox::with(small(2));
     let servers = [
         (
             "pops",
-            Server::start(&mailbox).implicit_tls(world.certificates()),
+            Server::start(&mailbox).implicit_tls(sandbox.certificates()),
         ),
-        ("pop3", Server::start(&mailbox).stls(world.certificates())),
+        ("pop3", Server::start(&mailbox).stls(sandbox.certificates())),
     ];
-    world.variable("POPFETCH_PASSWORD", PASSWORD);
-    let ca_file = world.certificates().authority_file().display().to_string();
+    sandbox.variable("POPFETCH_PASSWORD", PASSWORD);
+    let ca_file = sandbox
+        .certificates()
+        .authority_file()
+        .display()
+        .to_string();
     for (scheme, server) in &servers {
         let url = format!("{scheme}://{USER}@127.0.0.1:{}", server.endpoint().port);
-        let to = format!("maildir:{}", world.mail(scheme).path.display());
-        world
+        let to = format!("maildir:{}", sandbox.mail(scheme).path.display());
+        sandbox
             .run(&["sync", "--url", &url, "--to", &to, "--ca-file", &ca_file])
             .ends_with(0);
-        world.mail(scheme).holds(mailbox.stored_forms());
+        sandbox.mail(scheme).holds(mailbox.stored_forms());
     }
 }
 
@@ -322,16 +326,16 @@ fn broken_pipelining_costs_time_but_no_message() {
             mailbox.add(format!("uid-{number}"), text);
         }
         let server = Server::start(&mailbox).pipelining(pipelining);
-        let world = world_for(&server, &[("timeout", "\"2s\"")]);
-        world.run(&["sync"]).ends_with(0);
-        world.mail("it").holds(mailbox.stored_forms());
+        let sandbox = sandbox_for(&server, &[("timeout", "\"2s\"")]);
+        sandbox.run(&["sync"]).ends_with(0);
+        sandbox.mail("it").holds(mailbox.stored_forms());
         let sessions = server.sessions().len();
         for number in 40..50 {
             let text = generator.message(Shape::Plain, 500 + 40 * number);
             mailbox.add(format!("uid-{number}"), text);
         }
-        world.run(&["sync"]).ends_with(0);
-        world.mail("it").holds(mailbox.stored_forms());
+        sandbox.run(&["sync"]).ends_with(0);
+        sandbox.mail("it").holds(mailbox.stored_forms());
         assert_eq!(
             server.sessions().len(),
             sessions + 1,
@@ -346,9 +350,9 @@ fn pipelining_promised_before_login_and_taken_back_is_not_used() {
     let server = Server::start(&mailbox)
         .capabilities(State::Greeted, &["USER", "UIDL", "PIPELINING"])
         .capabilities(State::LoggedIn, &["UIDL"]);
-    let world = world_for(&server, &[]);
-    world.run(&["sync"]).ends_with(0);
-    world.mail("it").holds(mailbox.stored_forms());
+    let sandbox = sandbox_for(&server, &[]);
+    sandbox.run(&["sync"]).ends_with(0);
+    sandbox.mail("it").holds(mailbox.stored_forms());
 }
 
 #[test]
@@ -358,15 +362,15 @@ fn where_retrieved_mail_expires_quit_waits_until_all_of_it_is_stored() {
     let server = Server::start(&mailbox)
         .expires_at_once()
         .on("RETR 2", Fault::CloseWithin(100));
-    let world = world_for(&server, &[]);
-    world.run(&["sync"]);
+    let sandbox = sandbox_for(&server, &[]);
+    sandbox.run(&["sync"]);
     assert!(
         mailbox.uids().contains(&"uid-2".to_owned()),
         "an unstored message was given up"
     );
     server.heal();
-    world.run(&["sync"]).ends_with(0);
-    world.mail("it").holds(expected);
+    sandbox.run(&["sync"]).ends_with(0);
+    sandbox.mail("it").holds(expected);
     assert!(!mailbox.uids().contains(&"uid-2".to_owned()));
 }
 
@@ -378,14 +382,14 @@ fn an_id_listed_twice_names_two_messages() {
     }
     let expected = mailbox.stored_forms();
     let server = Server::start(&mailbox);
-    let world = world_for(&server, &[]);
+    let sandbox = sandbox_for(&server, &[]);
     for _ in 0..2 {
-        world.run(&["sync"]).ends_with(0);
-        world.mail("it").holds(&expected);
+        sandbox.run(&["sync"]).ends_with(0);
+        sandbox.mail("it").holds(&expected);
     }
-    let world = world_for(&server, &[("leave_on_server", "\"never\"")]);
-    world.run(&["sync"]).ends_with(0);
-    world.mail("it").holds(&expected);
+    let sandbox = sandbox_for(&server, &[("leave_on_server", "\"never\"")]);
+    sandbox.run(&["sync"]).ends_with(0);
+    sandbox.mail("it").holds(&expected);
     assert!(mailbox.uids().is_empty());
 }
 
@@ -402,13 +406,13 @@ fn an_id_that_looks_like_a_path_or_a_colour_stays_text() {
         mailbox.add(uid, text);
     }
     let server = Server::start(&mailbox);
-    let world = world_for(&server, &[]);
-    let dry = world.run(&["sync", "--dry-run"]);
+    let sandbox = sandbox_for(&server, &[]);
+    let dry = sandbox.run(&["sync", "--dry-run"]);
     dry.ends_with(0).keeps_to_itself("\x1b");
-    world.run(&["sync"]).ends_with(0);
-    world.run(&["sync"]).ends_with(0);
-    world.mail("it").holds(mailbox.stored_forms());
-    world.mail("it").is_sound();
+    sandbox.run(&["sync"]).ends_with(0);
+    sandbox.run(&["sync"]).ends_with(0);
+    sandbox.mail("it").holds(mailbox.stored_forms());
+    sandbox.mail("it").is_sound();
 }
 
 #[test]
@@ -419,9 +423,9 @@ fn wrong_sizes_are_only_hints() {
         .claiming_size(1, 1)
         .claiming_size(2, expected[1].len() as u64 * 3 / 2)
         .claiming_size(3, 0);
-    let world = world_for(&server, &[("leave_on_server", "\"never\"")]);
-    world.run(&["sync"]).ends_with(0);
-    world.mail("it").holds(expected);
+    let sandbox = sandbox_for(&server, &[("leave_on_server", "\"never\"")]);
+    sandbox.run(&["sync"]).ends_with(0);
+    sandbox.mail("it").holds(expected);
     assert!(mailbox.uids().is_empty());
 }
 
@@ -429,8 +433,8 @@ fn wrong_sizes_are_only_hints() {
 fn of_many_messages_only_the_sizes_that_matter_are_asked_for() {
     let mailbox = Mailbox::with(small(40));
     let server = Server::start(&mailbox);
-    let world = world_for(&server, &[]);
-    world.run(&["sync"]).ends_with(0);
+    let sandbox = sandbox_for(&server, &[]);
+    sandbox.run(&["sync"]).ends_with(0);
     for (uid, text) in ["new-1", "new-2"].into_iter().zip(small(2)) {
         mailbox.add(uid, text);
     }
@@ -440,40 +444,40 @@ fn of_many_messages_only_the_sizes_that_matter_are_asked_for() {
         last.into_iter().filter(is_list).collect()
     };
     let octets = |of: &Value| of["octets"].as_u64();
-    let rehearsed = world.run(&["sync", "--dry-run", "--json"]).json();
+    let rehearsed = sandbox.run(&["sync", "--dry-run", "--json"]).json();
     let plan = rehearsed[0]["plan"].as_array().expect("a plan");
     let all: Option<u64> = plan.iter().map(octets).sum();
     assert!(all.is_some(), "a person looks at all sizes: {plan:?}");
     assert_eq!(sizes_asked_for(), ["LIST"]);
 
-    let outcome = world.run(&["sync", "--json"]);
+    let outcome = sandbox.run(&["sync", "--json"]);
     assert_eq!(octets(&outcome.ends_with(0).json()[0]["server"]), all);
     assert_eq!(sizes_asked_for(), ["LIST 41", "LIST 42"]);
-    world.mail("it").holds(mailbox.stored_forms());
+    sandbox.mail("it").holds(mailbox.stored_forms());
 }
 
 #[test]
 fn a_size_that_the_server_refuses_to_tell_holds_up_no_message() {
     let mailbox = Mailbox::with(small(40));
     let server = Server::start(&mailbox).on("LIST 41", Fault::reply("-ERR no"));
-    let world = world_for(&server, &[]);
-    world.run(&["sync"]).ends_with(0);
+    let sandbox = sandbox_for(&server, &[]);
+    sandbox.run(&["sync"]).ends_with(0);
     mailbox.add("new", small(1).remove(0));
-    world.run(&["sync"]).ends_with(0);
-    world.mail("it").holds(mailbox.stored_forms());
+    sandbox.run(&["sync"]).ends_with(0);
+    sandbox.mail("it").holds(mailbox.stored_forms());
 }
 
 #[test]
 fn the_size_of_another_message_than_asked_for_is_not_believed() {
     let mailbox = Mailbox::with(small(40));
     let server = Server::start(&mailbox).on("LIST 41", Fault::reply("+OK 1 100"));
-    let world = world_for(&server, &[]);
-    world.run(&["sync"]).ends_with(0);
+    let sandbox = sandbox_for(&server, &[]);
+    sandbox.run(&["sync"]).ends_with(0);
     mailbox.add("new", small(1).remove(0));
-    world.run(&["sync"]).ends_with(76);
+    sandbox.run(&["sync"]).ends_with(76);
     server.heal();
-    world.run(&["sync"]).ends_with(0);
-    world.mail("it").holds(mailbox.stored_forms());
+    sandbox.run(&["sync"]).ends_with(0);
+    sandbox.mail("it").holds(mailbox.stored_forms());
 }
 
 #[test]
@@ -482,61 +486,61 @@ fn uidl_is_tried_even_where_it_is_not_announced() {
     let server = Server::start(&mailbox)
         .capabilities(State::Greeted, &["USER"])
         .capabilities(State::LoggedIn, &["USER"]);
-    let world = world_for(&server, &[]);
+    let sandbox = sandbox_for(&server, &[]);
     for _ in 0..2 {
-        world.run(&["sync"]).ends_with(0);
+        sandbox.run(&["sync"]).ends_with(0);
     }
-    world.mail("it").holds(mailbox.stored_forms());
+    sandbox.mail("it").holds(mailbox.stored_forms());
     assert!(server.retrievals().values().all(|&count| count == 1));
 }
 
 #[test]
 fn one_bad_account_holds_up_no_other_and_equal_failures_have_one_status() {
-    let world = World::new();
+    let sandbox = Sandbox::new();
     let mailbox = Mailbox::with(small(2));
     let good = Server::start(&mailbox);
     let bad = Server::start(&Mailbox::default()).on("STAT", Fault::CloseBefore);
     let mut refused = bad.endpoint();
     "wrong".clone_into(&mut refused.password);
-    world.account("bad", &refused).write();
-    world
+    sandbox.account("bad", &refused).write();
+    sandbox
         .account("good", &good.endpoint())
         .set("host", "\"localhost\"")
         .write();
-    world.run(&["sync"]).ends_with(1).complains("bad");
-    world.mail("good").holds(mailbox.stored_forms());
+    sandbox.run(&["sync"]).ends_with(1).complains("bad");
+    sandbox.mail("good").holds(mailbox.stored_forms());
 
     let mut also_refused = good.endpoint();
     "wrong".clone_into(&mut also_refused.password);
-    let world = World::new();
-    world.account("bad", &refused).write();
-    world
+    let sandbox = Sandbox::new();
+    sandbox.account("bad", &refused).write();
+    sandbox
         .account("worse", &also_refused)
         .set("host", "\"localhost\"")
         .write();
-    world.run(&["sync"]).ends_with(77);
+    sandbox.run(&["sync"]).ends_with(77);
 }
 
 #[test]
 fn a_dry_run_says_that_a_destination_cannot_be_used() {
     let mailbox = Mailbox::with(small(2));
     let server = Server::start(&mailbox);
-    for (deliver, is_folder, text) in [
+    for (deliver, is_directory, text) in [
         ("maildir:~/it", false, ""),
         ("maildir:~/it/below", false, ""),
         ("mbox:~/it", true, ""),
         ("mbox:~/it", false, "no mbox"),
         ("mbox:~/it/below", false, ""),
     ] {
-        let world = world_for(&server, &[("deliver", &format!("{deliver:?}"))]);
-        match is_folder {
-            true => fs::create_dir(world.home("it")).expect("a folder"),
-            false => fs::write(world.home("it"), text).expect("a file"),
+        let sandbox = sandbox_for(&server, &[("deliver", &format!("{deliver:?}"))]);
+        match is_directory {
+            true => fs::create_dir(sandbox.home("it")).expect("a directory"),
+            false => fs::write(sandbox.home("it"), text).expect("a file"),
         }
-        let dry = world.run(&["sync", "--dry-run"]);
+        let dry = sandbox.run(&["sync", "--dry-run"]);
         dry.ends_with(73);
         assert!(dry.stdout.contains("2 to retrieve"), "{dry:#?}");
-        let run = world.run(&["sync"]);
+        let run = sandbox.run(&["sync"]);
         run.ends_with(73);
         let cause = |stderr: &str| stderr.lines().next().map(str::to_owned);
         assert_eq!(cause(&dry.stderr), cause(&run.stderr), "{deliver}");
@@ -546,8 +550,8 @@ fn a_dry_run_says_that_a_destination_cannot_be_used() {
         "mbox:~/new/one",
         "pipe:cat > /dev/null",
     ] {
-        let world = world_for(&server, &[("deliver", &format!("{deliver:?}"))]);
-        world.run(&["sync", "--dry-run"]).ends_with(0);
-        assert!(!world.home("new").exists(), "nothing is changed");
+        let sandbox = sandbox_for(&server, &[("deliver", &format!("{deliver:?}"))]);
+        sandbox.run(&["sync", "--dry-run"]).ends_with(0);
+        assert!(!sandbox.home("new").exists(), "nothing is changed");
     }
 }

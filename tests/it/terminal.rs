@@ -5,9 +5,9 @@ use rustix::process::Signal;
 use crate::support::keyring::KeyRing;
 use crate::support::mailbox::Mailbox;
 use crate::support::messages::small;
+use crate::support::sandbox::{Outcome, Sandbox};
 use crate::support::server::{Fault, LOGIN, PASSWORD, Server};
 use crate::support::terminal::{Terminal, left_on_screen};
-use crate::support::world::{Outcome, World};
 
 /// How a line is wiped.
 const WIPED: &str = "\r\x1b[2K";
@@ -16,22 +16,22 @@ const COLOR: &str = "\x1b[1;";
 /// What Ctrl-C sends.
 const CTRL_C: &str = "\x03";
 
-fn world_for(server: &Server) -> World {
-    let world = World::new();
-    world.account("it", &server.endpoint()).write();
-    world
+fn sandbox_for(server: &Server) -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.account("it", &server.endpoint()).write();
+    sandbox
 }
 
-fn on_terminal(world: &World, arguments: &[&str]) -> Outcome {
-    Terminal::start(world, &[&["popfetch"], arguments].concat()).finish()
+fn on_terminal(sandbox: &Sandbox, arguments: &[&str]) -> Outcome {
+    Terminal::start(sandbox, &[&["popfetch"], arguments].concat()).finish()
 }
 
 #[test]
 fn a_bar_comes_and_goes_and_one_line_stays() {
     let server = Server::start(&Mailbox::with(small(5)));
-    let world = world_for(&server);
+    let sandbox = sandbox_for(&server);
     for summary in ["it: 5 new messages (", "it: nothing new"] {
-        let outcome = on_terminal(&world, &["sync"]);
+        let outcome = on_terminal(&sandbox, &["sync"]);
         outcome.ends_with(0);
         assert!(outcome.stdout.contains(WIPED), "{outcome:#?}");
         let lines = left_on_screen(&outcome.stdout);
@@ -43,8 +43,8 @@ fn a_bar_comes_and_goes_and_one_line_stays() {
 #[test]
 fn the_bar_counts_and_ctrl_c_stops_in_order() {
     let server = Server::start(&Mailbox::with(small(5))).on("RETR 5", Fault::Stall);
-    let world = world_for(&server);
-    let sync = Terminal::start(&world, &["popfetch", "sync"]);
+    let sandbox = sandbox_for(&server);
+    let sync = Terminal::start(&sandbox, &["popfetch", "sync"]);
     sync.shows("4/5").types(CTRL_C);
     let outcome = sync.finish();
     outcome.ends_with(130);
@@ -55,18 +55,18 @@ fn the_bar_counts_and_ctrl_c_stops_in_order() {
             .any(|line| line.starts_with("it: 4 new messages")),
         "{lines:?}"
     );
-    assert_eq!(world.mail("it").texts().len(), 4);
+    assert_eq!(sandbox.mail("it").texts().len(), 4);
     server.heal();
-    world.run(&["sync"]).ends_with(0);
+    sandbox.run(&["sync"]).ends_with(0);
     assert!(server.retrievals().values().all(|&count| count == 1));
 }
 
 /// An account without any place for its password: a person is asked.
-fn asking_world(server: &Server) -> World {
-    let world = World::new();
-    let account = world.account("it", &server.endpoint());
+fn asking_sandbox(server: &Server) -> Sandbox {
+    let sandbox = Sandbox::new();
+    let account = sandbox.account("it", &server.endpoint());
     account.without("password_file").write();
-    world
+    sandbox
 }
 
 #[test]
@@ -81,10 +81,10 @@ fn a_question_for_the_password_ends_with_the_first_signal() {
         (sync, None, 130),
         (login, Some(Signal::TERM), 143),
     ] {
-        let mut world = asking_world(&server);
+        let mut sandbox = asking_sandbox(&server);
         // Nobody is asked for a password that could not be kept.
-        let _ring = (command == login).then(|| KeyRing::start(&mut world));
-        let asking = Terminal::start(&world, command);
+        let _ring = (command == login).then(|| KeyRing::start(&mut sandbox));
+        let asking = Terminal::start(&sandbox, command);
         asking.shows("Password for alice at 127.0.0.1: ");
         asking.hides_typing().types("half a pass");
         match signal {
@@ -103,12 +103,12 @@ fn a_question_for_the_password_ends_with_the_first_signal() {
 fn a_question_for_one_password_holds_up_no_other_account_and_is_not_disturbed() {
     let (asked, mailbox) = (Mailbox::with(small(2)), Mailbox::with(small(5)));
     let (asking, other) = (Server::start(&asked), Server::start(&mailbox));
-    let world = asking_world(&asking);
+    let sandbox = asking_sandbox(&asking);
     // The other one begins once the question is there.
-    let password = world.fifo("other-password");
-    let account = world.account("other", &other.endpoint());
+    let password = sandbox.fifo("other-password");
+    let account = sandbox.account("other", &other.endpoint());
     account.set("password_file", "\"~/other-password\"").write();
-    let sync = Terminal::start(&world, &["popfetch", "sync"]);
+    let sync = Terminal::start(&sandbox, &["popfetch", "sync"]);
     sync.shows("Password for alice at 127.0.0.1: ");
     password.say(PASSWORD);
     other.wait_for("QUIT");
@@ -120,23 +120,23 @@ fn a_question_for_one_password_holds_up_no_other_account_and_is_not_disturbed() 
     for summary in ["it: 2 new messages", "other: 5 new messages"] {
         assert!(shown.contains(summary), "{outcome:#?}");
     }
-    world.mail("it").holds(asked.stored_forms());
-    world.mail("other").holds(mailbox.stored_forms());
+    sandbox.mail("it").holds(asked.stored_forms());
+    sandbox.mail("other").holds(mailbox.stored_forms());
 }
 
 #[test]
 fn a_typed_password_can_be_corrected_and_a_person_can_give_up() {
     let mailbox = Mailbox::with(small(1));
     let server = Server::start(&mailbox).password("p ä%s");
-    let world = asking_world(&server);
-    let sync = Terminal::start(&world, &["popfetch", "sync"]);
+    let sandbox = asking_sandbox(&server);
+    let sync = Terminal::start(&sandbox, &["popfetch", "sync"]);
     sync.type_unseen("wrong\x15p äö\x7f\x1b[A%s");
     let outcome = sync.finish();
     outcome.ends_with(0).keeps_to_itself("%s");
-    world.mail("it").holds(mailbox.stored_forms());
+    sandbox.mail("it").holds(mailbox.stored_forms());
 
-    let world = asking_world(&server);
-    let sync = Terminal::start(&world, &["popfetch", "sync"]);
+    let sandbox = asking_sandbox(&server);
+    let sync = Terminal::start(&sandbox, &["popfetch", "sync"]);
     sync.hides_typing().types("\x04");
     let outcome = sync.finish();
     outcome.ends_with(78);
@@ -148,28 +148,28 @@ fn a_typed_password_can_be_corrected_and_a_person_can_give_up() {
 fn no_key_stops_or_kills_it_while_typing_is_hidden() {
     let mailbox = Mailbox::with(small(1));
     let server = Server::start(&mailbox);
-    let world = asking_world(&server);
+    let sandbox = asking_sandbox(&server);
     let shell = ["bash", "-mc", "popfetch sync; exit $?"];
-    let sync = Terminal::start(&world, &shell);
+    let sync = Terminal::start(&sandbox, &shell);
     // What Ctrl-Z and Ctrl-\ send.
     sync.hides_typing().types("\x1a\x1c").type_unseen(PASSWORD);
     sync.finish().ends_with(0);
-    world.mail("it").holds(mailbox.stored_forms());
+    sandbox.mail("it").holds(mailbox.stored_forms());
 }
 
 #[test]
 fn a_command_that_asks_on_the_terminal_ends_with_the_first_signal() {
     let server = Server::start(&Mailbox::with(small(1)));
-    let world = World::new();
+    let sandbox = Sandbox::new();
     let command = "\"stty -echo </dev/tty; read -r it </dev/tty; stty echo </dev/tty; echo $it\"";
-    let account = world.account("it", &server.endpoint());
+    let account = sandbox.account("it", &server.endpoint());
     let account = account.without("password_file");
     account.set("password_command", command).write();
-    let asking = Terminal::start(&world, &["popfetch", "sync"]);
+    let asking = Terminal::start(&sandbox, &["popfetch", "sync"]);
     asking.hides_typing().signal(Signal::TERM);
     asking.finish().ends_with(143);
     assert!(server.sessions().is_empty());
-    let asking = Terminal::start(&world, &["popfetch", "sync"]);
+    let asking = Terminal::start(&sandbox, &["popfetch", "sync"]);
     asking.type_unseen(PASSWORD);
     asking.finish().ends_with(0);
 }
@@ -177,8 +177,8 @@ fn a_command_that_asks_on_the_terminal_ends_with_the_first_signal() {
 #[test]
 fn a_dry_run_is_a_table_and_quiet_is_silence_on_a_terminal_too() {
     let server = Server::start(&Mailbox::with(small(2)));
-    let world = world_for(&server);
-    let table = left_on_screen(&on_terminal(&world, &["sync", "--dry-run"]).stdout);
+    let sandbox = sandbox_for(&server);
+    let table = left_on_screen(&on_terminal(&sandbox, &["sync", "--dry-run"]).stdout);
     assert_eq!(
         table
             .iter()
@@ -187,29 +187,29 @@ fn a_dry_run_is_a_table_and_quiet_is_silence_on_a_terminal_too() {
         2,
         "{table:?}"
     );
-    let outcome = on_terminal(&world, &["-q", "sync"]);
+    let outcome = on_terminal(&sandbox, &["-q", "sync"]);
     outcome.ends_with(0).says_nothing();
 }
 
 #[test]
 fn colors_are_for_terminals_that_want_them_unless_told_otherwise() {
     let server = Server::start(&Mailbox::default()).on(LOGIN, Fault::reply("-ERR [AUTH] no"));
-    let mut world = world_for(&server);
+    let mut sandbox = sandbox_for(&server);
     for (no_color, option, colored) in [
         ("", "auto", true),
         ("", "never", false),
         ("1", "auto", false),
         ("1", "always", true),
     ] {
-        world.variable("NO_COLOR", no_color);
-        let outcome = on_terminal(&world, &["--color", option, "sync"]);
+        sandbox.variable("NO_COLOR", no_color);
+        let outcome = on_terminal(&sandbox, &["--color", option, "sync"]);
         outcome.ends_with(77);
         let context = format!("NO_COLOR={no_color} --color {option}: {outcome:#?}");
         assert_eq!(outcome.stdout.contains(COLOR), colored, "{context}");
     }
-    world.variable("NO_COLOR", "");
+    sandbox.variable("NO_COLOR", "");
     for (option, colored) in [("auto", false), ("always", true)] {
-        let outcome = world.run(&["--color", option, "sync"]);
+        let outcome = sandbox.run(&["--color", option, "sync"]);
         outcome.ends_with(77);
         assert_eq!(outcome.stderr.contains(COLOR), colored, "{outcome:#?}");
     }
@@ -218,11 +218,11 @@ fn colors_are_for_terminals_that_want_them_unless_told_otherwise() {
 #[test]
 fn without_a_terminal_a_good_run_is_silent_and_a_bad_one_has_no_control_characters() {
     let server = Server::start(&Mailbox::with(small(3)));
-    let world = world_for(&server);
-    world.run(&["sync"]).ends_with(0).says_nothing();
-    world.run(&["sync"]).ends_with(0).says_nothing();
+    let sandbox = sandbox_for(&server);
+    sandbox.run(&["sync"]).ends_with(0).says_nothing();
+    sandbox.run(&["sync"]).ends_with(0).says_nothing();
     let _server = server.on(LOGIN, Fault::reply("-ERR [AUTH] \x1b[31mno"));
-    let outcome = world.run(&["sync"]);
+    let outcome = sandbox.run(&["sync"]);
     outcome
         .ends_with(77)
         .keeps_to_itself("\x1b")

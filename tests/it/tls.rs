@@ -7,10 +7,10 @@ use openssl::ssl::{NameType, SslVersion};
 use crate::support::certificates::Kind;
 use crate::support::mailbox::Mailbox;
 use crate::support::messages::{one_of_each, small};
+use crate::support::sandbox::{Outcome, Sandbox};
 use crate::support::server::{
     Dialogue, Fault, GREETING, HANDSHAKE, PASSWORD, Server, SessionLog, State, Turn, USER,
 };
-use crate::support::world::{Outcome, World};
 
 /// No session heard anything of a login.
 #[track_caller]
@@ -26,22 +26,22 @@ fn no_login(sessions: &[SessionLog]) {
 
 #[test]
 fn every_message_comes_over_implicit_tls_and_over_stls() {
-    let world = World::new();
+    let sandbox = Sandbox::new();
     let mailbox = Mailbox::with(one_of_each());
     let servers = [
-        Server::start(&mailbox).implicit_tls(world.certificates()),
-        Server::start(&mailbox).stls(world.certificates()),
+        Server::start(&mailbox).implicit_tls(sandbox.certificates()),
+        Server::start(&mailbox).stls(sandbox.certificates()),
     ];
     for (name, server) in ["implicit", "stls"].into_iter().zip(&servers) {
-        let account = world.account(name, &server.endpoint());
+        let account = sandbox.account(name, &server.endpoint());
         account
             .set("host", "\"localhost\"")
             .set("user", &format!("{USER:?}"))
             .write();
-        world.run(&["sync", name]).ends_with(0).says_nothing();
-        world.mail(name).holds(mailbox.stored_forms());
-        std::fs::remove_file(world.home(".config/popfetch/config.toml")).expect("our own file");
-        std::fs::remove_dir_all(world.state()).expect("our own folder");
+        sandbox.run(&["sync", name]).ends_with(0).says_nothing();
+        sandbox.mail(name).holds(mailbox.stored_forms());
+        std::fs::remove_file(sandbox.home(".config/popfetch/config.toml")).expect("our own file");
+        std::fs::remove_dir_all(sandbox.state()).expect("our own directory");
     }
     let clear = servers[1].sessions()[0].in_clear();
     assert!(
@@ -61,33 +61,33 @@ fn a_certificate_that_is_not_good_ends_with_76() {
         (Kind::SelfSigned, "ca_file"),
         (Kind::UnknownAuthority, "ca_file"),
     ] {
-        let world = World::new();
-        let certificates = world.certificates();
+        let sandbox = Sandbox::new();
+        let certificates = sandbox.certificates();
         let acceptor = certificates.make(kind).acceptor();
         let server = Server::start(&Mailbox::with(small(1)));
         let server = server.implicit_tls_with(certificates, acceptor);
-        world.account("it", &server.endpoint()).write();
-        world.run(&["sync"]).ends_with(76).complains(reason);
+        sandbox.account("it", &server.endpoint()).write();
+        sandbox.run(&["sync"]).ends_with(76).complains(reason);
         no_login(&server.sessions());
     }
 }
 
 /// A run against a server that knows no newer version of TLS than this.
 fn run_up_to(newest: SslVersion, tls: &str, least: Option<&str>) -> Outcome {
-    let world = World::new();
-    let certificates = world.certificates();
+    let sandbox = Sandbox::new();
+    let certificates = sandbox.certificates();
     let acceptor = certificates.make(Kind::Good).acceptor_up_to(newest);
     let server = Server::start(&Mailbox::default());
     let server = match tls {
         "implicit" => server.implicit_tls_with(certificates, acceptor),
         _ => server.stls_with(certificates, acceptor),
     };
-    let mut account = world.account("it", &server.endpoint());
+    let mut account = sandbox.account("it", &server.endpoint());
     if let Some(least) = least {
         account = account.set("tls_min_version", &format!("{least:?}"));
     }
     account.write();
-    let outcome = world.run(&["sync"]);
+    let outcome = sandbox.run(&["sync"]);
     if outcome.status != Some(0) {
         no_login(&server.sessions());
     }
@@ -116,13 +116,13 @@ fn tls_1_2_is_enough_unless_the_configuration_wants_1_3() {
 
 #[test]
 fn a_plain_server_on_the_tls_port_ends_with_76_and_a_hint() {
-    let world = World::new();
+    let sandbox = Sandbox::new();
     let server = Server::start(&Mailbox::default());
-    let account = world
+    let account = sandbox
         .account("it", &server.endpoint())
         .set("tls", "\"implicit\"");
     account.write();
-    world.run(&["sync"]).ends_with(76).complains("starttls");
+    sandbox.run(&["sync"]).ends_with(76).complains("starttls");
     // What it hears is the beginning of a handshake, which is no command.
     let _ = server.violations();
     no_login(&server.sessions());
@@ -131,14 +131,14 @@ fn a_plain_server_on_the_tls_port_ends_with_76_and_a_hint() {
 #[test]
 fn a_tls_server_on_the_plain_port_ends_with_76_and_a_hint() {
     for tls in ["\"starttls\"", "\"none\""] {
-        let world = World::new();
-        let server = Server::start(&Mailbox::default()).implicit_tls(world.certificates());
-        let account = world.account("it", &server.endpoint()).set("tls", tls);
+        let sandbox = Sandbox::new();
+        let server = Server::start(&Mailbox::default()).implicit_tls(sandbox.certificates());
+        let account = sandbox.account("it", &server.endpoint()).set("tls", tls);
         account
             .set("allow_cleartext_password", "true")
             .set("timeout", "\"2s\"")
             .write();
-        world.run(&["sync"]).ends_with(76).complains("implicit");
+        sandbox.run(&["sync"]).ends_with(76).complains("implicit");
         no_login(&server.sessions());
     }
 }
@@ -148,13 +148,13 @@ fn a_tls_server_on_the_plain_port_ends_with_76_and_a_hint() {
 fn a_server_that_greets_with_not_now_is_not_asked_whether_it_speaks_tls() {
     for refusal in ["-ERR [LOGIN-DELAY] not so soon", "-ERR [IN-USE] not now"] {
         for tls in ["\"none\"", "\"starttls\""] {
-            let world = World::new();
+            let sandbox = Sandbox::new();
             let server = Server::start(&Mailbox::default()).on(GREETING, Fault::reply(refusal));
-            world
+            sandbox
                 .account("it", &server.endpoint())
                 .set("tls", tls)
                 .write();
-            world.run(&["sync"]).ends_with(75).keeps_to_itself("TLS");
+            sandbox.run(&["sync"]).ends_with(75).keeps_to_itself("TLS");
             assert_eq!(server.sessions().len(), 1, "{refusal}, {tls}");
         }
     }
@@ -162,7 +162,7 @@ fn a_server_that_greets_with_not_now_is_not_asked_whether_it_speaks_tls() {
 
 #[test]
 fn stls_is_required_once_it_is_asked_for() {
-    let certificates = World::new();
+    let certificates = Sandbox::new();
     let servers = [
         Server::start(&Mailbox::default()),
         Server::start(&Mailbox::default()).without_capa(),
@@ -174,12 +174,12 @@ fn stls_is_required_once_it_is_asked_for() {
             .on(HANDSHAKE, Fault::CloseBefore),
     ];
     for server in &servers {
-        let world = World::new();
-        world
+        let sandbox = Sandbox::new();
+        sandbox
             .account("it", &server.endpoint())
             .set("tls", "\"starttls\"")
             .write();
-        world.run(&["sync"]).ends_with(76);
+        sandbox.run(&["sync"]).ends_with(76);
         // A server without STLS may be asked for it all the same.
         let violations = server.violations();
         assert!(
@@ -192,41 +192,41 @@ fn stls_is_required_once_it_is_asked_for() {
 
 #[test]
 fn whatever_comes_behind_the_answer_to_stls_is_an_attack() {
-    let world = World::new();
+    let sandbox = Sandbox::new();
     let server = Server::start(&Mailbox::with(small(1)))
-        .stls(world.certificates())
+        .stls(sandbox.certificates())
         .on("STLS", Fault::Inject(b"+OK injected\r\n".to_vec()));
-    world.account("it", &server.endpoint()).write();
-    world.run(&["sync"]).ends_with(76);
+    sandbox.account("it", &server.endpoint()).write();
+    sandbox.run(&["sync"]).ends_with(76);
     let last = server.commands().pop();
     assert_eq!(last.as_deref(), Some("STLS"));
 }
 
 #[test]
 fn capabilities_from_before_tls_are_forgotten() {
-    let world = World::new();
+    let sandbox = Sandbox::new();
     let mailbox = Mailbox::with(small(20));
     let server = Server::start(&mailbox)
-        .stls(world.certificates())
+        .stls(sandbox.certificates())
         .capabilities(State::Greeted, &["STLS", "PIPELINING", "SASL PLAIN"])
         .capabilities(State::Secured, &["USER"])
         .capabilities(State::LoggedIn, &["UIDL"]);
-    world.account("it", &server.endpoint()).write();
-    world.run(&["sync"]).ends_with(0);
-    world.mail("it").holds(mailbox.stored_forms());
+    sandbox.account("it", &server.endpoint()).write();
+    sandbox.run(&["sync"]).ends_with(0);
+    sandbox.mail("it").holds(mailbox.stored_forms());
     assert!(server.commands().contains(&format!("PASS {PASSWORD}")));
 }
 
 #[test]
 fn a_handshake_that_never_ends_is_given_up() {
-    let world = World::new();
-    let server = Server::start(&Mailbox::default()).implicit_tls(world.certificates());
+    let sandbox = Sandbox::new();
+    let server = Server::start(&Mailbox::default()).implicit_tls(sandbox.certificates());
     let server = server.on(HANDSHAKE, Fault::Stall);
-    world
+    sandbox
         .account("it", &server.endpoint())
         .set("timeout", "\"1s\"")
         .write();
-    world.run(&["sync"]).ends_with(75).complains("TLS");
+    sandbox.run(&["sync"]).ends_with(75).complains("TLS");
 }
 
 #[test]
@@ -236,10 +236,10 @@ fn a_greeting_that_is_not_pop3_ends_with_76_before_any_login() {
         "220 mail ESMTP\r\n",
         "HTTP/1.1 400 Bad\r\n",
     ] {
-        let world = World::new();
+        let sandbox = Sandbox::new();
         let server = Dialogue::start(vec![Turn::send(greeting), Turn::Stall]);
-        world.account("it", &server.endpoint()).write();
-        world.run(&["sync"]).ends_with(76);
+        sandbox.account("it", &server.endpoint()).write();
+        sandbox.run(&["sync"]).ends_with(76);
         no_login(&server.sessions());
     }
 }
@@ -257,23 +257,23 @@ fn a_refused_certificate_is_described_so_that_one_knows_what_to_do() {
         (
             Kind::UnknownAuthority,
             &[
-                "issued by «nobody»",
+                "issued by \"nobody\"",
                 "tls_fingerprints",
                 "fingerprint sha256:",
             ][..],
         ),
     ] {
         for tls in ["implicit", "starttls"] {
-            let world = World::new();
-            let certificates = world.certificates();
+            let sandbox = Sandbox::new();
+            let certificates = sandbox.certificates();
             let acceptor = certificates.make(kind).acceptor();
             let server = Server::start(&Mailbox::with(small(1)));
             let server = match tls {
                 "implicit" => server.implicit_tls_with(certificates, acceptor),
                 _ => server.stls_with(certificates, acceptor),
             };
-            world.account("it", &server.endpoint()).write();
-            let outcome = world.run(&["sync"]);
+            sandbox.account("it", &server.endpoint()).write();
+            let outcome = sandbox.run(&["sync"]);
             outcome.ends_with(76);
             told.iter().for_each(|part| {
                 outcome.complains(part);
@@ -285,16 +285,16 @@ fn a_refused_certificate_is_described_so_that_one_knows_what_to_do() {
 
 /// A run against a server with a certificate of this kind.
 fn run_against(kind: Kind, tls: &str) -> Outcome {
-    let world = World::new();
-    let certificates = world.certificates();
+    let sandbox = Sandbox::new();
+    let certificates = sandbox.certificates();
     let acceptor = certificates.make(kind).acceptor();
     let server = Server::start(&Mailbox::default());
     let server = match tls {
         "implicit" => server.implicit_tls_with(certificates, acceptor),
         _ => server.stls_with(certificates, acceptor),
     };
-    world.account("it", &server.endpoint()).write();
-    let outcome = world.run(&["sync"]);
+    sandbox.account("it", &server.endpoint()).write();
+    let outcome = sandbox.run(&["sync"]);
     if outcome.status != Some(0) {
         no_login(&server.sessions());
     }
@@ -323,19 +323,19 @@ fn a_certificate_above_the_servers_that_is_out_of_date_is_told_from_its_own() {
 
 #[test]
 fn roots_of_the_command_line_are_trusted_besides_those_of_an_account() {
-    let world = World::new();
-    let certificates = world.certificates();
+    let sandbox = Sandbox::new();
+    let certificates = sandbox.certificates();
     let own = Server::start(&Mailbox::with(small(1))).implicit_tls(certificates);
-    world.account("own", &own.endpoint()).write();
+    sandbox.account("own", &own.endpoint()).write();
     let self_signed = certificates.make(Kind::SelfSigned);
     let other = Server::start(&Mailbox::with(small(1)));
     let other = other.implicit_tls_with(certificates, self_signed.acceptor());
-    let account = world.account("other", &other.endpoint());
+    let account = sandbox.account("other", &other.endpoint());
     let account = account.set("host", "\"localhost\"").without("ca_file");
     account.write();
     let ca_file = self_signed.certificate_file.display().to_string();
-    world.run(&["sync", "--ca-file", &ca_file]).ends_with(0);
-    assert_eq!(world.mail("own").texts(), world.mail("other").texts());
+    sandbox.run(&["sync", "--ca-file", &ca_file]).ends_with(0);
+    assert_eq!(sandbox.mail("own").texts(), sandbox.mail("other").texts());
 }
 
 #[test]
@@ -348,26 +348,26 @@ fn a_pinned_certificate_replaces_every_other_check() {
         Kind::UnknownAuthority,
         Kind::CommonName("somebody"),
     ] {
-        let world = World::new();
-        let certificates = world.certificates();
+        let sandbox = Sandbox::new();
+        let certificates = sandbox.certificates();
         let certificate = certificates.make(kind);
         let mailbox = Mailbox::with(small(1));
         let server = Server::start(&mailbox);
         let server = server.implicit_tls_with(certificates, certificate.acceptor());
         let other = format!("sha256:{}", "00".repeat(32));
         let pins = format!("[{other:?}, {:?}]", certificate.fingerprint());
-        let account = world.account("it", &server.endpoint()).without("ca_file");
+        let account = sandbox.account("it", &server.endpoint()).without("ca_file");
         account.set("tls_fingerprints", &pins).write();
-        world.run(&["sync"]).ends_with(0);
-        world.mail("it").holds(mailbox.stored_forms());
+        sandbox.run(&["sync"]).ends_with(0);
+        sandbox.mail("it").holds(mailbox.stored_forms());
     }
 }
 
 #[test]
 fn a_certificate_that_is_not_the_pinned_one_is_refused_before_anything_is_said() {
     for tls in ["implicit", "starttls"] {
-        let world = World::new();
-        let certificates = world.certificates();
+        let sandbox = Sandbox::new();
+        let certificates = sandbox.certificates();
         let server = Server::start(&Mailbox::with(small(1)));
         let good = certificates.make(Kind::Good);
         let server = match tls {
@@ -375,9 +375,9 @@ fn a_certificate_that_is_not_the_pinned_one_is_refused_before_anything_is_said()
             _ => server.stls_with(certificates, good.acceptor()),
         };
         let pins = format!("[{:?}]", certificates.make(Kind::SelfSigned).fingerprint());
-        let account = world.account("it", &server.endpoint());
+        let account = sandbox.account("it", &server.endpoint());
         account.set("tls_fingerprints", &pins).write();
-        let outcome = world.run(&["sync"]);
+        let outcome = sandbox.run(&["sync"]);
         outcome.ends_with(76).complains("tls_fingerprints");
         let shown = good.fingerprint().replace("sha256:", "").replace(':', "");
         outcome.complains(&shown.to_lowercase());
@@ -388,16 +388,16 @@ fn a_certificate_that_is_not_the_pinned_one_is_refused_before_anything_is_said()
 
 #[test]
 fn another_name_than_the_hosts_can_be_checked() {
-    let world = World::new();
-    let certificates = world.certificates();
+    let sandbox = Sandbox::new();
+    let certificates = sandbox.certificates();
     let acceptor = certificates.make(Kind::WrongName).acceptor();
     let server = Server::start(&Mailbox::default()).implicit_tls_with(certificates, acceptor);
     for (name, status) in [("elsewhere.example", 0), ("nowhere.example", 76)] {
-        let account = world.account("it", &server.endpoint());
+        let account = sandbox.account("it", &server.endpoint());
         let name = format!("{name:?}");
         account.set("tls_server_name", &name).write();
-        world.run(&["sync"]).ends_with(status);
-        std::fs::remove_file(world.home(".config/popfetch/config.toml")).expect("our own file");
+        sandbox.run(&["sync"]).ends_with(status);
+        std::fs::remove_file(sandbox.home(".config/popfetch/config.toml")).expect("our own file");
     }
 }
 
@@ -405,8 +405,8 @@ fn another_name_than_the_hosts_can_be_checked() {
 #[test]
 fn a_refused_certificate_is_looked_at_again_under_the_name_it_was_asked_for_by() {
     for tls in ["implicit", "starttls"] {
-        let world = World::new();
-        let certificates = world.certificates();
+        let sandbox = Sandbox::new();
+        let certificates = sandbox.certificates();
         let asked = Arc::new(Mutex::new(Vec::new()));
         let heard = Arc::clone(&asked);
         let mut builder = certificates
@@ -422,11 +422,11 @@ fn a_refused_certificate_is_looked_at_again_under_the_name_it_was_asked_for_by()
             "implicit" => server.implicit_tls_with(certificates, builder.build()),
             _ => server.stls_with(certificates, builder.build()),
         };
-        let account = world.account("it", &server.endpoint());
+        let account = sandbox.account("it", &server.endpoint());
         account
             .set("tls_server_name", "\"nowhere.example\"")
             .write();
-        let outcome = world.run(&["sync"]);
+        let outcome = sandbox.run(&["sync"]);
         outcome
             .ends_with(76)
             .complains("made for elsewhere.example");
@@ -442,8 +442,8 @@ fn a_refused_certificate_is_looked_at_again_under_the_name_it_was_asked_for_by()
 
 #[test]
 fn a_client_certificate_is_shown_to_servers_that_ask_and_logs_in() {
-    let world = World::new();
-    let certificates = world.certificates();
+    let sandbox = Sandbox::new();
+    let certificates = sandbox.certificates();
     let mailbox = Mailbox::with(small(1));
     let server = Server::start(&mailbox)
         .implicit_tls_with(certificates, certificates.wanting_clients())
@@ -453,7 +453,7 @@ fn a_client_certificate_is_shown_to_servers_that_ask_and_logs_in() {
     let pem = (quoted(&user.certificate_file), Some(quoted(&user.key_file)));
     let pkcs12 = (quoted(&user.pkcs12()), None);
     for (certificate, key) in [pem, pkcs12] {
-        let account = world.account("it", &server.endpoint());
+        let account = sandbox.account("it", &server.endpoint());
         // There is no password, and nobody is asked for one.
         let mut account = account
             .without("password_file")
@@ -463,20 +463,23 @@ fn a_client_certificate_is_shown_to_servers_that_ask_and_logs_in() {
             account = account.set("client_key", key);
         }
         account.write();
-        world.run(&["sync"]).ends_with(0).says_nothing();
-        world.mail("it").holds(mailbox.stored_forms());
-        std::fs::remove_file(world.home(".config/popfetch/config.toml")).expect("our own file");
+        sandbox.run(&["sync"]).ends_with(0).says_nothing();
+        sandbox.mail("it").holds(mailbox.stored_forms());
+        std::fs::remove_file(sandbox.home(".config/popfetch/config.toml")).expect("our own file");
     }
 }
 
 #[test]
 fn a_server_that_wants_a_client_certificate_and_gets_none_is_understood() {
-    let world = World::new();
-    let certificates = world.certificates();
+    let sandbox = Sandbox::new();
+    let certificates = sandbox.certificates();
     let server = Server::start(&Mailbox::default())
         .implicit_tls_with(certificates, certificates.wanting_clients());
-    world.account("it", &server.endpoint()).write();
-    world.run(&["sync"]).ends_with(76).complains("client_cert");
+    sandbox.account("it", &server.endpoint()).write();
+    sandbox
+        .run(&["sync"])
+        .ends_with(76)
+        .complains("client_cert");
     no_login(&server.sessions());
 }
 
@@ -506,13 +509,13 @@ fn only_the_field_for_hosts_names_one_and_only_so_far_as_it_says() {
     ];
     let refused = refused.into_iter().map(|case| (case, 76));
     for ((kind, name), status) in refused.chain(accepted.into_iter().map(|case| (case, 0))) {
-        let world = World::new();
-        let certificates = world.certificates();
+        let sandbox = Sandbox::new();
+        let certificates = sandbox.certificates();
         let acceptor = certificates.make(kind).acceptor();
         let server = Server::start(&Mailbox::default()).implicit_tls_with(certificates, acceptor);
-        let account = world.account("it", &server.endpoint());
+        let account = sandbox.account("it", &server.endpoint());
         account.set("tls_server_name", &format!("{name:?}")).write();
-        let outcome = world.run(&["sync"]);
+        let outcome = sandbox.run(&["sync"]);
         assert_eq!(
             outcome.status,
             Some(status),

@@ -46,19 +46,19 @@ pub(crate) enum Kind {
     User(&'static str),
 }
 
-/// An authority in a folder of its own; makes certificates on demand.
+/// An authority in a directory of its own; makes certificates on demand.
 pub(crate) struct Certificates {
-    folder: PathBuf,
+    directory: PathBuf,
     authority: Identity,
 }
 
 impl Certificates {
-    /// A new authority, whose certificate is written into the folder, which is created.
-    pub(crate) fn new(folder: &Path) -> Self {
-        fs::create_dir_all(folder).expect("the folder for certificates can be created");
+    /// A new authority, whose certificate is written into the directory, which is created.
+    pub(crate) fn new(directory: &Path) -> Self {
+        fs::create_dir_all(directory).expect("the directory for certificates can be created");
         let authority = Identity::authority("popfetch tests");
         let certificates = Certificates {
-            folder: folder.to_owned(),
+            directory: directory.to_owned(),
             authority,
         };
         write_private(
@@ -70,10 +70,10 @@ impl Certificates {
 
     /// The authority's certificate, PEM: what goes into `ca_file`.
     pub(crate) fn authority_file(&self) -> PathBuf {
-        self.folder.join("ca.pem")
+        self.directory.join("ca.pem")
     }
 
-    /// A certificate of this kind with its key, written into the folder.
+    /// A certificate of this kind with its key, written into the directory.
     pub(crate) fn make(&self, kind: Kind) -> Certificate {
         let between = match kind {
             Kind::Below(from, until) => Some(self.between((from, until))),
@@ -86,8 +86,8 @@ impl Certificates {
             _ => Identity::leaf(kind, Some(&self.authority)),
         };
         let certificate = Certificate {
-            certificate_file: self.folder.join(format!("{}.pem", kind.file_stem())),
-            key_file: self.folder.join(format!("{}.key", kind.file_stem())),
+            certificate_file: self.directory.join(format!("{}.pem", kind.file_stem())),
+            key_file: self.directory.join(format!("{}.key", kind.file_stem())),
             identity,
             between: between.map(|between| between.certificate),
         };

@@ -36,8 +36,8 @@ impl Mounted {
 
     /// Everything in it is made durable.
     pub(crate) fn sync(&self) {
-        let folder = File::open(self.path()).expect("a mounted folder");
-        rustix::fs::syncfs(folder).expect("a file system can be synced");
+        let directory = File::open(self.path()).expect("a mounted directory");
+        rustix::fs::syncfs(directory).expect("a file system can be synced");
     }
 }
 
@@ -52,32 +52,32 @@ impl Drop for Mounted {
 
 /// A file system in memory with these options (`size=200k`, `nr_inodes=30`); none without root.
 pub(crate) fn memory(options: &str) -> Option<Mounted> {
-    let point = Arc::new(tempfile::tempdir().expect("a temporary folder"));
+    let point = Arc::new(tempfile::tempdir().expect("a temporary directory"));
     let arguments = ["-t", "tmpfs", "-o", options, "tmpfs", shown(point.path())];
     may_mount(&arguments).then_some(Mounted { point })
 }
 
-/// A folder with a quota, in a file system that has room enough; gone when this is dropped.
+/// A directory with a quota, in a file system that has room enough; gone when this is dropped.
 pub(crate) struct Quota {
-    folder: PathBuf,
+    directory: PathBuf,
     mounted: Mounted,
     _image: Image,
 }
 
 impl Quota {
-    /// An empty folder in which this much may be written (`200k`), by btrfs's count, which adds some
+    /// An empty directory in which this much may be written (`200k`), by btrfs's count, which adds some
     /// for names and the like; none without root.
     pub(crate) fn new(limit: &str) -> Option<Self> {
         let image = Image::formatted(64 << 20, "mkfs.btrfs", &["-q", "--mixed"])?;
         let mounted = image.mount("defaults")?;
-        let folder = mounted.path().join("limited");
+        let directory = mounted.path().join("limited");
         let quota = Quota {
-            folder,
+            directory,
             mounted,
             _image: image,
         };
         let has_quotas = command("btrfs", &["quota", "enable", shown(quota.mounted.path())])
-            && command("btrfs", &["subvolume", "create", shown(&quota.folder)])
+            && command("btrfs", &["subvolume", "create", shown(&quota.directory)])
             && quota.limit(limit);
         if !has_quotas {
             skipped("btrfs has no quotas here");
@@ -87,7 +87,7 @@ impl Quota {
 
     /// Where it is.
     pub(crate) fn path(&self) -> &Path {
-        &self.folder
+        &self.directory
     }
 
     /// There is a quota no longer.
@@ -96,14 +96,14 @@ impl Quota {
     }
 
     fn limit(&self, limit: &str) -> bool {
-        command("btrfs", &["qgroup", "limit", limit, shown(&self.folder)])
+        command("btrfs", &["qgroup", "limit", limit, shown(&self.directory)])
     }
 }
 
 /// An image of a file system.
 pub(crate) struct Image {
     file: PathBuf,
-    _folder: TempDir,
+    _directory: TempDir,
 }
 
 impl Image {
@@ -117,8 +117,8 @@ impl Image {
             skipped("only root may mount an image");
             return None;
         }
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let file = folder.path().join("image");
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let file = directory.path().join("image");
         let image = File::create(&file).expect("our own file");
         image.set_len(octets).expect("our own file");
         if !command(program, &[options, &[shown(&file)]].concat()) {
@@ -127,24 +127,24 @@ impl Image {
         }
         Some(Image {
             file,
-            _folder: folder,
+            _directory: directory,
         })
     }
 
     /// What is on the disk at this moment, as another image.
     pub(crate) fn copy(&self) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let file = folder.path().join("image");
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let file = directory.path().join("image");
         fs::copy(&self.file, &file).expect("an image can be copied");
         Image {
             file,
-            _folder: folder,
+            _directory: directory,
         }
     }
 
     /// Mounts it with these options; none where that is not possible here.
     pub(crate) fn mount(&self, options: &str) -> Option<Mounted> {
-        let point = tempfile::tempdir().expect("a temporary folder");
+        let point = tempfile::tempdir().expect("a temporary directory");
         self.mount_at(Arc::new(point), options)
     }
 

@@ -1,4 +1,4 @@
-//! Dovecot, the real thing, with its own configuration, folders and ports, ended by its process id.
+//! Dovecot, the real thing, with its own configuration, directories and ports, ended by its process id.
 //!
 //! Runs as root (mail then belongs to `nobody`) and as anybody else (then everything is theirs).
 
@@ -41,7 +41,7 @@ pub(crate) enum Port {
 
 /// A running Dovecot with one user, [`USER`]; it ends when this is dropped.
 pub(crate) struct Dovecot {
-    folder: TempDir,
+    directory: TempDir,
     master: Child,
     ca_file: PathBuf,
     plain_port: u16,
@@ -62,22 +62,23 @@ impl Dovecot {
     }
 
     fn try_start(certificates: &Certificates) -> Option<Self> {
-        let folder = tempfile::tempdir().expect("a folder for Dovecot");
-        fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).expect("our own folder");
+        let directory = tempfile::tempdir().expect("a directory for Dovecot");
+        fs::set_permissions(directory.path(), Permissions::from_mode(0o755))
+            .expect("our own directory");
         let (plain_port, tls_port) = two_free_ports();
-        let configuration = configuration(folder.path(), certificates, plain_port, tls_port);
-        let file = folder.path().join("dovecot.conf");
+        let configuration = configuration(directory.path(), certificates, plain_port, tls_port);
+        let file = directory.path().join("dovecot.conf");
         write_private(&file, configuration.as_bytes());
         let users = format!("{USER}:{{PLAIN}}{PASSWORD}\n");
-        write_for_dovecot(&folder.path().join("users"), &users);
-        validate_tokens(folder.path());
+        write_for_dovecot(&directory.path().join("users"), &users);
+        validate_tokens(directory.path());
         let mut dovecot = Dovecot {
             master: launch(&file),
             ca_file: certificates.authority_file(),
             plain_port,
             tls_port,
             filled: 0,
-            folder,
+            directory,
         };
         dovecot.make_maildrop();
         dovecot.answers().then_some(dovecot)
@@ -122,7 +123,7 @@ impl Dovecot {
 
     /// A command line that gives the message on its standard input to Dovecot's own delivery agent.
     pub(crate) fn delivery_agent(&self) -> String {
-        let configuration = self.folder.path().join("dovecot.conf");
+        let configuration = self.directory.path().join("dovecot.conf");
         format!(
             "/usr/lib/dovecot/dovecot-lda -c '{}' -d {USER} -f \"$POPFETCH_SENDER\"",
             configuration.display()
@@ -140,8 +141,8 @@ impl Dovecot {
 
     /// How many messages are in its Maildir.
     pub(crate) fn messages(&self) -> usize {
-        let count = |folder: &str| {
-            let entries = fs::read_dir(self.maildrop().join(folder));
+        let count = |directory: &str| {
+            let entries = fs::read_dir(self.maildrop().join(directory));
             entries.expect("Dovecot's Maildir is there").count()
         };
         count("cur") + count("new")
@@ -152,28 +153,32 @@ impl Dovecot {
     pub(crate) fn logs(&self, part: &str) {
         let deadline = Instant::now() + PATIENCE;
         while !self.log().contains(part) {
-            assert!(Instant::now() < deadline, "no «{part}» in:\n{}", self.log());
+            assert!(
+                Instant::now() < deadline,
+                "no \"{part}\" in:\n{}",
+                self.log()
+            );
             std::thread::sleep(Duration::from_millis(10));
         }
     }
 
     /// What it wrote to its log.
     pub(crate) fn log(&self) -> String {
-        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+        fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
     }
 
     fn maildrop(&self) -> PathBuf {
-        self.folder.path().join("mail").join("Maildir")
+        self.directory.path().join("mail").join("Maildir")
     }
 
     fn make_maildrop(&self) {
         let maildrop = self.maildrop();
-        for folder in ["cur", "new", "tmp"] {
-            fs::create_dir_all(maildrop.join(folder)).expect("Dovecot's Maildir can be created");
-            give_to_mail_user(&maildrop.join(folder));
+        for directory in ["cur", "new", "tmp"] {
+            fs::create_dir_all(maildrop.join(directory)).expect("Dovecot's Maildir can be created");
+            give_to_mail_user(&maildrop.join(directory));
         }
         give_to_mail_user(&maildrop);
-        give_to_mail_user(&self.folder.path().join("mail"));
+        give_to_mail_user(&self.directory.path().join("mail"));
     }
 
     /// Waits for the greeting. `false` where Dovecot ended because a port was taken.
@@ -244,10 +249,10 @@ pub(crate) fn access_token(user: &str, seconds: i64) -> String {
 }
 
 /// Dovecot checks the signature of a token itself and asks nobody.
-fn validate_tokens(folder: &Path) {
-    let keys = folder.join("keys");
+fn validate_tokens(directory: &Path) {
+    let keys = directory.join("keys");
     let place = keys.join("default/HS256");
-    fs::create_dir_all(&place).expect("our own folder");
+    fs::create_dir_all(&place).expect("our own directory");
     write_for_dovecot(&place.join("default"), &BASE64_STANDARD.encode(TOKEN_KEY));
     let configuration = format!(
         "introspection_mode = local
@@ -257,7 +262,7 @@ username_format = %u
 ",
         keys.display()
     );
-    write_for_dovecot(&folder.join("oauth2.conf"), &configuration);
+    write_for_dovecot(&directory.join("oauth2.conf"), &configuration);
 }
 
 /// A file that the authentication process reads, which is not root.
@@ -279,7 +284,7 @@ fn launch(configuration: &Path) -> Child {
             .stderr(Stdio::null())
             .spawn()
     };
-    // Folders of system programs are not in everybody's PATH.
+    // Directories of system programs are not in everybody's PATH.
     match start("dovecot").or_else(|_| start("/usr/sbin/dovecot")) {
         Ok(child) => child,
         Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -322,16 +327,16 @@ fn without_carriage_returns(wire: &[u8]) -> Vec<u8> {
     lines
 }
 
-fn configuration(folder: &Path, certificates: &Certificates, plain: u16, tls: u16) -> String {
+fn configuration(directory: &Path, certificates: &Certificates, plain: u16, tls: u16) -> String {
     let certificate = certificates.make(Kind::Good);
     let (uid, gid) = match geteuid() {
         user if user.is_root() => (NOBODY, NOBODY),
         user => (user.as_raw(), getegid().as_raw()),
     };
     let mut text = format!(
-        "base_dir = {folder}/run
-state_dir = {folder}/state
-log_path = {folder}/log
+        "base_dir = {directory}/run
+state_dir = {directory}/state
+log_path = {directory}/log
 protocols = pop3
 listen = 127.0.0.1
 ssl = yes
@@ -357,16 +362,16 @@ passdb {{
 passdb {{
   driver = oauth2
   mechanisms = xoauth2 oauthbearer
-  args = {folder}/oauth2.conf
+  args = {directory}/oauth2.conf
 }}
 passdb {{
   driver = passwd-file
   mechanisms = plain login apop cram-md5 scram-sha-1 scram-sha-256
-  args = scheme=PLAIN username_format=%u {folder}/users
+  args = scheme=PLAIN username_format=%u {directory}/users
 }}
 userdb {{
   driver = static
-  args = uid={uid} gid={gid} home={folder}/mail allow_all_users=yes
+  args = uid={uid} gid={gid} home={directory}/mail allow_all_users=yes
 }}
 service anvil {{
   # No growing delays after failed logins.
@@ -384,7 +389,7 @@ service pop3-login {{
   }}
 }}
 ",
-        folder = folder.display(),
+        directory = directory.display(),
         authority = certificates.authority_file().display(),
         certificate = certificate.certificate_file.display(),
         key = certificate.key_file.display(),
@@ -395,7 +400,7 @@ service pop3-login {{
     text
 }
 
-/// Only root can become somebody else, and change the root folder of a process.
+/// Only root can become somebody else, and change the root directory of a process.
 fn as_ourselves(text: &mut String) {
     let name = |option: &str| {
         let output = Command::new("id")

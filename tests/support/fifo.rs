@@ -19,7 +19,7 @@ impl Fifo {
     /// A new one at this path.
     pub(crate) fn new(path: PathBuf) -> Self {
         let mode = Mode::RUSR | Mode::WUSR;
-        mknodat(CWD, &path, FileType::Fifo, mode, 0).expect("our own folder");
+        mknodat(CWD, &path, FileType::Fifo, mode, 0).expect("our own directory");
         Fifo(path)
     }
 

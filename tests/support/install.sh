@@ -85,13 +85,13 @@ obtain() {
 
 # unpack PACKAGE: its files, none of its scripts; what it depends on is installed.
 unpack() {
-    local folder status=0
-    folder=$(mktemp -d)
-    (cd "$folder" && apt-get -qq download "$1") &&
+    local directory status=0
+    directory=$(mktemp -d)
+    (cd "$directory" && apt-get -qq download "$1") &&
         "${as_root[@]}" satisfy -y --no-install-recommends \
-            "$(dpkg-deb -f "$folder"/*.deb Depends)" &&
-        mkdir -p "$unpacked" && dpkg-deb -x "$folder"/*.deb "$unpacked" || status=$?
-    rm -r "$folder"
+            "$(dpkg-deb -f "$directory"/*.deb Depends)" &&
+        mkdir -p "$unpacked" && dpkg-deb -x "$directory"/*.deb "$unpacked" || status=$?
+    rm -r "$directory"
     return $status
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::world::{Running, World};
+use super::sandbox::{Running, Sandbox};
 
 /// How long the bus and the key ring may take to start.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -14,18 +14,18 @@ pub(crate) struct KeyRing {
 }
 
 impl KeyRing {
-    /// Starts one for this world, and returns once it can be asked.
-    pub(crate) fn start(world: &mut World) -> Self {
-        let runtime = world.home("run");
-        std::fs::create_dir_all(&runtime).expect("our own folder");
+    /// Starts one for this sandbox, and returns once it can be asked.
+    pub(crate) fn start(sandbox: &mut Sandbox) -> Self {
+        let runtime = sandbox.home("run");
+        std::fs::create_dir_all(&runtime).expect("our own directory");
         let address = format!("unix:path={}", runtime.join("bus").display());
-        world.variable("XDG_RUNTIME_DIR", &runtime.display().to_string());
-        world.variable("DBUS_SESSION_BUS_ADDRESS", &address);
-        let file = world.private_file("run/bus.conf", &configuration(&address));
+        sandbox.variable("XDG_RUNTIME_DIR", &runtime.display().to_string());
+        sandbox.variable("DBUS_SESSION_BUS_ADDRESS", &address);
+        let file = sandbox.private_file("run/bus.conf", &configuration(&address));
         let option = format!("--config-file={}", file.display());
-        let bus = world.launch(&["dbus-daemon", "--nofork", "--nosyslog", &option], &[]);
-        world.private_file("run/unlock", "the key ring's own password");
-        let service = world.launch(
+        let bus = sandbox.launch(&["dbus-daemon", "--nofork", "--nosyslog", &option], &[]);
+        sandbox.private_file("run/unlock", "the key ring's own password");
+        let service = sandbox.launch(
             &[
                 "sh",
                 "-c",
@@ -33,7 +33,7 @@ impl KeyRing {
             ],
             &[],
         );
-        wait_until_it_is_there(world);
+        wait_until_it_is_there(sandbox);
         KeyRing {
             _service: service,
             _bus: bus,
@@ -58,10 +58,10 @@ fn configuration(address: &str) -> String {
     )
 }
 
-fn wait_until_it_is_there(world: &World) {
+fn wait_until_it_is_there(sandbox: &Sandbox) {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let outcome = world.shell(
+        let outcome = sandbox.shell(
             "dbus-send --print-reply --dest=org.freedesktop.DBus / \
              org.freedesktop.DBus.NameHasOwner string:org.freedesktop.secrets",
         );

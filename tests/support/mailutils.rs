@@ -31,7 +31,7 @@ pub(crate) struct Mailutils {
     listener: Listener,
     ca_file: PathBuf,
     sessions: Arc<AtomicUsize>,
-    folder: Arc<TempDir>,
+    directory: Arc<TempDir>,
 }
 
 impl Mailutils {
@@ -46,13 +46,16 @@ impl Mailutils {
             skipped("only root can run GNU mailutils' POP3 server here");
             return None;
         }
-        let folder = Arc::new(tempfile::tempdir().expect("a folder for the server"));
-        let file = folder.path().join("pop3d.conf");
-        write_private(&file, configuration(folder.path(), certificates).as_bytes());
-        make_user(folder.path());
-        fill(&folder.path().join("INBOX"), messages);
+        let directory = Arc::new(tempfile::tempdir().expect("a directory for the server"));
+        let file = directory.path().join("pop3d.conf");
+        write_private(
+            &file,
+            configuration(directory.path(), certificates).as_bytes(),
+        );
+        make_user(directory.path());
+        fill(&directory.path().join("INBOX"), messages);
         let sessions = Arc::new(AtomicUsize::new(0));
-        let (count, logs) = (Arc::clone(&sessions), Arc::clone(&folder));
+        let (count, logs) = (Arc::clone(&sessions), Arc::clone(&directory));
         let listener = Listener::start(move |stream, _| {
             let log = log_of(logs.path(), count.fetch_add(1, Ordering::SeqCst));
             serve(stream, &program, &file, &log);
@@ -61,7 +64,7 @@ impl Mailutils {
             listener,
             ca_file: certificates.authority_file(),
             sessions,
-            folder,
+            directory,
         })
     }
 
@@ -84,13 +87,13 @@ impl Mailutils {
     /// The commands that it understood, session by session, with passwords masked.
     pub(crate) fn sessions(&self) -> Vec<Vec<String>> {
         let count = self.sessions.load(Ordering::SeqCst);
-        let logs = (0..count).map(|session| log_of(self.folder.path(), session));
+        let logs = (0..count).map(|session| log_of(self.directory.path(), session));
         logs.map(|log| commands(&log)).collect()
     }
 
     /// What is left in the maildrop, as an mbox.
     pub(crate) fn maildrop(&self) -> String {
-        fs::read_to_string(self.folder.path().join("INBOX")).expect("the maildrop is there")
+        fs::read_to_string(self.directory.path().join("INBOX")).expect("the maildrop is there")
     }
 }
 
@@ -112,7 +115,7 @@ fn pretending(program: impl AsRef<Path>) -> Command {
 }
 
 fn serve(stream: TcpStream, program: &Path, configuration: &Path, log: &Path) {
-    let log = File::create(log).expect("our own folder");
+    let log = File::create(log).expect("our own directory");
     let mut command = match geteuid().is_root() {
         true => Command::new(program),
         false => pretending(program),
@@ -128,8 +131,8 @@ fn serve(stream: TcpStream, program: &Path, configuration: &Path, log: &Path) {
     child.wait().expect("our own child");
 }
 
-fn log_of(folder: &Path, session: usize) -> PathBuf {
-    folder.join(format!("{session}.log"))
+fn log_of(directory: &Path, session: usize) -> PathBuf {
+    directory.join(format!("{session}.log"))
 }
 
 fn commands(log: &Path) -> Vec<String> {
@@ -138,19 +141,19 @@ fn commands(log: &Path) -> Vec<String> {
     commands.map(|(_, command)| command.to_owned()).collect()
 }
 
-fn configuration(folder: &Path, certificates: &Certificates) -> String {
+fn configuration(directory: &Path, certificates: &Certificates) -> String {
     let certificate = certificates.make(Kind::Good);
     format!(
         "auth {{
   authentication generic;
   authorization virtdomain;
 }};
-virtdomain {{ passwd-dir {folder}/domains; }};
+virtdomain {{ passwd-dir {directory}/domains; }};
 mailbox {{ mailbox-type mbox; }};
 logging {{ syslog no; }};
 transcript yes;
 tcp-wrappers {{ enable no; }};
-apop-database-file {folder}/nobody-has-a-secret;
+apop-database-file {directory}/nobody-has-a-secret;
 tls-mode ondemand;
 tls {{
   ssl-certificate-file {certificate};
@@ -158,14 +161,14 @@ tls {{
 }};
 tls-file-checks {{ key-file none; cert-file none; }};
 ",
-        folder = folder.display(),
+        directory = directory.display(),
         certificate = certificate.certificate_file.display(),
         key = certificate.key_file.display(),
     )
 }
 
 /// The user's line, as in /etc/passwd, with a password that does for USER and not for APOP.
-fn make_user(folder: &Path) {
+fn make_user(directory: &Path) {
     let output = Command::new("openssl")
         .args(["passwd", "-6", PASSWORD])
         .output()
@@ -173,10 +176,10 @@ fn make_user(folder: &Path) {
     let hash = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     let line = format!(
         "{USER}:{hash}:0:{MAIL_GROUP}::{}:/bin/sh\n",
-        folder.display()
+        directory.display()
     );
-    let domains = folder.join("domains");
-    fs::create_dir(&domains).expect("our own folder");
+    let domains = directory.join("domains");
+    fs::create_dir(&domains).expect("our own directory");
     write_private(&domains.join(DOMAIN), line.as_bytes());
 }
 

@@ -311,7 +311,7 @@ pub(crate) fn sample_mailbox() -> Vec<Vec<u8>> {
         (
             "Radio Club",
             "Band conditions",
-            "Ten metres opened at noon. Worked three continents with a wire in a tree.",
+            "Ten metres opened at noon. LastLogin three continents with a wire in a tree.",
         ),
         (
             "Tomás",

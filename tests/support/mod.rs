@@ -1,5 +1,5 @@
 //! What the tests are made of. Nothing here knows the program from inside: the servers speak POP3,
-//! the [`world::World`] runs the program as a person would, the readers read mail as other programs do.
+//! the [`sandbox::Sandbox`] runs the program as a person would, the readers read mail as other programs do.
 //!
 //! - [`messages`]: mail of every shape, the same at every run
 //! - [`mailbox`]: a maildrop in memory
@@ -8,9 +8,9 @@
 //! - [`disks`]: file systems of a test's own
 //! - [`dovecot`]: the real thing
 //! - [`fifo`]: holds a command until a test lets it go
-//! - [`lies`]: what servers say that are not honest
+//! - [`malicious`]: what servers say that are not honest
 //! - [`mailutils`]: another one, which offers APOP whether it can or not
-//! - [`world`]: a home for one test, in which the program runs
+//! - [`sandbox`]: a home for one test, in which the program runs
 //! - [`terminal`]: a pseudo-terminal, with a person at the other end
 //! - [`keyring`]: a desktop's bus and key ring
 //! - [`readers`]: Python and mutt look at what was stored
@@ -20,14 +20,14 @@ pub(crate) mod disks;
 pub(crate) mod dovecot;
 pub(crate) mod fifo;
 pub(crate) mod keyring;
-pub(crate) mod lies;
 pub(crate) mod mailbox;
 pub(crate) mod mailutils;
+pub(crate) mod malicious;
 pub(crate) mod messages;
 pub(crate) mod readers;
+pub(crate) mod sandbox;
 pub(crate) mod server;
 pub(crate) mod terminal;
-pub(crate) mod world;
 
 use std::io::Write as _;
 

@@ -47,14 +47,14 @@ pub(crate) fn quoted(text: &[u8]) -> Vec<u8> {
 /// What `git mailsplit --mboxrd` reads, in the order of the mbox: it undoes the quoting. Each message
 /// comes with its From_ line and the empty line behind it, which are taken off.
 pub(crate) fn git_mailsplit(path: &Path) -> Vec<Vec<u8>> {
-    let folder = tempfile::tempdir().expect("a folder for git");
+    let directory = tempfile::tempdir().expect("a directory for git");
     let mut command = Command::new("git");
     command
         .args(["mailsplit", "--mboxrd", "--keep-cr", "-d6"])
-        .arg(format!("-o{}", folder.path().display()))
+        .arg(format!("-o{}", directory.path().display()))
         .arg(path);
     run(command);
-    let entries = fs::read_dir(folder.path()).expect("our own folder");
+    let entries = fs::read_dir(directory.path()).expect("our own directory");
     let mut files: Vec<_> = entries
         .map(|entry| entry.expect("readable").path())
         .collect();
@@ -98,17 +98,17 @@ pub(crate) fn mutt_mbox(path: &Path) -> Vec<String> {
 /// mutt wants a terminal, which `script` gives it, and is told by key strokes to pipe each message,
 /// undecoded, into this command.
 fn mutt_through(command: &str, path: &Path) -> Vec<String> {
-    let folder = tempfile::tempdir().expect("a folder for mutt");
-    let digests = folder.path().join("digests");
-    let muttrc = folder.path().join("muttrc");
-    // Where the mail folder is missing, mutt asks a question, and the keys below would answer it.
+    let directory = tempfile::tempdir().expect("a directory for mutt");
+    let digests = directory.path().join("digests");
+    let muttrc = directory.path().join("muttrc");
+    // Where the mail directory is missing, mutt asks a question, and the keys below would answer it.
     let settings = format!(
-        "set folder={0} pipe_decode=no pipe_split=yes pipe_sep=\"\" wait_key=no quit=yes mark_old=no\n\
+        "set directory={0} pipe_decode=no pipe_split=yes pipe_sep=\"\" wait_key=no quit=yes mark_old=no\n\
          push \"<tag-pattern>~A<enter><tag-prefix><pipe-message>\
          {command} >> {0}/digests<enter><exit>\"\n",
-        folder.path().display()
+        directory.path().display()
     );
-    fs::write(&muttrc, settings).expect("our own folder");
+    fs::write(&muttrc, settings).expect("our own directory");
     let mutt = format!(
         "mutt -n -F '{}' -R -f '{}'",
         muttrc.display(),
@@ -116,7 +116,7 @@ fn mutt_through(command: &str, path: &Path) -> Vec<String> {
     );
     let mut command = Command::new("script");
     command.args(["-qec", &mutt, "/dev/null"]);
-    command.env("TERM", "xterm").env("HOME", folder.path());
+    command.env("TERM", "xterm").env("HOME", directory.path());
     run(command);
     sorted(&fs::read_to_string(digests).unwrap_or_default())
 }

@@ -12,7 +12,7 @@ use rustix::process::Signal;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 
-use super::world::{Outcome, Running, World};
+use super::sandbox::{Outcome, Running, Sandbox};
 
 /// The longest a test waits for something to appear.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -26,14 +26,14 @@ pub(crate) struct Terminal {
 }
 
 impl Terminal {
-    /// Starts it, in this world.
-    pub(crate) fn start(world: &World, line: &[&str]) -> Self {
+    /// Starts it, in this sandbox.
+    pub(crate) fn start(sandbox: &Sandbox, line: &[&str]) -> Self {
         let (person, terminal) = pair();
-        let mut command = world.command(&[&["--ctty"], line].concat());
+        let mut command = sandbox.command(&[&["--ctty"], line].concat());
         let end = || terminal.try_clone().expect("another handle of a terminal");
         command.env("TERM", "xterm");
         command.stdin(end()).stdout(end()).stderr(end());
-        let running = world.watch(&mut command, &line.join(" "));
+        let running = sandbox.watch(&mut command, &line.join(" "));
         let seen = Arc::default();
         Terminal {
             eyes: watch(person.try_clone().expect("another handle"), &seen),
@@ -99,7 +99,7 @@ impl Terminal {
         while !happened() {
             assert!(
                 Instant::now() < deadline,
-                "no «{what}» in {:?}",
+                "no \"{what}\" in {:?}",
                 self.text()
             );
             std::thread::sleep(Duration::from_millis(5));

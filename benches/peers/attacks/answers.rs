@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::case::{Attack, Case};
 use crate::shared::fetcher::Tls;
-use crate::support::lies::{
+use crate::support::malicious::{
     ODD_LISTS, ODD_UIDLS, SENSELESS_LISTS, SENSELESS_STATISTICS, SENSELESS_UIDLS,
 };
 use crate::support::server::{Fault, GREETING, LOGIN};

@@ -6,7 +6,7 @@ use base64::prelude::BASE64_STANDARD;
 use super::case::{Attack, Case};
 use super::scene::Scene;
 use crate::shared::fetcher::{Login, Tls};
-use crate::support::lies::{SCRAM_FIRSTS, SCRAM_LASTS};
+use crate::support::malicious::{SCRAM_FIRSTS, SCRAM_LASTS};
 use crate::support::server::{Fault, GREETING, LOGIN, PASSWORD, RESPONSE, Server, USER};
 
 pub(super) fn attacks() -> Vec<Attack> {
@@ -142,7 +142,7 @@ fn repetitions() -> Vec<Case> {
     let plain = BASE64_STANDARD.encode(format!("\0{USER}\0{PASSWORD}"));
     let alone = BASE64_STANDARD.encode(PASSWORD);
     let said = [
-        format!("-ERR «{PASSWORD}» is wrong\r\n"),
+        format!("-ERR \"{PASSWORD}\" is wrong\r\n"),
         format!("-ERR {plain}\r\n"),
         format!("-ERR {alone}\r\n"),
         format!("-ERR {}{PASSWORD}\r\n", "x".repeat(195)),

@@ -2,7 +2,7 @@
 
 use super::case::{Attack, Case, numbered};
 use crate::shared::fetcher::{Fetcher, Store};
-use crate::support::lies::{self, FALSE_ENDS, UIDS_LIKE_PATHS, UIDS_OF_CONTROLS, UNSTUFFED};
+use crate::support::malicious::{self, FALSE_ENDS, UIDS_LIKE_PATHS, UIDS_OF_CONTROLS, UNSTUFFED};
 use crate::support::messages::small;
 use crate::support::server::{Fault, GREETING, LOGIN, Pipelining, State};
 
@@ -200,7 +200,7 @@ fn cuts() -> Vec<Case> {
 }
 
 fn unconfirmed() -> Vec<Case> {
-    lies::unconfirmed()
+    malicious::unconfirmed()
         .map(|fault| Case::fault("QUIT", fault).deleting().resuming())
         .into()
 }

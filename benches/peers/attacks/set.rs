@@ -17,8 +17,8 @@ use super::watch::{Taken, finish, members};
 use crate::shared::fetcher::{Fetcher, NOBODY, Store, entries, place};
 use crate::stage::Stage;
 use crate::support::disks::{self, Mounted};
+use crate::support::sandbox::{Outcome, Sandbox, mode};
 use crate::support::server::{PASSWORD, SessionLog};
-use crate::support::world::{Outcome, World, mode};
 
 /// How long a program may take, though the server is silent for ever.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -47,12 +47,12 @@ impl<'a> Set<'a> {
             Scene::FullDisk => Some(disks::memory("size=300k")?),
             _ => None,
         };
-        let world = match &disk {
-            Some(disk) => World::in_folder(disk.path()),
-            None => World::new(),
+        let sandbox = match &disk {
+            Some(disk) => Sandbox::in_directory(disk.path()),
+            None => Sandbox::new(),
         };
-        let mut stage = Stage::new(case.mailbox(), world);
-        stage.world.patience(PATIENCE);
+        let mut stage = Stage::new(case.mailbox(), sandbox);
+        stage.sandbox.patience(PATIENCE);
         Some(Set {
             case,
             stage,
@@ -184,12 +184,12 @@ fn loud(mut command: Command, fetcher: Fetcher) -> Command {
 fn lay_link(home: &Path) {
     let (shared, precious) = (home.join("shared"), home.join("precious"));
     let theirs = shared.join("theirs");
-    fs::create_dir(&shared).expect("our own folder");
+    fs::create_dir(&shared).expect("our own directory");
     chown(&shared, Some(NOBODY), None).expect("root may");
     fs::write(&precious, PRECIOUS).expect("our own file");
     symlink(&precious, &theirs).expect("root may");
     lchown(&theirs, Some(NOBODY), None).expect("root may");
-    symlink(&theirs, place(home, Store::Mbox, 0)).expect("our own folder");
+    symlink(&theirs, place(home, Store::Mbox, 0)).expect("our own directory");
 }
 
 fn open_to_all(home: &Path) {
@@ -212,10 +212,10 @@ fn inspect(group: u32) -> Option<Finding> {
     shows.then_some(Finding::ShowsPassword)
 }
 
-/// Every file and folder below this one.
-fn all_below(folder: &Path) -> Vec<PathBuf> {
+/// Every file and directory below this one.
+fn all_below(directory: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    for path in entries(folder) {
+    for path in entries(directory) {
         if path.is_dir() && !path.is_symlink() {
             found.extend(all_below(&path));
         }

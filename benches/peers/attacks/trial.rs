@@ -10,8 +10,8 @@ use base64::prelude::BASE64_STANDARD;
 use crate::shared::fetcher::{Fetcher, Login, Order, Tls};
 use crate::stage::{Stage, Tally};
 use crate::support::certificates::{Certificates, Kind};
+use crate::support::sandbox::Outcome;
 use crate::support::server::{Dialogue, PASSWORD, Server, SessionLog, USER};
-use crate::support::world::Outcome;
 
 use super::Cell;
 use super::case::{Case, Setup, Villain};
@@ -122,13 +122,13 @@ impl Trial<'_> {
             pinned: pinned.then(|| pinned_file(stage)),
             timeout: Some(TIMEOUT),
             quiet: false,
-            ..Order::new(&ports, stage.world.certificates().authority_file())
+            ..Order::new(&ports, stage.sandbox.certificates().authority_file())
         };
         self.fetcher.prepare(self.popfetch, &stage.home(), &order)
     }
 
     fn peer(&self, stage: &Stage) -> Peer {
-        let certificates = stage.world.certificates();
+        let certificates = stage.sandbox.certificates();
         match &self.case.villain {
             Villain::Server(change) => {
                 let server = honest_server(stage, self.case.setup);
@@ -226,7 +226,7 @@ impl Trial<'_> {
 /// The server of a case before anybody made it a bad one.
 fn honest_server(stage: &Stage, setup: Setup) -> Server {
     let server = Server::start(&stage.mailbox);
-    let certificates = stage.world.certificates();
+    let certificates = stage.sandbox.certificates();
     let kind = match setup.host {
         None | Some("127.0.0.1") => Kind::Good,
         Some(host) => Kind::For(host.as_bytes()),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::shared::fetcher::entries;
 use crate::stage::{Run, kill_group};
-use crate::support::world::Outcome;
+use crate::support::sandbox::Outcome;
 
 /// Whoever takes more, of memory or of disk, is ended.
 pub(crate) const TOO_MUCH: u64 = 400 << 20;
@@ -64,8 +64,8 @@ pub(crate) fn finish(run: Run, home: &Path) -> (Option<Outcome>, Taken) {
 
 /// The processes of a group.
 pub(crate) fn members(group: u32) -> impl Iterator<Item = u32> {
-    let folders = entries(Path::new("/proc")).into_iter();
-    let ids = folders.filter_map(|folder| folder.file_name()?.to_str()?.parse().ok());
+    let directories = entries(Path::new("/proc")).into_iter();
+    let ids = directories.filter_map(|directory| directory.file_name()?.to_str()?.parse().ok());
     ids.filter(move |id| group_of(*id) == Some(group))
 }
 
@@ -90,14 +90,14 @@ fn peak_memory(process: u32) -> Option<u64> {
     Some(1024 * kibibytes)
 }
 
-fn octets_below(folder: &Path) -> u64 {
+fn octets_below(directory: &Path) -> u64 {
     let octets = |path: &Path| match path.symlink_metadata() {
         Ok(metadata) if metadata.is_dir() => octets_below(path),
         Ok(metadata) => metadata.len(),
         // It is gone already.
         Err(_) => 0,
     };
-    // Of a folder that is changing, what can be read counts.
-    let found = fs::read_dir(folder).into_iter().flatten().flatten();
+    // Of a directory that is changing, what can be read counts.
+    let found = fs::read_dir(directory).into_iter().flatten().flatten();
     found.map(|entry| octets(&entry.path())).sum()
 }

@@ -6,11 +6,11 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::folders::Folders;
+use super::directories::Directories;
 use super::name;
 use super::search::{self, Files, Named, PUBLISHED};
 use crate::crash;
-use crate::deliver::{Sought, disk};
+use crate::deliver::{StoredRef, disk};
 use crate::error::Result;
 
 /// After so many seconds (36 hours) a file in `tmp/` is a remainder, says the Maildir specification.
@@ -18,7 +18,7 @@ const STALE: i64 = 36 * 60 * 60;
 
 /// Settles intents: see [`crate::deliver::Destination::settle`]. A message is stored where its file is in `new/` or `cur/`,
 /// and as good as stored where it waits whole in `tmp/`.
-pub(super) fn settle(maildir: &Path, unsettled: &[Sought<'_>], act: bool) -> Result<Vec<bool>> {
+pub(super) fn settle(maildir: &Path, unsettled: &[StoredRef<'_>], act: bool) -> Result<Vec<bool>> {
     let named = unsettled.iter().filter_map(Named::of);
     let wanted: HashSet<_> = named.map(|named| named.unique).collect();
     let published = find_published(maildir, &wanted)?;
@@ -30,16 +30,16 @@ pub(super) fn settle(maildir: &Path, unsettled: &[Sought<'_>], act: bool) -> Res
     let remains = Remains {
         published,
         waiting,
-        folders: act.then(|| Folders::open(maildir)).transpose()?,
+        directories: act.then(|| Directories::open(maildir)).transpose()?,
     };
     let settled = unsettled.iter().map(|one| remains.settle(one));
     let settled = settled.collect::<Result<Vec<_>>>()?;
     crash::point("maildir: recovered, not synced");
-    if let Some(folders) = &remains.folders {
-        search::make_durable(folders).inspect_err(|_| {
+    if let Some(directories) = &remains.directories {
+        search::make_durable(directories).inspect_err(|_| {
             // The next run places them anew: if it found them here, it would take them for durable.
             for named in unsettled.iter().filter_map(Named::of) {
-                folders.withdraw(named.unique, named.name);
+                directories.withdraw(named.unique, named.name);
             }
         })?;
     }
@@ -49,12 +49,12 @@ pub(super) fn settle(maildir: &Path, unsettled: &[Sought<'_>], act: bool) -> Res
 /// Those of the wanted that are in `new/` or `cur/`, whatever flags they have by now.
 fn find_published(maildir: &Path, wanted: &HashSet<&str>) -> Result<HashSet<String>> {
     let mut found = HashSet::new();
-    for folder in PUBLISHED {
+    for directory in PUBLISHED {
         if found.len() == wanted.len() {
             break;
         }
         let is_wanted = |name: &str| wanted.contains(name);
-        let files = search::files_in(maildir, folder, name::unique_part, is_wanted)?;
+        let files = search::files_in(maildir, directory, name::unique_part, is_wanted)?;
         found.extend(files.into_unique_parts());
     }
     Ok(found)
@@ -67,12 +67,12 @@ struct Remains {
     /// Those in `tmp/`.
     waiting: Files,
     /// Opened where something may be changed.
-    folders: Option<Folders>,
+    directories: Option<Directories>,
 }
 
 impl Remains {
     /// Whether this message is stored, finishing what can be finished.
-    fn settle(&self, unsettled: &Sought<'_>) -> Result<bool> {
+    fn settle(&self, unsettled: &StoredRef<'_>) -> Result<bool> {
         let Some(Named {
             name,
             unique,
@@ -89,27 +89,27 @@ impl Remains {
             true => None,
             false => self.waiting.whole(unique, bytes, unsettled.digest)?,
         };
-        match (&self.folders, &whole) {
+        match (&self.directories, &whole) {
             (None, _) => {}
-            (Some(folders), Some((file, _))) => publish(folders, file, unique, name)?,
-            (Some(folders), None) => folders.remove(unique),
+            (Some(directories), Some((file, _))) => publish(directories, file, unique, name)?,
+            (Some(directories), None) => directories.remove(unique),
         }
         Ok(published || whole.is_some())
     }
 }
 
-fn publish(folders: &Folders, file: &File, unique: &str, name: &str) -> Result<()> {
+fn publish(directories: &Directories, file: &File, unique: &str, name: &str) -> Result<()> {
     crash::point("maildir: message to be recovered");
     disk::sync_found(file)
-        .map_err(|errno| folders.failure("make durable a file in", "tmp", errno))?;
-    folders
+        .map_err(|errno| directories.failure("make durable a file in", "tmp", errno))?;
+    directories
         .publish(unique, name)
-        .map_err(|errno| folders.failure("put a message into", "new", errno))
+        .map_err(|errno| directories.failure("put a message into", "new", errno))
 }
 
 /// Removes files with our kind of name from `tmp/` that nobody can still be writing. What cannot be removed stays.
-pub(super) fn remove_stale(folders: &Folders, now: Timestamp) {
-    let Ok(entries) = folders.waiting() else {
+pub(super) fn remove_stale(directories: &Directories, now: Timestamp) {
+    let Ok(entries) = directories.waiting() else {
         return;
     };
     for entry in entries.flatten() {
@@ -117,11 +117,11 @@ pub(super) fn remove_stale(folders: &Folders, now: Timestamp) {
         let Some(name) = name.ok().filter(|name| name::is_unique_name(name)) else {
             continue;
         };
-        if folders
+        if directories
             .written(name)
             .is_ok_and(|written| disk::is_older(written, STALE, now))
         {
-            folders.remove(name);
+            directories.remove(name);
         }
     }
 }

@@ -8,16 +8,16 @@ use std::path::Path;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use super::folders::Folders;
+use super::directories::Directories;
 use super::name;
 use crate::crash;
 use crate::deliver::directory::Directory;
-use crate::deliver::{Sought, disk};
+use crate::deliver::{StoredRef, disk};
 use crate::error::Result;
 use crate::mail::{Digest, Identity, Place};
 use crate::message::{Hasher, Hashes};
 
-/// Where readers see messages, in the order to look. A reader that renames a file while its folder is
+/// Where readers see messages, in the order to look. A reader that renames a file while its directory is
 /// being read can hide it from us: who was not seen is looked for a second time. `new` comes first,
 /// because files move from there to `cur`.
 pub(super) const PUBLISHED: [&str; 4] = ["new", "cur", "new", "cur"];
@@ -34,7 +34,7 @@ pub(super) struct Named<'a> {
 
 impl<'a> Named<'a> {
     /// None where the message was not for a Maildir.
-    pub(super) fn of(sought: &Sought<'a>) -> Option<Self> {
+    pub(super) fn of(sought: &StoredRef<'a>) -> Option<Self> {
         let Place::Maildir { name } = sought.place else {
             return None;
         };
@@ -48,7 +48,7 @@ impl<'a> Named<'a> {
 }
 
 /// Finds stored copies: see [`crate::deliver::Destination::find`]. One that cannot be read is as good as not there.
-pub(super) fn find(maildir: &Path, stored: &[Sought<'_>], act: bool) -> Result<Vec<bool>> {
+pub(super) fn find(maildir: &Path, stored: &[StoredRef<'_>], act: bool) -> Result<Vec<bool>> {
     let mut found = vec![false; stored.len()];
     each_copy(maildir, stored, |n, file, _| {
         found[n] = !act || disk::sync_found(file).is_ok();
@@ -56,13 +56,13 @@ pub(super) fn find(maildir: &Path, stored: &[Sought<'_>], act: bool) -> Result<V
     })?;
     if act && found.contains(&true) {
         crash::point("maildir: copies found, not synced");
-        make_durable(&Folders::open(maildir)?)?;
+        make_durable(&Directories::open(maildir)?)?;
     }
     Ok(found)
 }
 
 /// What stored copies are known by where header lines come and go: see [`crate::deliver::Destination::identify`].
-pub(super) fn identify(maildir: &Path, stored: &[Sought<'_>]) -> Result<Vec<Option<Identity>>> {
+pub(super) fn identify(maildir: &Path, stored: &[StoredRef<'_>]) -> Result<Vec<Option<Identity>>> {
     let mut found = vec![None; stored.len()];
     each_copy(maildir, stored, |n, _, identity| {
         found[n] = Some(identity);
@@ -74,7 +74,7 @@ pub(super) fn identify(maildir: &Path, stored: &[Sought<'_>]) -> Result<Vec<Opti
 /// Passes each stored copy that is there on, until it is taken.
 fn each_copy(
     maildir: &Path,
-    stored: &[Sought<'_>],
+    stored: &[StoredRef<'_>],
     mut takes: impl FnMut(usize, File, Identity) -> bool,
 ) -> Result<()> {
     let mut taken = vec![false; stored.len()];
@@ -98,30 +98,32 @@ fn each_copy(
     Ok(())
 }
 
-/// Files in one of the three folders.
+/// Files in one of the three directories.
 #[derive(Default)]
 pub(super) struct Files {
     /// None where it is missing.
-    folder: Option<Directory>,
+    directory: Option<Directory>,
     /// Each name by its `unique` part.
     names: HashMap<String, String>,
 }
 
-/// Those of the wanted whose file is in a folder, by the `unique` part of its name. A folder that is missing has none.
+/// Those of the wanted whose file is in a directory, by the `unique` part of its name. A directory that is missing has none.
 pub(super) fn files_in(
     maildir: &Path,
-    folder: &str,
+    directory: &str,
     unique: fn(&str) -> &str,
     is_wanted: impl Fn(&str) -> bool,
 ) -> Result<Files> {
     let maildir = Directory::find(maildir)?;
-    let folder = maildir.map(|maildir| maildir.find_in(folder)).transpose()?;
-    let Some(folder) = folder.flatten() else {
+    let directory = maildir
+        .map(|maildir| maildir.find_in(directory))
+        .transpose()?;
+    let Some(directory) = directory.flatten() else {
         return Ok(Files::default());
     };
     let mut names = HashMap::new();
-    for entry in folder.entries()? {
-        let entry = entry.map_err(|errno| disk::failure("read", folder.path(), errno))?;
+    for entry in directory.entries()? {
+        let entry = entry.map_err(|errno| disk::failure("read", directory.path(), errno))?;
         if let Ok(name) = entry.file_name().to_str()
             && is_wanted(unique(name))
         {
@@ -129,7 +131,7 @@ pub(super) fn files_in(
         }
     }
     Ok(Files {
-        folder: Some(folder),
+        directory: Some(directory),
         names,
     })
 }
@@ -158,12 +160,12 @@ impl Files {
         bytes: u64,
         digest: &Digest,
     ) -> Result<Option<(File, Identity)>> {
-        let (Some(folder), Some(name)) = (&self.folder, self.names.get(unique)) else {
+        let (Some(directory), Some(name)) = (&self.directory, self.names.get(unique)) else {
             return Ok(None);
         };
-        let path = folder.path().join(name);
+        let path = directory.path().join(name);
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let mut file = match rustix::fs::openat(folder, name, flags, Mode::empty()) {
+        let mut file = match rustix::fs::openat(directory, name, flags, Mode::empty()) {
             Ok(file) => File::from(file),
             Err(Errno::NOENT | Errno::LOOP) => return Ok(None),
             Err(errno) => return Err(disk::failure("open", &path, errno)),
@@ -190,8 +192,9 @@ fn hashes_of(file: &mut impl Read) -> io::Result<Hashes> {
 }
 
 /// Whoever moved the files that were found, the record that they are stored must not outlive them.
-pub(super) fn make_durable(folders: &Folders) -> Result<()> {
-    let cannot = |folder| move |errno| folders.failure("make durable what is in", folder, errno);
-    folders.sync_new().map_err(cannot("new"))?;
-    folders.sync_cur().map_err(cannot("cur"))
+pub(super) fn make_durable(directories: &Directories) -> Result<()> {
+    let cannot =
+        |directory| move |errno| directories.failure("make durable what is in", directory, errno);
+    directories.sync_new().map_err(cannot("new"))?;
+    directories.sync_cur().map_err(cannot("cur"))
 }

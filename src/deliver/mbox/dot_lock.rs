@@ -32,7 +32,7 @@ const MODE: Mode = Mode::RUSR
 pub(super) struct DotLock {
     directory: Directory,
     name: OsString,
-    /// Kept open, so that no other file can get the same inode: should somebody have taken our lock
+    /// StoreOutcome open, so that no other file can get the same inode: should somebody have taken our lock
     /// for a remainder, theirs stays.
     file: File,
 }
@@ -43,7 +43,7 @@ pub(super) enum Attempt {
     Made(DotLock),
     /// Somebody else has it.
     Busy,
-    /// No lock can be made in this folder.
+    /// No lock can be made in this directory.
     Forbidden,
 }
 
@@ -221,7 +221,7 @@ mod tests {
         let root = tempfile::tempdir().expect("tempdir");
         let mbox = root.path().join("inbox");
         let Attempt::Made(held) = attempt(&mbox, false) else {
-            panic!("not made in an empty folder");
+            panic!("not made in an empty directory");
         };
         let content = fs::read_to_string(root.path().join("inbox.lock")).expect("there");
         assert_eq!(
@@ -260,7 +260,7 @@ mod tests {
             ("0", 400, true),
         ] {
             leave(&mbox, content, age);
-            assert_eq!(is_made(&mbox, true), stale, "«{content}», {age} s old");
+            assert_eq!(is_made(&mbox, true), stale, "\"{content}\", {age} s old");
         }
     }
 

@@ -300,7 +300,7 @@ pub(super) fn check_present(path: &Path) -> Result<()> {
     }
 }
 
-/// Looks whether an mbox can be written or made; folders that are missing are made.
+/// Looks whether an mbox can be written or made; directories that are missing are made.
 ///
 /// # Errors
 ///
@@ -315,7 +315,7 @@ pub(super) fn prepare(path: &Path) -> Result<()> {
 
 fn unusable(path: &Path) -> Failure {
     let what = if path.is_dir() {
-        "a folder"
+        "a directory"
     } else {
         "no regular file"
     };
@@ -326,7 +326,7 @@ fn unusable(path: &Path) -> Failure {
     .hint("Write maildir:PATH for a Maildir, mbox:PATH for a file, mbox:- for standard output.")
 }
 
-/// The folder a file is in.
+/// The directory a file is in.
 pub(super) fn parent(path: &Path) -> &Path {
     path.parent().unwrap_or(path)
 }

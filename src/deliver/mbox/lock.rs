@@ -1,5 +1,5 @@
 //! The locks of an mbox, as Debian's policy (section 11.6) has them: fcntl first, then the dot-lock;
-//! who gets only one of them gives it back and begins anew. In a folder where no dot-lock can be
+//! who gets only one of them gives it back and begins anew. In a directory where no dot-lock can be
 //! made, as `/var/mail` is for most, fcntl alone has to do.
 
 use std::fs::File;
@@ -117,7 +117,7 @@ fn attempt(spot: &Spot, file: &File, now: Timestamp) -> Result<Result<Option<Dot
         dot_lock::Attempt::Busy => Ok(Err(Busy::DotLock)),
         dot_lock::Attempt::Forbidden if fcntl => Ok(Ok(None)),
         dot_lock::Attempt::Forbidden => Err(disk::failure("lock", &spot.path, Errno::NOLCK)
-            .hint("Its file system has no locks and its folder allows no lock file: choose another place.")),
+            .hint("Its file system has no locks and its directory allows no lock file: choose another place.")),
     }
 }
 
@@ -129,7 +129,7 @@ fn locked(path: &Path, busy: &Busy, limit: Duration) -> Failure {
         ),
         Busy::Fcntl => (
             "another program".to_owned(),
-            "Run popfetch again when the program that has the mbox open is done; «fuser» names it."
+            "Run popfetch again when the program that has the mbox open is done; \"fuser\" names it."
                 .to_owned(),
         ),
         Busy::DotLock => {

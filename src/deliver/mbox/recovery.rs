@@ -15,7 +15,7 @@ use memchr::memmem;
 use super::contents::Contents;
 use super::marks;
 use super::search::{self, Wanted};
-use crate::deliver::Sought;
+use crate::deliver::StoredRef;
 use crate::deliver::mboxrd;
 use crate::mail::{Digest, Identity, Place};
 
@@ -35,7 +35,7 @@ struct Intent<'a> {
 }
 
 impl<'a> Intent<'a> {
-    fn of((index, unsettled): (usize, &Sought<'a>)) -> Option<Self> {
+    fn of((index, unsettled): (usize, &StoredRef<'a>)) -> Option<Self> {
         match unsettled.place {
             Place::Mbox {
                 offset,
@@ -55,7 +55,7 @@ impl<'a> Intent<'a> {
     }
 
     /// All of these that are for an mbox, in the order of their offsets.
-    fn all(sought: &[Sought<'a>]) -> Vec<Self> {
+    fn all(sought: &[StoredRef<'a>]) -> Vec<Self> {
         let mut intents: Vec<_> = sought.iter().enumerate().filter_map(Intent::of).collect();
         intents.sort_by_key(|intent| intent.offset);
         intents
@@ -85,7 +85,7 @@ pub(super) struct Settled {
 /// # Errors
 ///
 /// The file could not be read.
-pub(super) fn look(file: &File, unsettled: &[Sought<'_>]) -> io::Result<Settled> {
+pub(super) fn look(file: &File, unsettled: &[StoredRef<'_>]) -> io::Result<Settled> {
     let contents = Contents::of(file)?;
     let mut intents = Intent::all(unsettled);
     let mut stored = vec![false; unsettled.len()];
@@ -112,7 +112,7 @@ pub(super) fn look(file: &File, unsettled: &[Sought<'_>]) -> io::Result<Settled>
 /// # Errors
 ///
 /// The file could not be read.
-pub(super) fn find(file: &File, stored: &[Sought<'_>]) -> io::Result<Vec<bool>> {
+pub(super) fn find(file: &File, stored: &[StoredRef<'_>]) -> io::Result<Vec<bool>> {
     let contents = Contents::of(file)?;
     let mut intents = Intent::all(stored);
     let mut found = vec![false; stored.len()];
@@ -129,7 +129,7 @@ pub(super) fn find(file: &File, stored: &[Sought<'_>]) -> io::Result<Vec<bool>> 
 /// # Errors
 ///
 /// The file could not be read.
-pub(super) fn identify(file: &File, stored: &[Sought<'_>]) -> io::Result<Vec<Option<Identity>>> {
+pub(super) fn identify(file: &File, stored: &[StoredRef<'_>]) -> io::Result<Vec<Option<Identity>>> {
     let contents = Contents::of(file)?;
     let mut intents = Intent::all(stored);
     let mut there = vec![false; stored.len()];

@@ -90,7 +90,7 @@ fn settle_all(root: &Path, places: &[Place], texts: &[&[u8]], act: bool) -> Vec<
     let unsettled: Vec<_> = places
         .iter()
         .zip(&digests)
-        .map(|(place, digest)| Sought { place, digest })
+        .map(|(place, digest)| StoredRef { place, digest })
         .collect();
     mbox(root).settle(&unsettled, act).expect("settled")
 }
@@ -221,7 +221,7 @@ fn an_mbox_whose_directory_vanishes_after_it_was_looked_at_is_not_made_anew() {
     mbox.expect_present().expect("there");
     fs::remove_dir_all(root.path().join("mail")).expect("unmounted");
     match mbox.begin() {
-        Err(Trouble::Destination(failure)) => assert_eq!(failure.kind(), Kind::Destination),
+        Err(DeliveryError::Destination(failure)) => assert_eq!(failure.kind(), Kind::Destination),
         other => panic!("{other:?} without a directory"),
     }
     assert!(mbox.expect_present().is_err());
@@ -231,7 +231,7 @@ fn an_mbox_whose_directory_vanishes_after_it_was_looked_at_is_not_made_anew() {
 #[test]
 fn what_cannot_be_an_mbox_is_the_destinations_trouble() {
     let root = tempdir();
-    fs::create_dir_all(path(root.path())).expect("a folder in its place");
+    fs::create_dir_all(path(root.path())).expect("a directory in its place");
     let elsewhere = |path: &str| Mbox::new(path.into(), &environment(root.path()));
     for mut mbox in [
         mbox(root.path()),
@@ -239,7 +239,7 @@ fn what_cannot_be_an_mbox_is_the_destinations_trouble() {
         elsewhere("/dev/null/x"),
     ] {
         match mbox.begin() {
-            Err(Trouble::Destination(failure)) => {
+            Err(DeliveryError::Destination(failure)) => {
                 assert_eq!(failure.kind(), Kind::Destination);
                 let path = mbox.path.display().to_string();
                 assert!(
@@ -334,7 +334,9 @@ fn a_message_that_does_not_fit_is_taken_back_and_those_before_it_stay() {
         assert!(results[0].is_ok() && results[1].is_ok(), "{results:?}");
         for result in &results[2..] {
             match result {
-                Err(Trouble::Destination(failure)) => assert_eq!(failure.kind(), Kind::Destination),
+                Err(DeliveryError::Destination(failure)) => {
+                    assert_eq!(failure.kind(), Kind::Destination)
+                }
                 other => panic!("{other:?} beyond the limit"),
             }
         }
@@ -483,7 +485,7 @@ fn an_mbox_that_changed_although_it_was_locked_is_not_written_to() {
     fs::write(path(root.path()), b"From x\n\nsurprise\n\n").expect("written");
     let results = mbox.place();
     assert!(
-        matches!(&results[0], Err(Trouble::Message(failure)) if failure.kind() == Kind::Temporary)
+        matches!(&results[0], Err(DeliveryError::Message(failure)) if failure.kind() == Kind::Temporary)
     );
     assert_eq!(content(root.path()), b"From x\n\nsurprise\n\n");
 }
@@ -581,7 +583,7 @@ fn a_message_of_somebody_else_where_ours_was_to_be_is_never_cut() {
         write(root.path(), &now);
         let settled = settle(&mut mbox(root.path()), &place, &long, true);
         assert!(!settled, "{theirs}");
-        assert_eq!(content(root.path()), now, "«{theirs}» is theirs");
+        assert_eq!(content(root.path()), now, "\"{theirs}\" is theirs");
     }
 }
 
@@ -706,7 +708,7 @@ fn a_run_killed_while_it_held_the_locks_is_no_obstacle() {
 }
 
 #[test]
-fn an_mbox_whose_folder_allows_no_dot_lock_is_locked_by_fcntl_alone() {
+fn an_mbox_whose_directory_allows_no_dot_lock_is_locked_by_fcntl_alone() {
     let root = tempdir();
     let mut mbox = mbox(root.path());
     // A name with no room for more.

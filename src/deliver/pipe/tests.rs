@@ -17,7 +17,7 @@ fn pipe(root: &Path, command: &str) -> Pipe {
     with_jobs(root, command, 1)
 }
 
-/// A command that knows a folder of the test's own as `$D`.
+/// A command that knows a directory of the test's own as `$D`.
 fn with_jobs(root: &Path, command: &str, jobs: usize) -> Pipe {
     let settings = Settings {
         account: "work",
@@ -28,23 +28,23 @@ fn with_jobs(root: &Path, command: &str, jobs: usize) -> Pipe {
     Pipe::new(command, &settings, &environment)
 }
 
-fn place(pipe: &mut Pipe, texts: &[&[u8]]) -> Vec<Result<(), Trouble>> {
+fn place(pipe: &mut Pipe, texts: &[&[u8]]) -> Vec<Result<(), DeliveryError>> {
     texts.iter().for_each(|text| add(pipe, text));
     assert_eq!(pipe.prepare().expect("prepared").len(), texts.len());
     pipe.place()
 }
 
 /// The trouble that ended the destination.
-fn end(results: Vec<Result<(), Trouble>>) -> Failure {
+fn end(results: Vec<Result<(), DeliveryError>>) -> Failure {
     match results.into_iter().next_back() {
-        Some(Err(Trouble::Destination(failure))) => failure,
+        Some(Err(DeliveryError::Destination(failure))) => failure,
         other => panic!("{other:?} instead of the end"),
     }
 }
 
-fn refusal(result: &Result<(), Trouble>) -> &Failure {
+fn refusal(result: &Result<(), DeliveryError>) -> &Failure {
     match result {
-        Err(Trouble::Message(failure)) => failure,
+        Err(DeliveryError::Message(failure)) => failure,
         other => panic!("{other:?} instead of a refusal"),
     }
 }
@@ -165,18 +165,18 @@ fn five_refusals_in_a_row_end_the_destination() {
     );
     let results = place(&mut pipe, &[b"1\n", b"1\n", b"1\n", b"1\n", b"0\n"]);
     assert!(
-        matches!(results[2], Err(Trouble::Message(_))),
+        matches!(results[2], Err(DeliveryError::Message(_))),
         "{results:?}"
     );
     assert!(
-        matches!(results[3], Err(Trouble::Destination(_))),
+        matches!(results[3], Err(DeliveryError::Destination(_))),
         "{results:?}"
     );
     assert!(
-        matches!(results[4], Err(Trouble::Destination(_))),
+        matches!(results[4], Err(DeliveryError::Destination(_))),
         "{results:?}"
     );
-    assert!(matches!(pipe.begin(), Err(Trouble::Destination(_))));
+    assert!(matches!(pipe.begin(), Err(DeliveryError::Destination(_))));
     let runs = fs::read(root.path().join("runs")).expect("written").len();
     assert_eq!(runs, 10, "nothing is handed over after the end");
 }
@@ -193,8 +193,8 @@ fn a_command_that_is_not_there_or_not_runnable_ends_the_destination_at_once() {
     );
     assert!(failure.to_string().contains("was not found"), "{failure}");
     assert!(missing.take_notices().concat().contains("not found"));
-    let mut folder = pipe(root.path(), "$D");
-    let failure = end(place(&mut folder, &[b"x"]));
+    let mut directory = pipe(root.path(), "$D");
+    let failure = end(place(&mut directory, &[b"x"]));
     assert!(failure.to_string().contains("cannot be run"), "{failure}");
 }
 
@@ -225,7 +225,7 @@ fn a_command_that_hangs_is_killed_with_all_it_started() {
         assert!(failure.to_string().contains("was killed"), "{failure}");
         assert!(
             ends(child(root.path())),
-            "the child of «{command}» is alive"
+            "the child of \"{command}\" is alive"
         );
     };
     std::thread::scope(|scope| {

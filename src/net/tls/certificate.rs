@@ -10,7 +10,7 @@ use openssl::nid::Nid;
 use openssl::x509::{X509, X509NameRef};
 
 use super::fingerprint::Fingerprint;
-use crate::text::Foreign;
+use crate::text::Untrusted;
 
 /// The most names that are shown of one certificate; some have hundreds.
 const NAMES: usize = 8;
@@ -59,7 +59,7 @@ impl Certificate {
         let names = names.iter().flatten().filter_map(|name| {
             let dns = name
                 .dnsname()
-                .map(|name| Foreign(name.as_bytes()).to_string());
+                .map(|name| Untrusted(name.as_bytes()).to_string());
             dns.or_else(|| address(name.ipaddress()?).map(|address| address.to_string()))
         });
         names.take(NAMES).collect()
@@ -84,7 +84,7 @@ fn whom(name: &X509NameRef) -> String {
         .into_iter()
         .find_map(|field| name.entries_by_nid(field).next());
     match entry {
-        Some(entry) => Foreign(entry.data().as_slice()).to_string(),
+        Some(entry) => Untrusted(entry.data().as_slice()).to_string(),
         None => "nobody it names".to_owned(),
     }
 }
@@ -97,7 +97,7 @@ impl fmt::Display for Certificate {
         };
         write!(
             f,
-            "made for {names}; issued by «{}»; valid from {} until {}; fingerprint {}",
+            "made for {names}; issued by \"{}\"; valid from {} until {}; fingerprint {}",
             whom(self.x509.issuer_name()),
             self.x509.not_before(),
             self.x509.not_after(),
@@ -126,7 +126,7 @@ mod tests {
     fn a_certificate_says_for_whom_by_whom_and_until_when() {
         let certificate = certificate("pop.example.com");
         let text = certificate.to_string();
-        let begin = "made for pop.example.com; issued by «some\\x1bbody»; valid from ";
+        let begin = "made for pop.example.com; issued by \"some\\x1bbody\"; valid from ";
         assert!(text.starts_with(begin), "{text}");
         assert!(text.contains(" GMT until "), "{text}");
         let fingerprint = certificate.fingerprint().to_string();

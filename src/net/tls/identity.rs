@@ -14,10 +14,10 @@ use openssl::pkey::PKey;
 use openssl::x509::X509;
 use zeroize::Zeroizing;
 
-use super::trouble::reason;
+use super::error::reason;
 use crate::error::{Failure, Kind, OrFail, Result};
 use crate::secret;
-use crate::text::Foreign;
+use crate::text::Untrusted;
 
 /// So much of a file tells whether it is PEM, in bytes.
 const BEGINNING: usize = 64 * 1024;
@@ -47,13 +47,13 @@ impl ClientCertificate {
 }
 
 fn from_pem(certificate: &Path, key: &Path) -> Result<Identity> {
-    let shown = Foreign(certificate.as_os_str().as_encoded_bytes());
+    let shown = Untrusted(certificate.as_os_str().as_encoded_bytes());
     let chain = fs::read(certificate)
         .or_fail(Kind::Config, || {
             format!("cannot read the client_cert {shown}")
         })
         .map_err(|failure| failure.hint("Check the path, and that this user may read the file."))?;
-    let key_shown = Foreign(key.as_os_str().as_encoded_bytes());
+    let key_shown = Untrusted(key.as_os_str().as_encoded_bytes());
     let file = private(key, "client_key")?;
     // OpenSSL writes what it knows of a key in front of it, and may write certificates, too.
     let Some(begin) = memmem::find(&file, b"-----BEGIN PRIVATE KEY-----") else {
@@ -69,7 +69,7 @@ fn from_pem(certificate: &Path, key: &Path) -> Result<Identity> {
     })
 }
 
-fn no_usable_key(shown: &Foreign<'_>, file: &[u8]) -> Failure {
+fn no_usable_key(shown: &Untrusted<'_>, file: &[u8]) -> Failure {
     let (what, how) = match memmem::find(file, b"ENCRYPTED") {
         Some(_) => (
             "is locked with a password",
@@ -91,7 +91,7 @@ fn fits(certificate: &[u8], key: &[u8]) -> bool {
 }
 
 fn from_pkcs12(path: &Path) -> Result<Identity> {
-    let shown = Foreign(path.as_os_str().as_encoded_bytes());
+    let shown = Untrusted(path.as_os_str().as_encoded_bytes());
     // A certificate in PEM form is no secret: whoever may read it, what is wrong is that its key is missing.
     if holds_pem(path) {
         return Err(without_key(&shown));
@@ -103,7 +103,7 @@ fn from_pkcs12(path: &Path) -> Result<Identity> {
     Identity::from_pkcs12(&bytes, "").map_err(|error| unopened(&shown, &bytes, &error.to_string()))
 }
 
-fn without_key(shown: &Foreign<'_>) -> Failure {
+fn without_key(shown: &Untrusted<'_>) -> Failure {
     let message = format!("the client_cert {shown} comes without its client_key");
     Failure::new(Kind::Config, message)
         .hint("Name the file with its private key, in PKCS#8 PEM form, as client_key.")
@@ -126,7 +126,7 @@ fn is_pem(bytes: &[u8]) -> bool {
 }
 
 /// Why a PKCS#12 file is of no use.
-fn unopened(shown: &Foreign<'_>, bytes: &[u8], error: &str) -> Failure {
+fn unopened(shown: &Untrusted<'_>, bytes: &[u8], error: &str) -> Failure {
     let failure = |what| Failure::new(Kind::Config, format!("the client_cert {shown} {what}"));
     if Pkcs12::from_der(bytes).is_err() {
         return failure("is neither PEM nor PKCS#12")
@@ -144,7 +144,7 @@ fn unopened(shown: &Foreign<'_>, bytes: &[u8], error: &str) -> Failure {
 
 /// A file that holds a private key, and that others must not be able to read.
 fn private(path: &Path, key: &str) -> Result<Zeroizing<Vec<u8>>> {
-    let shown = Foreign(path.as_os_str().as_encoded_bytes());
+    let shown = Untrusted(path.as_os_str().as_encoded_bytes());
     secret::private_file(path, &format!("the {key} {shown}"))
 }
 
@@ -161,13 +161,13 @@ mod tests {
         b"Bag Attributes\n    localKeyID: 35 9E\nKey Attributes: <No Attributes>\n";
 
     struct Files {
-        folder: tempfile::TempDir,
+        directory: tempfile::TempDir,
     }
 
     impl Files {
         fn new() -> Self {
             let files = Files {
-                folder: tempfile::tempdir().unwrap(),
+                directory: tempfile::tempdir().unwrap(),
             };
             let (certificate, key) = Authority::new("root").issue_parts(&Leaf::good("alice"));
             files.write("cert.pem", &certificate.to_pem().unwrap());
@@ -193,18 +193,18 @@ mod tests {
         }
 
         fn write(&self, name: &str, bytes: &[u8]) {
-            let path = self.folder.path().join(name);
+            let path = self.directory.path().join(name);
             fs::write(&path, bytes).unwrap();
             fs::set_permissions(path, Permissions::from_mode(0o600)).unwrap();
         }
 
         fn open_to_others(&self, name: &str) {
-            let path = self.folder.path().join(name);
+            let path = self.directory.path().join(name);
             fs::set_permissions(path, Permissions::from_mode(0o644)).unwrap();
         }
 
         fn read(&self, certificate: &str, key: Option<&str>) -> Result<Identity> {
-            let path = |name: &str| self.folder.path().join(name);
+            let path = |name: &str| self.directory.path().join(name);
             let certificate = ClientCertificate {
                 certificate: path(certificate),
                 key: key.map(path),
@@ -255,7 +255,7 @@ mod tests {
     #[test]
     fn a_pem_certificate_may_be_open_to_others_and_lacks_its_key_all_the_same() {
         let files = Files::new();
-        let pem = fs::read(files.folder.path().join("cert.pem")).unwrap();
+        let pem = fs::read(files.directory.path().join("cert.pem")).unwrap();
         files.write("described.pem", &[ATTRIBUTES, &pem].concat());
         for certificate in ["cert.pem", "described.pem"] {
             files.open_to_others(certificate);
@@ -271,10 +271,10 @@ mod tests {
     #[test]
     fn a_pem_certificate_from_a_pipe_lacks_its_key_too() {
         let files = Files::new();
-        let pipe = files.folder.path().join("pipe");
+        let pipe = files.directory.path().join("pipe");
         let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
         rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, mode).unwrap();
-        let pem = fs::read(files.folder.path().join("cert.pem")).unwrap();
+        let pem = fs::read(files.directory.path().join("cert.pem")).unwrap();
         let writer = std::thread::spawn(move || fs::write(pipe, pem).unwrap());
         let failure = files.read("pipe", None).err().unwrap();
         writer.join().unwrap();

@@ -1,9 +1,9 @@
 //! What makes a TLS connection trustworthy, and connectors that insist on it.
 
 mod certificate;
+mod error;
 mod fingerprint;
 mod identity;
-mod trouble;
 mod version;
 
 use std::collections::HashMap;
@@ -19,15 +19,15 @@ use native_tls::{Identity, TlsStream};
 
 use crate::error::{Failure, Kind, OrFail, Result};
 use crate::roots;
-use crate::text::Foreign;
+use crate::text::Untrusted;
 
 pub use certificate::Certificate;
-pub use fingerprint::{Fingerprint, NotAFingerprint};
-pub use identity::ClientCertificate;
-pub use trouble::explained;
-pub(super) use trouble::{
+pub use error::explained;
+pub(super) use error::{
     closed, failure, handshake_failure, is_end_of_file, plain_text, speaks_plainly, turned_plain,
 };
+pub use fingerprint::{Fingerprint, NotAFingerprint};
+pub use identity::ClientCertificate;
 pub use version::{NotAVersion, TlsVersion};
 
 /// Whom to trust. Accounts with the same policy share a [`TlsConnector`].
@@ -176,8 +176,8 @@ impl TlsConnector {
         match &self.0.trust {
             Trust::Pinned(pins) if pins.contains(&certificate.fingerprint()) => Ok(()),
             Trust::Authorities if is_address(name) || certificate.names_hosts() => Ok(()),
-            Trust::Pinned(_) => Err(trouble::not_pinned(host, &certificate)),
-            Trust::Authorities => Err(trouble::names_no_host(host)),
+            Trust::Pinned(_) => Err(error::not_pinned(host, &certificate)),
+            Trust::Authorities => Err(error::names_no_host(host)),
             Trust::Nothing => Err(Failure::new(Kind::Tls, format!("{host} is not trusted"))),
         }
     }
@@ -226,14 +226,14 @@ impl Shared {
     fn built(&self) -> &Result<native_tls::TlsConnector, String> {
         self.built.get_or_init(|| {
             self.build(&[])
-                .map_err(|error| trouble::reason(&error.to_string()).to_owned())
+                .map_err(|error| error::reason(&error.to_string()).to_owned())
         })
     }
 
     /// The connector with the roots in the unread bundles; none where nothing can be read there.
     fn with_unread_roots(&self) -> Option<native_tls::TlsConnector> {
         let read = self.unread.iter().filter_map(|path| {
-            let shown = Foreign(path.as_os_str().as_encoded_bytes());
+            let shown = Untrusted(path.as_os_str().as_encoded_bytes());
             log::debug!("reads all trusted roots in {shown}");
             native_tls::Certificate::stack_from_pem(&fs::read(path).ok()?).ok()
         });
@@ -279,7 +279,7 @@ pub(super) fn peer_certificate<S: Read + Write>(stream: &TlsStream<S>) -> Option
 }
 
 fn read_roots(path: &Path) -> Result<Vec<native_tls::Certificate>> {
-    let shown = Foreign(path.as_os_str().as_encoded_bytes());
+    let shown = Untrusted(path.as_os_str().as_encoded_bytes());
     let pem = fs::read(path)
         .or_fail(Kind::Config, || format!("cannot read the ca_file {shown}"))
         .map_err(|failure| failure.hint("Check the path, and that this user may read the file."))?;
@@ -308,7 +308,7 @@ pub(super) fn name_to_check(name: &str) -> Result<&str> {
     if bare.is_empty() || bare.contains('\0') {
         return Err(Failure::new(
             Kind::Config,
-            format!("«{}» can be no server's name", Foreign(name.as_bytes())),
+            format!("\"{}\" can be no server's name", Untrusted(name.as_bytes())),
         ));
     }
     Ok(bare)

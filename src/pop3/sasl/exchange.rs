@@ -298,7 +298,7 @@ mod tests {
         };
         assert_eq!(
             refused.to_string(),
-            "the server put a question where PLAIN has none: «Username:»"
+            "the server put a question where PLAIN has none: \"Username:\""
         );
     }
 

@@ -67,10 +67,10 @@ pub trait Mechanism {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// A challenge that cannot be decoded (RFC 5034 section 4).
-    #[error("the server's challenge is not base64: «{0}»")]
+    #[error("the server's challenge is not base64: \"{0}\"")]
     NotBase64(Excerpt),
     /// Something else where the server had to ask for the initial response.
-    #[error("the server put a question where {mechanism} has none: «{challenge}»")]
+    #[error("the server put a question where {mechanism} has none: \"{challenge}\"")]
     Unexpected {
         /// The mechanism's name.
         mechanism: &'static str,
@@ -90,7 +90,7 @@ pub enum Refused {
         mechanism: &'static str,
     },
     /// The server's own words for wrong credentials, where the mechanism has some (RFC 5802 section 7).
-    #[error("the server broke {mechanism} off: «{error}»")]
+    #[error("the server broke {mechanism} off: \"{error}\"")]
     Credentials {
         /// The mechanism's name.
         mechanism: &'static str,
@@ -99,7 +99,7 @@ pub enum Refused {
     },
     /// A number of rounds that is not among [`limits::SCRAM_ITERATIONS`].
     #[error(
-        "the server wants the password hashed «{wanted}» times; popfetch does so {} to {} times",
+        "the server wants the password hashed \"{wanted}\" times; popfetch does so {} to {} times",
         limits::SCRAM_ITERATIONS.start(),
         limits::SCRAM_ITERATIONS.end()
     )]

@@ -199,7 +199,7 @@ fn refused(message: &'static str) -> Refused {
 
 fn nonsense(message: &[u8]) -> Refused {
     let shown = Excerpt::of(message);
-    Refused::Mechanism(format!("the server does not speak SCRAM: «{shown}»").into())
+    Refused::Mechanism(format!("the server does not speak SCRAM: \"{shown}\"").into())
 }
 
 /// `e=…`, behind which extensions may stand.
@@ -210,7 +210,7 @@ fn failed(error: &str) -> Refused {
             mechanism: "SCRAM",
             error: shown,
         },
-        _ => Refused::Mechanism(format!("the server broke SCRAM off: «{shown}»").into()),
+        _ => Refused::Mechanism(format!("the server broke SCRAM off: \"{shown}\"").into()),
     }
 }
 
@@ -520,7 +520,7 @@ mod tests {
         let refused = answer_to("e=\x1b[2J").expect_err("an error");
         assert_eq!(
             refused.to_string(),
-            "the server broke SCRAM off: «\\x1b[2J»"
+            "the server broke SCRAM off: \"\\x1b[2J\""
         );
         let long = format!("e={}", "x".repeat(60_000));
         let refused = answer_to(&long).expect_err("an error");

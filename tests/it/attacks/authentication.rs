@@ -8,25 +8,25 @@ use openssl::pkey::PKey;
 use openssl::ssl::{SslAcceptor, SslMethod};
 use openssl::x509::X509;
 
-use super::{no_login, stored_nothing, then, withstands, world_against, world_for};
-use crate::support::lies::{SCRAM_FIRSTS, SCRAM_LASTS};
+use super::{no_login, sandbox_against, sandbox_for, stored_nothing, then, withstands};
 use crate::support::mailbox::Mailbox;
+use crate::support::malicious::{SCRAM_FIRSTS, SCRAM_LASTS};
 use crate::support::messages::small;
+use crate::support::sandbox::Sandbox;
 use crate::support::server::{
     Dialogue, Fault, GREETING, LOGIN, PASSWORD, RESPONSE, Server, State, Turn, USER,
 };
-use crate::support::world::World;
 
 /// A server over TLS that announces these mechanisms.
-fn announcing(world: &World, mechanisms: &str) -> Server {
+fn announcing(sandbox: &Sandbox, mechanisms: &str) -> Server {
     Server::start(&Mailbox::with(small(1)))
-        .implicit_tls(world.certificates())
+        .implicit_tls(sandbox.certificates())
         .mechanisms(mechanisms)
 }
 
-fn account(world: &World, server: &Server, auth: &str) {
+fn account(sandbox: &Sandbox, server: &Server, auth: &str) {
     let auth = format!("{auth:?}");
-    let account = world.account("it", &server.endpoint());
+    let account = sandbox.account("it", &server.endpoint());
     account.set("auth", &auth).set("timeout", "\"3s\"").write();
 }
 
@@ -51,12 +51,12 @@ fn a30_stamps_that_are_no_message_ids() {
         &format!("<{}@example.com>", "x".repeat(600)),
     ] {
         let server = Server::start(&Mailbox::default()).apop(stamp);
-        let world = world_for(&server, &[("auth", "\"apop\"")]);
-        withstands(&world, &[77]);
+        let sandbox = sandbox_for(&server, &[("auth", "\"apop\"")]);
+        withstands(&sandbox, &[77]);
         no_login(&server.sessions());
         // Without a stamp there are other ways.
-        let world = world_for(&server, &[]);
-        withstands(&world, &[0]);
+        let sandbox = sandbox_for(&server, &[]);
+        withstands(&sandbox, &[0]);
         assert!(
             !server
                 .commands()
@@ -78,28 +78,28 @@ fn a32_every_lie_of_scram_ends_it_all() {
         "e=other-error",
     ];
     let firsts = SCRAM_FIRSTS.into_iter().chain(more);
-    let lie = |world: &World| announcing(world, "SCRAM-SHA-256 PLAIN LOGIN");
-    let worlds = firsts.map(|first| {
-        let world = World::new();
-        let server = lie(&world).scram_first(first);
-        (first, world, server)
+    let lie = |sandbox: &Sandbox| announcing(sandbox, "SCRAM-SHA-256 PLAIN LOGIN");
+    let sandboxes = firsts.map(|first| {
+        let sandbox = Sandbox::new();
+        let server = lie(&sandbox).scram_first(first);
+        (first, sandbox, server)
     });
     let lasts = SCRAM_LASTS.map(|last| {
-        let world = World::new();
-        let server = lie(&world).scram_last(last);
-        (last, world, server)
+        let sandbox = Sandbox::new();
+        let server = lie(&sandbox).scram_last(last);
+        (last, sandbox, server)
     });
-    for (lie, world, server) in worlds.chain(lasts) {
-        account(&world, &server, "auto");
-        withstands(&world, &[76]);
+    for (lie, sandbox, server) in sandboxes.chain(lasts) {
+        account(&sandbox, &server, "auto");
+        withstands(&sandbox, &[76]);
         assert_eq!(logins(&server), 1, "{lie}");
-        stored_nothing(&world);
+        stored_nothing(&sandbox);
     }
     // A challenge that is no base64, in place of the server's first message.
-    let world = World::new();
-    let server = lie(&world).on("AUTH", Fault::reply("+ !!! no base64"));
-    account(&world, &server, "auto");
-    withstands(&world, &[76]);
+    let sandbox = Sandbox::new();
+    let server = lie(&sandbox).on("AUTH", Fault::reply("+ !!! no base64"));
+    account(&sandbox, &server, "auto");
+    withstands(&sandbox, &[76]);
     assert_eq!(logins(&server), 1);
     // To this server the exchange never began.
     let _ = server.violations();
@@ -121,23 +121,23 @@ fn a33_a_client_that_could_bind_says_so() {
         ("SCRAM-SHA-256 PLAIN", "y,,"),
         ("SCRAM-SHA-256 SCRAM-SHA-256-PLUS", "n,,"),
     ] {
-        let world = World::new();
-        let server = announcing(&world, mechanisms);
-        account(&world, &server, "auto");
-        withstands(&world, &[0]);
+        let sandbox = Sandbox::new();
+        let server = announcing(&sandbox, mechanisms);
+        account(&sandbox, &server, "auto");
+        withstands(&sandbox, &[0]);
         assert!(first_message(&server).starts_with(flag), "{mechanisms}");
     }
     // Without TLS there is nothing to bind to.
     let server = Server::start(&Mailbox::default()).mechanisms("SCRAM-SHA-256");
-    let world = world_for(&server, &[]);
-    withstands(&world, &[0]);
+    let sandbox = sandbox_for(&server, &[]);
+    withstands(&sandbox, &[0]);
     assert!(first_message(&server).starts_with("n,,"));
 }
 
 #[test]
 fn a34_a_certificate_that_nothing_can_be_bound_to() {
-    let world = World::new();
-    let path = |name: &str| world.home(name).display().to_string();
+    let sandbox = Sandbox::new();
+    let path = |name: &str| sandbox.home(name).display().to_string();
     let made = Command::new("openssl")
         .args(["req", "-x509", "-newkey", "ed25519", "-noenc", "-days", "2"])
         .args(["-subj", "/CN=x", "-addext", "subjectAltName=IP:127.0.0.1"])
@@ -145,7 +145,7 @@ fn a34_a_certificate_that_nothing_can_be_bound_to() {
         .output()
         .expect("OpenSSL is installed: tests/run sees to it");
     assert!(made.status.success(), "{made:?}");
-    let read = |name: &str| std::fs::read(world.home(name)).expect("OpenSSL wrote it");
+    let read = |name: &str| std::fs::read(sandbox.home(name)).expect("OpenSSL wrote it");
     let mut acceptor = SslAcceptor::mozilla_modern_v5(SslMethod::tls()).expect("OpenSSL works");
     let key = PKey::private_key_from_pem(&read("ed.key")).expect("a key");
     acceptor.set_private_key(&key).expect("a key");
@@ -154,15 +154,15 @@ fn a34_a_certificate_that_nothing_can_be_bound_to() {
         .set_certificate(&certificate)
         .expect("a certificate");
     let server = Server::start(&Mailbox::default())
-        .implicit_tls_with(world.certificates(), acceptor.build())
+        .implicit_tls_with(sandbox.certificates(), acceptor.build())
         .mechanisms("SCRAM-SHA-256");
     for (auth, status) in [("auto", 0), ("scram-sha-256-plus", 77)] {
         let ca_file = format!("{:?}", path("ed.pem"));
         let auth = format!("{auth:?}");
-        let account = world.account("it", &server.endpoint()).set("auth", &auth);
+        let account = sandbox.account("it", &server.endpoint()).set("auth", &auth);
         account.set("ca_file", &ca_file).write();
-        withstands(&world, &[status]);
-        std::fs::remove_file(world.home(".config/popfetch/config.toml")).expect("our own file");
+        withstands(&sandbox, &[status]);
+        std::fs::remove_file(sandbox.home(".config/popfetch/config.toml")).expect("our own file");
     }
     assert!(first_message(&server).starts_with("n,,"));
     assert_eq!(
@@ -184,12 +184,12 @@ fn a35_a_token_refused_with_nonsense() {
             ("no base64!", &[76]),
             (&*endless, &[76]),
         ] {
-            let world = World::new();
-            let server = announcing(&world, "XOAUTH2 OAUTHBEARER PLAIN")
+            let sandbox = Sandbox::new();
+            let server = announcing(&sandbox, "XOAUTH2 OAUTHBEARER PLAIN")
                 .on("AUTH", Fault::say(&format!("+ {challenge}")))
                 .on(RESPONSE, Fault::reply("-ERR [AUTH] \x1b[31mno"));
-            account(&world, &server, auth);
-            withstands(&world, statuses);
+            account(&sandbox, &server, auth);
+            withstands(&sandbox, statuses);
             assert_eq!(logins(&server), 1);
             // To this server we are logged in.
             let _ = server.violations();
@@ -207,15 +207,15 @@ fn a35_challenges_without_an_end() {
         "xoauth2",
         "oauthbearer",
     ] {
-        let world = World::new();
+        let sandbox = Sandbox::new();
         let server = announcing(
-            &world,
+            &sandbox,
             "PLAIN LOGIN CRAM-MD5 SCRAM-SHA-1 XOAUTH2 OAUTHBEARER",
         )
         .on("AUTH", Fault::say("+ eA=="))
         .on(RESPONSE, Fault::say("+ eA=="));
-        account(&world, &server, auth);
-        withstands(&world, &[76, 77]);
+        account(&sandbox, &server, auth);
+        withstands(&sandbox, &[76, 77]);
         assert!(server.commands().len() < 16, "{auth}");
         let _ = server.violations();
     }
@@ -233,8 +233,8 @@ fn a36_no_other_host_gets_the_password() {
         let greeting = Server::start(&Mailbox::default()).once(GREETING, Fault::reply(&answer));
         let login = Server::start(&Mailbox::default()).on(LOGIN, Fault::say(&answer));
         for server in [greeting, login] {
-            let world = world_for(&server, &[("timeout", "\"2s\"")]);
-            withstands(&world, &[0, 69, 75, 76, 77]);
+            let sandbox = sandbox_for(&server, &[("timeout", "\"2s\"")]);
+            withstands(&sandbox, &[0, 69, 75, 76, 77]);
             // To this server we may be logged in.
             let _ = server.violations();
         }
@@ -246,10 +246,10 @@ fn a36_no_other_host_gets_the_password() {
 fn a37_a_line_end_in_a_url_is_refused() {
     for user in ["a%0D%0ADELE%201", "a%0Ab", "a%00b"] {
         let server = Server::start(&Mailbox::default());
-        let world = World::new();
+        let sandbox = Sandbox::new();
         let url = format!("pop3://{user}@{}", server.address());
         let arguments = ["sync", "--url", &url, "--to", "maildir:~/Mail/it"];
-        let outcome = world.run(&arguments);
+        let outcome = sandbox.run(&arguments);
         super::well_behaved(&outcome);
         assert!(matches!(outcome.status, Some(64 | 78)), "{outcome:#?}");
         assert!(server.sessions().is_empty());
@@ -260,11 +260,11 @@ fn a37_a_line_end_in_a_url_is_refused() {
 fn a37_what_cannot_be_in_a_line_is_not_sent() {
     for secret in ["one\\r\\nDELE 1", "one\\ntwo", "nul\\0byte"] {
         for auth in ["user", "plain", "login", "xoauth2", "scram-sha-256"] {
-            let world = World::new();
-            let server = announcing(&world, "PLAIN LOGIN XOAUTH2 SCRAM-SHA-256");
+            let sandbox = Sandbox::new();
+            let server = announcing(&sandbox, "PLAIN LOGIN XOAUTH2 SCRAM-SHA-256");
             let auth = format!("{auth:?}");
             let command = format!("\"printf '{}'\"", secret.replace('\\', "\\\\"));
-            let account = world
+            let account = sandbox
                 .account("it", &server.endpoint())
                 .without("password_file");
             account
@@ -272,7 +272,7 @@ fn a37_what_cannot_be_in_a_line_is_not_sent() {
                 .set("auth", &auth)
                 .write();
             // Of a command, the first line is the password.
-            withstands(&world, &[77, 78]);
+            withstands(&sandbox, &[77, 78]);
             assert!(
                 !server
                     .commands()
@@ -283,8 +283,8 @@ fn a37_what_cannot_be_in_a_line_is_not_sent() {
     }
     for user in ["a\\r\\nDELE 1", "a\\u0000b", "a\\nb"] {
         let server = Server::start(&Mailbox::default());
-        let world = world_for(&server, &[("user", &format!("\"{user}\""))]);
-        withstands(&world, &[78]);
+        let sandbox = sandbox_for(&server, &[("user", &format!("\"{user}\""))]);
+        withstands(&sandbox, &[78]);
         assert!(server.sessions().is_empty());
     }
 }
@@ -293,8 +293,8 @@ fn a37_what_cannot_be_in_a_line_is_not_sent() {
 fn a37_a_password_too_long_for_a_line() {
     for (length, status) in [(248, 0), (249, 78)] {
         let server = Server::start(&Mailbox::default()).password(&"x".repeat(length));
-        let world = world_for(&server, &[("auth", "\"user\"")]);
-        withstands(&world, &[status]);
+        let sandbox = sandbox_for(&server, &[("auth", "\"user\"")]);
+        withstands(&sandbox, &[status]);
     }
 }
 
@@ -307,8 +307,8 @@ fn a38_success_before_anything_was_said() {
         ("login", &[76]),
         ("cram-md5", &[76, 77]),
     ] {
-        let world = World::new();
-        let server = announcing(&world, "LOGIN CRAM-MD5 XOAUTH2")
+        let sandbox = Sandbox::new();
+        let server = announcing(&sandbox, "LOGIN CRAM-MD5 XOAUTH2")
             .on("AUTH PLAIN", Fault::say("+OK logged in"))
             .on("AUTH XOAUTH2", Fault::say("+OK logged in"))
             .on("AUTH LOGIN", Fault::say("+OK logged in"))
@@ -318,8 +318,8 @@ fn a38_success_before_anything_was_said() {
             "login" => server.on(RESPONSE, Fault::reply("+OK logged in")),
             _ => server,
         };
-        account(&world, &server, auth);
-        withstands(&world, statuses);
+        account(&sandbox, &server, auth);
+        withstands(&sandbox, statuses);
         let _ = server.violations();
     }
 }
@@ -335,9 +335,9 @@ fn a38_success_in_place_of_a_password() {
         ],
         [Turn::send("+OK you are in\r\n+OK 0 0\r\n")],
     );
-    let world = world_against(&server);
-    withstands(&world, &[65, 75, 76]);
-    stored_nothing(&world);
+    let sandbox = sandbox_against(&server);
+    withstands(&sandbox, &[65, 75, 76]);
+    stored_nothing(&sandbox);
 }
 
 #[test]
@@ -348,8 +348,8 @@ fn a39_a_refusal_that_speaks_of_a_lock_is_no_refusal_of_the_password() {
         ("-ERR [AUTH] no", 77),
     ] {
         let server = Server::start(&Mailbox::default()).on("PASS", Fault::reply(answer));
-        let world = world_for(&server, &[("auth", "\"user\"")]);
-        withstands(&world, &[status]);
+        let sandbox = sandbox_for(&server, &[("auth", "\"user\"")]);
+        withstands(&sandbox, &[status]);
     }
 }
 
@@ -358,7 +358,7 @@ fn a40_a_server_that_repeats_the_password_is_not_quoted() {
     let plain = BASE64_STANDARD.encode(format!("\0{USER}\0{PASSWORD}"));
     let alone = BASE64_STANDARD.encode(PASSWORD);
     for said in [
-        format!("-ERR «{PASSWORD}» is wrong"),
+        format!("-ERR \"{PASSWORD}\" is wrong"),
         format!("-ERR {plain}"),
         format!("-ERR {alone}"),
         format!("-ERR {}{PASSWORD}", "x".repeat(195)),
@@ -370,10 +370,10 @@ fn a40_a_server_that_repeats_the_password_is_not_quoted() {
         PASSWORD.to_owned(),
     ] {
         for auth in ["plain", "user", "login", "xoauth2"] {
-            let world = World::new();
-            let server = announcing(&world, "PLAIN LOGIN XOAUTH2").on(LOGIN, Fault::reply(&said));
-            account(&world, &server, auth);
-            let outcome = world.run(&["-vv", "sync", "--json"]);
+            let sandbox = Sandbox::new();
+            let server = announcing(&sandbox, "PLAIN LOGIN XOAUTH2").on(LOGIN, Fault::reply(&said));
+            account(&sandbox, &server, auth);
+            let outcome = sandbox.run(&["-vv", "sync", "--json"]);
             super::well_behaved(&outcome);
             for form in [PASSWORD, &plain, &alone, &PASSWORD[..8]] {
                 outcome.keeps_to_itself(form);
@@ -386,8 +386,8 @@ fn a40_a_server_that_repeats_the_password_is_not_quoted() {
 #[test]
 fn a40_a_server_that_repeats_a_token_as_it_was_sent_is_not_quoted() {
     for auth in ["xoauth2", "oauthbearer"] {
-        let world = World::new();
-        let server = announcing(&world, "XOAUTH2 OAUTHBEARER");
+        let sandbox = Sandbox::new();
+        let server = announcing(&sandbox, "XOAUTH2 OAUTHBEARER");
         let port = server.address().port();
         let sent = BASE64_STANDARD.encode(match auth {
             "xoauth2" => format!("user={USER}\x01auth=Bearer {PASSWORD}\x01\x01"),
@@ -396,8 +396,8 @@ fn a40_a_server_that_repeats_a_token_as_it_was_sent_is_not_quoted() {
             ),
         });
         let server = server.on(LOGIN, Fault::reply(&format!("-ERR [AUTH] not {sent}")));
-        account(&world, &server, auth);
-        let outcome = world.run(&["-vv", "sync", "--json"]);
+        account(&sandbox, &server, auth);
+        let outcome = sandbox.run(&["-vv", "sync", "--json"]);
         outcome.ends_with(77).complains("not ****");
         outcome.keeps_to_itself(&sent);
         super::well_behaved(&outcome);
@@ -413,9 +413,9 @@ fn a40_a_server_that_repeats_the_password_in_a_listing_is_not_quoted() {
         ("LIST", format!("+OK\r\n{PASSWORD}\r\n.")),
     ] {
         let server = Server::start(&Mailbox::with(small(1))).on(step, Fault::reply(&answer));
-        let world = world_for(&server, &[]);
-        let outcome = world.run(&["-vv", "sync", "--json"]);
-        outcome.ends_with(65).complains("«****»");
+        let sandbox = sandbox_for(&server, &[]);
+        let outcome = sandbox.run(&["-vv", "sync", "--json"]);
+        outcome.ends_with(65).complains("\"****\"");
         super::well_behaved(&outcome);
     }
 }
@@ -427,23 +427,23 @@ fn a40_a_server_that_repeats_the_password_before_the_login_is_not_quoted() {
     let refusal = format!("-ERR too many sessions: {said}");
     let capability = format!("X-SEEN {said}");
     let capabilities = ["USER", "SASL PLAIN", &capability];
-    let world = World::new();
+    let sandbox = Sandbox::new();
     let servers = [
         Server::start(&Mailbox::default()).on(GREETING, Fault::reply(&refusal)),
         Server::start(&Mailbox::default()).once(GREETING, Fault::say(&format!("+OK {said}"))),
         Server::start(&Mailbox::default()).on(GREETING, Fault::reply(&said)),
         Server::start(&Mailbox::default()).capabilities(State::Greeted, &capabilities),
-        announcing(&world, "PLAIN").on(GREETING, Fault::reply(&refusal)),
+        announcing(&sandbox, "PLAIN").on(GREETING, Fault::reply(&refusal)),
         Server::start(&Mailbox::default())
-            .stls(world.certificates())
+            .stls(sandbox.certificates())
             .on("STLS", Fault::reply(&refusal)),
         Server::start(&Mailbox::default())
-            .stls(world.certificates())
+            .stls(sandbox.certificates())
             .capabilities(State::Secured, &capabilities),
     ];
     for server in servers {
-        let world = world_for(&server, &[]);
-        let outcome = world.run(&["-vv", "sync", "--json"]);
+        let sandbox = sandbox_for(&server, &[]);
+        let outcome = sandbox.run(&["-vv", "sync", "--json"]);
         assert!(outcome.stderr.contains("****"), "{outcome:#?}");
         super::well_behaved(&outcome);
     }
@@ -466,12 +466,12 @@ fn a40_a_server_that_repeats_the_password_in_place_of_a_handshake_is_not_quoted(
         ),
     ] {
         let server = then(turns, []);
-        let world = World::new();
+        let sandbox = Sandbox::new();
         let mut endpoint = server.endpoint();
         endpoint.tls = tls;
-        let account = world.account("it", &endpoint);
+        let account = sandbox.account("it", &endpoint);
         account.set("timeout", "\"2s\"").write();
-        let outcome = world.run(&["-vv", "sync", "--json"]);
+        let outcome = sandbox.run(&["-vv", "sync", "--json"]);
         outcome.ends_with(76).complains("****");
         super::well_behaved(&outcome);
     }
@@ -491,8 +491,8 @@ fn a64_a_refusal_that_floods_or_paints_is_cut_and_escaped() {
             Turn::send(format!("-ERR {text}\r\n")),
             Turn::Stall,
         ]);
-        let world = world_against(&server);
-        let outcome = withstands(&world, &[77]);
+        let sandbox = sandbox_against(&server);
+        let outcome = withstands(&sandbox, &[77]);
         assert!(outcome.stderr.len() < 3_000);
     }
 }

@@ -6,13 +6,13 @@ use std::path::Path;
 
 use rustix::process::geteuid;
 
-use super::{well_behaved, withstands, world_for};
+use super::{sandbox_for, well_behaved, withstands};
 use crate::support::mailbox::Mailbox;
 use crate::support::messages::small;
 use crate::support::readers::git_mailsplit;
+use crate::support::sandbox::mode;
 use crate::support::server::{Fault, PASSWORD, Server};
 use crate::support::skipped;
-use crate::support::world::mode;
 
 /// Somebody else.
 const NOBODY: u32 = 65534;
@@ -20,11 +20,11 @@ const NOBODY: u32 = 65534;
 /// What nobody may write to.
 const PRECIOUS: &str = "nothing is to be added here\n";
 
-/// Every file and folder below this one.
-fn all_below(folder: &Path) -> Vec<std::path::PathBuf> {
+/// Every file and directory below this one.
+fn all_below(directory: &Path) -> Vec<std::path::PathBuf> {
     let mut found = Vec::new();
-    for entry in fs::read_dir(folder).expect("our own folder") {
-        let path = entry.expect("our own folder").path();
+    for entry in fs::read_dir(directory).expect("our own directory") {
+        let path = entry.expect("our own directory").path();
         if path.is_dir() {
             found.extend(all_below(&path));
         }
@@ -41,9 +41,9 @@ fn a40_no_core_file_is_left() {
         return;
     }
     let server = Server::start(&Mailbox::with(small(1))).on("RETR 1", Fault::Stall);
-    let world = world_for(&server, &[]);
+    let sandbox = sandbox_for(&server, &[]);
     let line = ["bash", "-c", "ulimit -c unlimited; exec popfetch sync"];
-    let running = world.launch(&line, &[]);
+    let running = sandbox.launch(&line, &[]);
     server.wait_for("RETR 1");
     running.signal(rustix::process::Signal::ABORT);
     running.finish().ends_with(128 + 6);
@@ -51,7 +51,7 @@ fn a40_no_core_file_is_left() {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         name.starts_with("core")
     };
-    assert_eq!(all_below(&world.home("")).iter().find(is_core), None);
+    assert_eq!(all_below(&sandbox.home("")).iter().find(is_core), None);
 }
 
 #[test]
@@ -59,16 +59,16 @@ fn a41_what_is_made_is_private_whatever_the_umask() {
     for umask in ["000", "022", "277", "777"] {
         let server = Server::start(&Mailbox::with(small(2)));
         let deliver = "[\"maildir:~/Mail/it\", \"mbox:~/boxes/inbox\"]";
-        let world = world_for(&server, &[("deliver", deliver)]);
-        let before = all_below(&world.home(""));
+        let sandbox = sandbox_for(&server, &[("deliver", deliver)]);
+        let before = all_below(&sandbox.home(""));
         let run = format!("umask {umask}; popfetch sync");
-        world.shell(&run).ends_with(0);
-        let begun = mode(&world.journal());
+        sandbox.shell(&run).ends_with(0);
+        let begun = mode(&sandbox.journal());
         // So that it is written anew.
-        world.damage_journal();
-        world.shell(&run).ends_with(0);
+        sandbox.damage_journal();
+        sandbox.shell(&run).ends_with(0);
         assert_eq!(begun, 0o600, "{umask}: the first journal");
-        let mut made = all_below(&world.home(""));
+        let mut made = all_below(&sandbox.home(""));
         made.retain(|path| !before.contains(path));
         assert!(made.len() >= 9, "{made:?}");
         for path in made {
@@ -85,9 +85,9 @@ fn a41_a_password_file_of_somebody_else_is_refused() {
         return;
     }
     let server = Server::start(&Mailbox::default());
-    let world = world_for(&server, &[]);
-    chown(world.home("it.password"), Some(NOBODY), None).expect("root may");
-    withstands(&world, &[78]).complains("belongs to another user");
+    let sandbox = sandbox_for(&server, &[]);
+    chown(sandbox.home("it.password"), Some(NOBODY), None).expect("root may");
+    withstands(&sandbox, &[78]).complains("belongs to another user");
     assert!(server.sessions().is_empty());
 }
 
@@ -96,14 +96,14 @@ fn a42_a_link_in_the_place_of_the_state_is_not_followed() {
     let server = Server::start(&Mailbox::with(small(1)));
     let journal = format!("alice@127.0.0.1@{}.jsonl", server.address().port());
     for name in [journal.clone(), format!("{journal}.lock")] {
-        let world = world_for(&server, &[]);
-        let precious = world.private_file("precious", PRECIOUS);
-        fs::create_dir_all(world.state()).expect("our own folder");
-        symlink(&precious, world.state().join(&name)).expect("our own folder");
-        withstands(&world, &[74]).complains(&name);
+        let sandbox = sandbox_for(&server, &[]);
+        let precious = sandbox.private_file("precious", PRECIOUS);
+        fs::create_dir_all(sandbox.state()).expect("our own directory");
+        symlink(&precious, sandbox.state().join(&name)).expect("our own directory");
+        withstands(&sandbox, &[74]).complains(&name);
         let kept = fs::read_to_string(precious).expect("our own file");
         assert_eq!(kept, PRECIOUS);
-        super::stored_nothing(&world);
+        super::stored_nothing(&sandbox);
     }
     super::no_login(&server.sessions());
 }
@@ -112,20 +112,20 @@ fn a42_a_link_in_the_place_of_the_state_is_not_followed() {
 fn a42_a_link_in_the_place_of_a_journal_that_is_written_anew_is_not_followed() {
     let mailbox = Mailbox::with(small(2));
     let server = Server::start(&mailbox);
-    let world = world_for(&server, &[]);
-    withstands(&world, &[0]);
-    world.damage_journal();
-    let damaged = fs::read(world.journal()).expect("a journal");
-    let precious = world.private_file("precious", PRECIOUS);
-    let new = world.journal().with_added_extension("new");
-    symlink(&precious, &new).expect("our own folder");
-    withstands(&world, &[74]).complains(".jsonl.new");
+    let sandbox = sandbox_for(&server, &[]);
+    withstands(&sandbox, &[0]);
+    sandbox.damage_journal();
+    let damaged = fs::read(sandbox.journal()).expect("a journal");
+    let precious = sandbox.private_file("precious", PRECIOUS);
+    let new = sandbox.journal().with_added_extension("new");
+    symlink(&precious, &new).expect("our own directory");
+    withstands(&sandbox, &[74]).complains(".jsonl.new");
     let kept = fs::read_to_string(&precious).expect("our own file");
     assert_eq!(kept, PRECIOUS);
-    assert_eq!(fs::read(world.journal()).expect("a journal"), damaged);
-    fs::remove_file(new).expect("our own folder");
-    withstands(&world, &[0]).complains("is damaged");
-    world.mail("it").holds(mailbox.stored_forms());
+    assert_eq!(fs::read(sandbox.journal()).expect("a journal"), damaged);
+    fs::remove_file(new).expect("our own directory");
+    withstands(&sandbox, &[0]).complains("is damaged");
+    sandbox.mail("it").holds(mailbox.stored_forms());
 }
 
 #[test]
@@ -134,20 +134,20 @@ fn a42_a_link_of_others_in_the_place_of_an_mbox_is_not_followed() {
         skipped("only root can make a link for somebody else");
         return;
     }
-    // A folder that everybody may write to; the same, where only owners may remove; somebody's own.
+    // A directory that everybody may write to; the same, where only owners may remove; somebody's own.
     for (permissions, owner) in [(0o777, 0), (0o1777, 0), (0o700, NOBODY)] {
         let mailbox = Mailbox::with(small(2));
         let server = Server::start(&mailbox);
-        let world = world_for(
+        let sandbox = sandbox_for(
             &server,
             &[
                 ("deliver", "\"mbox:~/shared/inbox\""),
                 ("leave_on_server", "\"never\""),
             ],
         );
-        let precious = world.private_file("precious", PRECIOUS);
-        let shared = world.home("shared");
-        fs::create_dir(&shared).expect("our own folder");
+        let precious = sandbox.private_file("precious", PRECIOUS);
+        let shared = sandbox.home("shared");
+        fs::create_dir(&shared).expect("our own directory");
         fs::set_permissions(&shared, fs::Permissions::from_mode(permissions)).expect("ours");
         chown(&shared, Some(owner), None).expect("root may");
         let inbox = shared.join("inbox");
@@ -155,19 +155,19 @@ fn a42_a_link_of_others_in_the_place_of_an_mbox_is_not_followed() {
         symlink(shared.join("theirs"), &inbox).expect("root may");
         symlink(&precious, shared.join("theirs")).expect("root may");
         lchown(shared.join("theirs"), Some(NOBODY), None).expect("root may");
-        withstands(&world, &[73]).complains("symbolic link");
+        withstands(&sandbox, &[73]).complains("symbolic link");
         let kept = fs::read_to_string(&precious).expect("our own file");
         assert_eq!(kept, PRECIOUS);
         assert_eq!(mailbox.uids().len(), 2);
         // A link of root's may have been moved there.
         lchown(shared.join("theirs"), Some(0), None).expect("root may");
-        withstands(&world, &[73]).complains("symbolic link");
+        withstands(&sandbox, &[73]).complains("symbolic link");
         chown(&shared, Some(0), None).expect("root may");
         fs::set_permissions(&shared, fs::Permissions::from_mode(0o755)).expect("ours");
         fs::write(&precious, "").expect("our own file");
         let expected = mailbox.stored_forms();
-        withstands(&world, &[0]);
-        world.holds_at("mbox:~/precious", &expected, "links of root's");
+        withstands(&sandbox, &[0]);
+        sandbox.holds_at("mbox:~/precious", &expected, "links of root's");
         assert!(mailbox.uids().is_empty());
     }
 }
@@ -195,16 +195,16 @@ fn a73_nothing_of_a_message_is_a_command_or_a_line_of_its_own() {
     let server = Server::start(&mailbox);
     let command = "cat > /dev/null; env -0 >> environment; cat /proc/$$/cmdline >> arguments";
     let deliver = format!("['mbox:~/inbox', 'pipe:{command}']");
-    let world = world_for(&server, &[("deliver", &deliver)]);
-    well_behaved(&world.run(&["-vv", "sync"]));
-    withstands(&world, &[0]);
+    let sandbox = sandbox_for(&server, &[("deliver", &deliver)]);
+    well_behaved(&sandbox.run(&["-vv", "sync"]));
+    withstands(&sandbox, &[0]);
 
-    assert!(!world.home("broken").exists());
-    let arguments = fs::read(world.home("arguments")).expect("written");
+    assert!(!sandbox.home("broken").exists());
+    let arguments = fs::read(sandbox.home("arguments")).expect("written");
     let arguments = String::from_utf8(arguments).expect("ASCII");
     assert_eq!(arguments.matches("cat > /dev/null").count(), senders.len());
     assert!(!arguments.contains(MARK), "{arguments}");
-    let environment = fs::read(world.home("environment")).expect("written");
+    let environment = fs::read(sandbox.home("environment")).expect("written");
     let environment = String::from_utf8(environment).expect("text");
     assert!(!environment.contains(PASSWORD));
     let told = environment.split('\0').filter(|it| it.contains(MARK));
@@ -214,7 +214,7 @@ fn a73_nothing_of_a_message_is_a_command_or_a_line_of_its_own() {
         assert!(value.chars().all(plain) && value.len() <= 1024, "{value}");
     }
 
-    let inbox = fs::read(world.home("inbox")).expect("written");
+    let inbox = fs::read(sandbox.home("inbox")).expect("written");
     let inbox = String::from_utf8_lossy(&inbox);
     let lines: Vec<&str> = inbox
         .lines()
@@ -228,5 +228,8 @@ fn a73_nothing_of_a_message_is_a_command_or_a_line_of_its_own() {
         );
         assert_eq!(line.split_whitespace().count(), 7, "{line}");
     }
-    assert_eq!(git_mailsplit(&world.home("inbox")), mailbox.stored_forms());
+    assert_eq!(
+        git_mailsplit(&sandbox.home("inbox")),
+        mailbox.stored_forms()
+    );
 }

@@ -71,38 +71,38 @@ mod protection;
 mod table;
 
 use crate::support::mailbox::Mailbox;
+use crate::support::sandbox::{Outcome, Sandbox};
 use crate::support::server::{Dialogue, PASSWORD, Server, SessionLog, Turn};
-use crate::support::world::{Outcome, World};
 
 /// More than the program needs for any of this, and much less than what is thrown at it.
 const MEMORY: u64 = 64 << 20;
 
-/// A world with an account for this server; keys are changed as given.
-fn world_for(server: &Server, keys: &[(&'static str, &str)]) -> World {
-    configured(World::new(), &server.endpoint(), keys)
+/// A sandbox with an account for this server; keys are changed as given.
+fn sandbox_for(server: &Server, keys: &[(&'static str, &str)]) -> Sandbox {
+    configured(Sandbox::new(), &server.endpoint(), keys)
 }
 
-fn world_against(server: &Dialogue) -> World {
-    configured(World::new(), &server.endpoint(), &[("timeout", "\"2s\"")])
+fn sandbox_against(server: &Dialogue) -> Sandbox {
+    configured(Sandbox::new(), &server.endpoint(), &[("timeout", "\"2s\"")])
 }
 
 fn configured(
-    world: World,
+    sandbox: Sandbox,
     endpoint: &crate::support::server::Endpoint,
     keys: &[(&'static str, &str)],
-) -> World {
-    let mut account = world.account("it", endpoint);
+) -> Sandbox {
+    let mut account = sandbox.account("it", endpoint);
     for (key, value) in keys {
         account = account.set(key, value);
     }
     account.write();
-    world
+    sandbox
 }
 
 /// The program was attacked, ended with one of these, and kept its manners.
 #[track_caller]
-fn withstands(world: &World, statuses: &[i32]) -> Outcome {
-    let outcome = world.run(&["-v", "sync"]);
+fn withstands(sandbox: &Sandbox, statuses: &[i32]) -> Outcome {
+    let outcome = sandbox.run(&["-v", "sync"]);
     let status = outcome.status.unwrap_or(-1);
     assert!(statuses.contains(&status), "{statuses:?}: {outcome:#?}");
     well_behaved(&outcome);
@@ -126,14 +126,14 @@ fn well_behaved(outcome: &Outcome) {
 
 /// Nothing arrived.
 #[track_caller]
-fn stored_nothing(world: &World) {
-    world.mail("it").holds(Vec::<Vec<u8>>::new());
+fn stored_nothing(sandbox: &Sandbox) {
+    sandbox.mail("it").holds(Vec::<Vec<u8>>::new());
 }
 
 /// What is gone from a maildrop that held `uid-1`, `uid-2`… with these texts is stored here.
 #[track_caller]
-fn what_is_gone_is_here(world: &World, mailbox: &Mailbox, texts: &[Vec<u8>]) {
-    let (here, there) = (world.mail("it").texts(), mailbox.uids());
+fn what_is_gone_is_here(sandbox: &Sandbox, mailbox: &Mailbox, texts: &[Vec<u8>]) {
+    let (here, there) = (sandbox.mail("it").texts(), mailbox.uids());
     for (number, text) in (1..).zip(texts) {
         let is_there = there.contains(&format!("uid-{number}"));
         assert!(is_there || here.contains(text), "uid-{number} is lost");

@@ -4,26 +4,26 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use super::{
-    listed, opened, stored_nothing, then, well_behaved, what_is_gone_is_here, withstands,
-    world_against, world_for,
+    listed, opened, sandbox_against, sandbox_for, stored_nothing, then, well_behaved,
+    what_is_gone_is_here, withstands,
 };
-use crate::support::lies::{
+use crate::support::mailbox::Mailbox;
+use crate::support::malicious::{
     FALSE_ENDS, ODD_LISTS, ODD_UIDLS, SENSELESS_LISTS, SENSELESS_STATISTICS, SENSELESS_UIDLS,
     UIDS_LIKE_PATHS, UIDS_OF_CONTROLS, UNSTUFFED, unconfirmed,
 };
-use crate::support::mailbox::Mailbox;
 use crate::support::messages::{small, stored_form};
 use crate::support::readers::git_mailsplit;
 use crate::support::server::{Dialogue, Fault, Pipelining, Server, State, Turn};
-use crate::support::{sampled, world::World};
+use crate::support::{sampled, sandbox::Sandbox};
 
 #[test]
 fn a50_a_status_line_without_an_end() {
     for turns in [Vec::new(), opened()] {
         let server = then(turns, [Turn::Flood(vec![b'x'; 1 << 16])]);
-        let world = world_against(&server);
+        let sandbox = sandbox_against(&server);
         let began = Instant::now();
-        withstands(&world, &[65, 76]);
+        withstands(&sandbox, &[65, 76]);
         assert!(began.elapsed() < Duration::from_secs(10));
     }
 }
@@ -40,8 +40,8 @@ fn a51_capabilities_without_an_end() {
             ],
             [Turn::Flood(flood)],
         );
-        let world = world_against(&server);
-        withstands(&world, &[65, 76]);
+        let sandbox = sandbox_against(&server);
+        withstands(&sandbox, &[65, 76]);
     }
 }
 
@@ -65,16 +65,16 @@ fn a52_listings_that_make_no_sense() {
     for uidl in SENSELESS_UIDLS {
         let uidl = format!("+OK\r\n{uidl}\r\n.\r\n");
         let server = listing("+OK 2 200\r\n", uidl.as_bytes(), "-ERR\r\n");
-        let world = world_against(&server);
-        withstands(&world, &[0, 1, 65, 75, 76]);
-        stored_nothing(&world);
+        let sandbox = sandbox_against(&server);
+        withstands(&sandbox, &[0, 1, 65, 75, 76]);
+        stored_nothing(&sandbox);
     }
     for list in SENSELESS_LISTS {
         let list = format!("+OK\r\n{list}\r\n.\r\n");
         let server = listing("+OK 1 20\r\n", b"+OK\r\n1 uid-1\r\n.\r\n", &list);
-        let world = world_against(&server);
-        withstands(&world, &[1, 65, 75, 76]);
-        stored_nothing(&world);
+        let sandbox = sandbox_against(&server);
+        withstands(&sandbox, &[1, 65, 75, 76]);
+        stored_nothing(&sandbox);
     }
 }
 
@@ -92,14 +92,14 @@ fn a52_listings_that_are_odd() {
             _ => format!("+OK\r\n{answer}\r\n."),
         };
         let server = Server::start(&mailbox).on(step, Fault::reply(&answer));
-        let world = world_for(&server, &[("leave_on_server", "\"never\"")]);
-        withstands(&world, &[0, 1, 65, 76]);
-        what_is_gone_is_here(&world, &mailbox, &expected);
+        let sandbox = sandbox_for(&server, &[("leave_on_server", "\"never\"")]);
+        withstands(&sandbox, &[0, 1, 65, 76]);
+        what_is_gone_is_here(&sandbox, &mailbox, &expected);
         // Numbers that are not there may have been asked for.
         let _ = server.violations();
         server.heal();
-        world.run(&["sync"]).ends_with(0);
-        world.mail("it").holds(expected);
+        sandbox.run(&["sync"]).ends_with(0);
+        sandbox.mail("it").holds(expected);
         assert!(mailbox.uids().is_empty(), "{answer}");
     }
 }
@@ -115,12 +115,12 @@ fn a52_listings_without_an_end() {
         format!("+OK\r\n{lines}.\r\n").as_bytes(),
         "-ERR\r\n",
     );
-    let mut world = world_against(&server);
-    world.patience(Duration::from_secs(120));
-    let outcome = world.run(&["sync"]);
+    let mut sandbox = sandbox_against(&server);
+    sandbox.patience(Duration::from_secs(120));
+    let outcome = sandbox.run(&["sync"]);
     outcome.ends_with(65);
     assert!(outcome.peak < 512 << 20, "{} octets", outcome.peak);
-    stored_nothing(&world);
+    stored_nothing(&sandbox);
 }
 
 #[test]
@@ -134,9 +134,9 @@ fn a53_statistics_that_make_no_sense() {
                 Turn::Expect(""),
             ],
         );
-        let world = world_against(&server);
-        withstands(&world, &[65, 75, 76]);
-        stored_nothing(&world);
+        let sandbox = sandbox_against(&server);
+        withstands(&sandbox, &[65, 75, 76]);
+        stored_nothing(&sandbox);
     }
 }
 
@@ -146,10 +146,10 @@ fn a54_listings_that_disagree() {
     let server = Server::start(&mailbox)
         .on("STAT", Fault::reply("+OK 3 1800"))
         .on("LIST", Fault::reply("+OK\r\n1 600\r\n2 600\r\n."));
-    let world = world_for(&server, &[]);
+    let sandbox = sandbox_for(&server, &[]);
     // All that UIDL lists is there to be had.
-    withstands(&world, &[0]).complains("UIDL");
-    world.mail("it").holds(mailbox.stored_forms());
+    withstands(&sandbox, &[0]).complains("UIDL");
+    sandbox.mail("it").holds(mailbox.stored_forms());
 }
 
 #[test]
@@ -166,20 +166,20 @@ fn a55_a_message_without_an_end() {
             server = server.capabilities(State::LoggedIn, &["UIDL", "PIPELINING"]);
         }
         let keys = [("leave_on_server", "\"never\""), ("deliver", DELIVER)];
-        let world = world_for(&server, &keys);
-        let outcome = withstands(&world, &[1]);
+        let sandbox = sandbox_for(&server, &keys);
+        let outcome = withstands(&sandbox, &[1]);
         // Twice what LIST says, and 64 MiB.
         let most = 2 * small(4)[1].len() + (64 << 20);
         outcome.complains("uid-2").complains(&most.to_string());
         assert_eq!(server.retrievals()["uid-2"], 1, "asked for twice");
         for destination in ["maildir:~/Mail/it", "mbox:~/inbox"] {
-            world.holds_at(destination, &expected, "the others");
+            sandbox.holds_at(destination, &expected, "the others");
         }
-        world.mail("it").is_sound();
-        let piped = std::fs::read(world.home("piped")).expect("written");
+        sandbox.mail("it").is_sound();
+        let piped = std::fs::read(sandbox.home("piped")).expect("written");
         assert_eq!(piped, expected.concat());
         assert_eq!(mailbox.uids(), ["uid-2"], "the others were to be deleted");
-        let left = std::fs::read_dir(world.state()).expect("there");
+        let left = std::fs::read_dir(sandbox.state()).expect("there");
         let octets: u64 = left
             .map(|file| file.and_then(|file| file.metadata()).expect("there").len())
             .sum();
@@ -190,14 +190,14 @@ fn a55_a_message_without_an_end() {
         mailbox.add("uid-5", small(5).remove(4));
         server.heal();
         let server = server.on("RETR 1", Fault::Flood(more.into_bytes()));
-        withstands(&world, &[1]);
+        withstands(&sandbox, &[1]);
         let first = server.sessions().remove(before).commands();
         assert!(first.contains(&"DELE 2".to_owned()), "{first:?}");
         assert_eq!(server.retrievals()["uid-2"], 2);
         server.heal();
-        withstands(&world, &[0]);
+        withstands(&sandbox, &[0]);
         expected.extend([stored_form(&small(5)[4]), endless]);
-        world.mail("it").holds(expected);
+        sandbox.mail("it").holds(expected);
         assert!(mailbox.uids().is_empty());
     }
 }
@@ -208,11 +208,11 @@ fn a56_a_size_that_nobody_has_room_for() {
     let server = Server::start(&mailbox)
         .claiming_size(1, 1 << 43)
         .claiming_size(2, u64::MAX / 4);
-    let world = world_for(&server, &[("leave_on_server", "\"never\"")]);
+    let sandbox = sandbox_for(&server, &[("leave_on_server", "\"never\"")]);
     let expected = mailbox.stored_forms();
     // What the server contradicts itself about so much stays there; a size that cannot be is none.
-    withstands(&world, &[1]).complains("uid-1");
-    world.mail("it").holds(expected);
+    withstands(&sandbox, &[1]).complains("uid-1");
+    sandbox.mail("it").holds(expected);
     assert_eq!(mailbox.uids(), ["uid-1"]);
 }
 
@@ -226,9 +226,9 @@ fn a57_ends_that_are_none() {
                 Turn::send(format!("+OK\r\nSubject: x\r\n\r\nabc{end}")),
             ],
         );
-        let world = world_against(&server);
-        withstands(&world, &[1, 75]);
-        stored_nothing(&world);
+        let sandbox = sandbox_against(&server);
+        withstands(&sandbox, &[1, 75]);
+        stored_nothing(&sandbox);
     }
 }
 
@@ -250,9 +250,9 @@ fn a57_the_end_in_pieces() {
                 Turn::send("+OK\r\n"),
             ],
         );
-        let world = world_against(&server);
-        withstands(&world, &[0]);
-        world.mail("it").holds(["Subject: x\n\n.dot\n..\n"]);
+        let sandbox = sandbox_against(&server);
+        withstands(&sandbox, &[0]);
+        sandbox.mail("it").holds(["Subject: x\n\n.dot\n..\n"]);
     }
 }
 
@@ -261,13 +261,13 @@ fn a58_a_line_of_one_dot_that_was_not_stuffed() {
     let mut turns = listed();
     turns.extend([Turn::Expect("RETR"), Turn::send(UNSTUFFED)]);
     let server = then(turns, []);
-    let world = World::new();
-    let account = world.account("it", &server.endpoint());
+    let sandbox = Sandbox::new();
+    let account = sandbox.account("it", &server.endpoint());
     account
         .set("leave_on_server", "\"never\"")
         .set("timeout", "\"2s\"")
         .write();
-    withstands(&world, &[1, 65, 76]);
+    withstands(&sandbox, &[1, 65, 76]);
     // The second session finds out which message it is.
     let _ = server.abandoned();
     let commands: Vec<String> = server
@@ -298,18 +298,19 @@ fn a58_what_breaks_off_at_such_a_line_is_not_stored_and_costs_no_other() {
             let server = Server::start(&mailbox)
                 .pipelining(pipelining)
                 .on("RETR 1", Fault::Reply(answer.clone().into_bytes()));
-            let mut world = world_for(&server, &[("leave_on_server", &format!("{retention:?}"))]);
-            world.at("2026-01-01T00:00:00Z");
-            let outcome = world.run(&["sync"]);
+            let mut sandbox =
+                sandbox_for(&server, &[("leave_on_server", &format!("{retention:?}"))]);
+            sandbox.at("2026-01-01T00:00:00Z");
+            let outcome = sandbox.run(&["sync"]);
             well_behaved(&outcome);
             assert_eq!(outcome.status, Some(1), "{outcome:#?}");
             outcome.complains("uid-1");
-            world.mail("it").holds(&expected[1..]);
+            sandbox.mail("it").holds(&expected[1..]);
             assert!(mailbox.uids().contains(&"uid-1".to_owned()));
             server.heal();
-            world.at("2026-01-03T00:00:00Z");
-            world.run(&["sync"]).ends_with(0);
-            let stored = world.mail("it").texts();
+            sandbox.at("2026-01-03T00:00:00Z");
+            sandbox.run(&["sync"]).ends_with(0);
+            let stored = sandbox.mail("it").texts();
             let missing: Vec<_> = expected
                 .iter()
                 .filter(|text| !stored.contains(text))
@@ -330,20 +331,20 @@ fn cut_after(octets: usize, pipelining: bool, retention: &str) -> usize {
         true => server,
         false => server.pipelining(Pipelining::Absent),
     };
-    let world = world_for(&server, &[("leave_on_server", retention)]);
-    let outcome = world.run(&["-v", "sync"]);
+    let sandbox = sandbox_for(&server, &[("leave_on_server", retention)]);
+    let outcome = sandbox.run(&["-v", "sync"]);
     if outcome.status == Some(0) {
-        world.mail("it").holds(expected);
+        sandbox.mail("it").holds(expected);
         return server.sent();
     }
     let status = outcome.status.unwrap_or(-1);
     assert!([1, 69, 75, 76].contains(&status), "{octets}: {outcome:#?}");
     well_behaved(&outcome);
-    what_is_gone_is_here(&world, &mailbox, &expected);
+    what_is_gone_is_here(&sandbox, &mailbox, &expected);
     server.heal();
     for _ in 0..2 {
-        world.run(&["sync"]).ends_with(0);
-        world.mail("it").holds(&expected);
+        sandbox.run(&["sync"]).ends_with(0);
+        sandbox.mail("it").holds(&expected);
     }
     assert_eq!(mailbox.uids().is_empty(), retention == "\"never\"");
     octets
@@ -374,13 +375,13 @@ fn a60_a61_texts_that_could_be_taken_for_something_else() {
     let expected = mailbox.stored_forms();
     let server = Server::start(&mailbox);
     let deliver = "[\"maildir:~/Mail/it\", \"mbox:~/inbox\", \"pipe:cat >> piped\"]";
-    let world = world_for(&server, &[("deliver", deliver)]);
-    withstands(&world, &[0]);
+    let sandbox = sandbox_for(&server, &[("deliver", deliver)]);
+    withstands(&sandbox, &[0]);
     for destination in ["maildir:~/Mail/it", "mbox:~/inbox"] {
-        world.holds_at(destination, &expected, "odd texts");
+        sandbox.holds_at(destination, &expected, "odd texts");
     }
-    assert_eq!(git_mailsplit(&world.home("inbox")), expected);
-    let piped = std::fs::read(world.home("piped")).expect("written");
+    assert_eq!(git_mailsplit(&sandbox.home("inbox")), expected);
+    let piped = std::fs::read(sandbox.home("piped")).expect("written");
     assert_eq!(piped, expected.concat());
 }
 
@@ -397,11 +398,11 @@ fn a62_a74_ids_that_could_be_taken_for_something_else() {
         mailbox.add(uid, text);
     }
     let server = Server::start(&mailbox);
-    let world = world_for(&server, &[]);
-    well_behaved(&world.run(&["-vv", "sync", "--dry-run"]));
-    withstands(&world, &[0]);
+    let sandbox = sandbox_for(&server, &[]);
+    well_behaved(&sandbox.run(&["-vv", "sync", "--dry-run"]));
+    withstands(&sandbox, &[0]);
     let bytes = |path| std::fs::read(path).expect("readable");
-    for entry in std::fs::read_dir(world.state()).expect("there") {
+    for entry in std::fs::read_dir(sandbox.state()).expect("there") {
         let journal = bytes(entry.expect("readable").path());
         assert!(
             journal
@@ -413,16 +414,16 @@ fn a62_a74_ids_that_could_be_taken_for_something_else() {
             serde_json::from_slice::<serde_json::Value>(line).expect("a line of its own");
         }
     }
-    world.mail("it").is_sound();
-    for entry in std::fs::read_dir(world.mail("it").path.join("new")).expect("there") {
+    sandbox.mail("it").is_sound();
+    for entry in std::fs::read_dir(sandbox.mail("it").path.join("new")).expect("there") {
         let name = entry.expect("readable").file_name();
         let name = name.to_str().expect("ASCII");
         let ours = |c: char| c.is_ascii_alphanumeric() || "._-,=".contains(c);
         assert!(name.chars().all(ours), "{name}");
         assert!(!name.contains("escaped") && !name.contains("cmd"), "{name}");
     }
-    withstands(&world, &[0]);
-    world.mail("it").holds(mailbox.stored_forms());
+    withstands(&sandbox, &[0]);
+    sandbox.mail("it").holds(mailbox.stored_forms());
 }
 
 #[test]
@@ -442,10 +443,10 @@ fn a66_lines_that_nobody_asked_for() {
                 Turn::send("+OK\r\n1 uid-1\r\n.\r\n"),
             ],
         );
-        let world = world_against(&server);
-        let outcome = withstands(&world, &[1, 65, 69, 75, 76]);
+        let sandbox = sandbox_against(&server);
+        let outcome = withstands(&sandbox, &[1, 65, 69, 75, 76]);
         assert!(!outcome.stderr.is_empty());
-        stored_nothing(&world);
+        stored_nothing(&sandbox);
         let _ = server.abandoned();
     }
 }
@@ -456,18 +457,18 @@ fn a66_a_refusal_that_nobody_asked_for_costs_no_message_of_the_same_size() {
     let mailbox = Mailbox::with(["one", "two", "six"].map(text));
     let expected = mailbox.stored_forms();
     let server = Server::start(&mailbox).on("RETR 1", Fault::Inject("-ERR what?\r\n".into()));
-    let mut world = world_for(&server, &[]);
-    world.at("2026-03-01T12:00:00Z");
+    let mut sandbox = sandbox_for(&server, &[]);
+    sandbox.at("2026-03-01T12:00:00Z");
     // It belongs to the message that it came after.
-    withstands(&world, &[1]).complains("uid-1");
-    world.mail("it").holds(&expected[1..]);
+    withstands(&sandbox, &[1]).complains("uid-1");
+    sandbox.mail("it").holds(&expected[1..]);
     server.heal();
     let _ = server.violations();
-    world.at("2026-03-02T12:00:00Z");
-    let never = world.run(&["sync", "--leave-on-server", "never"]);
+    sandbox.at("2026-03-02T12:00:00Z");
+    let never = sandbox.run(&["sync", "--leave-on-server", "never"]);
     never.ends_with(0);
     assert!(mailbox.uids().is_empty());
-    world.mail("it").holds(expected);
+    sandbox.mail("it").holds(expected);
 }
 
 #[test]
@@ -479,9 +480,9 @@ fn a67_many_lines_where_one_is_due() {
             Turn::send("+OK\r\n1 20\r\n2 20\r\n.\r\n"),
         ],
     );
-    let world = world_against(&server);
-    withstands(&world, &[65, 75, 76]);
-    stored_nothing(&world);
+    let sandbox = sandbox_against(&server);
+    withstands(&sandbox, &[65, 75, 76]);
+    stored_nothing(&sandbox);
     let _ = server.abandoned();
 }
 
@@ -493,9 +494,9 @@ fn a68_answers_before_their_questions() {
         ),
         Turn::Stall,
     ]);
-    let world = world_against(&server);
-    withstands(&world, &[65, 76]);
-    stored_nothing(&world);
+    let sandbox = sandbox_against(&server);
+    withstands(&sandbox, &[65, 76]);
+    stored_nothing(&sandbox);
 }
 
 #[test]
@@ -515,8 +516,8 @@ fn a64_a_listing_and_a_refusal_that_paint() {
         Turn::send("+OK\r\n"),
     ]);
     let server = then(turns, []);
-    let world = world_against(&server);
-    let outcome = world.run(&["-vv", "sync", "--json"]);
+    let sandbox = sandbox_against(&server);
+    let outcome = sandbox.run(&["-vv", "sync", "--json"]);
     outcome.ends_with(1);
     well_behaved(&outcome);
 }
@@ -527,8 +528,8 @@ fn a65_a_greeting_of_a_megabyte() {
         Turn::send(format!("+OK {}\r\n", "x".repeat(1 << 20))),
         Turn::Stall,
     ]);
-    let world = world_against(&server);
-    withstands(&world, &[65, 76]);
+    let sandbox = sandbox_against(&server);
+    withstands(&sandbox, &[65, 76]);
 }
 
 #[test]
@@ -538,15 +539,15 @@ fn a70_a_quit_that_nobody_confirms() {
         let expected = mailbox.stored_forms();
         let server = Server::start(&mailbox).on("QUIT", fault.clone());
         let keys = [("leave_on_server", "\"never\""), ("timeout", "\"2s\"")];
-        let world = world_for(&server, &keys);
-        let outcome = world.run(&["-v", "sync", "--json"]);
+        let sandbox = sandbox_for(&server, &keys);
+        let outcome = sandbox.run(&["-v", "sync", "--json"]);
         well_behaved(&outcome);
         assert_ne!(outcome.status, Some(0), "{fault:?}");
         assert_eq!(outcome.json()[0]["deleted"]["messages"], 0, "{fault:?}");
-        world.mail("it").holds(&expected);
+        sandbox.mail("it").holds(&expected);
         server.heal();
-        withstands(&world, &[0]);
-        world.mail("it").holds(&expected);
+        withstands(&sandbox, &[0]);
+        sandbox.mail("it").holds(&expected);
         assert!(mailbox.uids().is_empty());
     }
 }
@@ -556,12 +557,12 @@ fn a71_a_deletion_that_is_refused_is_asked_for_again() {
     let mailbox = Mailbox::with(small(3));
     let expected = mailbox.stored_forms();
     let server = Server::start(&mailbox).once("DELE 2", Fault::reply("-ERR \x1b[2Jno"));
-    let world = world_for(&server, &[("leave_on_server", "\"never\"")]);
-    withstands(&world, &[1]);
+    let sandbox = sandbox_for(&server, &[("leave_on_server", "\"never\"")]);
+    withstands(&sandbox, &[1]);
     assert_eq!(mailbox.uids(), ["uid-2"]);
-    withstands(&world, &[0]);
+    withstands(&sandbox, &[0]);
     assert!(mailbox.uids().is_empty());
-    world.mail("it").holds(expected);
+    sandbox.mail("it").holds(expected);
 }
 
 #[test]
@@ -571,11 +572,11 @@ fn a72_a_server_that_promises_pipelining_and_mixes_messages_up() {
     let server = Server::start(&mailbox)
         .pipelining(Pipelining::Swaps)
         .capabilities(State::LoggedIn, &["PIPELINING", "UIDL"]);
-    let world = world_for(&server, &[("leave_on_server", "\"never\"")]);
+    let sandbox = sandbox_for(&server, &[("leave_on_server", "\"never\"")]);
     for _ in 0..3 {
-        let outcome = world.run(&["sync"]);
+        let outcome = sandbox.run(&["sync"]);
         well_behaved(&outcome);
-        what_is_gone_is_here(&world, &mailbox, &expected);
+        what_is_gone_is_here(&sandbox, &mailbox, &expected);
     }
     assert!(mailbox.uids().is_empty(), "it is found out and got over");
 }

@@ -4,19 +4,19 @@ use std::sync::{Arc, Mutex};
 
 use openssl::ssl::{NameType, SslVersion};
 
-use super::{no_login, stored_nothing, then, withstands, world_against, world_for};
+use super::{no_login, sandbox_against, sandbox_for, stored_nothing, then, withstands};
 use crate::support::certificates::Kind;
 use crate::support::mailbox::Mailbox;
 use crate::support::messages::small;
+use crate::support::sandbox::Sandbox;
 use crate::support::server::{Dialogue, Fault, Server, SessionLog, State, Turn};
-use crate::support::world::World;
 
 /// An account for this dialogue that wants STLS.
-fn wanting_stls(server: &Dialogue, world: &World) {
+fn wanting_stls(server: &Dialogue, sandbox: &Sandbox) {
     let mut endpoint = server.endpoint();
     endpoint.tls = "starttls";
-    endpoint.ca_file = Some(world.certificates().authority_file());
-    let account = world.account("it", &endpoint);
+    endpoint.ca_file = Some(sandbox.certificates().authority_file());
+    let account = sandbox.account("it", &endpoint);
     account.set("timeout", "\"2s\"").write();
 }
 
@@ -26,9 +26,9 @@ fn a01_a_refusal_of_stls_with_more_behind_it() {
         vec![Turn::send("+OK\r\n"), Turn::Expect("STLS")],
         [Turn::send("-ERR no\r\n+OK injected\r\n")],
     );
-    let world = World::new();
-    wanting_stls(&server, &world);
-    withstands(&world, &[76]);
+    let sandbox = Sandbox::new();
+    wanting_stls(&server, &sandbox);
+    withstands(&sandbox, &[76]);
     let last = |log: &SessionLog| log.commands().pop();
     assert_eq!(
         server.sessions().iter().find_map(last).as_deref(),
@@ -49,9 +49,9 @@ fn a02_plain_text_in_place_of_a_handshake() {
         ],
         [Turn::send("+OK injected \x1b[2J\r\n")],
     );
-    let world = World::new();
-    wanting_stls(&server, &world);
-    withstands(&world, &[76]).complains("injected \\x1b[2J");
+    let sandbox = Sandbox::new();
+    wanting_stls(&server, &sandbox);
+    withstands(&sandbox, &[76]).complains("injected \\x1b[2J");
     no_login(&server.sessions());
 }
 
@@ -61,8 +61,8 @@ fn a06_a_stamp_in_the_greeting_is_no_bait() {
         .apop("<1896.697170952@dbc.mtview.ca.us>")
         .on("STLS", Fault::reply("-ERR no"));
     for auth in ["\"auto\"", "\"apop\""] {
-        let world = world_for(&server, &[("tls", "\"starttls\""), ("auth", auth)]);
-        withstands(&world, &[76]);
+        let sandbox = sandbox_for(&server, &[("tls", "\"starttls\""), ("auth", auth)]);
+        withstands(&sandbox, &[76]);
     }
     let _ = server.violations();
     no_login(&server.sessions());
@@ -80,44 +80,44 @@ fn a07_a_greeting_that_pretends_or_refuses() {
         ("\r\n", &[76]),
         ("+ \r\n", &[76]),
     ] {
-        let world = World::new();
+        let sandbox = Sandbox::new();
         let server = Dialogue::start(vec![
             Turn::send(greeting),
             Turn::Expect("STLS"),
             Turn::send("-ERR no need\r\n"),
             Turn::Stall,
         ]);
-        wanting_stls(&server, &world);
-        withstands(&world, statuses);
+        wanting_stls(&server, &sandbox);
+        withstands(&sandbox, statuses);
         no_login(&server.sessions());
     }
 }
 
 #[test]
 fn a08_an_expiry_announced_before_tls_is_forgotten() {
-    let world = World::new();
+    let sandbox = Sandbox::new();
     let mailbox = Mailbox::with(small(3));
     let server = Server::start(&mailbox)
-        .stls(world.certificates())
+        .stls(sandbox.certificates())
         .capabilities(State::Greeted, &["STLS", "EXPIRE 0"])
         .capabilities(State::Secured, &["USER"])
         .on("RETR 2", Fault::reply("-ERR no"));
-    let account = world.account("it", &server.endpoint());
+    let account = sandbox.account("it", &server.endpoint());
     account.set("leave_on_server", "\"never\"").write();
     // Where what was retrieved expires, the session would end without QUIT, and so without deletions.
-    withstands(&world, &[1]);
+    withstands(&sandbox, &[1]);
     assert_eq!(mailbox.uids(), ["uid-2"]);
 }
 
 #[test]
 fn a09_an_answer_too_many_behind_the_handshake() {
-    let world = World::new();
+    let sandbox = Sandbox::new();
     let server = then(
         vec![
             Turn::send("+OK\r\n"),
             Turn::Expect("STLS"),
             Turn::send("+OK\r\n"),
-            Turn::Tls(world.certificates().good()),
+            Turn::Tls(sandbox.certificates().good()),
         ],
         [
             Turn::send("+OK nobody asked\r\n"),
@@ -125,51 +125,51 @@ fn a09_an_answer_too_many_behind_the_handshake() {
             Turn::send("+OK\r\nSASL PLAIN\r\n.\r\n"),
         ],
     );
-    wanting_stls(&server, &world);
-    withstands(&world, &[65, 75, 76]);
-    stored_nothing(&world);
+    wanting_stls(&server, &sandbox);
+    withstands(&sandbox, &[65, 75, 76]);
+    stored_nothing(&sandbox);
 }
 
 #[test]
 fn a21_tls_cut_off_in_the_middle_of_a_message() {
     for version in [SslVersion::TLS1_2, SslVersion::TLS1_3] {
-        let world = World::new();
-        let certificates = world.certificates();
+        let sandbox = Sandbox::new();
+        let certificates = sandbox.certificates();
         let acceptor = certificates.make(Kind::Good).acceptor_up_to(version);
         let mailbox = Mailbox::with(small(1));
         let server = Server::start(&mailbox)
             .implicit_tls_with(certificates, acceptor)
             .on("RETR 1", Fault::CloseWithin(200));
-        let account = world.account("it", &server.endpoint());
+        let account = sandbox.account("it", &server.endpoint());
         account.set("leave_on_server", "\"never\"").write();
-        withstands(&world, &[1, 69]);
-        stored_nothing(&world);
+        withstands(&sandbox, &[1, 69]);
+        stored_nothing(&sandbox);
         assert_eq!(mailbox.uids(), ["uid-1"]);
     }
 }
 
 #[test]
 fn a23_a_password_without_tls_is_refused_before_connecting() {
-    let world = World::new();
+    let sandbox = Sandbox::new();
     let server = Server::start(&Mailbox::default());
-    let account = world.account("it", &server.endpoint());
+    let account = sandbox.account("it", &server.endpoint());
     account.without("allow_cleartext_password").write();
-    withstands(&world, &[78]);
+    withstands(&sandbox, &[78]);
     assert!(server.sessions().is_empty());
 }
 
 #[test]
 fn a24_a_second_connection_is_not_less_protected() {
-    let world = World::new();
+    let sandbox = Sandbox::new();
     let mailbox = Mailbox::with(small(3));
     // The first session breaks; from then on nobody knows STLS.
     let server = Server::start(&mailbox)
-        .stls(world.certificates())
+        .stls(sandbox.certificates())
         .once("RETR 2", Fault::CloseBefore)
         .once("STLS", Fault::Trickle)
         .on("STLS", Fault::reply("-ERR no longer"));
-    world.account("it", &server.endpoint()).write();
-    withstands(&world, &[1, 76]);
+    sandbox.account("it", &server.endpoint()).write();
+    withstands(&sandbox, &[1, 76]);
     let sessions = server.sessions();
     assert!(sessions.len() > 1, "it did not try again");
     for session in sessions {
@@ -181,8 +181,8 @@ fn a24_a_second_connection_is_not_less_protected() {
 
 #[test]
 fn a25_the_server_is_told_the_hosts_name() {
-    let world = World::new();
-    let certificates = world.certificates();
+    let sandbox = Sandbox::new();
+    let certificates = sandbox.certificates();
     let told = Arc::new(Mutex::new(None));
     let heard = Arc::clone(&told);
     let mut builder = certificates.make(Kind::Good).builder(SslVersion::TLS1_3);
@@ -193,9 +193,9 @@ fn a25_the_server_is_told_the_hosts_name() {
     });
     let server =
         Server::start(&Mailbox::default()).implicit_tls_with(certificates, builder.build());
-    let account = world.account("it", &server.endpoint());
+    let account = sandbox.account("it", &server.endpoint());
     account.set("host", "\"localhost\"").write();
-    withstands(&world, &[0]);
+    withstands(&sandbox, &[0]);
     assert_eq!(
         told.lock().expect("nobody panics here").as_deref(),
         Some("localhost")
@@ -204,20 +204,20 @@ fn a25_the_server_is_told_the_hosts_name() {
 
 #[test]
 fn capabilities_that_change_after_the_login_are_believed_then() {
-    let world = World::new();
+    let sandbox = Sandbox::new();
     let mailbox = Mailbox::with(small(30));
     let server = Server::start(&mailbox)
-        .implicit_tls(world.certificates())
+        .implicit_tls(sandbox.certificates())
         .capabilities(State::Greeted, &["PIPELINING", "USER"])
         .capabilities(State::LoggedIn, &["UIDL"]);
-    world.account("it", &server.endpoint()).write();
-    withstands(&world, &[0]);
-    world.mail("it").holds(mailbox.stored_forms());
+    sandbox.account("it", &server.endpoint()).write();
+    withstands(&sandbox, &[0]);
+    sandbox.mail("it").holds(mailbox.stored_forms());
 }
 
 #[test]
 fn a_server_that_talks_for_ever_in_place_of_a_handshake_is_given_up() {
     let server = Dialogue::start(vec![Turn::Flood(vec![0x16; 1 << 16]), Turn::Stall]);
-    let world = world_against(&server);
-    withstands(&world, &[65, 75, 76]);
+    let sandbox = sandbox_against(&server);
+    withstands(&sandbox, &[65, 75, 76]);
 }

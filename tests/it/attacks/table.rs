@@ -39,8 +39,8 @@ fn expanded(cell: &str) -> BTreeSet<u32> {
 
 /// The source of a module of these tests.
 fn source(module: &[&str]) -> String {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
-    let path: PathBuf = folder.join(module.join("/"));
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
+    let path: PathBuf = directory.join(module.join("/"));
     let text = fs::read_to_string(path.with_extension("rs"));
     text.unwrap_or_else(|_| panic!("there is no module {}", module.join("::")))
 }

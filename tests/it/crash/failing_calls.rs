@@ -1,4 +1,4 @@
-//! Seen from outside, by strace: each system call that changes a file or folder, or makes it durable,
+//! Seen from outside, by strace: each system call that changes a file or directory, or makes it durable,
 //! fails; once, or from then on. So it is on a disk that breaks, or where a quota is used up.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 use super::stage::{Scenario, Stage};
 use super::trace::{Call, Trace};
-use crate::support::world::Outcome;
+use crate::support::sandbox::Outcome;
 use crate::support::{everything, figure};
 
-/// The calls that change a file or a folder, or make it durable.
+/// The calls that change a file or a directory, or make it durable.
 const CHANGING: [&str; 17] = [
     "write",
     "writev",
@@ -73,7 +73,7 @@ fn stage(scenario: Scenario, killed: Option<&str>) -> Stage {
 
 /// Runs the program under strace, which may make a call fail.
 fn traced(stage: &Stage, fault: Option<&Fault>) -> (Outcome, Trace) {
-    let file = stage.world.home("trace");
+    let file = stage.sandbox.home("trace");
     let shown = file.display().to_string();
     let inject = fault.map(|fault| {
         let Fault {
@@ -95,7 +95,7 @@ fn traced(stage: &Stage, fault: Option<&Fault>) -> (Outcome, Trace) {
 
 /// Whether the call changes something below the mail or the state.
 fn is_ours(stage: &Stage, call: &Call) -> bool {
-    let places = [stage.world.home("Mail"), stage.world.home(".local")];
+    let places = [stage.sandbox.home("Mail"), stage.sandbox.home(".local")];
     let is_ours = |path: &Path| places.iter().any(|place| path.starts_with(place));
     let changes = CHANGING.contains(&&*call.name) && !call.text.contains("O_RDONLY");
     let is_ours = call.open_path().is_some_and(is_ours)

@@ -7,7 +7,7 @@ use crate::support::{everything, figure, sampled};
 
 /// The names of the points that a run passes from here.
 pub(super) fn points(stage: &Stage) -> Vec<String> {
-    let file = stage.world.home("points");
+    let file = stage.sandbox.home("points");
     let shown = file.display().to_string();
     stage
         .sync(&[], &[("POPFETCH_CRASH_COUNT", &shown)])
@@ -41,7 +41,7 @@ fn killed_at_any_step_it_resumes_where_it_was() {
         let every = if everything() { 1 } else { 9 };
         for point in (index % every..points.len()).step_by(every) {
             let stage = scenario.stage();
-            let context = format!("{scenario:?}, killed at {point}: «{}»", points[point]);
+            let context = format!("{scenario:?}, killed at {point}: \"{}\"", points[point]);
             killed += usize::from(crash(&stage, point, &context));
             stage.completes(&context);
             cases += 1;

@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use super::points::{crash, points};
 use super::stage::Scenario;
 use crate::support::disks::{Image, Mounted};
-use crate::support::world::World;
+use crate::support::sandbox::Sandbox;
 use crate::support::{everything, figure};
 
 /// How the power is cut.
@@ -60,7 +60,7 @@ fn a_power_cut_at_any_step_loses_and_doubles_nothing() {
         for case in (index % every..cases).step_by(every) {
             let (point, way) = (case / WAYS.len(), WAYS[case % WAYS.len()]);
             let name = &points[point];
-            let context = format!("{scenario:?}, {way:?}, cut at {point}: «{name}»");
+            let context = format!("{scenario:?}, {way:?}, cut at {point}: \"{name}\"");
             if !cut_and_resume(&empty, scenario, point, way, &context) {
                 return;
             }
@@ -83,7 +83,7 @@ fn cut_and_resume(
     let Some(mounted) = image.mount(way.options) else {
         return false;
     };
-    let stage = scenario.stage_in(world_on(&mounted, way));
+    let stage = scenario.stage_in(sandbox_on(&mounted, way));
     mounted.sync();
     // Where the run has fewer steps this time, the power is cut behind the last one.
     crash(&stage, point, context);
@@ -101,16 +101,16 @@ fn cut_and_resume(
     true
 }
 
-/// A world on this disk, or with only its mail there.
-fn world_on(disk: &Mounted, way: Way) -> World {
+/// A sandbox on this disk, or with only its mail there.
+fn sandbox_on(disk: &Mounted, way: Way) -> Sandbox {
     if !way.mail_alone {
-        return World::in_folder(disk.path());
+        return Sandbox::in_directory(disk.path());
     }
-    let world = World::new();
+    let sandbox = Sandbox::new();
     let mail = disk.path().join("Mail");
     fs::create_dir(&mail).expect("an empty file system");
-    symlink(&mail, world.home("Mail")).expect("an empty home");
-    world
+    symlink(&mail, sandbox.home("Mail")).expect("an empty home");
+    sandbox
 }
 
 /// Makes a file that nobody needs durable, and with it every name in the file system.

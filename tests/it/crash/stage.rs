@@ -1,4 +1,4 @@
-//! A maildrop, a server and a world in which a run is killed; and what must be true afterwards.
+//! A maildrop, a server and a sandbox in which a run is killed; and what must be true afterwards.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use crate::support::mailbox::Mailbox;
 use crate::support::messages::{Generator, Shape, small};
+use crate::support::sandbox::{Outcome, Sandbox};
 use crate::support::server::Server;
-use crate::support::world::{Outcome, World};
 
 /// What is to be done when the run is killed.
 #[derive(Debug, Clone, Copy)]
@@ -80,11 +80,11 @@ impl Scenario {
 
     /// Everything up to the run that will be killed.
     pub(super) fn stage(self) -> Stage {
-        self.stage_in(World::new())
+        self.stage_in(Sandbox::new())
     }
 
-    /// The same in this world.
-    pub(super) fn stage_in(self, world: World) -> Stage {
+    /// The same in this sandbox.
+    pub(super) fn stage_in(self, sandbox: Sandbox) -> Stage {
         let mailbox = Mailbox::with(small(SMALL));
         // Larger than any buffer on its way.
         let large = Generator::new(7).message(Shape::Plain, 200_000);
@@ -94,7 +94,7 @@ impl Scenario {
             expected: mailbox.stored_forms(),
             uids: mailbox.uids(),
             mailbox,
-            world,
+            sandbox,
             scenario: self,
         };
         if self.before != Before::Nothing {
@@ -116,10 +116,10 @@ impl Scenario {
 /// So many small messages, and a large one: there is a first, a last, and one between them.
 const SMALL: usize = 2;
 
-/// A maildrop, a server, a world.
+/// A maildrop, a server, a sandbox.
 pub(super) struct Stage {
     pub(super) scenario: Scenario,
-    pub(super) world: World,
+    pub(super) sandbox: Sandbox,
     pub(super) mailbox: Mailbox,
     pub(super) server: Server,
     uids: Vec<String>,
@@ -135,9 +135,9 @@ impl Stage {
     fn configure(&self, retention: &str) {
         let endpoint = self.server.endpoint();
         // An account is added to the file, and there is to be one.
-        self.world.configure("");
+        self.sandbox.configure("");
         let deliver = format!("{:?}", self.scenario.destinations);
-        let account = self.world.account("it", &endpoint);
+        let account = self.sandbox.account("it", &endpoint);
         account
             .set("deliver", &deliver)
             .set("leave_on_server", &format!("{retention:?}"))
@@ -148,7 +148,7 @@ impl Stage {
     pub(super) fn sync(&self, under: &[&str], variables: &[(&str, &str)]) -> Outcome {
         let batch = self.scenario.batch.to_string();
         let all = [&[("POPFETCH_TEST_BATCH", batch.as_str())], variables].concat();
-        let outcome = self.world.start_with(under, &["sync"], &all).finish();
+        let outcome = self.sandbox.start_with(under, &["sync"], &all).finish();
         self.server.sessions();
         outcome
     }
@@ -158,7 +158,7 @@ impl Stage {
     pub(super) fn has_lost_nothing(&self, context: &str) {
         let left = self.mailbox.uids();
         for destination in self.scenario.destinations {
-            let stored = self.world.stored_at(destination);
+            let stored = self.sandbox.stored_at(destination);
             for (uid, text) in self.uids.iter().zip(&self.expected) {
                 let safe = left.contains(uid) || stored.contains(text);
                 assert!(safe, "{context}: {uid} is lost in {destination}");
@@ -182,7 +182,7 @@ impl Stage {
     #[track_caller]
     pub(super) fn is_complete(&self, context: &str) {
         for destination in self.scenario.destinations {
-            self.world.holds_at(destination, &self.expected, context);
+            self.sandbox.holds_at(destination, &self.expected, context);
         }
         let left = self.mailbox.uids();
         match self.scenario.retention {
@@ -205,16 +205,16 @@ impl Stage {
 
     fn files(&self) -> BTreeMap<PathBuf, (i64, i64, u64)> {
         let mut files = BTreeMap::new();
-        collect(&self.world.home("Mail"), &mut files);
-        collect(&self.world.state(), &mut files);
+        collect(&self.sandbox.home("Mail"), &mut files);
+        collect(&self.sandbox.state(), &mut files);
         files
     }
 }
 
-/// The files below a folder: when they were changed, and how long they are.
-fn collect(folder: &Path, into: &mut BTreeMap<PathBuf, (i64, i64, u64)>) {
-    for entry in fs::read_dir(folder).into_iter().flatten() {
-        let path = entry.expect("a folder can be read").path();
+/// The files below a directory: when they were changed, and how long they are.
+fn collect(directory: &Path, into: &mut BTreeMap<PathBuf, (i64, i64, u64)>) {
+    for entry in fs::read_dir(directory).into_iter().flatten() {
+        let path = entry.expect("a directory can be read").path();
         let metadata = fs::metadata(&path).expect("a file that nobody removes");
         if metadata.is_dir() {
             collect(&path, into);

@@ -6,10 +6,10 @@ use std::fs;
 use super::points::points;
 use super::stage::{Before, MANY, Scenario, Stage};
 use super::trace::{Call, Trace};
-use crate::support::world::World;
+use crate::support::sandbox::Sandbox;
 use crate::support::{everything, figure};
 
-/// The calls that change a file, a folder, or what the server thinks. Not every machine has all of
+/// The calls that change a file, a directory, or what the server thinks. Not every machine has all of
 /// them, which the `?` tells strace.
 const WRITING: [&str; 17] = [
     "?write",
@@ -82,7 +82,7 @@ fn trace_on(stage: &Stage) -> Trace {
 
 /// Traces a run with these variables, which ends with this status.
 fn trace_until(stage: &Stage, variables: &[(&str, &str)], status: i32) -> Trace {
-    let file = stage.world.home("trace");
+    let file = stage.sandbox.home("trace");
     let shown = file.display().to_string();
     let strace = ["strace", "-f", "-y", "-qq", "-s", "1000000", "-o", &shown];
     stage.sync(&strace, variables).ends_with(status);
@@ -196,10 +196,10 @@ fn a_copy_that_stands_for_a_deletion_is_durable_before_it() {
 }
 
 #[test]
-fn the_entries_of_new_files_and_folders_are_durable_before_anything_is_deleted() {
+fn the_entries_of_new_files_and_directories_are_durable_before_anything_is_deleted() {
     for scenario in Scenario::deleting() {
         let (_, trace) = trace(scenario);
-        // Each of these holds a file or a folder that the run made.
+        // Each of these holds a file or a directory that the run made.
         let mut holders = vec!["/home/.local/state>", "/home/.local/state/popfetch>"];
         for destination in scenario.destinations {
             holders.push("/home>");
@@ -212,12 +212,12 @@ fn the_entries_of_new_files_and_folders_are_durable_before_anything_is_deleted()
     }
 }
 
-/// Each of these folders is made durable before the first message is deleted.
+/// Each of these directories is made durable before the first message is deleted.
 #[track_caller]
-fn syncs_before_it_deletes(trace: &Trace, folders: &[&str]) {
+fn syncs_before_it_deletes(trace: &Trace, directories: &[&str]) {
     let deleted = trace.first("sends DELE", |call| call.sends("DELE 1\\r\\n"));
-    for folder in folders {
-        let synced = trace.first(folder, |call| call.syncs(folder));
+    for directory in directories {
+        let synced = trace.first(directory, |call| call.syncs(directory));
         synced.comes_before(deleted);
     }
 }
@@ -229,13 +229,13 @@ fn what_a_killed_run_may_have_made_is_durable_before_anything_is_deleted() {
         let mut holders = Vec::new();
         for destination in scenario.destinations {
             if destination.starts_with("maildir:") {
-                for folder in ["tmp", "new", "cur"] {
-                    let path = stage.world.home("Mail/it").join(folder);
-                    fs::create_dir_all(path).expect("our own folder");
+                for directory in ["tmp", "new", "cur"] {
+                    let path = stage.sandbox.home("Mail/it").join(directory);
+                    fs::create_dir_all(path).expect("our own directory");
                 }
                 holders.push("/home/Mail/it>");
             } else {
-                stage.world.private_file("Mail/it.mbox", "");
+                stage.sandbox.private_file("Mail/it.mbox", "");
                 holders.push("/home/Mail>");
             }
         }
@@ -243,40 +243,40 @@ fn what_a_killed_run_may_have_made_is_durable_before_anything_is_deleted() {
     }
 }
 
-/// The state, a Maildir or an mbox below folders that are all missing.
-fn below_missing_folders(destinations: &'static [&'static str]) -> Stage {
+/// The state, a Maildir or an mbox below directories that are all missing.
+fn below_missing_directories(destinations: &'static [&'static str]) -> Stage {
     let scenario = Scenario {
         destinations,
         batch: MANY,
         retention: "never",
         before: Before::Nothing,
     };
-    let mut world = World::new();
-    let state = world.home("one/two/state").display().to_string();
-    world.variable("XDG_STATE_HOME", &state);
-    scenario.stage_in(world)
+    let mut sandbox = Sandbox::new();
+    let state = sandbox.home("one/two/state").display().to_string();
+    sandbox.variable("XDG_STATE_HOME", &state);
+    scenario.stage_in(sandbox)
 }
 
-/// Where a run has made a folder, and the one above is not synced.
+/// Where a run has made a directory, and the one above is not synced.
 const MADE: [&str; 2] = [
-    "folder: made, not synced",
-    "journal: folder made, not synced",
+    "directory: made, not synced",
+    "journal: directory made, not synced",
 ];
 
 #[test]
-fn a_folder_that_a_killed_run_made_is_durable_before_the_next_run_deletes_anything() {
-    // The state takes four folders, the Maildir six, the mbox two.
-    for (destinations, folders) in [
+fn a_directory_that_a_killed_run_made_is_durable_before_the_next_run_deletes_anything() {
+    // The state takes four directories, the Maildir six, the mbox two.
+    for (destinations, directories) in [
         (&["maildir:~/Mail/all/it"], 4 + 6),
         (&["mbox:~/Mail/all/it.mbox"], 4 + 2),
     ] {
-        let points = points(&below_missing_folders(destinations));
+        let points = points(&below_missing_directories(destinations));
         let made = (1..).zip(&points);
         let made = made.filter(|(_, name)| MADE.contains(&name.as_str()));
         let made: Vec<usize> = made.map(|(number, _)| number).collect();
-        assert_eq!(made.len(), folders, "{points:?}");
+        assert_eq!(made.len(), directories, "{points:?}");
         for number in made {
-            let stage = below_missing_folders(destinations);
+            let stage = below_missing_directories(destinations);
             let at = number.to_string();
             let killed = trace_until(&stage, &[("POPFETCH_CRASH_AT", &at)], 137);
             let left = killed.left_unsynced();
@@ -292,8 +292,8 @@ fn a_journal_written_anew_is_durable_in_its_place_before_anything_is_deleted() {
     let stored = |scenario: &Scenario| scenario.before == Before::Stored;
     let scenario = Scenario::all().into_iter().find(stored);
     let stage = scenario.expect("a scenario").stage();
-    stage.world.damage_journal();
-    let journal = stage.world.journal().display().to_string();
+    stage.sandbox.damage_journal();
+    let journal = stage.sandbox.journal().display().to_string();
     let trace = trace_on(&stage);
     let written = trace.last("writes the new journal", |call| {
         call.writes(".jsonl.new>", "")
@@ -302,7 +302,7 @@ fn a_journal_written_anew_is_durable_in_its_place_before_anything_is_deleted() {
     written.comes_before(synced);
     let moved = trace.first("moves it into its place", |call| call.moves_to(&journal));
     synced.comes_before(moved);
-    let durable = trace.first("syncs the folder", |call| {
+    let durable = trace.first("syncs the directory", |call| {
         moved.comes_before_if(call) && call.syncs("/home/.local/state/popfetch>")
     });
     let deleted = trace.first("sends DELE", |call| call.sends("DELE "));

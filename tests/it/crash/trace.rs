@@ -68,7 +68,7 @@ impl Trace {
         &self.0
     }
 
-    /// The calls before this one: up to the last that made this file or folder durable, and since then.
+    /// The calls before this one: up to the last that made this file or directory durable, and since then.
     pub(super) fn around_last_sync(&self, path: &Path, until: &Call) -> (&[Call], &[Call]) {
         let end = self.0.iter().position(|call| std::ptr::eq(call, until));
         let before = &self.0[..end.expect("a call of this trace")];
@@ -76,7 +76,7 @@ impl Trace {
         before.split_at(last.map_or(0, |last| last + 1))
     }
 
-    /// The folders in which a folder was made whose entry was not made durable after that.
+    /// The directories in which a directory was made whose entry was not made durable after that.
     pub(super) fn left_unsynced(&self) -> Vec<PathBuf> {
         let mut left = Vec::new();
         for (place, call) in self.0.iter().enumerate() {
@@ -116,7 +116,7 @@ impl Call {
             && self.text.contains(content)
     }
 
-    /// Makes a file or folder durable whose path has this in it.
+    /// Makes a file or directory durable whose path has this in it.
     pub(super) fn syncs(&self, path: &str) -> bool {
         self.is_sync() && self.text.contains(path)
     }
@@ -148,7 +148,7 @@ impl Call {
         matches!(self.name.as_str(), "fsync" | "fdatasync")
     }
 
-    /// Made this file or folder durable.
+    /// Made this file or directory durable.
     fn makes_durable(&self, path: &Path) -> bool {
         self.succeeded && self.is_sync() && self.open_path() == Some(path)
     }
@@ -165,34 +165,34 @@ impl Call {
         forgets && self.open_path() == Some(path)
     }
 
-    /// The names in this folder that it gives to files and folders.
-    pub(super) fn names_in(&self, folder: &Path) -> Vec<PathBuf> {
+    /// The names in this directory that it gives to files and directories.
+    pub(super) fn names_in(&self, directory: &Path) -> Vec<PathBuf> {
         let naming = ["rename", "link", "mkdir"];
         let naming = naming.iter().any(|name| self.name.starts_with(name));
         if !self.succeeded || !(naming || self.text.contains("O_CREAT")) {
             return Vec::new();
         }
         let mut names = self.named_paths();
-        names.retain(|name| name.parent() == Some(folder));
+        names.retain(|name| name.parent() == Some(directory));
         names
     }
 
-    /// The path of the open file or folder that is its first argument.
+    /// The path of the open file or directory that is its first argument.
     pub(super) fn open_path(&self) -> Option<&Path> {
         let argument = self.first_argument();
         let (path, _) = argument[argument.find("</")? + 1..].split_once('>')?;
         Some(Path::new(path))
     }
 
-    /// The paths that its arguments name, as `"/path"` or as `3</folder>, "name"`.
+    /// The paths that its arguments name, as `"/path"` or as `3</directory>, "name"`.
     pub(super) fn named_paths(&self) -> Vec<PathBuf> {
         let parts: Vec<&str> = self.text.split('"').collect();
         let pairs = parts.chunks_exact(2).map(|pair| {
-            let folder = pair[0].strip_suffix(">, ").and_then(|before| {
-                let (_, folder) = before.rsplit_once('<')?;
-                Some(folder)
+            let directory = pair[0].strip_suffix(">, ").and_then(|before| {
+                let (_, directory) = before.rsplit_once('<')?;
+                Some(directory)
             });
-            Path::new(folder.unwrap_or_default()).join(pair[1])
+            Path::new(directory.unwrap_or_default()).join(pair[1])
         });
         pairs.collect()
     }

@@ -1,10 +1,10 @@
-//! A line of one dot that the server does not stuff: what lies after it is taken for answers by whoever trusts it.
+//! A line of one dot that the server does not stuff: what follows it is taken for answers by whoever trusts it.
 
 use super::{BAD, COUNT, Came, Case, DAY, NONE_BAD, RULES, SIZE, Stage, each, text, texts, uid};
 use crate::support::mailbox::Mailbox;
 use crate::support::server::{Fault, Server, Serving};
 
-/// What lies after the dot.
+/// What follows the dot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Tail {
     Nothing,

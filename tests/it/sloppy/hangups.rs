@@ -2,8 +2,8 @@
 
 use super::{BAD, COUNT, Case, DAY, RULES, Stage, each, text, texts, uid};
 use crate::support::mailbox::Mailbox;
+use crate::support::sandbox::Outcome;
 use crate::support::server::{Fault, GREETING, LOGIN, Server};
-use crate::support::world::Outcome;
 
 const ONE_BAD: &[&[usize]] = &[&[1], &[3], &[COUNT]];
 

@@ -18,8 +18,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::support::everything;
 use crate::support::mailbox::Mailbox;
+use crate::support::sandbox::{Outcome, Sandbox, difference};
 use crate::support::server::{Pipelining, SCAN, STATUS, Server, SessionLog};
-use crate::support::world::{Outcome, World, difference};
 
 const MAILDIR: &str = "maildir:~/Mail/it";
 const MBOX: &str = "mbox:~/it.mbox";
@@ -155,7 +155,7 @@ struct Stage {
     context: String,
     mailbox: Mailbox,
     server: Server,
-    world: World,
+    sandbox: Sandbox,
     /// How often each of these is in the destination.
     stored: Vec<Vec<u8>>,
     /// Whether what proxies and servers add to headers does not count.
@@ -188,8 +188,8 @@ impl Stage {
             false => Pipelining::Absent,
         };
         let server = sloppy(Server::start(mailbox).pipelining(pipelining));
-        let mut world = World::new();
-        let account = world
+        let mut sandbox = Sandbox::new();
+        let account = sandbox
             .account("it", &server.endpoint())
             .set("deliver", &format!("'{}'", case.deliver))
             .set("leave_on_server", &format!("{:?}", case.rule))
@@ -197,14 +197,14 @@ impl Stage {
         let keys = keys.iter();
         keys.fold(account, |account, (key, value)| account.set(key, value))
             .write();
-        fs::create_dir(world.home("got")).expect("our own folder");
-        world.variable("POPFETCH_TEST_BATCH", case.batch);
+        fs::create_dir(sandbox.home("got")).expect("our own directory");
+        sandbox.variable("POPFETCH_TEST_BATCH", case.batch);
         Stage {
             case,
             context: format!("{variant:?}, {case:?}"),
             mailbox: mailbox.clone(),
             server,
-            world,
+            sandbox,
             stored: Vec::new(),
             forgives_added_lines: false,
             hours: 0,
@@ -232,10 +232,10 @@ impl Stage {
     fn sync_with(&mut self, options: &[&str]) -> Came {
         let start: Timestamp = "2026-03-01T12:00:00Z".parse().expect("a time");
         let now = start + SignedDuration::from_hours(self.hours);
-        self.world.at(&now.to_string());
+        self.sandbox.at(&now.to_string());
         let before = self.server.sessions().len();
         let form: &[&str] = if self.case.json { &["--json"] } else { &[] };
-        let outcome = self.world.run(&[&["sync"], form, options].concat());
+        let outcome = self.sandbox.run(&[&["sync"], form, options].concat());
         Came {
             logs: self.server.sessions().split_off(before),
             json: self.case.json,
@@ -247,9 +247,9 @@ impl Stage {
     /// The texts that are there.
     fn found(&self) -> Vec<Vec<u8>> {
         if self.case.deliver != PIPE {
-            return self.world.stored_at(self.case.deliver);
+            return self.sandbox.stored_at(self.case.deliver);
         }
-        let files = fs::read_dir(self.world.home("got")).expect("our own folder");
+        let files = fs::read_dir(self.sandbox.home("got")).expect("our own directory");
         let read = |file: fs::DirEntry| fs::read(file.path()).expect("our own file");
         files.map(|file| read(file.expect("a file"))).collect()
     }

@@ -148,7 +148,7 @@ fn as_version_0_1_0(stage: &Stage) {
         "shared",
         "dropped",
     ];
-    let path = stage.world.journal();
+    let path = stage.sandbox.journal();
     let journal = fs::read_to_string(&path).expect("a journal");
     let mut lines = String::new();
     for line in journal.lines() {
@@ -177,15 +177,15 @@ fn lose_the_copies(stage: &mut Stage) {
     stage.stored.clear();
     match stage.case.deliver {
         MAILDIR => {
-            let new = stage.world.mail("it").path.join("new");
+            let new = stage.sandbox.mail("it").path.join("new");
             for file in fs::read_dir(new).expect("a Maildir") {
                 fs::remove_file(file.expect("a file").path()).expect("our own file");
             }
         }
-        MBOX => fs::write(stage.world.home("it.mbox"), "").expect("our own file"),
+        MBOX => fs::write(stage.sandbox.home("it.mbox"), "").expect("our own file"),
         _ => {
-            fs::remove_dir_all(stage.world.home("got")).expect("our own folder");
-            fs::create_dir(stage.world.home("got")).expect("our own folder");
+            fs::remove_dir_all(stage.sandbox.home("got")).expect("our own directory");
+            fs::create_dir(stage.sandbox.home("got")).expect("our own directory");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The scripted server of the tests with a sample mailbox, over TLS: what `tests/demo` fetches from.
 //!
-//! `pop3-server FOLDER` writes its certificate authority into the folder, prints its port, the
+//! `pop3-server DIRECTORY` writes its certificate authority into the directory, prints its port, the
 //! authority's file, the user and the password, one a line, and serves until its standard input ends.
 
 use std::io::Write as _;
@@ -26,10 +26,10 @@ mod support {
 }
 
 fn main() -> ExitCode {
-    let Some(folder) = std::env::args_os().nth(1) else {
+    let Some(directory) = std::env::args_os().nth(1) else {
         return ExitCode::from(64);
     };
-    let certificates = Certificates::new(Path::new(&folder));
+    let certificates = Certificates::new(Path::new(&directory));
     let mailbox = Mailbox::with(messages::sample_mailbox());
     let server = Server::start(&mailbox).implicit_tls(&certificates);
     let endpoint = server.endpoint();

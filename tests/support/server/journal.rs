@@ -3,7 +3,7 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use popfetch::text::Foreign;
+use popfetch::text::Untrusted;
 
 /// One line from the client.
 #[derive(Debug, Clone)]
@@ -35,7 +35,7 @@ pub(crate) struct SessionLog {
 impl SessionLog {
     /// What came, in a readable form.
     pub(crate) fn commands(&self) -> Vec<String> {
-        let readable = |received: &Received| Foreign(&received.line).to_string();
+        let readable = |received: &Received| Untrusted(&received.line).to_string();
         self.received.iter().map(readable).collect()
     }
 
@@ -49,7 +49,7 @@ impl SessionLog {
     pub(crate) fn in_clear(&self) -> Vec<String> {
         let clear = self.received.iter().filter(|received| !received.encrypted);
         clear
-            .map(|received| Foreign(&received.line).to_string())
+            .map(|received| Untrusted(&received.line).to_string())
             .collect()
     }
 }

@@ -8,7 +8,7 @@ use crate::support::mailbox::Mail;
 pub(crate) enum Serving {
     /// Dots are not stuffed: a line of one dot looks like the message's end.
     Unstuffed,
-    /// The same, but what lies after the first such line is held back until the next command has come.
+    /// The same, but what follows the first such line is held back until the next command has come.
     UnstuffedLate,
     /// Only its first so many octets, properly ended.
     Cropped(usize),

@@ -399,7 +399,7 @@ impl<'a> Session<'a> {
 
     /// The command was none that may come here.
     pub(super) fn violation(&self, rule: &str, text: &[u8]) {
-        let shown = popfetch::text::Foreign(text);
+        let shown = popfetch::text::Untrusted(text);
         self.note(|log| log.violations.push(format!("{rule}: {shown}")));
     }
 

@@ -6,8 +6,8 @@ use base64::prelude::BASE64_STANDARD;
 use super::client::Client;
 use crate::support::mailbox::Mailbox;
 use crate::support::messages;
+use crate::support::sandbox::Sandbox;
 use crate::support::server::{PASSWORD, Pipelining, Server, State, USER};
-use crate::support::world::World;
 
 /// A message in wire form as it is sent: with the last line end that may be missing.
 fn sent(wire: &[u8]) -> Vec<u8> {
@@ -17,13 +17,13 @@ fn sent(wire: &[u8]) -> Vec<u8> {
 
 #[test]
 fn every_message_comes_byte_for_byte_with_every_kind_of_tls() {
-    let world = World::new();
+    let sandbox = Sandbox::new();
     let originals = messages::one_of_each();
     let mailbox = Mailbox::with(originals.clone());
     let servers = [
         Server::start(&mailbox),
-        Server::start(&mailbox).stls(world.certificates()),
-        Server::start(&mailbox).implicit_tls(world.certificates()),
+        Server::start(&mailbox).stls(sandbox.certificates()),
+        Server::start(&mailbox).implicit_tls(sandbox.certificates()),
     ];
     for server in servers {
         let mut client = Client::log_in(&server.endpoint());
@@ -124,9 +124,9 @@ fn every_way_to_log_in_works_and_fails_as_it_should() {
 
 #[test]
 fn capabilities_are_as_set_in_each_state() {
-    let world = World::new();
+    let sandbox = Sandbox::new();
     let server = Server::start(&Mailbox::default())
-        .stls(world.certificates())
+        .stls(sandbox.certificates())
         .capabilities(State::Greeted, &["STLS"])
         .capabilities(State::Secured, &["USER"])
         .capabilities(State::LoggedIn, &["UIDL", "PIPELINING"]);

@@ -6,9 +6,9 @@ use crate::support::everything;
 use crate::support::figure;
 use crate::support::mailbox::Mailbox;
 use crate::support::messages::small;
+use crate::support::sandbox::Sandbox;
 use crate::support::server::Server;
-use crate::support::world::World;
-use crate::sync::world_for;
+use crate::sync::sandbox_for;
 
 /// What happens to a line.
 #[derive(Debug, Clone, Copy)]
@@ -87,13 +87,13 @@ impl Damage {
     }
 }
 
-fn stage(mailbox: &Mailbox, retention: &str, killed_at: &str) -> (Server, World) {
+fn stage(mailbox: &Mailbox, retention: &str, killed_at: &str) -> (Server, Sandbox) {
     let server = Server::start(mailbox);
-    let world = world_for(&server, &[("leave_on_server", retention)]);
+    let sandbox = sandbox_for(&server, &[("leave_on_server", retention)]);
     let variables = [("POPFETCH_CRASH_AT", killed_at)];
-    world.start_with(&[], &["sync"], &variables).finish();
+    sandbox.start_with(&[], &["sync"], &variables).finish();
     server.sessions();
-    (server, world)
+    (server, sandbox)
 }
 
 #[test]
@@ -106,8 +106,8 @@ fn damage_is_told_costs_doubles_at_most_and_never_mail() {
     ] {
         let lines = {
             let mailbox = Mailbox::with(small(3));
-            let (_, world) = stage(&mailbox, retention, killed_at);
-            let content = fs::read(world.journal()).expect("a journal");
+            let (_, sandbox) = stage(&mailbox, retention, killed_at);
+            let content = fs::read(sandbox.journal()).expect("a journal");
             content.split_inclusive(|&byte| byte == b'\n').count()
         };
         for at in 0..lines {
@@ -130,13 +130,13 @@ fn hurt_and_resume(retention: &str, killed_at: &str, at: usize, damage: Damage) 
     );
     let mailbox = Mailbox::with(small(3));
     let expected = mailbox.stored_forms();
-    let (_server, world) = stage(&mailbox, retention, killed_at);
-    let path = world.journal();
+    let (_server, sandbox) = stage(&mailbox, retention, killed_at);
+    let path = sandbox.journal();
     let content = fs::read(&path).expect("a journal");
     let lines: Vec<&[u8]> = content.split_inclusive(|&byte| byte == b'\n').collect();
     fs::write(&path, damage.inflict(&lines, at)).expect("a journal");
 
-    let outcome = world.run(&["sync"]);
+    let outcome = sandbox.run(&["sync"]);
     assert_eq!(outcome.status, Some(0), "{context}: {outcome:#?}");
     let told = outcome.stderr.contains("damaged") && outcome.stderr.contains("line ");
     assert!(
@@ -144,7 +144,7 @@ fn hurt_and_resume(retention: &str, killed_at: &str, at: usize, damage: Damage) 
         "{context}: {outcome:#?}"
     );
 
-    let stored = world.mail("it").texts();
+    let stored = sandbox.mail("it").texts();
     let hurt = damage.lines_hurt(lines.len(), at);
     for text in &expected {
         assert!(stored.contains(text), "{context}: a message is lost");
@@ -156,8 +156,8 @@ fn hurt_and_resume(retention: &str, killed_at: &str, at: usize, damage: Damage) 
     );
 
     // The damage is told once, and the next run has nothing to do.
-    world.run(&["sync"]).ends_with(0).says_nothing();
-    assert_eq!(world.mail("it").texts().len(), stored.len(), "{context}");
+    sandbox.run(&["sync"]).ends_with(0).says_nothing();
+    assert_eq!(sandbox.mail("it").texts().len(), stored.len(), "{context}");
     let left = if retention == "\"never\"" { 0 } else { 3 };
     assert_eq!(mailbox.uids().len(), left, "{context}");
 }
@@ -165,16 +165,19 @@ fn hurt_and_resume(retention: &str, killed_at: &str, at: usize, damage: Damage) 
 #[test]
 fn a_journal_of_which_nothing_can_be_read_is_no_reason_to_begin_from_nothing() {
     let mailbox = Mailbox::with(small(2));
-    let (server, world) = stage(&mailbox, "\"always\"", "never");
-    let path = world.journal();
+    let (server, sandbox) = stage(&mailbox, "\"always\"", "never");
+    let path = sandbox.journal();
     let good = fs::read(&path).expect("a journal");
     fs::write(&path, "something else\nentirely\n").expect("a journal");
-    world.run(&["sync"]).ends_with(65).complains("Move it away");
+    sandbox
+        .run(&["sync"])
+        .ends_with(65)
+        .complains("Move it away");
     let last = server.sessions().pop().expect("a session").verbs();
     assert_eq!(last, ["CAPA"], "nobody logged in");
     let kept = fs::read_to_string(&path).expect("a journal");
     assert_eq!(kept, "something else\nentirely\n");
     fs::write(&path, good).expect("a journal");
-    world.run(&["sync"]).ends_with(0).says_nothing();
-    world.mail("it").holds(mailbox.stored_forms());
+    sandbox.run(&["sync"]).ends_with(0).says_nothing();
+    sandbox.mail("it").holds(mailbox.stored_forms());
 }

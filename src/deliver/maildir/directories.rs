@@ -1,4 +1,4 @@
-//! The three folders of a Maildir, held open: whatever happens to the path meanwhile, what was
+//! The three directories of a Maildir, held open: whatever happens to the path meanwhile, what was
 //! begun in one Maildir is never finished in another.
 
 use std::cell::OnceCell;
@@ -14,7 +14,7 @@ use crate::deliver::disk;
 use crate::error::{Failure, Result};
 
 /// An open Maildir.
-pub(super) struct Folders {
+pub(super) struct Directories {
     path: PathBuf,
     tmp: OwnedFd,
     new: OwnedFd,
@@ -25,16 +25,16 @@ pub(super) struct Folders {
     strict_umask: OnceCell<bool>,
 }
 
-impl Folders {
+impl Directories {
     /// Opens the Maildir at this path; what is missing of it is made, and all of it made durable.
     ///
     /// # Errors
     ///
-    /// Something of it cannot be made, or is no folder.
+    /// Something of it cannot be made, or is no directory.
     pub(super) fn open(path: &Path) -> Result<Self> {
         let maildir = Directory::make(path)?;
         let open = |name| maildir.make_in(name)?.readable();
-        let folders = Folders {
+        let directories = Directories {
             path: path.to_owned(),
             tmp: open("tmp")?,
             new: open("new")?,
@@ -44,7 +44,7 @@ impl Folders {
         };
         // Even where all stood: a run that was cut off may have made them and not come to this.
         maildir.sync()?;
-        Ok(folders)
+        Ok(directories)
     }
 
     /// A new file in `tmp/`, for writing, 0600 whatever the umask says; none where the name is taken.
@@ -72,7 +72,7 @@ impl Folders {
         self.owner.map_or(Ok(()), |owner| owner.take(file, &path()))
     }
 
-    /// Makes a file of [`Folders::create`] durable, and with it that it was given away.
+    /// Makes a file of [`Directories::create`] durable, and with it that it was given away.
     pub(super) fn sync_file(&self, file: &File) -> Result<(), Errno> {
         match self.owner {
             Some(_) => rustix::fs::fsync(file),
@@ -141,8 +141,8 @@ impl Folders {
         disk::sync_entries(&self.cur)
     }
 
-    /// A failure to do something in one of the three folders.
-    pub(super) fn failure(&self, doing: &str, folder: &str, errno: Errno) -> Failure {
-        disk::failure(doing, &self.path.join(folder), errno)
+    /// A failure to do something in one of the three directories.
+    pub(super) fn failure(&self, doing: &str, directory: &str, errno: Errno) -> Failure {
+        disk::failure(doing, &self.path.join(directory), errno)
     }
 }

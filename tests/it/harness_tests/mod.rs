@@ -7,7 +7,7 @@ mod dovecot;
 mod faults;
 mod messages;
 mod readers;
+mod sandbox;
 mod server;
 mod serving;
 mod strictness;
-mod world;

@@ -1,4 +1,4 @@
-//! A home for one test: folders, configuration, a clock, and the program run in it as a person would.
+//! A home for one test: directories, configuration, a clock, and the program run in it as a person would.
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -25,23 +25,23 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_popfetch");
 /// The longest the program may run before the test fails.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Folders that belong to one test, and what the program finds in its environment.
-pub(crate) struct World {
-    folder: TempDir,
+/// Directories that belong to one test, and what the program finds in its environment.
+pub(crate) struct Sandbox {
+    directory: TempDir,
     variables: BTreeMap<String, String>,
     certificates: OnceCell<Certificates>,
     patience: Duration,
 }
 
-impl World {
-    /// Empty folders, and an environment of PATH, the folders, and `LC_ALL=C`. There is no D-Bus.
+impl Sandbox {
+    /// Empty directories, and an environment of PATH, the directories, and `LC_ALL=C`. There is no D-Bus.
     pub(crate) fn new() -> Self {
-        Self::in_folder(&std::env::temp_dir())
+        Self::in_directory(&std::env::temp_dir())
     }
 
-    /// The same, all of it below this folder.
-    pub(crate) fn in_folder(folder: &Path) -> Self {
-        let folder = tempfile::tempdir_in(folder).expect("a temporary folder");
+    /// The same, all of it below this directory.
+    pub(crate) fn in_directory(directory: &Path) -> Self {
+        let directory = tempfile::tempdir_in(directory).expect("a temporary directory");
         let mut variables = BTreeMap::new();
         for (name, place) in [
             ("HOME", "home"),
@@ -49,29 +49,29 @@ impl World {
             ("XDG_STATE_HOME", "home/.local/state"),
             ("TMPDIR", "tmp"),
         ] {
-            let path = folder.path().join(place);
-            fs::create_dir_all(&path).expect("our own folder");
+            let path = directory.path().join(place);
+            fs::create_dir_all(&path).expect("our own directory");
             variables.insert(name.to_owned(), path.display().to_string());
         }
         variables.insert("LC_ALL".to_owned(), "C".to_owned());
         // Without it, some would look for a bus in /run/user, and there may be one.
-        let no_bus = format!("unix:path={}/no-bus", folder.path().display());
+        let no_bus = format!("unix:path={}/no-bus", directory.path().display());
         variables.insert("DBUS_SESSION_BUS_ADDRESS".to_owned(), no_bus);
-        World {
-            folder,
+        Sandbox {
+            directory,
             variables,
             certificates: OnceCell::new(),
             patience: PATIENCE,
         }
     }
 
-    /// Every file and directory below the home folder, but for the state.
+    /// Every file and directory below the home directory, but for the state.
     pub(crate) fn files(&self) -> Vec<PathBuf> {
         let mut files = Vec::new();
         let mut left = vec![self.home("")];
-        while let Some(folder) = left.pop() {
-            for entry in fs::read_dir(&folder).into_iter().flatten() {
-                let path = entry.expect("our own folder").path();
+        while let Some(directory) = left.pop() {
+            for entry in fs::read_dir(&directory).into_iter().flatten() {
+                let path = entry.expect("our own directory").path();
                 if path == self.state() {
                     continue;
                 }
@@ -100,12 +100,12 @@ impl World {
         self.patience = patience;
     }
 
-    /// A path below the home folder.
+    /// A path below the home directory.
     pub(crate) fn home(&self, path: &str) -> PathBuf {
-        self.folder.path().join("home").join(path)
+        self.directory.path().join("home").join(path)
     }
 
-    /// The journals' folder.
+    /// The journals' directory.
     pub(crate) fn state(&self) -> PathBuf {
         self.home(".local/state/popfetch")
     }
@@ -113,8 +113,8 @@ impl World {
     /// The only journal.
     #[track_caller]
     pub(crate) fn journal(&self) -> PathBuf {
-        let entries = fs::read_dir(self.state()).expect("a state folder");
-        let paths = entries.map(|entry| entry.expect("a folder can be read").path());
+        let entries = fs::read_dir(self.state()).expect("a state directory");
+        let paths = entries.map(|entry| entry.expect("a directory can be read").path());
         let journal = paths.filter(|path| path.extension().is_some_and(|end| end == "jsonl"));
         journal.last().expect("a journal")
     }
@@ -128,21 +128,22 @@ impl World {
         fs::write(path, format!("{header}\nno record\n{records}")).expect("a journal");
     }
 
-    /// The authority of this world.
+    /// The authority of this sandbox.
     pub(crate) fn certificates(&self) -> &Certificates {
         self.certificates
-            .get_or_init(|| Certificates::new(&self.folder.path().join("certificates")))
+            .get_or_init(|| Certificates::new(&self.directory.path().join("certificates")))
     }
 
-    /// A file below the home folder that nobody else can read.
+    /// A file below the home directory that nobody else can read.
     pub(crate) fn private_file(&self, path: &str, content: &str) -> PathBuf {
         let path = self.home(path);
-        fs::create_dir_all(path.parent().expect("a file has a folder")).expect("our own folder");
+        fs::create_dir_all(path.parent().expect("a file has a directory"))
+            .expect("our own directory");
         write_private(&path, content.as_bytes());
         path
     }
 
-    /// A FIFO below the home folder that nobody else can open.
+    /// A FIFO below the home directory that nobody else can open.
     pub(crate) fn fifo(&self, path: &str) -> Fifo {
         Fifo::new(self.home(path))
     }
@@ -169,8 +170,12 @@ impl World {
             Some(file) => keys.insert("ca_file", text(&file.display().to_string())),
             None => keys.insert("allow_cleartext_password", "true".to_owned()),
         };
-        let world = self;
-        Account { world, name, keys }
+        let sandbox = self;
+        Account {
+            sandbox,
+            name,
+            keys,
+        }
     }
 
     /// Where the mail of an account goes unless its configuration says otherwise.
@@ -178,14 +183,14 @@ impl World {
         self.maildir(&format!("Mail/{account}"))
     }
 
-    /// A Maildir below the home folder.
+    /// A Maildir below the home directory.
     pub(crate) fn maildir(&self, path: &str) -> Maildir {
         Maildir {
             path: self.home(path),
         }
     }
 
-    /// The texts in a destination, named as in the configuration and below the home folder.
+    /// The texts in a destination, named as in the configuration and below the home directory.
     pub(crate) fn stored_at(&self, destination: &str) -> Vec<Vec<u8>> {
         match destination.split_once(":~/") {
             Some(("maildir", path)) => self.maildir(path).texts(),
@@ -215,7 +220,7 @@ impl World {
     }
 
     /// Starts the program under another one (`strace -f`, or none), with these environment variables
-    /// besides the world's.
+    /// besides the sandbox's.
     pub(crate) fn start_with(
         &self,
         under: &[&str],
@@ -238,18 +243,21 @@ impl World {
         self.watch(&mut command, &line.join(" "))
     }
 
-    /// A command in this world. It has no terminal to ask at, though the tests may have one:
+    /// A command in this sandbox. It has no terminal to ask at, though the tests may have one:
     /// `setsid`, whose options may stand in front, takes it away.
     pub(crate) fn command(&self, line: &[&str]) -> Command {
         let mut command = Command::new("setsid");
         command.args(line).env_clear().envs(&self.variables);
         let program = Path::new(PROGRAM);
-        let folder = program.parent().expect("a program has a folder").to_owned();
+        let directory = program
+            .parent()
+            .expect("a program has a directory")
+            .to_owned();
         let path = std::env::var_os("PATH").unwrap_or_default();
-        let folders = std::iter::once(folder).chain(std::env::split_paths(&path));
+        let directories = std::iter::once(directory).chain(std::env::split_paths(&path));
         command.env(
             "PATH",
-            std::env::join_paths(folders).expect("usable folders"),
+            std::env::join_paths(directories).expect("usable directories"),
         );
         command.current_dir(self.home(""));
         command
@@ -271,7 +279,7 @@ impl World {
 
 /// An account on its way into the configuration file.
 pub(crate) struct Account<'a> {
-    world: &'a World,
+    sandbox: &'a Sandbox,
     name: &'a str,
     keys: BTreeMap<&'a str, String>,
 }
@@ -295,7 +303,7 @@ impl<'a> Account<'a> {
         for (key, value) in &self.keys {
             let _ = writeln!(text, "{key} = {value}");
         }
-        let path = self.world.home(".config/popfetch/config.toml");
+        let path = self.sandbox.home(".config/popfetch/config.toml");
         if path.exists() {
             let mut file = OpenOptions::new()
                 .append(true)
@@ -303,7 +311,7 @@ impl<'a> Account<'a> {
                 .expect("our own file");
             file.write_all(text.as_bytes()).expect("our own file");
         } else {
-            self.world.configure(&text);
+            self.sandbox.configure(&text);
         }
     }
 }
@@ -427,7 +435,7 @@ impl Outcome {
     /// Its errors contain this.
     #[track_caller]
     pub(crate) fn complains(&self, part: &str) -> &Self {
-        assert!(self.stderr.contains(part), "no «{part}» in {self:#?}");
+        assert!(self.stderr.contains(part), "no \"{part}\" in {self:#?}");
         self
     }
 
@@ -435,7 +443,7 @@ impl Outcome {
     #[track_caller]
     pub(crate) fn keeps_to_itself(&self, secret: &str) -> &Self {
         let said = self.stdout.contains(secret) || self.stderr.contains(secret);
-        assert!(!said, "«{secret}» in {self:#?}");
+        assert!(!said, "\"{secret}\" in {self:#?}");
         self
     }
 
@@ -457,22 +465,22 @@ pub(crate) struct Maildir {
 impl Maildir {
     /// Throws away all that is in it; an empty one is left.
     pub(crate) fn empty(&self) {
-        fs::remove_dir_all(&self.path).expect("our own folder");
+        fs::remove_dir_all(&self.path).expect("our own directory");
         let mut builder = fs::DirBuilder::new();
         builder.recursive(true).mode(0o700);
         for name in ["cur", "new", "tmp"] {
             let made = builder.create(self.path.join(name));
-            made.expect("our own folder");
+            made.expect("our own directory");
         }
     }
 
     /// The texts in `new/` and `cur/`, sorted; none where there is no Maildir.
     pub(crate) fn texts(&self) -> Vec<Vec<u8>> {
-        let folders = ["new", "cur"]
+        let directories = ["new", "cur"]
             .into_iter()
-            .flat_map(|folder| self.files(folder));
+            .flat_map(|directory| self.files(directory));
         let read = |path: PathBuf| fs::read(path).expect("a stored message can be read");
-        let mut texts: Vec<Vec<u8>> = folders.map(read).collect();
+        let mut texts: Vec<Vec<u8>> = directories.map(read).collect();
         texts.sort();
         texts
     }
@@ -487,8 +495,8 @@ impl Maildir {
     #[track_caller]
     pub(crate) fn is_sound(&self) {
         assert_eq!(mode(&self.path), 0o700, "{}", self.path.display());
-        for folder in ["tmp", "new", "cur"] {
-            assert_eq!(mode(&self.path.join(folder)), 0o700, "{folder}");
+        for directory in ["tmp", "new", "cur"] {
+            assert_eq!(mode(&self.path.join(directory)), 0o700, "{directory}");
         }
         assert_eq!(self.files("tmp"), Vec::<PathBuf>::new(), "left in tmp/");
         for file in self.files("new") {
@@ -509,12 +517,12 @@ impl Maildir {
         }
     }
 
-    fn files(&self, folder: &str) -> Vec<PathBuf> {
-        let Ok(entries) = fs::read_dir(self.path.join(folder)) else {
+    fn files(&self, directory: &str) -> Vec<PathBuf> {
+        let Ok(entries) = fs::read_dir(self.path.join(directory)) else {
             return Vec::new();
         };
         entries
-            .map(|entry| entry.expect("a folder can be read").path())
+            .map(|entry| entry.expect("a directory can be read").path())
             .collect()
     }
 }
@@ -570,7 +578,7 @@ pub(crate) fn difference<A: AsRef<[u8]>, B: AsRef<[u8]>>(
     let mut difference = String::new();
     for (text, count) in balance.into_iter().filter(|(_, count)| *count != 0) {
         let what = if count > 0 { "too much" } else { "missing" };
-        let shown = popfetch::text::Foreign(&text);
+        let shown = popfetch::text::Untrusted(&text);
         let _ = writeln!(difference, "{what}, {} bytes: {shown}", text.len());
     }
     difference

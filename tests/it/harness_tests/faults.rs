@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use super::client::Client;
 use crate::support::mailbox::Mailbox;
 use crate::support::messages;
+use crate::support::sandbox::Sandbox;
 use crate::support::server::{
     ANY, Fault, GREETING, HANDSHAKE, LOGIN, PASSWORD, RESPONSE, Server, USER,
 };
-use crate::support::world::World;
 
 /// A server with three messages and this fault at RETR 2.
 fn at_retr_2(fault: Fault) -> Server {
@@ -111,8 +111,8 @@ fn faults_strike_steps_that_are_no_commands() {
     client.ask(&format!("USER {USER}"));
     assert!(client.ask(&format!("PASS {PASSWORD}")).starts_with("+OK"));
 
-    let world = World::new();
-    let server = Server::start(&Mailbox::default()).implicit_tls(world.certificates());
+    let sandbox = Sandbox::new();
+    let server = Server::start(&Mailbox::default()).implicit_tls(sandbox.certificates());
     let server = server.on(HANDSHAKE, Fault::CloseBefore);
     let mut client = Client::connect_only(&server.endpoint());
     assert!(client.handshake(&server.endpoint()).is_err());

@@ -7,13 +7,13 @@ use openssl::ssl::SslVersion;
 use super::client::Client;
 use crate::support::certificates::Kind;
 use crate::support::mailbox::Mailbox;
+use crate::support::sandbox::{Sandbox, mode};
 use crate::support::server::Server;
-use crate::support::world::{World, mode};
 
 #[test]
 fn only_the_good_certificate_is_trusted() {
-    let world = World::new();
-    let certificates = world.certificates();
+    let sandbox = Sandbox::new();
+    let certificates = sandbox.certificates();
     for (kind, reason) in [
         (Kind::WrongName, "hostname mismatch"),
         (Kind::Expired, "certificate has expired"),
@@ -36,8 +36,8 @@ fn only_the_good_certificate_is_trusted() {
 
 #[test]
 fn an_old_server_knows_no_new_tls() {
-    let world = World::new();
-    let certificates = world.certificates();
+    let sandbox = Sandbox::new();
+    let certificates = sandbox.certificates();
     let acceptor = certificates
         .make(Kind::Good)
         .acceptor_up_to(SslVersion::TLS1_1);
@@ -59,8 +59,8 @@ fn an_old_server_knows_no_new_tls() {
 
 #[test]
 fn keys_are_private() {
-    let world = World::new();
-    let certificate = world.certificates().make(Kind::Good);
+    let sandbox = Sandbox::new();
+    let certificate = sandbox.certificates().make(Kind::Good);
     assert_eq!(mode(&certificate.key_file), 0o600);
     assert_eq!(mode(&certificate.certificate_file), 0o600);
 }

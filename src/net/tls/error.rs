@@ -8,11 +8,11 @@ use std::io;
 use super::certificate::Certificate;
 use super::version::TlsVersion;
 use crate::error::{Failure, Kind};
-use crate::text::Foreign;
+use crate::text::Untrusted;
 
 /// Something that goes wrong often enough to have words of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Trouble {
+enum TlsError {
     OtherName,
     OtherAddress,
     Expired(Whose),
@@ -50,87 +50,87 @@ impl Whose {
 }
 
 /// The texts of OpenSSL 1.1.1 to 3.x that mean each. The first that occurs decides.
-const SIGNS: &[(&str, Trouble)] = &[
-    ("hostname mismatch", Trouble::OtherName),
-    ("ip address mismatch", Trouble::OtherAddress),
-    ("certificate has expired", Trouble::Expired(Whose::Unknown)),
+const SIGNS: &[(&str, TlsError)] = &[
+    ("hostname mismatch", TlsError::OtherName),
+    ("ip address mismatch", TlsError::OtherAddress),
+    ("certificate has expired", TlsError::Expired(Whose::Unknown)),
     (
         "certificate is not yet valid",
-        Trouble::NotYetValid(Whose::Unknown),
+        TlsError::NotYetValid(Whose::Unknown),
     ),
-    // «In certificate chain»: the server sent its root along, and we do not know that.
+    // "In certificate chain": the server sent its root along, and we do not know that.
     (
         "signed certificate in certificate chain",
-        Trouble::UnknownIssuer,
+        TlsError::UnknownIssuer,
     ),
-    ("self-signed certificate", Trouble::SelfSigned),
-    ("self signed certificate", Trouble::SelfSigned),
-    ("issuer certificate", Trouble::UnknownIssuer),
+    ("self-signed certificate", TlsError::SelfSigned),
+    ("self signed certificate", TlsError::SelfSigned),
+    ("issuer certificate", TlsError::UnknownIssuer),
     (
         "unable to verify the first certificate",
-        Trouble::UnknownIssuer,
+        TlsError::UnknownIssuer,
     ),
-    ("certificate revoked)", Trouble::Revoked),
-    ("key too weak", Trouble::Weak),
-    ("md too weak", Trouble::Weak),
-    ("key too small", Trouble::Weak),
-    ("certificate purpose", Trouble::Purpose),
-    ("alert protocol version", Trouble::OldVersion),
-    ("unsupported protocol", Trouble::OldVersion),
-    ("legacy sigalg", Trouble::OldVersion),
-    ("wrong version number", Trouble::NotTls),
-    ("unexpected eof", Trouble::Closed),
-    ("alert close notify", Trouble::Closed),
-    ("alert certificate required", Trouble::ClientCertificate),
-    ("alert bad certificate", Trouble::ClientCertificate),
-    ("alert unsupported certificate", Trouble::ClientCertificate),
-    ("alert certificate revoked", Trouble::ClientCertificate),
-    ("alert certificate expired", Trouble::ClientCertificate),
-    ("alert certificate unknown", Trouble::ClientCertificate),
-    ("alert unknown ca", Trouble::ClientCertificate),
-    ("unrecognized name", Trouble::NameNotServed),
-    ("alert handshake failure", Trouble::NothingInCommon),
-    ("alert insufficient security", Trouble::NothingInCommon),
+    ("certificate revoked)", TlsError::Revoked),
+    ("key too weak", TlsError::Weak),
+    ("md too weak", TlsError::Weak),
+    ("key too small", TlsError::Weak),
+    ("certificate purpose", TlsError::Purpose),
+    ("alert protocol version", TlsError::OldVersion),
+    ("unsupported protocol", TlsError::OldVersion),
+    ("legacy sigalg", TlsError::OldVersion),
+    ("wrong version number", TlsError::NotTls),
+    ("unexpected eof", TlsError::Closed),
+    ("alert close notify", TlsError::Closed),
+    ("alert certificate required", TlsError::ClientCertificate),
+    ("alert bad certificate", TlsError::ClientCertificate),
+    ("alert unsupported certificate", TlsError::ClientCertificate),
+    ("alert certificate revoked", TlsError::ClientCertificate),
+    ("alert certificate expired", TlsError::ClientCertificate),
+    ("alert certificate unknown", TlsError::ClientCertificate),
+    ("alert unknown ca", TlsError::ClientCertificate),
+    ("unrecognized name", TlsError::NameNotServed),
+    ("alert handshake failure", TlsError::NothingInCommon),
+    ("alert insufficient security", TlsError::NothingInCommon),
 ];
 
-impl Trouble {
+impl TlsError {
     fn find(text: &str) -> Option<Self> {
         let text = text.to_ascii_lowercase();
         SIGNS
             .iter()
             .find(|(sign, _)| text.contains(sign))
-            .map(|&(_, trouble)| trouble)
+            .map(|&(_, error)| error)
     }
 
     fn message(self, host: &str, name: &str) -> String {
         match self {
-            Trouble::OtherName => {
+            TlsError::OtherName => {
                 format!("the server's certificate is not made for the name {name}")
             }
-            Trouble::OtherAddress => {
+            TlsError::OtherAddress => {
                 format!("the server's certificate is not made for the address {name}")
             }
-            Trouble::Expired(whose) => format!("{} has expired", whose.certificate(host)),
-            Trouble::NotYetValid(whose) => {
+            TlsError::Expired(whose) => format!("{} has expired", whose.certificate(host)),
+            TlsError::NotYetValid(whose) => {
                 format!("{} is not valid yet", whose.certificate(host))
             }
-            Trouble::SelfSigned => {
+            TlsError::SelfSigned => {
                 format!("the certificate of {host} is self-signed, and not trusted here")
             }
-            Trouble::UnknownIssuer => {
+            TlsError::UnknownIssuer => {
                 format!("the certificate of {host} was issued by somebody who is not trusted here")
             }
-            Trouble::Weak => format!("{host} uses a key or a signature too weak to be trusted"),
-            Trouble::Purpose => format!("the certificate of {host} is not meant for a server"),
-            Trouble::Revoked => format!("the certificate of {host} has been revoked"),
-            Trouble::OldVersion => format!("{host} speaks only versions of TLS older than 1.2"),
-            Trouble::NotTls => format!("{host} does not speak TLS on this port"),
-            Trouble::Closed => format!("{host} closed the connection during the TLS handshake"),
-            Trouble::ClientCertificate => {
+            TlsError::Weak => format!("{host} uses a key or a signature too weak to be trusted"),
+            TlsError::Purpose => format!("the certificate of {host} is not meant for a server"),
+            TlsError::Revoked => format!("the certificate of {host} has been revoked"),
+            TlsError::OldVersion => format!("{host} speaks only versions of TLS older than 1.2"),
+            TlsError::NotTls => format!("{host} does not speak TLS on this port"),
+            TlsError::Closed => format!("{host} closed the connection during the TLS handshake"),
+            TlsError::ClientCertificate => {
                 format!("{host} wants a client certificate, and got none that it accepts")
             }
-            Trouble::NameNotServed => format!("{host} has no certificate for the name {name}"),
-            Trouble::NothingInCommon => {
+            TlsError::NameNotServed => format!("{host} has no certificate for the name {name}"),
+            TlsError::NothingInCommon => {
                 format!("{host} and this machine have no secure way of TLS in common")
             }
         }
@@ -139,58 +139,58 @@ impl Trouble {
     /// Whether it is about the server's certificate, so that a look at that tells more.
     fn kind(self) -> Kind {
         match self {
-            Trouble::OtherName
-            | Trouble::OtherAddress
-            | Trouble::Expired(_)
-            | Trouble::NotYetValid(_)
-            | Trouble::SelfSigned
-            | Trouble::UnknownIssuer
-            | Trouble::Weak
-            | Trouble::Purpose
-            | Trouble::Revoked => Kind::Certificate,
-            Trouble::OldVersion
-            | Trouble::NotTls
-            | Trouble::Closed
-            | Trouble::ClientCertificate
-            | Trouble::NameNotServed
-            | Trouble::NothingInCommon => Kind::Tls,
+            TlsError::OtherName
+            | TlsError::OtherAddress
+            | TlsError::Expired(_)
+            | TlsError::NotYetValid(_)
+            | TlsError::SelfSigned
+            | TlsError::UnknownIssuer
+            | TlsError::Weak
+            | TlsError::Purpose
+            | TlsError::Revoked => Kind::Certificate,
+            TlsError::OldVersion
+            | TlsError::NotTls
+            | TlsError::Closed
+            | TlsError::ClientCertificate
+            | TlsError::NameNotServed
+            | TlsError::NothingInCommon => Kind::Tls,
         }
     }
 
     fn hint(self) -> &'static str {
         match self {
-            Trouble::OtherName | Trouble::NameNotServed => {
+            TlsError::OtherName | TlsError::NameNotServed => {
                 "Use the name that the server's certificate is made for as its host; your provider says which."
             }
-            Trouble::OtherAddress => "Use the server's name as its host instead of its address.",
-            Trouble::Expired(Whose::Issuers) => {
+            TlsError::OtherAddress => "Use the server's name as its host instead of its address.",
+            TlsError::Expired(Whose::Issuers) => {
                 "Whoever runs the server must have it send the one that is in force now. If only this machine \
                  complains, check its clock, and whether its package ca-certificates is up to date."
             }
-            Trouble::Expired(_) => {
+            TlsError::Expired(_) => {
                 "Whoever runs the server must renew it. If only this machine complains, check its clock."
             }
-            Trouble::NotYetValid(_) => "Check this machine's clock.",
-            Trouble::SelfSigned => {
+            TlsError::NotYetValid(_) => "Check this machine's clock.",
+            TlsError::SelfSigned => {
                 "If you run the server or got its certificate from whoever does, name that file as `ca_file`. \
                  If whoever runs it confirms the fingerprint, name that as `tls_fingerprints`."
             }
-            Trouble::UnknownIssuer => {
+            TlsError::UnknownIssuer => {
                 "If the issuer is your organisation, name its root certificate as `ca_file`. Otherwise the \
                  server may not send its intermediate certificate, or this machine lacks the package ca-certificates. \
                  If whoever runs the server confirms the fingerprint, name that as `tls_fingerprints`."
             }
-            Trouble::Weak | Trouble::Purpose | Trouble::Revoked | Trouble::OldVersion => {
+            TlsError::Weak | TlsError::Purpose | TlsError::Revoked | TlsError::OldVersion => {
                 "Whoever runs the server must put that right."
             }
-            Trouble::NotTls => PLAIN_PORT,
-            Trouble::Closed => {
+            TlsError::NotTls => PLAIN_PORT,
+            TlsError::Closed => {
                 "Try again later; if it stays, check that host and port are those of a POP3 server with TLS."
             }
-            Trouble::ClientCertificate => {
+            TlsError::ClientCertificate => {
                 "Ask whoever runs the server how to get one, and name it as `client_cert`."
             }
-            Trouble::NothingInCommon => {
+            TlsError::NothingInCommon => {
                 "Whoever runs the server must allow current methods, or this machine's OpenSSL settings exclude them."
             }
         }
@@ -204,8 +204,8 @@ const PLAIN_PORT: &str = "The port may be one for plain POP3: set `tls = \"start
 /// `name` is what its certificate must be made for.
 pub(in crate::net) fn failure(text: &str, host: &str, name: &str) -> Failure {
     log::debug!("TLS with {host}: {text}");
-    match Trouble::find(text) {
-        Some(trouble) => said(trouble, host, name),
+    match TlsError::find(text) {
+        Some(error) => said(error, host, name),
         None => Failure::new(
             kind_of_the_rest(text),
             format!("TLS with {host} failed: {}", reason(text)),
@@ -228,9 +228,9 @@ pub(in crate::net) fn handshake_failure(
     name: &str,
     least: TlsVersion,
 ) -> Failure {
-    match (least, Trouble::find(text)) {
+    match (least, TlsError::find(text)) {
         // A server that knows nothing of 1.3 finds no version among ours, or else no cipher.
-        (TlsVersion::V1_3, Some(Trouble::OldVersion | Trouble::NothingInCommon)) => {
+        (TlsVersion::V1_3, Some(TlsError::OldVersion | TlsError::NothingInCommon)) => {
             log::debug!("TLS with {host}: {text}");
             Failure::new(Kind::Tls, format!("{host} does not speak TLS {least}")).hint(
                 "With tls_min_version = \"1.2\", the default, TLS 1.2 will do, which is safe too.",
@@ -244,21 +244,21 @@ pub(in crate::net) fn handshake_failure(
 /// or one above it, and what it says. `host` is who showed it, as a person wrote it.
 #[must_use]
 pub fn explained(failure: Failure, host: &str, certificate: &Certificate) -> Failure {
-    let host = &Foreign(host.as_bytes()).to_string();
+    let host = &Untrusted(host.as_bytes()).to_string();
     let whose = |is_its_own| match is_its_own {
         true => Whose::Servers,
         false => Whose::Issuers,
     };
-    let is = |trouble: Trouble| failure.message() == trouble.message(host, host);
-    let failure = if is(Trouble::Expired(Whose::Unknown)) {
+    let is = |error: TlsError| failure.message() == error.message(host, host);
+    let failure = if is(TlsError::Expired(Whose::Unknown)) {
         said(
-            Trouble::Expired(whose(certificate.has_expired())),
+            TlsError::Expired(whose(certificate.has_expired())),
             host,
             host,
         )
-    } else if is(Trouble::NotYetValid(Whose::Unknown)) {
+    } else if is(TlsError::NotYetValid(Whose::Unknown)) {
         said(
-            Trouble::NotYetValid(whose(certificate.is_early())),
+            TlsError::NotYetValid(whose(certificate.is_early())),
             host,
             host,
         )
@@ -270,12 +270,12 @@ pub fn explained(failure: Failure, host: &str, certificate: &Certificate) -> Fai
 
 /// The server hung up during the handshake.
 pub(in crate::net) fn closed(host: &str) -> Failure {
-    said(Trouble::Closed, host, host)
+    said(TlsError::Closed, host, host)
 }
 
-fn said(trouble: Trouble, host: &str, name: &str) -> Failure {
-    let name = Foreign(name.as_bytes()).to_string();
-    Failure::new(trouble.kind(), trouble.message(host, &name)).hint(trouble.hint())
+fn said(error: TlsError, host: &str, name: &str) -> Failure {
+    let name = Untrusted(name.as_bytes()).to_string();
+    Failure::new(error.kind(), error.message(host, &name)).hint(error.hint())
 }
 
 /// The server's certificate is none of those that the account's owner named.
@@ -298,8 +298,8 @@ pub(in crate::net) fn speaks_plainly(host: &str, said: &[u8]) -> Failure {
     let failure = Failure::new(
         Kind::Tls,
         format!(
-            "{host} does not speak TLS on this port: it said «{}»",
-            Foreign(said)
+            "{host} does not speak TLS on this port: it said \"{}\"",
+            Untrusted(said)
         ),
     );
     if said.starts_with(b"+OK") || said.starts_with(b"-ERR") {
@@ -314,8 +314,8 @@ pub(in crate::net) fn turned_plain(host: &str, said: &[u8]) -> Failure {
     Failure::new(
         Kind::Tls,
         format!(
-            "{host} agreed to TLS and then said «{}» in plain text",
-            Foreign(said)
+            "{host} agreed to TLS and then said \"{}\" in plain text",
+            Untrusted(said)
         ),
     )
     .hint("The server is broken, or somebody in between slips in answers; nothing secret was sent.")
@@ -511,7 +511,7 @@ mod tests {
         assert_eq!(failure.kind(), Kind::Tls);
         assert_eq!(
             failure.to_string(),
-            "pop.example.com does not speak TLS on this port: it said «+OK ready \\x1b[2J»"
+            "pop.example.com does not speak TLS on this port: it said \"+OK ready \\x1b[2J\""
         );
         assert!(failure.hints()[0].contains("starttls"));
     }
@@ -527,7 +527,9 @@ mod tests {
         let failure = server.secure(&Authority::new("root"), NAME).unwrap_err();
         server.finish();
         assert!(
-            failure.message().ends_with("«220 mail.example.com ESMTP»"),
+            failure
+                .message()
+                .ends_with("\"220 mail.example.com ESMTP\""),
             "{failure}"
         );
         assert!(!failure.hints()[0].contains("starttls"));
@@ -569,18 +571,18 @@ mod tests {
 
     #[test]
     fn both_spellings_of_self_signed_are_known() {
-        let trouble = |text| Trouble::find(text);
+        let error = |text| TlsError::find(text);
         assert_eq!(
-            trouble("(self signed certificate)"),
-            Some(Trouble::SelfSigned)
+            error("(self signed certificate)"),
+            Some(TlsError::SelfSigned)
         );
         assert_eq!(
-            trouble("(self-signed certificate)"),
-            Some(Trouble::SelfSigned)
+            error("(self-signed certificate)"),
+            Some(TlsError::SelfSigned)
         );
         assert_eq!(
-            trouble("(self-signed certificate in certificate chain)"),
-            Some(Trouble::UnknownIssuer)
+            error("(self-signed certificate in certificate chain)"),
+            Some(TlsError::UnknownIssuer)
         );
     }
 
@@ -593,8 +595,8 @@ mod tests {
         ] {
             let text = format!("error:0A000415:SSL routines:ssl3_read_bytes:{alert}:f.c:1:");
             assert_eq!(
-                Trouble::find(&text),
-                Some(Trouble::ClientCertificate),
+                TlsError::find(&text),
+                Some(TlsError::ClientCertificate),
                 "{alert}"
             );
         }

@@ -1,11 +1,11 @@
-//! Who may know whom: the arrows between the rooms of the house, that is, the modules of the crate.
+//! Who may know whom: the arrows between the modules of the layers, that is, the modules of the crate.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Each room, and the rooms it knows. All of them are below it, so that nothing goes in circles.
-const HOUSE: &[(&str, &str)] = &[
+/// Each module, and the modules it knows. All of them are below it, so that nothing goes in circles.
+const LAYERS: &[(&str, &str)] = &[
     // the wiring: only these know a command line, and who watches
     ("main", "commands cli ui environment roots error"),
     (
@@ -57,20 +57,20 @@ const HOUSE: &[(&str, &str)] = &[
     ("crash", ""),
 ];
 
-fn known_to(room: &str) -> Option<BTreeSet<String>> {
-    let (_, rooms) = HOUSE.iter().find(|(name, _)| *name == room)?;
-    Some(rooms.split_whitespace().map(str::to_owned).collect())
+fn known_to(module: &str) -> Option<BTreeSet<String>> {
+    let (_, modules) = LAYERS.iter().find(|(name, _)| *name == module)?;
+    Some(modules.split_whitespace().map(str::to_owned).collect())
 }
 
-/// Every room, and the rooms that its source names, tests left out.
+/// Every module, and the modules that its source names, tests left out.
 fn source() -> BTreeMap<String, BTreeSet<String>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut rooms: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let mut modules: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for file in rust_files(&root) {
         let path = file.strip_prefix(&root).expect("a file below src/");
         let module = path.with_extension("");
         let names: Vec<&str> = module.iter().filter_map(|name| name.to_str()).collect();
-        // lib.rs only lists the rooms.
+        // lib.rs only lists the modules.
         if names == ["lib"] || is_for_tests(&file) {
             continue;
         }
@@ -79,14 +79,14 @@ fn source() -> BTreeMap<String, BTreeSet<String>> {
             _ => "super::".repeat(names.iter().filter(|name| **name != "mod").count()),
         };
         let text = fs::read_to_string(&file).expect("source can be read");
-        let room = rooms.entry(names[0].to_owned()).or_default();
-        room.extend(
-            named_rooms(&text, &from_the_top)
+        let module = modules.entry(names[0].to_owned()).or_default();
+        module.extend(
+            named_modules(&text, &from_the_top)
                 .into_iter()
                 .filter(|name| name != names[0]),
         );
     }
-    rooms
+    modules
 }
 
 /// Whether a file below src/ is there for tests alone.
@@ -95,9 +95,9 @@ pub(crate) fn is_for_tests(file: &Path) -> bool {
     matches!(name, Some("tests" | "testing"))
 }
 
-/// Every source file below a folder.
-pub(crate) fn rust_files(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).expect("src/ can be read");
+/// Every source file below a directory.
+pub(crate) fn rust_files(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).expect("src/ can be read");
     let paths = entries.map(|entry| entry.expect("src/ can be read").path());
     paths
         .flat_map(|path| match path.is_dir() {
@@ -115,39 +115,43 @@ pub(crate) fn code(text: &str) -> impl Iterator<Item = &str> {
     lines.filter(|line| !line.trim_start().starts_with("//"))
 }
 
-/// The rooms that a module names, by either way.
-fn named_rooms(text: &str, from_the_top: &str) -> BTreeSet<String> {
-    let mut rooms = BTreeSet::new();
+/// The modules that a module names, by either way.
+fn named_modules(text: &str, from_the_top: &str) -> BTreeSet<String> {
+    let mut modules = BTreeSet::new();
     for line in code(text) {
         for way in ["crate::", from_the_top] {
             for behind in line.split(way).skip(1) {
                 let end = behind.find(|c: char| !c.is_alphanumeric() && c != '_');
-                let room = &behind[..end.unwrap_or(behind.len())];
-                assert!(!room.is_empty(), "one room a line, please: {line}");
-                rooms.insert(room.to_owned());
+                let module = &behind[..end.unwrap_or(behind.len())];
+                assert!(!module.is_empty(), "one module a line, please: {line}");
+                modules.insert(module.to_owned());
             }
         }
     }
-    rooms
+    modules
 }
 
 #[test]
-fn every_room_knows_only_whom_it_may() {
-    for (room, named) in source() {
-        let allowed = known_to(&room).unwrap_or_else(|| panic!("{room} has no place in HOUSE"));
+fn every_module_knows_only_whom_it_may() {
+    for (module, named) in source() {
+        let allowed =
+            known_to(&module).unwrap_or_else(|| panic!("{module} has no place in LAYERS"));
         let forbidden: Vec<_> = named.difference(&allowed).collect();
-        assert!(forbidden.is_empty(), "{room} must not know {forbidden:?}");
+        assert!(forbidden.is_empty(), "{module} must not know {forbidden:?}");
         let unused: Vec<_> = allowed.difference(&named).collect();
-        assert!(unused.is_empty(), "{room} does not use {unused:?} any more");
+        assert!(
+            unused.is_empty(),
+            "{module} does not use {unused:?} any more"
+        );
     }
 }
 
 #[test]
 fn every_arrow_points_down() {
-    for (place, (room, _)) in HOUSE.iter().enumerate() {
-        for known in known_to(room).expect("it is in HOUSE") {
-            let below = HOUSE[place + 1..].iter().any(|(name, _)| *name == known);
-            assert!(below, "{room} → {known}");
+    for (place, (module, _)) in LAYERS.iter().enumerate() {
+        for known in known_to(module).expect("it is in LAYERS") {
+            let below = LAYERS[place + 1..].iter().any(|(name, _)| *name == known);
+            assert!(below, "{module} → {known}");
         }
     }
 }
@@ -155,18 +159,18 @@ fn every_arrow_points_down() {
 #[test]
 fn only_the_wiring_knows_the_terminal() {
     let knowing = |wanted: &str| -> Vec<String> {
-        let rooms = source().into_iter();
-        let knowing = rooms.filter(|(_, named)| named.contains(wanted));
-        knowing.map(|(room, _)| room).collect()
+        let modules = source().into_iter();
+        let knowing = modules.filter(|(_, named)| named.contains(wanted));
+        knowing.map(|(module, _)| module).collect()
     };
     assert_eq!(knowing("ui"), ["commands", "main"]);
     assert_eq!(knowing("commands"), ["main"]);
 }
 
 #[test]
-fn every_way_of_naming_a_room_is_seen() {
+fn every_way_of_naming_a_module_is_seen() {
     let text = "use crate::ui::Ui;\n// crate::mail\nfn f(x: &super::super::net::Stream) {}\n\
                 use super::wire;\n#[cfg(test)]\nmod tests {\n    use crate::plan;\n}\n";
-    let rooms: Vec<String> = named_rooms(text, "super::super::").into_iter().collect();
-    assert_eq!(rooms, ["net", "ui"]);
+    let modules: Vec<String> = named_modules(text, "super::super::").into_iter().collect();
+    assert_eq!(modules, ["net", "ui"]);
 }

@@ -1,8 +1,8 @@
 //! The server that plays a fixed exchange plays it.
 
 use super::client::Client;
+use crate::support::sandbox::Sandbox;
 use crate::support::server::{Dialogue, Turn};
-use crate::support::world::World;
 
 #[test]
 fn the_exchange_is_played_to_each_connection() {
@@ -23,12 +23,12 @@ fn the_exchange_is_played_to_each_connection() {
 
 #[test]
 fn an_exchange_can_turn_to_tls_and_to_silence() {
-    let world = World::new();
-    let acceptor = world.certificates().good();
+    let sandbox = Sandbox::new();
+    let acceptor = sandbox.certificates().good();
     let turns = vec![Turn::Tls(acceptor), Turn::send("+OK\r\n"), Turn::Stall];
     let server = Dialogue::start(turns);
     let mut endpoint = server.endpoint();
-    endpoint.ca_file = Some(world.certificates().authority_file());
+    endpoint.ca_file = Some(sandbox.certificates().authority_file());
     let mut client = Client::connect_only(&endpoint);
     client.handshake(&endpoint).expect("a good certificate");
     assert_eq!(client.line(), "+OK");

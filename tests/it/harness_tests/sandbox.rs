@@ -1,23 +1,23 @@
-//! A world keeps to itself, and looks closely at what was stored.
+//! A sandbox keeps to itself, and looks closely at what was stored.
 
 use std::fs;
 
 use crate::support::mailbox::Mailbox;
 use crate::support::messages::small;
+use crate::support::sandbox::{Sandbox, assert_same_texts, mode};
 use crate::support::server::Server;
-use crate::support::world::{World, assert_same_texts, mode};
 
 #[test]
 fn accounts_are_written_one_behind_the_other() {
-    let world = World::new();
+    let sandbox = Sandbox::new();
     let server = Server::start(&Mailbox::default());
-    world.account("one", &server.endpoint()).write();
-    world
+    sandbox.account("one", &server.endpoint()).write();
+    sandbox
         .account("two", &server.endpoint())
         .set("leave_on_server", "\"never\"")
         .without("timeout")
         .write();
-    let path = world.home(".config/popfetch/config.toml");
+    let path = sandbox.home(".config/popfetch/config.toml");
     assert_eq!(mode(&path), 0o600);
     let text = fs::read_to_string(path).expect("the configuration");
     let (one, two) = text.split_once("[accounts.two]").expect("two accounts");
@@ -29,7 +29,7 @@ fn accounts_are_written_one_behind_the_other() {
 
 #[test]
 fn the_program_runs_in_it() {
-    World::new().run(&["--version"]).ends_with(0);
+    Sandbox::new().run(&["--version"]).ends_with(0);
 }
 
 #[test]
@@ -46,16 +46,16 @@ fn a_text_that_came_once_instead_of_twice_is_noticed() {
 #[test]
 #[should_panic(expected = "left in tmp/")]
 fn what_is_left_in_tmp_is_noticed() {
-    let world = World::new();
-    let maildir = world.mail("sound");
-    for folder in ["", "tmp", "new", "cur"] {
+    let sandbox = Sandbox::new();
+    let maildir = sandbox.mail("sound");
+    for directory in ["", "tmp", "new", "cur"] {
         use std::os::unix::fs::PermissionsExt as _;
-        let path = maildir.path.join(folder);
-        fs::create_dir_all(&path).expect("our own folder");
-        fs::set_permissions(path, fs::Permissions::from_mode(0o700)).expect("our own folder");
+        let path = maildir.path.join(directory);
+        fs::create_dir_all(&path).expect("our own directory");
+        fs::set_permissions(path, fs::Permissions::from_mode(0o700)).expect("our own directory");
     }
     maildir.is_sound();
     maildir.holds(Vec::<Vec<u8>>::new());
-    fs::write(maildir.path.join("tmp/left"), &small(1)[0]).expect("our own folder");
+    fs::write(maildir.path.join("tmp/left"), &small(1)[0]).expect("our own directory");
     maildir.is_sound();
 }

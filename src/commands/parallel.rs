@@ -17,7 +17,7 @@ const PER_SERVER: usize = 4;
 /// # Errors
 ///
 /// Not a single thread can be started. With fewer than wanted, the work takes longer.
-pub(super) fn side_by_side(
+pub(super) fn in_parallel(
     accounts: &[Account],
     jobs: NonZeroUsize,
     stop: impl Fn() -> bool + Sync,
@@ -176,7 +176,7 @@ mod tests {
             thread::sleep(Duration::from_millis(20));
             state.lock().expect("no panic").0 -= 1;
         };
-        side_by_side(accounts, jobs(count), || false, work).expect("threads");
+        in_parallel(accounts, jobs(count), || false, work).expect("threads");
         state.into_inner().expect("no panic").1
     }
 
@@ -201,7 +201,7 @@ mod tests {
             let waited = changed.wait_timeout_while(begun, PATIENCE, b_is_missing);
             drop(waited.expect("no panic"));
         };
-        side_by_side(&accounts, jobs(5), || false, work).expect("threads");
+        in_parallel(&accounts, jobs(5), || false, work).expect("threads");
         let begun = begun.into_inner().expect("no panic");
         assert_eq!(begun.len(), 7);
         assert!(begun[..5].contains(&"b".to_owned()), "{begun:?}");
@@ -214,7 +214,7 @@ mod tests {
         let work = |_: &Account| {
             begun.fetch_add(1, Ordering::SeqCst);
         };
-        side_by_side(&accounts(&["a", "b", "c"]), jobs(1), stop, work).expect("a thread");
+        in_parallel(&accounts(&["a", "b", "c"]), jobs(1), stop, work).expect("a thread");
         assert_eq!(begun.into_inner(), 1);
     }
 
@@ -227,7 +227,7 @@ mod tests {
             assert!(!first, "the first one panics");
         };
         let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            side_by_side(&accounts, jobs(6), || false, work)
+            in_parallel(&accounts, jobs(6), || false, work)
         }));
         assert!(ended.is_err());
         assert_eq!(begun.into_inner(), 6);

@@ -7,8 +7,8 @@ use std::path::Path;
 use crate::support::disks::{self, Mounted, Quota};
 use crate::support::mailbox::Mailbox;
 use crate::support::messages::{Generator, Shape};
+use crate::support::sandbox::{Outcome, Sandbox};
 use crate::support::server::Server;
-use crate::support::world::{Outcome, World};
 use crate::support::{everything, figure};
 
 /// Messages of some sizes, so that a disk fills up in the middle of one.
@@ -20,21 +20,21 @@ fn messages() -> Mailbox {
 
 const KINDS: [&str; 2] = ["maildir:~/Mail/it", "mbox:~/Mail/it"];
 
-/// A world whose mail, or whose state, is on this disk.
-fn world_on(disk: &Path, what: &str, server: &Server, deliver: &str) -> World {
-    let world = World::new();
+/// A sandbox whose mail, or whose state, is on this disk.
+fn sandbox_on(disk: &Path, what: &str, server: &Server, deliver: &str) -> Sandbox {
+    let sandbox = Sandbox::new();
     let place = match what {
-        "mail" => world.home("Mail"),
-        _ => world.state(),
+        "mail" => sandbox.home("Mail"),
+        _ => sandbox.state(),
     };
-    fs::create_dir_all(place.parent().expect("below home")).expect("our own folder");
-    symlink(disk, place).expect("our own folder");
-    write_account(&world, server, deliver);
-    world
+    fs::create_dir_all(place.parent().expect("below home")).expect("our own directory");
+    symlink(disk, place).expect("our own directory");
+    write_account(&sandbox, server, deliver);
+    sandbox
 }
 
-fn write_account(world: &World, server: &Server, deliver: &str) {
-    let account = world.account("it", &server.endpoint());
+fn write_account(sandbox: &Sandbox, server: &Server, deliver: &str) {
+    let account = sandbox.account("it", &server.endpoint());
     account
         .set("deliver", &format!("{deliver:?}"))
         .set("leave_on_server", "\"never\"")
@@ -84,18 +84,18 @@ fn small_disks<D: SmallDisk>(
             let mailbox = messages();
             let expected = mailbox.stored_forms();
             let server = Server::start(&mailbox);
-            let world = world_on(disk.path(), what, &server, deliver);
+            let sandbox = sandbox_on(disk.path(), what, &server, deliver);
             let context = format!("{deliver}, {what} on {option}");
-            let outcome = world.run(&["sync"]);
+            let outcome = sandbox.run(&["sync"]);
             let ended = outcome.status.unwrap_or(-1);
             if ended != 0 {
                 failed += 1;
                 assert!(status.contains(&ended), "{context}: {outcome:#?}");
                 outcome.complains(word);
             }
-            has_lost_nothing(&world, deliver, &mailbox, &expected, &context);
+            has_lost_nothing(&sandbox, deliver, &mailbox, &expected, &context);
             disk.grow();
-            completes(&world, deliver, &mailbox, &expected, &context);
+            completes(&sandbox, deliver, &mailbox, &expected, &context);
         }
     }
     assert!(failed > 1, "only {failed} of the disks were too small");
@@ -103,13 +103,13 @@ fn small_disks<D: SmallDisk>(
 }
 
 fn has_lost_nothing(
-    world: &World,
+    sandbox: &Sandbox,
     deliver: &str,
     mailbox: &Mailbox,
     expected: &[Vec<u8>],
     context: &str,
 ) {
-    let (left, stored) = (mailbox.stored_forms(), world.stored_at(deliver));
+    let (left, stored) = (mailbox.stored_forms(), sandbox.stored_at(deliver));
     for text in expected {
         assert!(
             left.contains(text) || stored.contains(text),
@@ -119,15 +119,15 @@ fn has_lost_nothing(
 }
 
 fn completes(
-    world: &World,
+    sandbox: &Sandbox,
     deliver: &str,
     mailbox: &Mailbox,
     expected: &[Vec<u8>],
     context: &str,
 ) -> Outcome {
-    let outcome = world.run(&["sync"]);
+    let outcome = sandbox.run(&["sync"]);
     assert_eq!(outcome.status, Some(0), "{context}: {outcome:#?}");
-    world.holds_at(deliver, expected, context);
+    sandbox.holds_at(deliver, expected, context);
     assert!(mailbox.uids().is_empty(), "{context}: left on the server");
     outcome
 }
@@ -183,13 +183,13 @@ fn a_read_only_disk_is_named_and_nothing_is_fetched_in_vain() {
             let mailbox = messages();
             let expected = mailbox.stored_forms();
             let server = Server::start(&mailbox);
-            let world = world_on(disk.path(), what, &server, deliver);
+            let sandbox = sandbox_on(disk.path(), what, &server, deliver);
             disk.remount("ro");
-            let outcome = world.run(&["sync"]);
+            let outcome = sandbox.run(&["sync"]);
             outcome.ends_with(status).complains("ead-only");
             assert!(server.deletions().is_empty());
             disk.remount("rw");
-            completes(&world, deliver, &mailbox, &expected, what);
+            completes(&sandbox, deliver, &mailbox, &expected, what);
         }
     }
 }
@@ -202,11 +202,11 @@ fn a_limit_on_the_size_of_files_is_an_error_and_no_death() {
             let mailbox = messages();
             let expected = mailbox.stored_forms();
             let server = Server::start(&mailbox);
-            let world = World::new();
-            write_account(&world, &server, deliver);
+            let sandbox = Sandbox::new();
+            write_account(&sandbox, &server, deliver);
             let context = format!("{deliver}, ulimit -f {blocks}");
             let limit = format!("ulimit -f {blocks} && exec \"$0\" \"$@\"");
-            let outcome = world
+            let outcome = sandbox
                 .start_with(&["sh", "-c", &limit], &["sync"], &[])
                 .finish();
             assert!(
@@ -217,8 +217,8 @@ fn a_limit_on_the_size_of_files_is_an_error_and_no_death() {
                 outcome.status == Some(0) || outcome.stderr.contains("ile too large"),
                 "{context}: {outcome:#?}"
             );
-            has_lost_nothing(&world, deliver, &mailbox, &expected, &context);
-            completes(&world, deliver, &mailbox, &expected, &context);
+            has_lost_nothing(&sandbox, deliver, &mailbox, &expected, &context);
+            completes(&sandbox, deliver, &mailbox, &expected, &context);
         }
     }
 }
@@ -228,13 +228,19 @@ fn a_journal_that_cannot_be_written_stops_the_run_before_anything_is_fetched() {
     let mailbox = messages();
     let expected = mailbox.stored_forms();
     let server = Server::start(&mailbox);
-    let world = World::new();
-    write_account(&world, &server, KINDS[0]);
-    let state = world.state();
-    fs::create_dir_all(state.parent().expect("below home")).expect("our own folder");
-    fs::write(&state, "no folder").expect("our own file");
-    world.run(&["sync"]).ends_with(74).complains("popfetch");
+    let sandbox = Sandbox::new();
+    write_account(&sandbox, &server, KINDS[0]);
+    let state = sandbox.state();
+    fs::create_dir_all(state.parent().expect("below home")).expect("our own directory");
+    fs::write(&state, "no directory").expect("our own file");
+    sandbox.run(&["sync"]).ends_with(74).complains("popfetch");
     assert!(server.retrievals().is_empty());
     fs::remove_file(&state).expect("our own file");
-    completes(&world, KINDS[0], &mailbox, &expected, "a file for a folder");
+    completes(
+        &sandbox,
+        KINDS[0],
+        &mailbox,
+        &expected,
+        "a file for a directory",
+    );
 }

@@ -10,10 +10,10 @@ use rustix::process::geteuid;
 
 use crate::support::mailbox::Mailbox;
 use crate::support::messages::{Generator, Shape, small};
+use crate::support::sandbox::{Sandbox, mode};
 use crate::support::server::Server;
-use crate::support::world::{World, mode};
 use crate::support::{sampled, skipped};
-use crate::sync::world_for;
+use crate::sync::sandbox_for;
 
 /// Another user and their group; nobody need know them by name.
 const ALICE: (u32, u32) = (12345, 12346);
@@ -39,8 +39,8 @@ fn owner(path: &Path) -> (u32, u32) {
 }
 
 /// A directory of Alice's, with those above it that are missing.
-fn make_for_alice(world: &World, path: &str) -> PathBuf {
-    let mut whole = world.home("");
+fn make_for_alice(sandbox: &Sandbox, path: &str) -> PathBuf {
+    let mut whole = sandbox.home("");
     for name in Path::new(path) {
         whole.push(name);
         if !whole.exists() {
@@ -52,19 +52,19 @@ fn make_for_alice(world: &World, path: &str) -> PathBuf {
     whole
 }
 
-/// A world in which mail goes there and is deleted on the server.
-fn world_to(server: &Server, deliver: &str) -> World {
+/// A sandbox in which mail goes there and is deleted on the server.
+fn sandbox_to(server: &Server, deliver: &str) -> Sandbox {
     let deliver = format!("{deliver:?}");
     let keys = [
         ("deliver", deliver.as_str()),
         ("leave_on_server", "\"never\""),
     ];
-    let world = world_for(server, &keys);
+    let sandbox = sandbox_for(server, &keys);
     // Alice gets to what is hers.
-    for path in [world.home(""), world.home("..")] {
+    for path in [sandbox.home(""), sandbox.home("..")] {
         fs::set_permissions(path, fs::Permissions::from_mode(0o711)).expect("ours");
     }
-    world
+    sandbox
 }
 
 /// Messages small and large.
@@ -76,23 +76,23 @@ fn messages() -> Mailbox {
 
 /// Everything below her directory is Alice's, private, and hers to read.
 #[track_caller]
-fn is_all_hers(world: &World, destination: &str, expected: &[Vec<u8>], context: &dyn Debug) {
-    let hers: Vec<_> = world.files();
+fn is_all_hers(sandbox: &Sandbox, destination: &str, expected: &[Vec<u8>], context: &dyn Debug) {
+    let hers: Vec<_> = sandbox.files();
     let hers = hers
         .iter()
-        .filter(|path| path.starts_with(world.home("alice")));
+        .filter(|path| path.starts_with(sandbox.home("alice")));
     for path in hers {
         assert_eq!(owner(path), ALICE, "{context:?}: {}", path.display());
         let private = if path.is_dir() { 0o700 } else { 0o600 };
         assert_eq!(mode(path), private, "{context:?}: {}", path.display());
     }
-    world.holds_at(destination, expected, &format!("{context:?}"));
+    sandbox.holds_at(destination, expected, &format!("{context:?}"));
     // Any file that she can't read ends it with another status.
     let (user, group) = ALICE;
     let read = format!(
         "setpriv --reuid {user} --regid {group} --clear-groups sh -c 'umask 077; cd alice && find . -type f -exec cat {{}} + | wc -c'"
     );
-    let read = world.shell(&read);
+    let read = sandbox.shell(&read);
     let most: usize = expected.iter().map(Vec::len).sum();
     let octets: usize = read.ends_with(0).stdout.trim().parse().expect("a number");
     assert!(octets >= most && read.stderr.is_empty(), "{read:#?}");
@@ -126,14 +126,14 @@ fn what_root_stores_for_another_user_is_theirs() {
             let mailbox = messages();
             let expected = mailbox.stored_forms();
             let server = Server::start(&mailbox);
-            let world = world_to(&server, deliver);
-            make_for_alice(&world, "alice");
+            let sandbox = sandbox_to(&server, deliver);
+            make_for_alice(&sandbox, "alice");
             for path in before {
-                make_for_alice(&world, &format!("alice/{path}"));
+                make_for_alice(&sandbox, &format!("alice/{path}"));
             }
             let run = format!("umask {umask}; popfetch sync");
-            world.shell(&run).ends_with(0).says_nothing();
-            is_all_hers(&world, deliver, &expected, &(deliver, before, umask));
+            sandbox.shell(&run).ends_with(0).says_nothing();
+            is_all_hers(&sandbox, deliver, &expected, &(deliver, before, umask));
             assert!(mailbox.uids().is_empty());
         }
     }
@@ -146,14 +146,14 @@ fn an_mbox_that_is_there_keeps_its_owner_and_what_is_in_it() {
     }
     let mailbox = messages();
     let server = Server::start(&mailbox);
-    let world = world_to(&server, "mbox:~/alice/inbox");
-    let inbox = make_for_alice(&world, "alice").join("inbox");
+    let sandbox = sandbox_to(&server, "mbox:~/alice/inbox");
+    let inbox = make_for_alice(&sandbox, "alice").join("inbox");
     fs::write(&inbox, "From x\n\nfirst\n\n").expect("our own file");
     fs::set_permissions(&inbox, fs::Permissions::from_mode(0o640)).expect("ours");
     give(&inbox, (ALICE.0, 8));
-    world.run(&["sync"]).ends_with(0).says_nothing();
+    sandbox.run(&["sync"]).ends_with(0).says_nothing();
     assert_eq!((owner(&inbox), mode(&inbox)), ((ALICE.0, 8), 0o640));
-    let stored = world.stored_at("mbox:~/alice/inbox");
+    let stored = sandbox.stored_at("mbox:~/alice/inbox");
     assert_eq!(stored.len(), 5);
     assert_eq!(stored[0], b"\nfirst\n");
 }
@@ -166,11 +166,11 @@ fn what_is_made_in_roots_own_directory_has_its_group() {
     for deliver in ["maildir:~/alice/it", "mbox:~/alice/it"] {
         for group in [0, ALICE.1] {
             let server = Server::start(&messages());
-            let world = world_to(&server, deliver);
-            give(&make_for_alice(&world, "alice"), (0, group));
-            world.run(&["sync"]).ends_with(0).says_nothing();
-            for path in world.files() {
-                let below = path.starts_with(world.home("alice"));
+            let sandbox = sandbox_to(&server, deliver);
+            give(&make_for_alice(&sandbox, "alice"), (0, group));
+            sandbox.run(&["sync"]).ends_with(0).says_nothing();
+            for path in sandbox.files() {
+                let below = path.starts_with(sandbox.home("alice"));
                 let group = if below { group } else { 0 };
                 assert_eq!(owner(&path), (0, group), "{}", path.display());
             }
@@ -186,13 +186,13 @@ fn a_maildir_of_another_user_that_is_gone_is_to_be_made_by_them() {
     let mailbox = messages();
     let mut expected = mailbox.stored_forms();
     let server = Server::start(&mailbox);
-    let world = world_to(&server, "maildir:~/alice/Mail");
-    make_for_alice(&world, "alice");
-    world.run(&["sync"]).ends_with(0);
-    fs::remove_dir_all(world.home("alice/Mail")).expect("our own directory");
+    let sandbox = sandbox_to(&server, "maildir:~/alice/Mail");
+    make_for_alice(&sandbox, "alice");
+    sandbox.run(&["sync"]).ends_with(0);
+    fs::remove_dir_all(sandbox.home("alice/Mail")).expect("our own directory");
     mailbox.add("new", small(4).remove(3));
     expected.extend(mailbox.stored_forms());
-    let failed = world.run(&["sync"]);
+    let failed = sandbox.run(&["sync"]);
     failed
         .ends_with(73)
         .complains("If it is to begin empty, as user 12345: mkdir -p ");
@@ -201,9 +201,14 @@ fn a_maildir_of_another_user_that_is_gone_is_to_be_made_by_them() {
     let as_alice = format!("setpriv --reuid {user} --regid {group} --clear-groups");
     let command = command.lines().next().unwrap_or_default();
     let command = format!("umask 077; {as_alice} {command}");
-    world.shell(&command).ends_with(0);
-    world.run(&["sync"]).ends_with(0).says_nothing();
-    is_all_hers(&world, "maildir:~/alice/Mail", &expected[4..], &"made anew");
+    sandbox.shell(&command).ends_with(0);
+    sandbox.run(&["sync"]).ends_with(0).says_nothing();
+    is_all_hers(
+        &sandbox,
+        "maildir:~/alice/Mail",
+        &expected[4..],
+        &"made anew",
+    );
 }
 
 #[test]
@@ -214,14 +219,14 @@ fn empty_directories_that_root_made_in_anothers_maildir_are_given_to_them() {
     let mailbox = messages();
     let expected = mailbox.stored_forms();
     let server = Server::start(&mailbox);
-    let world = world_to(&server, "maildir:~/alice");
-    make_for_alice(&world, "alice");
+    let sandbox = sandbox_to(&server, "maildir:~/alice");
+    make_for_alice(&sandbox, "alice");
     // By the hint of a Maildir that is gone, for instance.
-    world
+    sandbox
         .shell("umask 077; mkdir -p alice/cur alice/new alice/tmp")
         .ends_with(0);
-    world.run(&["sync"]).ends_with(0).says_nothing();
-    is_all_hers(&world, "maildir:~/alice", &expected, &"by a hint");
+    sandbox.run(&["sync"]).ends_with(0).says_nothing();
+    is_all_hers(&sandbox, "maildir:~/alice", &expected, &"by a hint");
 }
 
 #[test]
@@ -235,16 +240,16 @@ fn killed_at_any_step_what_is_stored_in_the_end_is_theirs() {
             let mailbox = messages();
             let expected = mailbox.stored_forms();
             let server = Server::start(&mailbox);
-            let world = world_to(&server, deliver);
-            make_for_alice(&world, "alice");
+            let sandbox = sandbox_to(&server, deliver);
+            make_for_alice(&sandbox, "alice");
             for path in *before {
-                make_for_alice(&world, &format!("alice/{path}"));
+                make_for_alice(&sandbox, &format!("alice/{path}"));
             }
             let at = point.to_string();
-            let running = world.start_with(&[], &["sync"], &[("POPFETCH_CRASH_AT", &at)]);
+            let running = sandbox.start_with(&[], &["sync"], &[("POPFETCH_CRASH_AT", &at)]);
             let ended = running.finish().status;
-            world.run(&["sync"]).ends_with(0).says_nothing();
-            is_all_hers(&world, deliver, &expected, &(deliver, point));
+            sandbox.run(&["sync"]).ends_with(0).says_nothing();
+            is_all_hers(&sandbox, deliver, &expected, &(deliver, point));
             assert!(mailbox.uids().is_empty());
             if ended == Some(0) {
                 break;
@@ -264,17 +269,17 @@ fn killed_before_anything_is_given_away_the_next_run_gives_it() {
             let mailbox = messages();
             let expected = mailbox.stored_forms();
             let server = Server::start(&mailbox);
-            let world = world_to(&server, deliver);
-            make_for_alice(&world, "alice");
+            let sandbox = sandbox_to(&server, deliver);
+            make_for_alice(&sandbox, "alice");
             for path in before {
-                make_for_alice(&world, &format!("alice/{path}"));
+                make_for_alice(&sandbox, &format!("alice/{path}"));
             }
             let inject = format!("--inject=fchown:signal=SIGKILL:when={count}");
             let strace = ["strace", "-f", "-qq", "-o", "/dev/null", &inject];
-            let ended = world.start_with(&strace, &["sync"], &[]).finish().status;
-            world.run(&["sync"]).ends_with(0).says_nothing();
-            forget_remainders(&world, deliver);
-            is_all_hers(&world, deliver, &expected, &(deliver, before, count));
+            let ended = sandbox.start_with(&strace, &["sync"], &[]).finish().status;
+            sandbox.run(&["sync"]).ends_with(0).says_nothing();
+            forget_remainders(&sandbox, deliver);
+            is_all_hers(&sandbox, deliver, &expected, &(deliver, before, count));
             if ended == Some(0) {
                 assert!(count > 1, "{deliver} {before:?}");
                 break;
@@ -285,10 +290,10 @@ fn killed_before_anything_is_given_away_the_next_run_gives_it() {
 }
 
 /// A file in `tmp/` that was never given away, nor anything written into it, goes away when it is stale.
-fn forget_remainders(world: &World, deliver: &str) {
+fn forget_remainders(sandbox: &Sandbox, deliver: &str) {
     let (kind, path) = deliver.split_once(":~/").expect("below home");
     if kind == "maildir" {
-        for entry in fs::read_dir(world.home(path).join("tmp")).expect("a Maildir") {
+        for entry in fs::read_dir(sandbox.home(path).join("tmp")).expect("a Maildir") {
             let path = entry.expect("a file").path();
             if owner(&path) != ALICE {
                 assert_eq!(fs::metadata(&path).expect("there").len(), 0);
@@ -311,24 +316,24 @@ fn what_cannot_be_given_to_its_owner_is_not_stored() {
             let mailbox = messages();
             let expected = mailbox.stored_forms();
             let server = Server::start(&mailbox);
-            let world = world_to(&server, deliver);
-            make_for_alice(&world, "alice");
+            let sandbox = sandbox_to(&server, deliver);
+            make_for_alice(&sandbox, "alice");
             for path in before {
-                make_for_alice(&world, &format!("alice/{path}"));
+                make_for_alice(&sandbox, &format!("alice/{path}"));
             }
-            let there = world.files();
+            let there = sandbox.files();
             let inject = format!("--inject=fchown:error={error}");
             let strace = ["strace", "-f", "-qq", "-o", "/dev/null", &inject];
-            let outcome = world.start_with(&strace, &["sync"], &[]).finish();
+            let outcome = sandbox.start_with(&strace, &["sync"], &[]).finish();
             outcome
                 .ends_with(73)
                 .complains("to user 12345 and group 12346")
                 .complains(words)
                 .complains("run popfetch as user 12345");
-            assert_eq!(world.files(), there, "{deliver} {before:?}");
+            assert_eq!(sandbox.files(), there, "{deliver} {before:?}");
             assert!(server.deletions().is_empty());
-            world.run(&["sync"]).ends_with(0).says_nothing();
-            is_all_hers(&world, deliver, &expected, &(deliver, before));
+            sandbox.run(&["sync"]).ends_with(0).says_nothing();
+            is_all_hers(&sandbox, deliver, &expected, &(deliver, before));
         }
     }
 }
@@ -342,18 +347,18 @@ fn a_user_who_is_not_root_gives_nothing_away_and_follows_links() {
         let mailbox = messages();
         let expected = mailbox.stored_forms();
         let server = Server::start(&mailbox);
-        let world = world_to(&server, deliver);
-        let shared = make_for_alice(&world, "shared");
+        let sandbox = sandbox_to(&server, deliver);
+        let shared = make_for_alice(&sandbox, "shared");
         fs::set_permissions(&shared, fs::Permissions::from_mode(0o777)).expect("ours");
         give(&shared, (0, 8));
-        symlink("shared", world.home("link")).expect("our own directory");
-        fs::copy(env!("CARGO_BIN_EXE_popfetch"), world.home("program")).expect("copied");
+        symlink("shared", sandbox.home("link")).expect("our own directory");
+        fs::copy(env!("CARGO_BIN_EXE_popfetch"), sandbox.home("program")).expect("copied");
         let (user, group) = ALICE;
         let run = format!(
             "chown -Rh {user}:{group} .. && chown 0:8 shared && exec setpriv --reuid {user} --regid {group} --clear-groups ./program sync"
         );
-        world.shell(&run).ends_with(0).says_nothing();
-        world.holds_at(deliver, &expected, "as Alice");
+        sandbox.shell(&run).ends_with(0).says_nothing();
+        sandbox.holds_at(deliver, &expected, "as Alice");
         assert_eq!(owner(&shared.join(place)), ALICE);
         assert!(mailbox.uids().is_empty());
     }
@@ -368,18 +373,18 @@ const SHARED: [(u32, (u32, u32)); 4] = [
 ];
 
 /// What no mail may get into: directories and files of root's, and what is in them.
-fn make_precious(world: &World) {
+fn make_precious(sandbox: &Sandbox) {
     for name in ["cur", "new", "tmp"] {
-        fs::create_dir_all(world.home("precious").join(name)).expect("our own directory");
+        fs::create_dir_all(sandbox.home("precious").join(name)).expect("our own directory");
     }
-    world.private_file("precious/mbox", "From x\n\nprecious\n\n");
-    world.private_file("precious/empty", "");
+    sandbox.private_file("precious/mbox", "From x\n\nprecious\n\n");
+    sandbox.private_file("precious/empty", "");
 }
 
 /// All that could change of it.
-fn precious(world: &World) -> impl PartialEq + Debug + use<> {
-    let paths = world.files().into_iter();
-    let paths = paths.filter(|path| path.starts_with(world.home("precious")));
+fn precious(sandbox: &Sandbox) -> impl PartialEq + Debug + use<> {
+    let paths = sandbox.files().into_iter();
+    let paths = paths.filter(|path| path.starts_with(sandbox.home("precious")));
     let state = |path: PathBuf| {
         let found = fs::metadata(&path).expect("it is there");
         let content = fs::read(&path).unwrap_or_default();
@@ -429,21 +434,21 @@ fn no_link_that_another_user_may_have_put_there_leads_root_anywhere() {
         for (at, (permissions, whose)) in SHARED.into_iter().enumerate() {
             let mailbox = messages();
             let server = Server::start(&mailbox);
-            let world = world_to(&server, deliver);
-            make_precious(&world);
-            let shared = make_for_alice(&world, "shared");
+            let sandbox = sandbox_to(&server, deliver);
+            make_precious(&sandbox);
+            let shared = make_for_alice(&sandbox, "shared");
             give(&shared, whose);
             fs::set_permissions(&shared, fs::Permissions::from_mode(permissions)).expect("ours");
-            symlink(world.home(target), shared.join(name)).expect("our own directory");
+            symlink(sandbox.home(target), shared.join(name)).expect("our own directory");
             // She may have moved one there that root made.
             let maker = if (trap + at) % 2 == 0 { ALICE } else { (0, 0) };
             give(&shared.join(name), maker);
-            let before = precious(&world);
+            let before = precious(&sandbox);
             let context = format!("{deliver}, {name} to {target}, {permissions:o}, {maker:?}");
             let is_lock = name.ends_with(".lock");
             for run in [&["sync", "--dry-run"][..], &["sync"], &["sync"]] {
-                let outcome = world.run(run);
-                assert_eq!(precious(&world), before, "{context}: {outcome:#?}");
+                let outcome = sandbox.run(run);
+                assert_eq!(precious(&sandbox), before, "{context}: {outcome:#?}");
                 assert_eq!(mailbox.uids().len(), 4, "{context}");
                 if is_lock && run.contains(&"--dry-run") {
                     continue; // Nothing is locked.
@@ -474,22 +479,22 @@ fn links_that_only_root_can_have_made_are_followed_and_those_of_others_are_not()
         let mailbox = messages();
         let expected = mailbox.stored_forms();
         let server = Server::start(&mailbox);
-        let world = world_to(&server, deliver);
-        make_for_alice(&world, "alice/it/tmp");
-        fs::create_dir(world.home("own")).expect("our own directory");
-        let mbox = world.private_file("alice/it/mbox", "");
+        let sandbox = sandbox_to(&server, deliver);
+        make_for_alice(&sandbox, "alice/it/tmp");
+        fs::create_dir(sandbox.home("own")).expect("our own directory");
+        let mbox = sandbox.private_file("alice/it/mbox", "");
         give(&mbox, ALICE);
-        let link = world.home(link);
-        symlink(world.home(target), &link).expect("our own directory");
+        let link = sandbox.home(link);
+        symlink(sandbox.home(target), &link).expect("our own directory");
         give(&link, ALICE);
-        world
+        sandbox
             .run(&["sync"])
             .ends_with(73)
             .complains("is a symbolic link that another user made");
         assert!(server.deletions().is_empty());
         give(&link, (0, 0));
-        world.run(&["sync"]).ends_with(0).says_nothing();
-        world.holds_at(deliver, &expected, deliver);
+        sandbox.run(&["sync"]).ends_with(0).says_nothing();
+        sandbox.holds_at(deliver, &expected, deliver);
         assert!(link.is_symlink());
     }
 }
@@ -506,17 +511,17 @@ fn a_link_in_a_directory_of_roots_is_not_followed_where_another_user_can_move_th
     ] {
         let mailbox = messages();
         let server = Server::start(&mailbox);
-        let world = world_to(&server, deliver);
-        make_precious(&world);
-        let own = make_for_alice(&world, "alice/own");
+        let sandbox = sandbox_to(&server, deliver);
+        make_precious(&sandbox);
+        let own = make_for_alice(&sandbox, "alice/own");
         give(&own, (0, 0));
-        symlink(world.home(target), own.join(name)).expect("our own directory");
-        let before = precious(&world);
-        world
+        symlink(sandbox.home(target), own.join(name)).expect("our own directory");
+        let before = precious(&sandbox);
+        sandbox
             .run(&["sync"])
             .ends_with(73)
             .complains("is a symbolic link, in a directory that other users can write to");
-        assert_eq!(precious(&world), before);
+        assert_eq!(precious(&sandbox), before);
         assert_eq!(mailbox.uids().len(), 4);
     }
 }
@@ -529,23 +534,23 @@ fn a_link_of_roots_into_a_directory_of_another_user_ends_where_theirs_begin() {
     for (deliver, name) in [("maildir:~/link", "Mail"), ("mbox:~/link", "inbox")] {
         let mailbox = messages();
         let server = Server::start(&mailbox);
-        let world = world_to(&server, deliver);
-        make_precious(&world);
-        let shared = make_for_alice(&world, "shared");
+        let sandbox = sandbox_to(&server, deliver);
+        make_precious(&sandbox);
+        let shared = make_for_alice(&sandbox, "shared");
         let target = if name == "Mail" {
             "precious"
         } else {
             "precious/mbox"
         };
-        symlink(world.home(target), shared.join(name)).expect("our own directory");
-        symlink(shared.join(name), world.home("link")).expect("our own directory");
-        let before = precious(&world);
-        world
+        symlink(sandbox.home(target), shared.join(name)).expect("our own directory");
+        symlink(shared.join(name), sandbox.home("link")).expect("our own directory");
+        let before = precious(&sandbox);
+        sandbox
             .run(&["sync"])
             .ends_with(73)
             .complains(&shared.join(name).display().to_string())
             .complains("is a symbolic link, in a directory that other users can write to");
-        assert_eq!(precious(&world), before);
+        assert_eq!(precious(&sandbox), before);
         assert_eq!(mailbox.uids().len(), 4);
     }
 }
@@ -558,9 +563,9 @@ fn two_dots_lead_nowhere_from_a_directory_that_another_user_can_move() {
     for deliver in ["maildir:~/alice/a/../Mail", "mbox:~/alice/a/../inbox"] {
         let mailbox = messages();
         let server = Server::start(&mailbox);
-        let world = world_to(&server, deliver);
-        make_for_alice(&world, "alice/a");
-        world
+        let sandbox = sandbox_to(&server, deliver);
+        make_for_alice(&sandbox, "alice/a");
+        sandbox
             .run(&["sync"])
             .ends_with(73)
             .complains("leads out of a directory that other users can move");
@@ -569,10 +574,10 @@ fn two_dots_lead_nowhere_from_a_directory_that_another_user_can_move() {
     let mailbox = messages();
     let expected = mailbox.stored_forms();
     let server = Server::start(&mailbox);
-    let world = world_to(&server, "maildir:~/own/../Mail");
-    fs::create_dir(world.home("own")).expect("our own directory");
-    world.run(&["sync"]).ends_with(0).says_nothing();
-    world.maildir("Mail").holds(&expected);
+    let sandbox = sandbox_to(&server, "maildir:~/own/../Mail");
+    fs::create_dir(sandbox.home("own")).expect("our own directory");
+    sandbox.run(&["sync"]).ends_with(0).says_nothing();
+    sandbox.maildir("Mail").holds(&expected);
 }
 
 #[test]
@@ -585,27 +590,27 @@ fn a_file_with_a_second_name_is_no_mbox_where_others_can_give_it_one() {
             let mailbox = messages();
             let expected = mailbox.stored_forms();
             let server = Server::start(&mailbox);
-            let world = world_to(&server, "mbox:~/shared/inbox");
-            make_precious(&world);
-            let shared = make_for_alice(&world, "shared");
-            fs::hard_link(world.home(file), shared.join("inbox")).expect("root may");
+            let sandbox = sandbox_to(&server, "mbox:~/shared/inbox");
+            make_precious(&sandbox);
+            let shared = make_for_alice(&sandbox, "shared");
+            fs::hard_link(sandbox.home(file), shared.join("inbox")).expect("root may");
             give(&shared, whose);
             fs::set_permissions(&shared, fs::Permissions::from_mode(permissions)).expect("ours");
-            let before = precious(&world);
+            let before = precious(&sandbox);
             for run in [&["sync", "--dry-run"][..], &["sync"]] {
-                world
+                sandbox
                     .run(run)
                     .ends_with(73)
                     .complains("has another name too (a hard link)")
                     .complains("run popfetch as the user");
             }
-            assert_eq!(precious(&world), before);
+            assert_eq!(precious(&sandbox), before);
             assert_eq!(mailbox.uids().len(), 4);
             // In root's own directory nobody else can have done that.
             chown(&shared, Some(0), Some(0)).expect("root may");
             fs::set_permissions(&shared, fs::Permissions::from_mode(0o755)).expect("ours");
-            world.run(&["sync"]).ends_with(0).says_nothing();
-            let stored = world.stored_at("mbox:~/shared/inbox");
+            sandbox.run(&["sync"]).ends_with(0).says_nothing();
+            let stored = sandbox.stored_at("mbox:~/shared/inbox");
             assert!(expected.iter().all(|text| stored.contains(text)));
         }
     }
@@ -620,14 +625,14 @@ fn what_stands_for_a_draft_of_a_lock_is_replaced_and_not_followed() {
         let mailbox = messages();
         let expected = mailbox.stored_forms();
         let server = Server::start(&mailbox);
-        let world = world_to(&server, "mbox:~/alice/inbox");
-        make_precious(&world);
-        let before = precious(&world);
-        let draft = make_for_alice(&world, "alice").join("inbox.lock.popfetch");
-        symlink(world.home(target), draft).expect("our own directory");
-        world.run(&["sync"]).ends_with(0).says_nothing();
-        assert_eq!(precious(&world), before);
-        is_all_hers(&world, "mbox:~/alice/inbox", &expected, &target);
+        let sandbox = sandbox_to(&server, "mbox:~/alice/inbox");
+        make_precious(&sandbox);
+        let before = precious(&sandbox);
+        let draft = make_for_alice(&sandbox, "alice").join("inbox.lock.popfetch");
+        symlink(sandbox.home(target), draft).expect("our own directory");
+        sandbox.run(&["sync"]).ends_with(0).says_nothing();
+        assert_eq!(precious(&sandbox), before);
+        is_all_hers(&sandbox, "mbox:~/alice/inbox", &expected, &target);
     }
 }
 
@@ -646,27 +651,30 @@ fn recovery_follows_no_link_out_of_a_maildir_and_completes_once_it_is_gone() {
             let mailbox = messages();
             let expected = mailbox.stored_forms();
             let server = Server::start(&mailbox);
-            let world = world_to(&server, "maildir:~/alice/Mail");
-            make_precious(&world);
-            make_for_alice(&world, "alice");
-            let running = world.start_with(&[], &["sync"], &[("POPFETCH_CRASH_AT", step)]);
+            let sandbox = sandbox_to(&server, "maildir:~/alice/Mail");
+            make_precious(&sandbox);
+            make_for_alice(&sandbox, "alice");
+            let running = sandbox.start_with(&[], &["sync"], &[("POPFETCH_CRASH_AT", step)]);
             running.finish().ends_with(KILLED);
-            let (before, fetched) = (precious(&world), server.retrievals());
-            let place = world.home("alice/Mail").join(name);
+            let (before, fetched) = (precious(&sandbox), server.retrievals());
+            let place = sandbox.home("alice/Mail").join(name);
             let place: PathBuf = place.components().collect();
-            let away = world.home("alice/away");
+            let away = sandbox.home("alice/away");
             fs::rename(&place, &away).expect("our own directory");
-            symlink(world.home("precious").join(name), &place).expect("our own directory");
+            symlink(sandbox.home("precious").join(name), &place).expect("our own directory");
             give(&place, ALICE);
             for run in [&["sync", "--dry-run"][..], &["sync"]] {
-                world.run(run).ends_with(73).complains("is a symbolic link");
+                sandbox
+                    .run(run)
+                    .ends_with(73)
+                    .complains("is a symbolic link");
             }
-            assert_eq!(precious(&world), before, "{step}, {name}");
+            assert_eq!(precious(&sandbox), before, "{step}, {name}");
             assert_eq!(server.retrievals(), fetched, "{step}, {name}");
             fs::remove_file(&place).expect("our own link");
             fs::rename(&away, &place).expect("our own directory");
-            world.run(&["sync"]).ends_with(0).says_nothing();
-            is_all_hers(&world, "maildir:~/alice/Mail", &expected, &(step, name));
+            sandbox.run(&["sync"]).ends_with(0).says_nothing();
+            is_all_hers(&sandbox, "maildir:~/alice/Mail", &expected, &(step, name));
             assert!(mailbox.uids().is_empty());
         }
     }
@@ -680,18 +688,21 @@ fn a_copy_behind_a_link_of_another_user_does_not_stand_for_a_deletion() {
     for deliver in ["maildir:~/alice/Mail", "mbox:~/alice/inbox"] {
         let mailbox = messages();
         let server = Server::start(&mailbox);
-        let world = world_to(&server, deliver);
-        make_for_alice(&world, "alice");
+        let sandbox = sandbox_to(&server, deliver);
+        make_for_alice(&sandbox, "alice");
         let keeping = ["sync", "--leave-on-server", "always"];
-        world.run(&keeping).ends_with(0).says_nothing();
+        sandbox.run(&keeping).ends_with(0).says_nothing();
         mailbox.renumber("moved-");
-        world.run(&keeping).ends_with(0);
+        sandbox.run(&keeping).ends_with(0);
         // The very same mail, but not where it was put.
-        let place = world.home(deliver.split_once("~/").expect("below home").1);
-        fs::rename(&place, world.home("away")).expect("our own directory");
-        symlink(world.home("away"), &place).expect("our own directory");
+        let place = sandbox.home(deliver.split_once("~/").expect("below home").1);
+        fs::rename(&place, sandbox.home("away")).expect("our own directory");
+        symlink(sandbox.home("away"), &place).expect("our own directory");
         for run in [&["sync", "--dry-run"][..], &["sync"]] {
-            world.run(run).ends_with(73).complains("is a symbolic link");
+            sandbox
+                .run(run)
+                .ends_with(73)
+                .complains("is a symbolic link");
         }
         assert_eq!(mailbox.uids().len(), 4, "{deliver}");
     }

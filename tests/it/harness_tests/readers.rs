@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::support::messages::{one_of_each, stored_form};
 use crate::support::readers::{digests, mutt, python_maildir, python_mbox};
-use crate::support::world::World;
+use crate::support::sandbox::Sandbox;
 
 /// mutt puts the empty line behind a header that lacks it.
 fn as_mutt_has_it(text: &Vec<u8>) -> Vec<u8> {
@@ -16,16 +16,16 @@ fn as_mutt_has_it(text: &Vec<u8>) -> Vec<u8> {
 
 #[test]
 fn python_and_mutt_read_a_maildir() {
-    let world = World::new();
-    let maildir = world.mail("readers");
-    for folder in ["tmp", "new", "cur"] {
-        fs::create_dir_all(maildir.path.join(folder)).expect("our own folder");
+    let sandbox = Sandbox::new();
+    let maildir = sandbox.mail("readers");
+    for directory in ["tmp", "new", "cur"] {
+        fs::create_dir_all(maildir.path.join(directory)).expect("our own directory");
     }
     let texts: Vec<_> = one_of_each().iter().map(|wire| stored_form(wire)).collect();
     for (index, text) in texts.iter().enumerate() {
-        let folder = if index % 2 == 0 { "new" } else { "cur" };
-        let path = maildir.path.join(folder).join(format!("{index}.test"));
-        fs::write(path, text).expect("our own folder");
+        let directory = if index % 2 == 0 { "new" } else { "cur" };
+        let path = maildir.path.join(directory).join(format!("{index}.test"));
+        fs::write(path, text).expect("our own directory");
     }
     let all = digests(&texts);
     assert_eq!(python_maildir(&maildir.path), all);
@@ -37,11 +37,11 @@ fn python_and_mutt_read_a_maildir() {
 
 #[test]
 fn python_reads_an_mbox() {
-    let world = World::new();
+    let sandbox = Sandbox::new();
     let (one, two) = ("Subject: one\n\n>From here\n", "Subject: two\n\nend\n");
     let text = format!(
         "From a@b Tue Mar  3 10:00:00 2026\n{one}\nFrom a@b Tue Mar  3 10:00:00 2026\n{two}\n"
     );
-    let path = world.private_file("mbox", &text);
+    let path = sandbox.private_file("mbox", &text);
     assert_eq!(python_mbox(&path), digests([one, two]));
 }

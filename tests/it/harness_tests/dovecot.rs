@@ -8,8 +8,8 @@ use super::client::Client;
 use crate::support::dovecot::{Dovecot, Port};
 use crate::support::messages::{one_of_each, realistic};
 use crate::support::sampled;
+use crate::support::sandbox::Sandbox;
 use crate::support::server::{PASSWORD, USER};
-use crate::support::world::World;
 
 /// What Dovecot sends of a message: a line end is added where there is none, even to no octet at all.
 fn sent(wire: &[u8]) -> Vec<u8> {
@@ -23,9 +23,9 @@ fn sent(wire: &[u8]) -> Vec<u8> {
 
 #[test]
 fn every_port_gives_every_shape_of_message() {
-    let world = World::new();
+    let sandbox = Sandbox::new();
     let originals = one_of_each();
-    let mut dovecot = Dovecot::start(world.certificates());
+    let mut dovecot = Dovecot::start(sandbox.certificates());
     dovecot.fill(&originals);
     for port in [Port::Implicit, Port::StartTls, Port::Plain] {
         let mut client = Client::log_in(&dovecot.endpoint(port));
@@ -44,8 +44,8 @@ fn every_port_gives_every_shape_of_message() {
 #[test]
 fn many_messages_come_in_one_flight() {
     let count = sampled(500, 5_000);
-    let world = World::new();
-    let mut dovecot = Dovecot::start(world.certificates());
+    let sandbox = Sandbox::new();
+    let mut dovecot = Dovecot::start(sandbox.certificates());
     dovecot.fill(realistic(count));
     let mut client = Client::log_in(&dovecot.endpoint(Port::Implicit));
     assert!(client.ask("STAT").starts_with(&format!("+OK {count} ")));
@@ -67,8 +67,8 @@ fn many_messages_come_in_one_flight() {
 
 #[test]
 fn every_mechanism_is_there() {
-    let world = World::new();
-    let dovecot = Dovecot::start(world.certificates());
+    let sandbox = Sandbox::new();
+    let dovecot = Dovecot::start(sandbox.certificates());
     let endpoint = dovecot.endpoint(Port::Plain);
 
     let mut client = Client::connect_only(&endpoint);
