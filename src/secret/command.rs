@@ -129,7 +129,7 @@ impl Drop for Running {
 
 fn unreadable(trouble: ReadError, name: &str) -> Failure {
     match trouble {
-        ReadError::TooLong => unusable(name, trouble),
+        ReadError::TooLong { .. } => unusable(name, trouble),
         ReadError::TooLate => Failure::new(
             Kind::Temporary,
             format!("{name} did not end within {} minutes and was killed", PATIENCE.as_secs() / 60),

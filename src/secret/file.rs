@@ -112,7 +112,7 @@ impl Unfit {
 
 fn unreadable(trouble: ReadError, name: &str) -> Failure {
     let kind = match trouble {
-        ReadError::TooLong => Kind::Config,
+        ReadError::TooLong { .. } => Kind::Config,
         ReadError::TooLate => Kind::Temporary,
         ReadError::Stopped => return stopped(name),
         ReadError::Io(_) => Kind::Io,

@@ -14,7 +14,6 @@ mod prompt;
 mod question;
 mod read;
 mod terminal;
-mod typing;
 mod variable;
 
 use std::error::Error;

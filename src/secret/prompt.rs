@@ -7,10 +7,16 @@ use zeroize::Zeroizing;
 
 use super::read::{ReadError, Wait, more};
 use super::terminal::{self, Terminal};
-use super::typing::{Step, Typing};
 use super::{Secret, WITHOUT_A_KEY_RING, Who, stopped, unusable};
 use crate::error::{Failure, Kind, Result};
 use crate::text::Untrusted;
+
+/// The longest line that Linux lets a person edit, in bytes, with its end (`N_TTY_BUF_SIZE`). Of a longer one it drops
+/// what is beyond.
+const MAX_LINE: usize = 4096;
+
+/// How the keys begin that write nothing, such as an arrow.
+const ESCAPE: u8 = 0x1b;
 
 /// Asks the person at the terminal, and says why where the secret should have come from elsewhere.
 /// Waits as long as the person takes.
@@ -56,27 +62,42 @@ fn ask_on(
         )
         .hint("Set the terminal to UTF-8, or put the password into a file and name it in password_file."));
     }
+    if typed.contains(&ESCAPE) {
+        return Err(Failure::new(
+            Kind::Config,
+            "a key was pressed that writes nothing, such as an arrow",
+        )
+        .hint("Type the password again. Backspace erases a character, Ctrl-U the line."));
+    }
     Secret::new(&typed).map_err(|why| unusable("what was typed", why))
 }
 
-/// What is typed up to Enter; none where the person gives up, or goes away before.
+/// The line that is typed, without the keys that mean nothing; none where the person gives up, or goes away before its
+/// end.
 fn line(keyboard: impl AsFd, wait: Wait<'_>) -> Result<Option<Zeroizing<Vec<u8>>>, ReadError> {
-    let mut typing = Typing::new();
-    let mut key = [0];
-    while more(&keyboard, wait, &mut key)? > 0 {
-        match typing.press(key[0])? {
-            Step::More => {}
-            Step::Complete => return Ok(Some(typing.into_line())),
-            Step::GivenUp => return Ok(None),
+    let mut line = Zeroizing::new(vec![0; MAX_LINE]);
+    let mut filled = 0;
+    while filled < line.len() {
+        match more(&keyboard, wait, &mut line[filled..])? {
+            0 => return Ok(None),
+            count => filled += count,
+        }
+        // A line that fills the terminal's buffer may have been cut.
+        let whole = &line[..filled.min(MAX_LINE - 1)];
+        if let Some(end) = whole.iter().position(|byte| *byte == b'\n') {
+            line.truncate(end);
+            line.retain(|byte| *byte >= b' ' || *byte == ESCAPE);
+            return Ok(Some(line));
         }
     }
-    Ok(None)
+    Err(ReadError::TooLong { limit: MAX_LINE })
 }
 
-fn no_answer(trouble: ReadError) -> Failure {
-    match trouble {
+fn no_answer(error: ReadError) -> Failure {
+    match error {
         ReadError::Stopped | ReadError::TooLate => stopped("the password"),
-        ReadError::TooLong => unusable("what was typed", trouble),
+        ReadError::TooLong { .. } => unusable("what was typed", error)
+            .hint("Put it into a file and name it in password_file."),
         ReadError::Io(error) => no_terminal(error),
     }
 }
@@ -133,11 +154,30 @@ mod tests {
     }
 
     #[test]
-    fn who_gives_up_or_goes_away_in_the_middle_has_typed_no_password() {
-        for typed in [&b"\x04"[..], b"", b"pass"] {
+    fn an_end_before_enter_is_no_password() {
+        for typed in [&b""[..], b"pass"] {
             let failure = answer(typed).0.expect_err("given up");
             assert_eq!(failure.kind(), Kind::Config);
             assert_eq!(failure.message(), "no password was typed");
+        }
+    }
+
+    #[test]
+    fn keys_that_mean_nothing_are_left_out_and_an_arrow_is_named() {
+        let secret = answer(b"\x1ap\0a\tss\x1c\n").0.expect("a secret");
+        assert_eq!(secret.expose(), b"pass");
+        let failure = answer(b"pa\x1b[Dss\n").0.expect_err("an arrow");
+        assert!(failure.message().contains("arrow"), "{failure}");
+    }
+
+    #[test]
+    fn a_line_that_a_terminal_would_cut_is_refused() {
+        let typed = |length| answer(&[&vec![b'x'; length][..], b"\n"].concat()).0;
+        let secret = typed(MAX_LINE - 2).expect("a secret");
+        assert_eq!(secret.expose().len(), MAX_LINE - 2);
+        for length in [MAX_LINE - 1, MAX_LINE, MAX_LINE + 1] {
+            let failure = typed(length).expect_err("it may have been cut");
+            assert!(failure.hints()[0].contains("password_file"), "{failure}");
         }
     }
 

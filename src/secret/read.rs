@@ -58,8 +58,8 @@ impl<'a> Wait<'a> {
 /// Why a secret could not be read.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ReadError {
-    #[error("more than {} KiB came", LIMIT / 1024)]
-    TooLong,
+    #[error("more than {} KiB came", limit / 1024)]
+    TooLong { limit: usize },
     #[error("it took too long")]
     TooLate,
     #[error("it was no longer wanted")]
@@ -82,7 +82,7 @@ pub(super) fn to_end(source: impl AsFd, wait: Wait<'_>) -> Result<Zeroizing<Vec<
             count => filled += count,
         }
     }
-    Err(ReadError::TooLong)
+    Err(ReadError::TooLong { limit: LIMIT })
 }
 
 /// What comes next, as much as there is room for; 0 bytes are the end.
@@ -119,7 +119,10 @@ mod tests {
 
         file.write_all(b"x").expect("written");
         rustix::fs::seek(&file, rustix::fs::SeekFrom::Start(0)).expect("at the start");
-        assert!(matches!(to_end(&file, soon()), Err(ReadError::TooLong)));
+        assert!(matches!(
+            to_end(&file, soon()),
+            Err(ReadError::TooLong { .. })
+        ));
     }
 
     #[test]

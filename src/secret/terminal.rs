@@ -6,7 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::termios::{
-    LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetpgrp, tcsetattr,
+    InputModes, LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetpgrp,
+    tcsetattr,
 };
 
 /// The terminal that controls this process, where there is one.
@@ -59,14 +60,14 @@ impl Terminal {
         &self.screen
     }
 
-    /// From now on each key comes as it is pressed, and is not shown. Ctrl-C is still a signal; the keys
-    /// that stop a program for a while, or end it on the spot, mean nothing, since afterwards typing
-    /// would be seen.
+    /// Does not show what is typed from now on. The terminal edits the line. Ctrl-C is still a signal; the keys that
+    /// suspend or quit a program are off, since the shell that comes back would show what is typed next.
     pub(super) fn hide_typing(&self) -> io::Result<()> {
         let mut hidden = self.before.clone();
-        hidden.local_modes -= LocalModes::ECHO | LocalModes::ECHONL | LocalModes::ICANON;
-        hidden.special_codes[SpecialCodeIndex::VMIN] = 1;
-        hidden.special_codes[SpecialCodeIndex::VTIME] = 0;
+        hidden.local_modes -= LocalModes::ECHO | LocalModes::ECHONL;
+        hidden.local_modes |= LocalModes::ICANON | LocalModes::ISIG;
+        // Enter ends the line, and Backspace erases a whole character.
+        hidden.input_modes |= InputModes::ICRNL | InputModes::IUTF8;
         hidden.special_codes[SpecialCodeIndex::VSUSP] = DISABLED;
         hidden.special_codes[SpecialCodeIndex::VQUIT] = DISABLED;
         Ok(tcsetattr(&self.screen, OptionalActions::Now, &hidden)?)
@@ -78,9 +79,10 @@ const DISABLED: u8 = 0;
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        // In the background it is not ours, and who touches it there is stopped.
+        // In the background the terminal is not ours, and the kernel stops a process that changes it.
         if tcgetpgrp(&self.screen).is_ok_and(|group| group == rustix::process::getpgrp()) {
-            let _ = tcsetattr(&self.screen, OptionalActions::Now, &self.before);
+            // Half a password is thrown away: the next program would show it.
+            let _ = tcsetattr(&self.screen, OptionalActions::Flush, &self.before);
         }
     }
 }

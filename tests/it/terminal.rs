@@ -130,7 +130,7 @@ fn a_typed_password_can_be_corrected_and_a_person_can_give_up() {
     let server = Server::start(&mailbox).password("p ä%s");
     let sandbox = asking_sandbox(&server);
     let sync = Terminal::start(&sandbox, &["popfetch", "sync"]);
-    sync.type_unseen("wrong\x15p äö\x7f\x1b[A%s");
+    sync.type_unseen("wrong\x15p äö\x7f%s");
     let outcome = sync.finish();
     outcome.ends_with(0).keeps_to_itself("%s");
     sandbox.mail("it").holds(mailbox.stored_forms());
@@ -141,6 +141,32 @@ fn a_typed_password_can_be_corrected_and_a_person_can_give_up() {
     let outcome = sync.finish();
     outcome.ends_with(78);
     assert!(outcome.stdout.contains("no password was typed"));
+}
+
+/// What the terminal holds of an unfinished line would be typed into the shell, which shows it.
+#[test]
+fn half_a_password_does_not_stay_in_the_terminal() {
+    let server = Server::start(&Mailbox::with(small(1)));
+    let sandbox = asking_sandbox(&server);
+    let popfetch = "sh -c 'echo $$ > pid; exec popfetch sync'";
+    let shell = format!("{popfetch}; read -r rest; echo \"[$rest]\"");
+    let sync = Terminal::start(&sandbox, &["sh", "-c", &shell]);
+    sync.hides_typing().types("half a pass");
+    sandbox.shell("kill $(cat pid)").ends_with(0);
+    sync.shows_typing().types("\n").shows("[]");
+    sync.finish().keeps_to_itself("half a pass");
+}
+
+#[test]
+fn an_arrow_in_a_typed_password_is_refused() {
+    let server = Server::start(&Mailbox::with(small(1)));
+    let sandbox = asking_sandbox(&server);
+    let sync = Terminal::start(&sandbox, &["popfetch", "sync"]);
+    sync.type_unseen("pa\x1b[Dss");
+    let outcome = sync.finish();
+    outcome.ends_with(78).keeps_to_itself("ss\r");
+    assert!(outcome.stdout.contains("such as an arrow"), "{outcome:#?}");
+    assert!(server.sessions().is_empty());
 }
 
 /// Under a shell that could put it into the background: else the system itself would not stop it.

@@ -65,6 +65,15 @@ impl Terminal {
         self
     }
 
+    /// Waits until what is typed is shown again.
+    #[track_caller]
+    pub(crate) fn shows_typing(&self) -> &Self {
+        self.wait_until("a terminal that shows what is typed", || {
+            shows_typing(&self.person)
+        });
+        self
+    }
+
     /// Sends the program, and nobody else, a signal.
     pub(crate) fn signal(&self, signal: Signal) -> &Self {
         self.running.signal(signal);
