@@ -19,7 +19,6 @@
 //! Everything flows one way: `--dry-run` stops after [`plan`] and prints it, `sync` carries it out.
 //! There is no second place that decides what to fetch or delete.
 
-mod child;
 pub mod cli;
 pub mod client;
 pub mod commands;
@@ -29,6 +28,7 @@ mod crash;
 pub mod deliver;
 pub mod environment;
 pub mod error;
+mod explain;
 pub mod interrupt;
 pub mod journal;
 pub mod mail;
@@ -37,6 +37,7 @@ pub mod monitor;
 pub mod net;
 pub mod plan;
 pub mod pop3;
+mod process;
 pub mod report;
 pub mod roots;
 pub mod secret;

@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use super::Context;
-use crate::child::{self, Ending, Terms};
 use crate::config::Account;
 use crate::error::{Failure, Kind, Result};
 use crate::interrupt::Interrupt;
+use crate::process::{self, Ending, Group, Input, Stderr, Terms};
 use crate::report::Report;
 use crate::text::Untrusted;
 
-/// How long a command may take: indexing a mail store for the first time takes its time.
-const PATIENCE: Duration = Duration::from_secs(60 * 60);
+/// How long a command may take: indexing a mail store for the first time takes long.
+const AFTER_NEW_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 
 /// A command, and what was stored in the accounts that name it.
 struct Due<'a> {
@@ -43,7 +43,7 @@ fn due<'a>(done: impl Iterator<Item = (&'a Account, &'a Report)>) -> Vec<Due<'a>
         let Some(command) = account.after_new.as_deref() else {
             continue;
         };
-        let name = child::word(account.name.as_bytes());
+        let name = process::word(account.name.as_bytes());
         match list.iter_mut().find(|due| due.command == command) {
             Some(due) => {
                 due.messages += report.placed;
@@ -60,34 +60,37 @@ fn due<'a>(done: impl Iterator<Item = (&'a Account, &'a Report)>) -> Vec<Due<'a>
 }
 
 fn one(context: &Context<'_>, due: &Due<'_>, interrupt: &Interrupt) -> Result<()> {
-    let patience = context
+    let timeout = context
         .environment
-        .wait("POPFETCH_TEST_AFTER_NEW_WAIT", PATIENCE);
-    let mut shell = child::shell(due.command, context.environment);
+        .wait("POPFETCH_TEST_AFTER_NEW_WAIT", AFTER_NEW_TIMEOUT);
+    let mut shell = process::shell(due.command, context.environment);
     shell
         .env("POPFETCH_STORED", due.messages.to_string())
         .env("POPFETCH_ACCOUNTS", due.accounts.join(" "));
     let terms = Terms {
-        input: &mut |_| Ok(0),
-        patience,
+        input: Input::Empty,
+        max_output: None,
+        stderr: Stderr::Kept,
+        group: Group::Own,
+        timeout,
         stop: &|| interrupt.requested().is_some(),
     };
-    let outcome = child::run(&mut shell, terms)?;
-    let shown = Untrusted(due.command.as_bytes());
-    for line in child::lines(&outcome.said) {
-        log::warn!("\"{shown}\" says: {line}");
+    let outcome = process::run(&mut shell, terms)?;
+    for message in outcome.messages(due.command) {
+        log::warn!("{message}");
     }
-    let what = match outcome.ending {
+    let how = match outcome.ending {
         Ending::Exited(status) if status.success() => return Ok(()),
         Ending::Exited(status) => format!("failed ({status})"),
-        Ending::Killed if interrupt.requested().is_some() => "was ended".to_owned(),
-        Ending::Killed => format!(
+        Ending::TimedOut => format!(
             "did not end within {} minutes and was killed",
-            patience.as_secs() / 60
+            timeout.as_secs() / 60
         ),
+        Ending::Stopped | Ending::PrintedTooMuch => "was ended".to_owned(),
     };
+    let shown = Untrusted(due.command.as_bytes());
     Err(
-        Failure::new(Kind::Io, format!("after_new: \"{shown}\" {what}"))
+        Failure::new(Kind::Io, format!("after_new: \"{shown}\" {how}"))
             .hint("The mail is stored. The command runs again when the next new mail is."),
     )
 }

@@ -7,6 +7,7 @@
 mod variables;
 
 use std::collections::VecDeque;
+use std::io::{self, Read};
 use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
@@ -15,17 +16,17 @@ use std::time::Duration;
 use self::variables::Variables;
 use super::spool::Spool;
 use super::{Complete, DeliveryError, Destination, Settings, StoredRef};
-use crate::child::{self, Ending, Outcome, Terms};
 use crate::environment::Environment;
 use crate::error::{Failure, Kind, Result};
 use crate::mail::Place;
+use crate::process::{self, Ending, Group, Input, Outcome, Stderr, Terms};
 use crate::text::Untrusted;
 
-/// How long a command may neither read nor end.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The longest time in which a command neither reads nor ends.
+const PIPE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// After so many refusals in a row the command itself is taken to be at fault.
-const REFUSALS: u32 = 5;
+/// After this many refusals in a row the command itself is taken to be at fault.
+const MAX_REFUSALS: u32 = 5;
 
 /// "Temporary failure" in `sysexits.h`, as mail programs say it.
 const TEMPFAIL: i32 = 75;
@@ -36,7 +37,7 @@ pub struct Pipe {
     account: String,
     environment: Environment,
     jobs: NonZeroUsize,
-    patience: Duration,
+    timeout: Duration,
     spool: Spool,
     /// Where the message that is being written begins.
     start: Option<u64>,
@@ -69,7 +70,7 @@ struct Fault {
 }
 
 /// A result and what the command said.
-type Handed = (Result<(), DeliveryError>, Vec<u8>);
+type Handed = (Result<(), DeliveryError>, Vec<String>);
 
 impl Pipe {
     /// The command, for `/bin/sh -c`. It isn't run before a batch is complete.
@@ -80,7 +81,7 @@ impl Pipe {
             account: settings.account.to_owned(),
             environment: environment.clone(),
             jobs: settings.pipe_jobs,
-            patience: environment.wait("POPFETCH_TEST_PIPE_WAIT", PATIENCE),
+            timeout: environment.wait("POPFETCH_TEST_PIPE_WAIT", PIPE_TIMEOUT),
             spool: Spool::new(environment.state_dir.clone()),
             start: None,
             batch: Vec::new(),
@@ -95,18 +96,21 @@ impl Pipe {
 
     /// Hands one message over.
     fn hand(&self, message: &Waiting) -> Result<Outcome> {
-        let mut shell = child::shell(&self.command, &self.environment);
+        let mut shell = process::shell(&self.command, &self.environment);
         message.variables.tell(&mut shell, &self.account);
-        let mut rest = message.text.clone();
-        let mut input = |buffer: &mut [u8]| self.spool.read_within(&mut rest, buffer);
-        child::run(
-            &mut shell,
-            Terms {
-                input: &mut input,
-                patience: self.patience,
-                stop: &|| false,
-            },
-        )
+        let mut text = Text {
+            spool: &self.spool,
+            rest: message.text.clone(),
+        };
+        let terms = Terms {
+            input: Input::From(&mut text),
+            max_output: None,
+            stderr: Stderr::Kept,
+            group: Group::Own,
+            timeout: self.timeout,
+            stop: &|| false,
+        };
+        Ok(process::run(&mut shell, terms)?)
     }
 
     /// Takes messages from the queue and hands them over, one after the other, until it is empty.
@@ -126,7 +130,10 @@ impl Pipe {
             let outcome = self.hand(message);
             let mut queue = lock(queue);
             let (result, said) = match outcome {
-                Ok(outcome) => (self.judge(&outcome.ending, &mut queue.course), outcome.said),
+                Ok(outcome) => (
+                    self.judge(&outcome.ending, &mut queue.course),
+                    outcome.messages(&self.command),
+                ),
                 Err(failure) => {
                     queue.course.ended = Some(failure.kind());
                     (Err(DeliveryError::Destination(failure)), Vec::new())
@@ -150,7 +157,7 @@ impl Pipe {
         };
         let failure = Failure::new(fault.kind, format!("\"{}\" {}", self.shown(), fault.what));
         course.refusals += 1;
-        if fault.lasts || course.refusals >= REFUSALS {
+        if fault.lasts || course.refusals >= MAX_REFUSALS {
             course.ended = Some(fault.kind);
             let hint = "It gets no more messages in this run. What it did not take is still on the server.";
             return Err(DeliveryError::Destination(failure.hint(hint)));
@@ -168,25 +175,30 @@ impl Pipe {
                 Some(TEMPFAIL) => ("cannot take a message now".into(), Kind::Temporary, false),
                 _ => ("did not take a message".into(), Kind::Destination, false),
             },
-            Ending::Killed => {
-                let seconds = self.patience.as_secs();
+            Ending::TimedOut | Ending::Stopped | Ending::PrintedTooMuch => {
+                let seconds = self.timeout.as_secs();
                 let what = format!("neither read nor ended for {seconds} seconds and was killed");
                 (what, Kind::Temporary, true)
             }
         };
         let what = match ending {
             Ending::Exited(status) => format!("{what} ({status})"),
-            Ending::Killed => what,
+            _ => what,
         };
         Some(Fault { what, kind, lasts })
     }
+}
 
-    /// Remembers what the command said, to be shown.
-    fn note(&mut self, said: &[u8]) {
-        for line in child::lines(said) {
-            let note = format!("\"{}\" says: {line}", self.shown());
-            self.notices.push(note);
-        }
+/// The text of a message on its way into the command.
+struct Text<'a> {
+    spool: &'a Spool,
+    rest: Range<u64>,
+}
+
+impl Read for Text<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.spool.read_within(&mut self.rest, buffer);
+        read.map_err(io::Error::other)
     }
 }
 
@@ -278,7 +290,7 @@ impl Destination for Pipe {
         for result in results {
             // Each has one: had a worker panicked, so had we. But what isn't known to be stored never counts as stored.
             let (result, said) = result.unwrap_or_else(|| (Err(self.ended(Kind::Io)), Vec::new()));
-            self.note(&said);
+            self.notices.extend(said);
             handed.push(result);
         }
         handed

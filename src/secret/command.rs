@@ -1,23 +1,16 @@
 //! A secret that a command prints.
 
 use std::io::{self, IsTerminal};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::thread;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
-
-use super::read::{PATIENCE, ReadError, Wait, to_end};
+use super::read::{LIMIT, PATIENCE, ReadError};
 use super::terminal::{self, Terminal};
 use super::{Secret, Who, stopped, unusable};
-use crate::child::shell;
 use crate::environment::Environment;
-use crate::error::{Failure, Kind, OrFail, Result};
-
-/// How often a command that closed its output is looked at, whether it has ended: there is no
-/// portable way to wait for a child with a limit.
-const LOOK: Duration = Duration::from_millis(10);
+use crate::error::{Failure, Kind, Result};
+use crate::process::{self, Ending, Error, Group, Input, Stderr, Terms};
 
 /// The secret that this command line prints when a shell runs it. Its standard error is ours, for
 /// what it has to say to the person; what it prints otherwise is never shown.
@@ -27,117 +20,71 @@ pub(super) fn run(
     environment: &Environment,
     stop: &dyn Fn() -> bool,
 ) -> Result<Secret> {
-    let place = Place::here();
-    let _turn = (place == Place::Terminal).then(terminal::turn);
-    // A command that is ended while it asks for a passphrase leaves a terminal that shows nothing.
-    let _terminal = (place == Place::Terminal).then(Terminal::ours);
-    run_at(
-        place,
-        Wait::at_most(PATIENCE, stop),
-        shell(line, environment),
-        who,
-    )
-}
-
-/// Where a command runs.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
-    /// At a terminal, where it may ask a person for a passphrase. It stays in our process group:
-    /// the terminal stops whatever reads from it in another, and Ctrl-C ends the whole group.
-    Terminal,
-    /// In the background. It gets a process group of its own, which is ended as a whole.
-    Background,
-}
-
-impl Place {
-    fn here() -> Self {
-        if terminal::is_there() {
-            Place::Terminal
-        } else {
-            Place::Background
-        }
+    if !terminal::is_there() {
+        return run_in(Group::Own, PATIENCE, line, who, environment, stop);
     }
+    // It may ask a person for a passphrase. One that is ended meanwhile leaves a terminal that shows nothing.
+    let _turn = terminal::turn();
+    let _terminal = Terminal::ours();
+    run_in(Group::Ours, PATIENCE, line, who, environment, stop)
 }
 
-fn run_at(place: Place, wait: Wait<'_>, mut command: Command, who: &Who<'_>) -> Result<Secret> {
-    command.stdout(Stdio::piped());
-    match place {
-        Place::Terminal if io::stdin().is_terminal() => command.stdin(Stdio::inherit()),
-        Place::Terminal => command.stdin(Stdio::null()),
-        Place::Background => command.stdin(Stdio::null()).process_group(0),
-    };
+fn run_in(
+    group: Group,
+    timeout: Duration,
+    line: &str,
+    who: &Who<'_>,
+    environment: &Environment,
+    stop: &dyn Fn() -> bool,
+) -> Result<Secret> {
     let name = format!("the password command of {who}");
-    let child = command
-        .spawn()
-        .or_fail(Kind::Config, || format!("cannot run {name}"))?;
-    let mut running = Running {
-        child,
-        place,
-        ended: false,
+    let input = if group == Group::Ours && io::stdin().is_terminal() {
+        Input::Inherited
+    } else {
+        Input::Empty
     };
-    let output = running.child.stdout.take();
-    let output = output.ok_or_else(|| Failure::new(Kind::Io, format!("{name} has no output")))?;
-
-    let printed = to_end(output, wait).map_err(|trouble| unreadable(trouble, &name))?;
-    let status = running
-        .end(wait)
-        .map_err(|trouble| unreadable(trouble, &name))?;
-    if !status.success() {
-        return Err(unsuccessful(status, &name));
+    let terms = Terms {
+        input,
+        max_output: Some(LIMIT),
+        stderr: Stderr::Inherited,
+        group,
+        timeout,
+        stop,
+    };
+    let outcome = process::run(&mut process::shell(line, environment), terms);
+    let outcome = outcome.map_err(|error| failed(error, &name))?;
+    match outcome.ending {
+        Ending::Exited(status) if status.success() => {}
+        Ending::Exited(status) => return Err(unsuccessful(status, &name)),
+        Ending::TimedOut => return Err(timed_out(&name)),
+        Ending::Stopped => return Err(stopped(&name)),
+        Ending::PrintedTooMuch => return Err(unusable(&name, ReadError::TooLong { limit: LIMIT })),
     }
-    // Password stores keep notes behind the password.
-    let first = printed.split_inclusive(|byte| *byte == b'\n').next();
+    // Password stores keep notes after the password.
+    let first = outcome.output.split_inclusive(|byte| *byte == b'\n').next();
     Secret::new(first.unwrap_or_default()).map_err(|why| {
         unusable(&name, why).hint("The first line that it prints must be the password.")
     })
 }
 
-/// A command that is ended when it is no longer of use.
-struct Running {
-    child: Child,
-    place: Place,
-    ended: bool,
-}
-
-impl Running {
-    /// How it ended by itself.
-    fn end(&mut self, wait: Wait<'_>) -> Result<ExitStatus, ReadError> {
-        loop {
-            if let Some(status) = self.child.try_wait()? {
-                self.ended = true;
-                return Ok(status);
-            }
-            thread::sleep(wait.glance()?.min(LOOK));
+fn failed(error: Error, name: &str) -> Failure {
+    match error {
+        Error::Start(error) => {
+            Failure::new(Kind::Config, format!("cannot run {name}")).because(error)
+        }
+        Error::Input(error) | Error::Talk(error) => {
+            Failure::new(Kind::Io, format!("cannot read what {name} prints")).because(error)
         }
     }
 }
 
-/// Nothing can be done about an error here: the process is gone, or it will never go.
-impl Drop for Running {
-    fn drop(&mut self) {
-        if self.ended {
-            return;
-        }
-        let _ = match self.place {
-            Place::Terminal => self.child.kill(),
-            Place::Background => kill_process_group(Pid::from_child(&self.child), Signal::KILL)
-                .map_err(io::Error::from),
-        };
-        let _ = self.child.wait();
-    }
-}
-
-fn unreadable(trouble: ReadError, name: &str) -> Failure {
-    match trouble {
-        ReadError::TooLong { .. } => unusable(name, trouble),
-        ReadError::TooLate => Failure::new(
-            Kind::Temporary,
-            format!("{name} did not end within {} minutes and was killed", PATIENCE.as_secs() / 60),
-        )
-        .hint("It may be waiting for a passphrase, or have left a process behind that keeps its output open."),
-        ReadError::Stopped => stopped(name),
-        ReadError::Io(_) => Failure::new(Kind::Io, format!("cannot read what {name} prints")).because(trouble),
-    }
+fn timed_out(name: &str) -> Failure {
+    let minutes = PATIENCE.as_secs() / 60;
+    Failure::new(
+        Kind::Temporary,
+        format!("{name} did not end within {minutes} minutes and was killed"),
+    )
+    .hint("It may be waiting for a passphrase, or have left a process behind that keeps its output open.")
 }
 
 /// The command line itself is not shown: people do write `echo` and a password there.
@@ -154,34 +101,35 @@ fn unsuccessful(status: ExitStatus, name: &str) -> Failure {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::process::Command;
 
     use rustix::fs::{Mode, OFlags};
 
+    use super::super::read::{Wait, to_end};
     use super::super::tests::WHO;
     use super::*;
     use crate::environment::PASSWORD_VARIABLE;
+    use crate::process::shell;
 
     fn environment() -> Environment {
         Environment::system().expect("surroundings")
     }
 
-    fn soon() -> Wait<'static> {
-        Wait::at_most(Duration::from_secs(60), &|| false)
-    }
+    const LONG: Duration = Duration::from_secs(60);
 
-    fn run_in_background(line: &str, wait: Wait<'_>) -> Result<Secret> {
-        run_at(Place::Background, wait, shell(line, &environment()), &WHO)
+    fn run_in_background(line: &str) -> Result<Secret> {
+        run_in(Group::Own, LONG, line, &WHO, &environment(), &|| false)
     }
 
     #[test]
     fn what_the_command_prints_is_the_secret() {
-        let secret = run_in_background(r"printf ' p%%s \303\244 \n'", soon()).expect("a secret");
+        let secret = run_in_background(r"printf ' p%%s \303\244 \n'").expect("a secret");
         assert_eq!(secret.expose(), " p%s ä ".as_bytes());
     }
 
     #[test]
     fn standard_input_is_empty_in_the_background() {
-        let secret = run_in_background("cat; echo secret", soon()).expect("a secret");
+        let secret = run_in_background("cat; echo secret").expect("a secret");
         assert_eq!(secret.expose(), b"secret");
     }
 
@@ -199,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_command_that_fails_gives_no_secret_and_its_output_is_never_shown() {
-        let failure = run_in_background("echo marker; exit 3", soon()).expect_err("failed");
+        let failure = run_in_background("echo marker; exit 3").expect_err("failed");
         assert_eq!(failure.kind(), Kind::Config);
         assert_eq!(
             failure.message(),
@@ -207,15 +155,15 @@ mod tests {
         );
         assert!(!format!("{failure} {:?}", failure.hints()).contains("marker"));
 
-        let failure = run_in_background("echo marker; kill -TERM $$", soon()).expect_err("killed");
+        let failure = run_in_background("echo marker; kill -TERM $$").expect_err("killed");
         assert!(failure.message().ends_with("was ended by signal 15"));
     }
 
     #[test]
     fn only_the_first_line_counts() {
-        let secret = run_in_background("echo 'first line'; echo note", soon()).expect("a secret");
+        let secret = run_in_background("echo 'first line'; echo note").expect("a secret");
         assert_eq!(secret.expose(), b"first line");
-        let failure = run_in_background("echo; echo marker", soon()).expect_err("an empty line");
+        let failure = run_in_background("echo; echo marker").expect_err("an empty line");
         assert_eq!(failure.kind(), Kind::Config);
         assert!(failure.to_string().ends_with("it is empty"));
         assert!(!format!("{failure} {:?}", failure.hints()).contains("marker"));
@@ -223,15 +171,16 @@ mod tests {
 
     #[test]
     fn a_command_that_prints_nothing_gives_no_secret() {
-        let failure = run_in_background("true", soon()).expect_err("nothing");
+        let failure = run_in_background("true").expect_err("nothing");
         assert!(failure.to_string().ends_with("it is empty"));
     }
 
     #[test]
     fn a_command_that_hangs_is_not_waited_for_for_ever() {
         for line in ["sleep 1000", "exec >&-; sleep 1000"] {
-            let short = Wait::at_most(Duration::from_millis(100), &|| false);
-            let failure = run_in_background(line, short).expect_err("it hangs");
+            let short = Duration::from_millis(100);
+            let failure = run_in(Group::Own, short, line, &WHO, &environment(), &|| false);
+            let failure = failure.expect_err("it hangs");
             assert_eq!(failure.kind(), Kind::Temporary, "{line}");
             assert!(failure.message().contains("did not end"), "{failure}");
         }
@@ -240,8 +189,8 @@ mod tests {
     #[test]
     fn a_command_that_is_no_longer_wanted_is_ended() {
         for line in ["sleep 1000", "exec >&-; sleep 1000"] {
-            let wait = Wait::at_most(Duration::from_secs(60), &|| true);
-            let failure = run_in_background(line, wait).expect_err("stopped");
+            let failure = run_in(Group::Own, LONG, line, &WHO, &environment(), &|| true);
+            let failure = failure.expect_err("stopped");
             assert!(failure.message().starts_with("stopped"), "{failure}");
         }
     }
@@ -266,12 +215,13 @@ mod tests {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let alive = rustix::fs::open(&fifo, flags, Mode::empty()).expect("opened");
 
-        let failure = run_in_background(&line, soon()).expect_err("flooded");
+        let failure = run_in_background(&line).expect_err("flooded");
         assert!(
             failure.to_string().ends_with("more than 64 KiB came"),
             "{failure}"
         );
-        assert!(to_end(&alive, soon()).expect("the FIFO ends").is_empty());
+        let wait = Wait::at_most(LONG, &|| false);
+        assert!(to_end(&alive, wait).expect("the FIFO ends").is_empty());
     }
 
     #[test]
@@ -296,7 +246,7 @@ mod tests {
             done.display()
         );
         let line = format!("({agent}) >/dev/null 2>&1 & echo secret");
-        let secret = run_in_background(&line, soon()).expect("a secret");
+        let secret = run_in_background(&line).expect("a secret");
         assert_eq!(secret.expose(), b"secret");
         fs::write(&ready, "go\n").expect("the agent listens");
         assert_eq!(

@@ -10,10 +10,12 @@ const LAYERS: &[(&str, &str)] = &[
     ("main", "commands cli ui environment roots error"),
     (
         "commands",
-        "cli ui sync connecting secret config report deliver plan interrupt environment error child net journal text",
+        "cli ui sync connecting secret config report deliver plan interrupt environment error process net journal text",
     ),
     ("cli", "mail size"),
     ("ui", "report monitor size error text"),
+    // what the errors of the layers below mean to a person and a script
+    ("explain", "process error"),
     // carrying a plan out
     (
         "sync",
@@ -32,7 +34,10 @@ const LAYERS: &[(&str, &str)] = &[
     ("config", "deliver environment error mail text net secret"),
     ("report", "plan monitor error mail"),
     // three that do not know each other
-    ("deliver", "environment error mail message text crash child"),
+    (
+        "deliver",
+        "environment error mail message text crash process",
+    ),
     ("journal", "error mail message crash"),
     ("plan", "mail"),
     // the protocol without a socket, and sockets without the protocol
@@ -40,9 +45,9 @@ const LAYERS: &[(&str, &str)] = &[
     ("interrupt", "net error"),
     ("net", "monitor error text secret roots"),
     // where a password comes from
-    ("secret", "child environment error text"),
+    ("secret", "process environment error text"),
     // commands that a person configured
-    ("child", "environment error text"),
+    ("process", "environment text"),
     // plain values
     ("monitor", "mail"),
     ("environment", "roots error"),

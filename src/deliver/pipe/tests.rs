@@ -219,7 +219,7 @@ fn a_command_that_hangs_is_killed_with_all_it_started() {
     let hang = |command: &str| {
         let root = tempdir();
         let mut pipe = pipe(root.path(), command);
-        pipe.patience = Duration::from_secs(3);
+        pipe.timeout = Duration::from_secs(3);
         let failure = end(place(&mut pipe, &[&vec![b'x'; 1_000_000]]));
         assert_eq!(failure.kind(), Kind::Temporary);
         assert!(failure.to_string().contains("was killed"), "{failure}");
@@ -242,11 +242,11 @@ fn a_command_that_hangs_is_killed_with_all_it_started() {
 #[test]
 fn a_slow_reader_is_not_stuck() {
     let root = tempdir();
-    // Longer in all than the patience, which begins anew with every byte.
+    // Longer in all than the timeout, which begins anew with every byte.
     let command =
         "for i in 1 2 3 4 5 6; do sleep 0.4; head -c 200000; done > /dev/null; cat > /dev/null";
     let mut pipe = pipe(root.path(), command);
-    pipe.patience = Duration::from_secs(2);
+    pipe.timeout = Duration::from_secs(2);
     let results = place(&mut pipe, &[&vec![b'x'; 1_500_000]]);
     assert!(results[0].is_ok(), "{results:?}");
 }
@@ -255,7 +255,7 @@ fn a_slow_reader_is_not_stuck() {
 fn a_child_that_lives_on_does_not_hold_us() {
     let root = tempdir();
     let command = "sleep 1000 & echo $! > $D/child; cat > /dev/null";
-    // Held until its patience was at an end, it would have killed the command.
+    // Held until the timeout, it would have killed the command.
     let results = place(&mut pipe(root.path(), command), &[b"x"]);
     assert!(results[0].is_ok(), "{results:?}");
     rustix::process::kill_process(child(root.path()), Signal::KILL).expect("it was left alone");

@@ -3,8 +3,8 @@
 
 use std::process::Command;
 
-use crate::child::{VALUE, is_plain, word};
 use crate::deliver::Complete;
+use crate::process::{MAX_VALUE, is_plain, word};
 
 /// What a command is told about one message.
 pub(super) struct Variables {
@@ -40,7 +40,7 @@ impl Variables {
 fn percent(uid: &[u8]) -> String {
     let mut text = String::new();
     for (at, byte) in uid.iter().enumerate() {
-        if text.len() >= VALUE {
+        if text.len() >= MAX_VALUE {
             break;
         }
         match *byte {
