@@ -1,19 +1,17 @@
 //! From nothing to an open maildrop.
 
 use std::cell::{Cell, RefCell};
-use std::time::Instant;
 
 use crate::client::{Authorization, Censor, LoggedIn, Login, Parties, Refusal, Transaction};
 use crate::config::{Account, Auth, Tls};
 use crate::error::{Failure, Kind, Result};
 use crate::interrupt::Interrupt;
-use crate::monitor::{Event, Monitor, Phase};
+use crate::monitor::{Monitor, Phase, Phases};
 use crate::net::{
     self, Canceller, Certificate, Endpoint, Stream, TlsConnector, TlsConnectors, TlsPolicy,
 };
 use crate::pop3::login::{LastLogin, Method, Rule};
 use crate::pop3::sasl::Hash;
-use crate::report::Timings;
 use crate::secret::Secret;
 
 /// What it takes to log in to an account's server, as often as needed.
@@ -28,39 +26,6 @@ pub struct Connecting<'a> {
     worked: Cell<Option<LastLogin>>,
     /// A server that has greeted us and waits for the login, or why there is none.
     reached: RefCell<Option<Result<Authorization>>>,
-}
-
-/// Times the phases of connecting, also of a run that fails in one of them.
-struct Stopwatch<'a> {
-    begins: &'a dyn Fn(Phase),
-    timings: &'a mut Timings,
-    running: Option<(Phase, Instant)>,
-}
-
-impl Stopwatch<'_> {
-    /// This phase ends the one before.
-    fn begin(&mut self, phase: Phase) {
-        self.stop();
-        self.running = Some((phase, Instant::now()));
-        (self.begins)(phase);
-    }
-
-    /// Goes on with this phase, which was told of when it began.
-    fn go_on(&mut self, phase: Phase) {
-        self.running.get_or_insert_with(|| (phase, Instant::now()));
-    }
-
-    fn stop(&mut self) {
-        if let Some((phase, began)) = self.running.take() {
-            self.timings.add(phase, began.elapsed());
-        }
-    }
-}
-
-impl Drop for Stopwatch<'_> {
-    fn drop(&mut self) {
-        self.stop();
-    }
 }
 
 /// Whether the account's password may be sent at all: asked before anything is looked up, and once
@@ -126,8 +91,8 @@ impl<'a> Connecting<'a> {
 
     /// Connects, up to where a person's name is asked for. What comes of it is told by [`Connecting::open`],
     /// which then only has to log in.
-    pub fn begin(&self, timings: &mut Timings) {
-        let reached = self.watched(timings, |watch| self.reach_and_ask(watch));
+    pub fn begin(&self) {
+        let reached = self.reach_and_ask(&mut self.phases());
         self.reached.replace(Some(reached));
     }
 
@@ -148,10 +113,10 @@ impl<'a> Connecting<'a> {
     /// # Errors
     ///
     /// As [`net::open`], [`Authorization::start_tls`] and [`Authorization::log_in`].
-    pub fn open(&self, timings: &mut Timings) -> Result<Transaction> {
+    pub fn open(&self) -> Result<Transaction> {
         let mut refused = None;
         loop {
-            match self.log_in(timings, refused.as_ref())? {
+            match self.log_in(refused.as_ref())? {
                 LoggedIn::Open(transaction, worked) => {
                     self.remember(worked);
                     return Ok(*transaction);
@@ -161,27 +126,20 @@ impl<'a> Connecting<'a> {
         }
     }
 
-    /// Does something of which the phases are timed, and told to whoever watches.
-    fn watched<T>(&self, timings: &mut Timings, work: impl FnOnce(&mut Stopwatch<'_>) -> T) -> T {
-        let name = &self.account.name;
-        work(&mut Stopwatch {
-            begins: &|phase| self.monitor.event(name, &Event::Phase(phase)),
-            timings,
-            running: None,
-        })
+    fn phases(&self) -> Phases<'_> {
+        Phases::new(&self.account.name, self.monitor)
     }
 
-    fn log_in(&self, timings: &mut Timings, refused: Option<&Refusal>) -> Result<LoggedIn> {
+    fn log_in(&self, refused: Option<&Refusal>) -> Result<LoggedIn> {
+        let mut phases = self.phases();
         let reached = self.reached.take();
-        self.watched(timings, |watch| {
-            let reached = reached.unwrap_or_else(|| self.reach_and_ask(watch));
-            let server = reached.map_err(|failure| match refused {
-                Some(refused) => refused.left_alone(&failure),
-                None => failure,
-            })?;
-            watch.go_on(Phase::Auth);
-            self.log_in_at(server, refused)
-        })
+        let reached = reached.unwrap_or_else(|| self.reach_and_ask(&mut phases));
+        let server = reached.map_err(|failure| match refused {
+            Some(refused) => refused.left_alone(&failure),
+            None => failure,
+        })?;
+        phases.resume(Phase::Auth);
+        self.log_in_at(server, refused)
     }
 
     fn log_in_at(&self, server: Authorization, refused: Option<&Refusal>) -> Result<LoggedIn> {
@@ -198,12 +156,12 @@ impl<'a> Connecting<'a> {
     }
 
     /// The server, once it has told what it can do.
-    fn reach_and_ask(&self, watch: &mut Stopwatch<'_>) -> Result<Authorization> {
+    fn reach_and_ask(&self, phases: &mut Phases<'_>) -> Result<Authorization> {
         let mut server = self
-            .reach_for_good(watch)
+            .reach_for_good(phases)
             .map_err(|failure| self.explain_certificate(failure))
             .map_err(|failure| self.censor().clean_failure(failure))?;
-        watch.begin(Phase::Auth);
+        phases.begin(Phase::Auth);
         server.ask_capabilities()?;
         server.turn_to_utf8()?;
         Ok(server)
@@ -212,29 +170,29 @@ impl<'a> Connecting<'a> {
     /// The same as [`Self::reach`]. A certificate is refused for good only by all of the system's roots:
     /// where some were left unread, they are read now, and the server is asked once more. Nothing was
     /// sent on the first connection but the beginning of TLS.
-    fn reach_for_good(&self, watch: &mut Stopwatch<'_>) -> Result<Authorization> {
+    fn reach_for_good(&self, phases: &mut Phases<'_>) -> Result<Authorization> {
         let connector = self.connector.as_ref();
         let lacking = connector.filter(|connector| connector.lacks_roots());
-        match (self.reach(watch), lacking) {
+        match (self.reach(phases), lacking) {
             (Err(failure), Some(connector))
                 if failure.kind() == Kind::Certificate && connector.read_all_roots() =>
             {
-                self.reach(watch)
+                self.reach(phases)
             }
             (reached, _) => reached,
         }
     }
 
     /// The server, once it has greeted us, over TLS where the account wants that.
-    fn reach(&self, watch: &mut Stopwatch<'_>) -> Result<Authorization> {
+    fn reach(&self, phases: &mut Phases<'_>) -> Result<Authorization> {
         let account = self.account;
-        let stream = self.connect(watch)?;
+        let stream = self.connect(phases)?;
         let server = Authorization::greet(stream, self.parties(), self.censor(), |failure| {
             self.explain_silence(failure)
         })?;
         match (account.tls, &self.connector) {
             (Tls::StartTls, Some(connector)) => {
-                watch.begin(Phase::Tls);
+                phases.begin(Phase::Tls);
                 server.start_tls(connector, self.server_name())
             }
             _ => Ok(server),
@@ -306,14 +264,14 @@ impl<'a> Connecting<'a> {
             .hint("Use tls = \"implicit\" for this port, or the port for connections without TLS (usually 110).")
     }
 
-    fn connect(&self, watch: &mut Stopwatch<'_>) -> Result<Stream> {
+    fn connect(&self, phases: &mut Phases<'_>) -> Result<Stream> {
         let account = self.account;
         let at_once = self
             .connector
             .as_ref()
             .filter(|_| account.tls == Tls::Implicit);
         net::open(&self.endpoint(), at_once, &self.canceller, &mut |phase| {
-            watch.begin(phase)
+            phases.begin(phase)
         })
     }
 }

@@ -3,7 +3,9 @@
 
 mod marks;
 
+use std::collections::HashSet;
 use std::io::{self, Write};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -11,31 +13,13 @@ use serde::{Serialize, Serializer};
 
 use crate::error::{Failure, Kind};
 use crate::mail::{Listed, Number, UniqueId};
-use crate::monitor::Phase;
+use crate::monitor::{Event, Monitor, Phase, Problem, Tally};
 use crate::plan::{self, Reason, Step};
 
 pub use marks::Marks;
 
 /// The exit status of a run in which some message or account failed and the rest is stored.
 const DONE_IN_PART: u8 = 1;
-
-/// How many messages, and their sizes added up.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Tally {
-    /// How many messages.
-    pub messages: u64,
-    /// Their sizes in octets, with CRLF counted as two.
-    pub octets: u64,
-}
-
-impl Tally {
-    /// One more message, of this size.
-    pub fn count(&mut self, octets: u64) {
-        self.messages += 1;
-        // Sizes come from the server's listing and may be anything.
-        self.octets = self.octets.saturating_add(octets);
-    }
-}
 
 /// How long each phase took; zero for one that was not reached.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -49,8 +33,7 @@ pub struct Timings {
 }
 
 impl Timings {
-    /// So much more time went into this phase.
-    pub fn add(&mut self, phase: Phase, time: Duration) {
+    fn add(&mut self, phase: Phase, time: Duration) {
         let slot = match phase {
             Phase::Resolve => &mut self.resolve,
             Phase::Connect => &mut self.connect,
@@ -63,33 +46,13 @@ impl Timings {
     }
 }
 
-/// A message that could not be retrieved or stored; it is left on the server.
-#[derive(Debug, Clone)]
-pub struct FailedMessage {
-    /// Its number in that session.
-    pub number: Number,
-    /// Its unique-id, where the server gave one.
-    pub uid: Option<UniqueId>,
-    /// Why.
-    pub failure: Failure,
-}
-
-/// What is known from the sessions of a run before another one begins.
-#[derive(Debug)]
-pub struct Earlier {
+/// What is known from the sessions of a run before the present one.
+#[derive(Debug, Default)]
+struct Earlier {
     server: Tally,
     failed: Tally,
     withheld: Tally,
     problems: Vec<Problem>,
-}
-
-/// A message that failed or was withheld.
-#[derive(Debug, Clone)]
-pub struct Problem {
-    /// Which, and why.
-    pub message: FailedMessage,
-    /// It is stored as it came, and stays on the server.
-    pub is_withheld: bool,
 }
 
 /// What happens to a message of the maildrop.
@@ -169,7 +132,7 @@ pub struct Report {
     pub deleted: Tally,
     /// What would be retrieved but was left for a later run: larger than `--max-size` or beyond `--limit`.
     pub skipped: Tally,
-    /// What could not be retrieved or stored, counted by [`Report::message_failed`].
+    /// What could not be retrieved or stored, each counted once.
     pub failed: Tally,
     /// What is stored as it came but stays on the server, since the server contradicts itself about it.
     pub withheld: Tally,
@@ -183,6 +146,41 @@ pub struct Report {
     pub hushed: bool,
     /// With `--dry-run`: what a real run would do with each message, in the maildrop's order.
     pub plan: Option<Vec<PlanLine>>,
+    earlier: Earlier,
+}
+
+/// Keeps the report of a run while it happens, and passes every event on.
+pub struct Recorder<'a> {
+    report: Mutex<Report>,
+    monitor: &'a dyn Monitor,
+}
+
+impl<'a> Recorder<'a> {
+    /// Begins with this report.
+    pub fn new(report: Report, monitor: &'a dyn Monitor) -> Self {
+        Recorder {
+            report: Mutex::new(report),
+            monitor,
+        }
+    }
+
+    /// What the run came to.
+    #[must_use]
+    pub fn finish(self) -> Report {
+        let report = self.report.into_inner();
+        let mut report = report.unwrap_or_else(PoisonError::into_inner);
+        report.recall();
+        report
+    }
+}
+
+impl Monitor for Recorder<'_> {
+    fn event(&self, account: &str, event: &Event<'_>) {
+        let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
+        report.apply(event);
+        drop(report);
+        self.monitor.event(account, event);
+    }
 }
 
 impl Report {
@@ -217,33 +215,67 @@ impl Report {
             failure: None,
             hushed: false,
             plan: None,
+            earlier: Earlier::default(),
         }
     }
 
-    /// A session begins, the first of the run or another: what is counted of the maildrop as a whole,
-    /// and what failed, is counted anew. What was stored and deleted stays.
-    pub fn begin_session(&mut self) {
-        self.server = Tally::default();
-        self.skipped = Tally::default();
-        self.failed = Tally::default();
-        self.withheld = Tally::default();
-        self.problems.clear();
+    /// Takes in what happened.
+    pub fn apply(&mut self, event: &Event<'_>) {
+        match event {
+            Event::PhaseEnded(phase, time) => self.timing.add(*phase, *time),
+            Event::SessionBegins => self.begin_session(),
+            Event::Planned {
+                server,
+                skipped,
+                problems,
+                ..
+            } => {
+                (self.server, self.skipped) = (*server, *skipped);
+                (self.failed, self.withheld) = Default::default();
+                self.problems.clear();
+                problems.iter().for_each(|problem| self.add(problem));
+            }
+            Event::Placed => self.placed += 1,
+            Event::Stored { octets, .. } => self.stored.count(*octets),
+            Event::MessageFailed(problem) | Event::NotDeleted(problem) => {
+                self.add(problem);
+            }
+            Event::NotStored { octets } => self.failed.count(*octets),
+            Event::Deleted { octets } => self.deleted.count(*octets),
+            Event::Phase(_)
+            | Event::Received { .. }
+            | Event::Deleting { .. }
+            | Event::Warning(_)
+            | Event::Remark(_) => {}
+        }
     }
 
-    /// Puts aside what the sessions so far had listed and what failed in them, before another one
-    /// begins; [`Report::recall`] adds it again.
-    pub fn set_aside(&mut self) -> Earlier {
-        Earlier {
+    fn add(&mut self, problem: &Problem) {
+        let tally = match problem.is_withheld {
+            true => &mut self.withheld,
+            false => &mut self.failed,
+        };
+        tally.count(problem.octets);
+        if self.problems.len() < Self::PROBLEMS_KEPT {
+            self.problems.push(problem.clone());
+        }
+    }
+
+    /// Puts aside what the sessions so far had listed and what failed in them.
+    fn begin_session(&mut self) {
+        self.recall();
+        self.earlier = Earlier {
             server: self.server,
             failed: std::mem::take(&mut self.failed),
             withheld: std::mem::take(&mut self.withheld),
             problems: std::mem::take(&mut self.problems),
-        }
+        };
     }
 
-    /// What earlier sessions had listed, if that was more, and what failed in them and was not met
-    /// again, counts for the whole run.
-    pub fn recall(&mut self, earlier: Earlier) {
+    /// What earlier sessions had listed, if that was more, and what failed in them and did not fail again, counts for
+    /// the whole run.
+    fn recall(&mut self) {
+        let earlier = std::mem::take(&mut self.earlier);
         if earlier.server.messages > self.server.messages {
             self.server = earlier.server;
         }
@@ -252,39 +284,20 @@ impl Report {
             self.problems = earlier.problems;
             return;
         }
-        for problem in earlier.problems {
-            let Problem {
-                message,
-                is_withheld,
-            } = problem;
-            let met =
-                |known: &Problem| known.message.uid.is_some() && known.message.uid == message.uid;
-            match is_withheld {
-                _ if self.problems.iter().any(met) => {}
-                true => self.message_withheld(0, message),
-                false => self.message_failed(0, message),
+        let uids = self
+            .problems
+            .iter()
+            .filter_map(|problem| problem.message.uid.clone());
+        let again: HashSet<_> = uids.collect();
+        for problem in &earlier.problems {
+            if !problem
+                .message
+                .uid
+                .as_ref()
+                .is_some_and(|uid| again.contains(uid))
+            {
+                self.add(problem);
             }
-        }
-    }
-
-    /// One more message, of this size by LIST, could not be retrieved or stored.
-    pub fn message_failed(&mut self, octets: u64, message: FailedMessage) {
-        self.failed.count(octets);
-        self.keep(message, false);
-    }
-
-    /// One more message, of this size, is stored as it came, and stays on the server.
-    pub fn message_withheld(&mut self, octets: u64, message: FailedMessage) {
-        self.withheld.count(octets);
-        self.keep(message, true);
-    }
-
-    fn keep(&mut self, message: FailedMessage, is_withheld: bool) {
-        if self.problems.len() < Self::PROBLEMS_KEPT {
-            self.problems.push(Problem {
-                message,
-                is_withheld,
-            });
         }
     }
 
@@ -446,6 +459,7 @@ fn readable<S: Serializer>(uid: &Option<UniqueId>, serializer: S) -> Result<S::O
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::monitor::FailedMessage;
 
     fn report() -> Report {
         let started = "2026-03-01T12:00:00.5Z".parse().expect("a time");
@@ -461,7 +475,7 @@ mod tests {
 
     fn in_part() -> Report {
         let mut report = report();
-        report.message_failed(100, failed(1));
+        report.apply(&Event::MessageFailed(&Problem::failed(100, failed(1))));
         report
     }
 
@@ -490,9 +504,11 @@ mod tests {
         report.stored.count(250);
         report.stored.count(50);
         report.deleted.count(7);
-        report.timing.add(Phase::Tls, Duration::from_millis(30));
-        report.timing.add(Phase::Tls, Duration::from_millis(12));
-        report.message_failed(9, failed(3));
+        for milliseconds in [30, 12] {
+            let time = Duration::from_millis(milliseconds);
+            report.apply(&Event::PhaseEnded(Phase::Tls, time));
+        }
+        report.apply(&Event::MessageFailed(&Problem::failed(9, failed(3))));
         assert_eq!(
             json(&report),
             concat!(
@@ -600,9 +616,9 @@ mod tests {
     fn many_failures_are_counted_but_few_kept() {
         let mut report = report();
         for number in 1..=20_000 {
-            report.message_failed(5, failed(number));
+            report.apply(&Event::MessageFailed(&Problem::failed(5, failed(number))));
         }
-        report.message_withheld(7, failed(20_001));
+        report.apply(&Event::MessageFailed(&Problem::withheld(7, failed(20_001))));
         assert_eq!(report.failed.messages, 20_000);
         assert_eq!(report.failed.octets, 100_000);
         assert_eq!(report.withheld.octets, 7);

@@ -8,7 +8,6 @@ use crate::connecting::{Connecting, check_protection, needs_secret};
 use crate::error::{Failure, Kind, Result};
 use crate::interrupt::Interrupt;
 use crate::net::TlsConnectors;
-use crate::report::Timings;
 use crate::secret::{self, Secret, SecretSource, Who};
 
 /// Asks for the password, tries it, and keeps it if the server takes it.
@@ -72,7 +71,7 @@ fn keep_if_it_works(
         interrupt,
         &connectors,
     )?;
-    let session = connecting.open(&mut Timings::default())?;
+    let session = connecting.open()?;
     let kept = secret::store(&Who::from(account), secret);
     // A farewell and no more: the password is proven, and there is nothing for the server to do.
     let _ = session.quit();

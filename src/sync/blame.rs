@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::survey::Surveyed;
 use crate::error::Failure;
 use crate::mail::{Number, UniqueId};
-use crate::report::FailedMessage;
+use crate::monitor::FailedMessage;
 
 /// A transfer that ended early.
 pub(super) struct Cut {

@@ -14,9 +14,8 @@ use crate::crash;
 use crate::error::{Failure, Kind, Result};
 use crate::journal::{Journal, Proof, Record, Remembered};
 use crate::mail::{Number, Retention, UniqueId};
-use crate::monitor::Event;
+use crate::monitor::{Event, FailedMessage, Problem};
 use crate::plan::{Action, Purpose};
-use crate::report::{FailedMessage, Report};
 
 /// What is deleted in a session.
 pub(super) struct Deletion<'a> {
@@ -100,7 +99,6 @@ impl Deletion<'_> {
         transaction: &mut Transaction,
         mut proofs: Vec<Proof>,
         journal: &mut Journal,
-        report: &mut Report,
     ) -> Result<Marked, SessionError> {
         let was_asked = |proof: &Proof| {
             let remembered = journal.memory().recall(proof.uid().as_bytes());
@@ -136,8 +134,9 @@ impl Deletion<'_> {
                 uid,
                 failure,
             };
-            not_deleted.push(message.clone());
-            report.message_failed(self.survey.octets(number), message);
+            let problem = Problem::failed(self.survey.octets(number), message);
+            self.job.event(&Event::NotDeleted(&problem));
+            not_deleted.push(problem.message);
         }
         self.job.event(&Event::Deleting {
             messages: proofs.len() as u64,
@@ -233,7 +232,6 @@ pub(super) fn quit(
     transaction: Transaction,
     marked: Marked,
     journal: &mut Journal,
-    report: &mut Report,
 ) -> Result<(), SessionError> {
     let quitted = transaction.quit();
     if let Err(failure) = quitted {
@@ -248,7 +246,7 @@ pub(super) fn quit(
     journal.commit(marked.messages.iter().map(record).collect())?;
     crash::point("deletion: recorded");
     for (octets, _) in marked.messages {
-        report.deleted.count(octets);
+        job.event(&Event::Deleted { octets });
     }
     Ok(())
 }

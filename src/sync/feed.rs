@@ -19,9 +19,8 @@ use super::survey::{Survey, Surveyed};
 use crate::client::{Answer, Ask, Broken, Probe, Transaction, Wanted, Watcher};
 use crate::error::{Failure, Kind};
 use crate::journal::{Fact, is_short};
-use crate::monitor::Event;
+use crate::monitor::{Event, FailedMessage, Problem};
 use crate::plan::{Action, Reason};
-use crate::report::FailedMessage;
 
 /// Where a probe costs no round trip, one follows so many messages at the latest; at first, so many times, each message:
 /// of few messages most are certain early.
@@ -77,8 +76,8 @@ pub(super) struct Feed<'a> {
     begun: Vec<bool>,
     /// How many these are.
     pub(super) sent: u64,
-    /// What the server refused to send, with the sizes by LIST.
-    pub(super) failed: Vec<(u64, FailedMessage)>,
+    /// What the server refused to send.
+    pub(super) failed: Vec<FailedMessage>,
 }
 
 /// What came of fetching a message once more that was withheld.
@@ -374,10 +373,10 @@ impl<'a> Feed<'a> {
 
     /// The message at this index will not come, for this reason.
     fn fail(&mut self, index: usize, failure: Failure) {
-        self.job.event(&Event::MessageFailed);
-        let octets = self.octets(index);
-        self.failed
-            .push((octets, self.failed_message(index, failure)));
+        let message = self.failed_message(index, failure);
+        let problem = Problem::failed(self.octets(index), message);
+        self.job.event(&Event::MessageFailed(&problem));
+        self.failed.push(problem.message);
     }
 
     /// Its size by LIST; 0 where it is not known.

@@ -13,7 +13,7 @@ use crate::mail::{MessageName, UniqueId};
 use crate::monitor::{Event, Phase};
 use crate::plan::Reason;
 use crate::pop3::Listing;
-use crate::report::{Marks, Timings};
+use crate::report::Marks;
 
 /// Marks what these names stand for, or with none every message that is listed now. The server is asked for
 /// unique-ids and nothing else.
@@ -66,7 +66,7 @@ fn mark(job: &Job<'_>, names: Option<&[MessageName]>, marks: &mut Marks) -> Resu
 
 /// What the server lists. The session is over then: nothing is deleted, so nothing hangs on its end.
 fn list(job: &Job<'_>, connecting: &Connecting<'_>) -> Result<Listing> {
-    let mut transaction = connecting.open(&mut Timings::default())?;
+    let mut transaction = connecting.open()?;
     job.event(&Event::Phase(Phase::List));
     // Three commands are not worth the risk that the server cannot take them ahead of its answers.
     let listing = transaction.list(false, false)?;

@@ -70,11 +70,11 @@ use crate::environment::Environment;
 use crate::error::Result;
 use crate::interrupt::Interrupt;
 use crate::journal::{Destinations, Journal, Mailbox, Memory};
-use crate::monitor::{Event, Monitor};
+use crate::monitor::{Event, Monitor, Phases};
 use crate::net::TlsConnectors;
 use crate::plan::Rules;
 use crate::pop3::login::LastLogin;
-use crate::report::Report;
+use crate::report::{PlanLine, Recorder, Report};
 use crate::secret::Secret;
 
 /// One account's part of a run.
@@ -106,11 +106,21 @@ pub fn run(job: &Job<'_>) -> Report {
     let Account {
         name, host, user, ..
     } = job.account;
-    let mut report = Report::new(name, host, user, job.environment.now());
-    let done = match job.dry_run {
-        true => rehearse(job, &mut report),
-        false => carry_out(job, &mut report),
+    let report = Report::new(name, host, user, job.environment.now());
+    let recorder = Recorder::new(report, job.monitor);
+    let mut plan = None;
+    let recorded = &Job {
+        rules: job.rules.clone(),
+        monitor: &recorder,
+        ..*job
     };
+    let done = if job.dry_run {
+        rehearse(recorded, &mut plan)
+    } else {
+        carry_out(recorded)
+    };
+    let mut report = recorder.finish();
+    report.plan = plan;
     if let Err(failure) = done {
         report.failure = Some(job.interrupt.failure().unwrap_or(failure));
     }
@@ -119,13 +129,13 @@ pub fn run(job: &Job<'_>) -> Report {
 }
 
 /// Retrieves, stores and deletes.
-fn carry_out(job: &Job<'_>, report: &mut Report) -> Result<()> {
+fn carry_out(job: &Job<'_>) -> Result<()> {
     check_protection(job.account)?;
     let secret = job.secret()?;
     let connecting = job.connecting(secret.as_ref())?;
     let mailbox = mailbox(job.account);
     let claim = Journal::claim(&job.environment.state_dir, &mailbox)?;
-    let mut journal = beside(&connecting, report, || claim.open())?;
+    let mut journal = beside(&connecting, || claim.open())?;
     journal
         .corrupt_lines()
         .iter()
@@ -134,7 +144,7 @@ fn carry_out(job: &Job<'_>, report: &mut Report) -> Result<()> {
     let rules = presence::check(job, &mut slots, journal.memory())?;
     job.remember_login(&connecting, journal.memory());
     let mut session = Session::new(job, &connecting, journal.memory(), rules);
-    session.run_all(&mut slots, &mut journal, report)?;
+    session.run_all(&mut slots, &mut journal)?;
     match job.interrupt.failure() {
         Some(failure) => Err(failure),
         None => {
@@ -147,30 +157,29 @@ fn carry_out(job: &Job<'_>, report: &mut Report) -> Result<()> {
 }
 
 /// Says what [`carry_out`] would do.
-fn rehearse(job: &Job<'_>, report: &mut Report) -> Result<()> {
+fn rehearse(job: &Job<'_>, plan: &mut Option<Vec<PlanLine>>) -> Result<()> {
     check_protection(job.account)?;
     let secret = job.secret()?;
     let connecting = job.connecting(secret.as_ref())?;
     let mailbox = mailbox(job.account);
     let peek = || Journal::peek(&job.environment.state_dir, &mailbox);
-    let mut memory = beside(&connecting, report, peek)?;
+    let mut memory = beside(&connecting, peek)?;
     let mut slots = open_all(job, |name| Ok(memory.number_destination(name)))?;
     let rules = presence::check(job, &mut slots, &memory)?;
     job.remember_login(&connecting, &memory);
     recovery::foresee(&mut slots, &mut memory, job.environment.now())?;
     let session = Session::new(job, &connecting, &memory, rules);
-    session.rehearse(&mut slots, &memory, report)
+    session.rehearse(&mut slots, &memory, plan)
 }
 
 /// Reads what is remembered while the server is reached: a long journal takes about as long as that.
 fn beside<T: Send>(
     connecting: &Connecting<'_>,
-    report: &mut Report,
     read: impl FnOnce() -> Result<T> + Send,
 ) -> Result<T> {
     std::thread::scope(|scope| {
         let reading = scope.spawn(read);
-        connecting.begin(&mut report.timing);
+        connecting.begin();
         reading
             .join()
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
@@ -231,6 +240,10 @@ impl Job<'_> {
 
     fn event(&self, event: &Event<'_>) {
         self.monitor.event(&self.account.name, event);
+    }
+
+    fn phases(&self) -> Phases<'_> {
+        Phases::new(&self.account.name, self.monitor)
     }
 
     fn warn(&self, warning: &str) {

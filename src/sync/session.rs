@@ -2,7 +2,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
-use std::time::Instant;
 
 use super::batch::{Slot, some_works};
 use super::blame::{Culprit, Cut, Suspects};
@@ -16,9 +15,9 @@ use crate::connecting::Connecting;
 use crate::error::{Failure, Kind, Result};
 use crate::journal::{Fact, Found, Journal, Memory, Proof, Record, Remembered};
 use crate::mail::{Place, Retention, UniqueId};
-use crate::monitor::{Event, Phase};
+use crate::monitor::{Event, FailedMessage, Phase, Problem, Tally};
 use crate::plan::{Action, Reason, Rules, Step};
-use crate::report::{FailedMessage, PlanLine, Report};
+use crate::report::PlanLine;
 
 /// What a session came to, before QUIT.
 enum Outcome {
@@ -51,6 +50,8 @@ pub(super) struct Session<'a> {
     refused: RefCell<Vec<FailedMessage>>,
     /// What the run has stored, where it stores everything.
     again: RefCell<Again>,
+    /// How many messages the run has stored.
+    pub(super) stored: Cell<u64>,
     /// What was warned of: once is enough for all sessions of a run.
     told: RefCell<HashSet<String>>,
 }
@@ -87,6 +88,7 @@ impl<'a> Session<'a> {
             reverses: Cell::default(),
             refused: RefCell::default(),
             again: RefCell::default(),
+            stored: Cell::default(),
             told: RefCell::default(),
         }
     }
@@ -96,22 +98,21 @@ impl<'a> Session<'a> {
         &self,
         slots: &mut [Slot],
         journal: &mut Journal,
-        report: &mut Report,
     ) -> Result<SessionSummary, SessionError> {
         // What an earlier run, or the session before, has left half done.
         recovery::settle(slots, journal, self.job.environment.now())?;
-        let opened = self.connecting.open(&mut report.timing);
+        let opened = self.connecting.open();
         let mut transaction = opened.map_err(|failure| SessionError {
             before_login: true,
             ..SessionError::from(failure)
         })?;
         self.remember_login(journal)?;
-        let conversed = self.converse(&mut transaction, slots, journal, report);
+        let conversed = self.converse(&mut transaction, slots, journal);
         let (outcome, brought) =
             conversed.map_err(|ended| self.retry_strategy(ended, &transaction))?;
         let brought = match outcome {
             Outcome::Safe { marked, postponed } => {
-                let quitted = deletion::quit(self.job, transaction, marked, journal, report);
+                let quitted = deletion::quit(self.job, transaction, marked, journal);
                 quitted.map_err(|ended| SessionError {
                     next: Some(self.manner).filter(|_| ended.is_understood),
                     is_done: ended.is_done && !postponed,
@@ -148,9 +149,8 @@ impl<'a> Session<'a> {
         transaction: &mut Transaction,
         slots: &mut [Slot],
         journal: &mut Journal,
-        report: &mut Report,
     ) -> Result<(Outcome, SessionSummary), SessionError> {
-        let survey = self.survey(transaction, slots, journal.memory(), report)?;
+        let survey = self.survey(transaction, slots, journal.memory())?;
         let brought = SessionSummary {
             expires: transaction.expires_at_once(),
             none_was_known: survey.lists_nothing_of(journal.memory()),
@@ -159,11 +159,10 @@ impl<'a> Session<'a> {
         };
         journal.append(survey.shared_ids(journal.memory()))?;
         journal.append(survey.learnt_of_sizes(journal.memory()))?;
-        self.job.event(&Event::Phase(Phase::Transfer));
-        let began = Instant::now();
+        let mut phases = self.job.phases();
+        phases.begin(Phase::Transfer);
         let postpones = brought.postponed;
-        let done = self.carry_out(transaction, &survey, postpones, slots, journal, report);
-        report.timing.add(Phase::Transfer, began.elapsed());
+        let done = self.carry_out(transaction, &survey, postpones, slots, journal);
         done.map(|outcome| (outcome, brought))
     }
 
@@ -223,13 +222,13 @@ impl<'a> Session<'a> {
         &self,
         slots: &mut [Slot],
         memory: &Memory,
-        report: &mut Report,
+        plan: &mut Option<Vec<PlanLine>>,
     ) -> Result<()> {
-        let mut transaction = self.connecting.open(&mut report.timing)?;
-        let survey = self.survey(&mut transaction, slots, memory, report);
+        let mut transaction = self.connecting.open()?;
+        let survey = self.survey(&mut transaction, slots, memory);
         let survey = survey.map_err(|ended| ended.failure)?;
         let steps = survey.listing.messages.iter().zip(&survey.plan.steps);
-        report.plan = Some(
+        *plan = Some(
             steps
                 .map(|(listed, step)| PlanLine::new(listed, step))
                 .collect(),
@@ -251,10 +250,9 @@ impl<'a> Session<'a> {
         transaction: &mut Transaction,
         slots: &mut [Slot],
         memory: &Memory,
-        report: &mut Report,
     ) -> Result<Survey, SessionError> {
-        self.job.event(&Event::Phase(Phase::List));
-        let began = Instant::now();
+        let mut phases = self.job.phases();
+        phases.begin(Phase::List);
         // Where nothing is remembered, everything is new.
         let listing = transaction.list(self.manner.pipelining, memory.is_empty())?;
         let again = self.again.borrow();
@@ -285,8 +283,8 @@ impl<'a> Session<'a> {
         if self.add_headers(transaction, &mut survey, memory)? {
             survey.update(memory, &terms);
         }
-        report.timing.add(Phase::List, began.elapsed());
-        self.announce(&survey, report);
+        drop(phases);
+        self.announce(&survey);
         Ok(survey)
     }
 
@@ -360,60 +358,59 @@ impl<'a> Session<'a> {
     }
 
     /// Tells whoever watches what there is and what will be done with it.
-    fn announce(&self, survey: &Survey, report: &mut Report) {
+    fn announce(&self, survey: &Survey) {
         if let Some(disagreement) = survey.listing.disagreement {
             self.warn(&disagreement.to_string());
         }
         self.warn_missing_uids(survey);
-        // A second session of the run sees the whole maildrop once more.
-        report.begin_session();
         self.admit_uncertainty(survey);
-        self.admit_failures(survey, report);
-        let (mut messages, mut octets) = (0, 0_u64);
+        let (mut server, mut retrieve, mut skipped) = <(Tally, Tally, Tally)>::default();
         for (listed, step) in survey.listing.messages.iter().zip(&survey.plan.steps) {
             let size = listed.octets.unwrap_or(0);
-            report.server.count(size);
+            server.count(size);
             if step.reason.is_limit() {
-                report.skipped.count(size);
+                skipped.count(size);
             }
             if matches!(step.action, Action::Retrieve { .. }) {
-                messages += 1;
-                octets = octets.saturating_add(size);
+                retrieve.count(size);
             }
         }
         if !survey.listing.has_sizes() {
-            report.server.octets = survey.listing.octets.unwrap_or(0);
+            server.octets = survey.listing.octets.unwrap_or(0);
         }
-        self.job.event(&Event::Planned { messages, octets });
+        self.job.event(&Event::Planned {
+            server,
+            retrieve,
+            skipped,
+            problems: self.known_problems(survey),
+        });
     }
 
-    /// Names the messages that ended a session of the run, and those that did not come as they should in an earlier
-    /// one and are left in peace for now.
-    fn admit_failures(&self, survey: &Survey, report: &mut Report) {
+    /// The messages that ended a session of the run, those that the server did not delete in it, and those that did not
+    /// come as they should in an earlier one and are left in peace for now.
+    fn known_problems(&self, survey: &Survey) -> Vec<Problem> {
+        let refused = self.refused.borrow();
         let culprits = self.culprits.iter().map(|culprit| &culprit.message);
-        for message in culprits.chain(&*self.refused.borrow()) {
-            report.message_failed(survey.octets(message.number), message.clone());
-        }
-        for index in 0..survey.plan.steps.len() {
-            let message = survey.message(index);
+        let of_the_run = culprits
+            .chain(&*refused)
+            .map(|message| Problem::failed(survey.octets(message.number), message.clone()));
+        let messages = (0..survey.plan.steps.len()).map(|index| survey.message(index));
+        let left = messages.filter(|message| !self.has_failed(message));
+        let of_earlier_runs = left.filter_map(|message| {
             let octets = message.listed.octets.unwrap_or(0);
             match (message.step.action, message.step.reason) {
-                _ if self.has_failed(&message) => {}
                 (Action::Leave, Reason::Overrun) => {
-                    report.message_failed(
-                        octets,
-                        failed(
-                            &message,
-                            "text comes after its end; it is fetched again a day after it was last",
-                        ),
-                    );
+                    let what = "text comes after its end; it is fetched again a day after it was last";
+                    Some(Problem::failed(octets, failed(&message, what)))
                 }
                 (Action::Leave, Reason::Short) => {
-                    report.message_withheld(octets, failed(&message, "less than half of it came when it was stored; it is fetched again a day after it was last"));
+                    let what = "less than half of it came when it was stored; it is fetched again a day after it was last";
+                    Some(Problem::withheld(octets, failed(&message, what)))
                 }
-                _ => {}
+                _ => None,
             }
-        }
+        });
+        of_the_run.chain(of_earlier_runs).collect()
     }
 
     /// Says which messages have to be fetched to be known.
@@ -468,7 +465,6 @@ impl<'a> Session<'a> {
         postpones: bool,
         slots: &mut [Slot],
         journal: &mut Journal,
-        report: &mut Report,
     ) -> Result<Outcome, SessionError> {
         let retrieves = !survey.plan.retrievals().is_empty();
         let witness = match self.manner.single_uids && survey.some_uid(0).is_some() {
@@ -494,15 +490,8 @@ impl<'a> Session<'a> {
             suspects: &self.suspects,
             copies,
         };
-        let mut came = transfer(
-            self.job,
-            transaction,
-            survey,
-            caution,
-            slots,
-            journal,
-            report,
-        );
+        let mut came = transfer(self.job, transaction, survey, caution, slots, journal);
+        self.stored.set(self.stored.get() + came.kept.stored);
         again.extend(std::mem::take(&mut came.kept.again));
         self.again.replace(again);
         self.remember(&came, journal)?;
@@ -525,7 +514,7 @@ impl<'a> Session<'a> {
         let proven = deletion.prove(came.kept.safe, slots, journal)?;
         self.admit_missing_copies(proven.missing);
         let (proofs, postponed) = self.risky_last(proven.proofs, journal.memory());
-        let marked = deletion.mark(transaction, proofs, journal, report);
+        let marked = deletion.mark(transaction, proofs, journal);
         let marked = marked.map_err(|ended| SessionError {
             is_done: ended.is_done && !postponed,
             ..ended

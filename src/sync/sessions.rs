@@ -8,8 +8,7 @@ use super::session::{Session, SessionSummary};
 use crate::client::is_too_soon;
 use crate::error::{Failure, Result};
 use crate::journal::{Fact, Journal, Record};
-use crate::monitor::Event;
-use crate::report::Report;
+use crate::monitor::{Event, Problem};
 
 /// The most sessions of one run.
 const SESSIONS: usize = 100;
@@ -23,24 +22,17 @@ impl Session<'_> {
     /// # Errors
     ///
     /// Why the last one failed.
-    pub(super) fn run_all(
-        &mut self,
-        slots: &mut [Slot],
-        journal: &mut Journal,
-        report: &mut Report,
-    ) -> Result<()> {
+    pub(super) fn run_all(&mut self, slots: &mut [Slot], journal: &mut Journal) -> Result<()> {
         let mut tries = Tries::default();
         let mut further: Option<Further> = None;
         for _ in 0..SESSIONS {
-            let stored_before = report.stored.messages;
-            let earlier = report.set_aside();
-            let brought = self.attempt(&mut tries, slots, journal, report);
-            report.recall(earlier);
-            let brought = match brought {
+            self.job.event(&Event::SessionBegins);
+            let stored_before = self.stored.get();
+            let brought = match self.attempt(&mut tries, slots, journal) {
                 Ok(brought) => brought,
                 Err(ended) => return self.turned_away(ended, further, journal),
             };
-            let stored = report.stored.messages - stored_before;
+            let stored = self.stored.get() - stored_before;
             let suspected = further.is_some_and(|further| further.hope == MoreMail::Suspected);
             if suspected && stored > 0 {
                 journal.commit(vec![learnt(Fact::ShowsWindows)])?;
@@ -92,13 +84,12 @@ impl Session<'_> {
         tries: &mut Tries,
         slots: &mut [Slot],
         journal: &mut Journal,
-        report: &mut Report,
     ) -> Result<SessionSummary, SessionError> {
         let mut lesson: Option<Fact> = None;
         let mut nonsense: Option<Failure> = None;
         let mut is_first = true;
         loop {
-            let ended = match self.run_within_limit(slots, journal, report) {
+            let ended = match self.run_within_limit(slots, journal) {
                 Ok(brought) => {
                     journal.commit(lesson.map(learnt).into_iter().collect())?;
                     return Ok(brought);
@@ -111,7 +102,8 @@ impl Session<'_> {
             };
             is_first = false;
             if let Some(culprit) = ended.culprit.as_ref().filter(|_| ended.is_done) {
-                report.message_failed(0, culprit.message.clone());
+                let problem = Problem::failed(0, culprit.message.clone());
+                self.job.event(&Event::MessageFailed(&problem));
                 self.culprits.extend(ended.culprit);
                 return Ok(SessionSummary::default());
             }
@@ -128,7 +120,8 @@ impl Session<'_> {
             }
             lesson = ended.lesson.or(lesson);
             if let Some(culprit) = ended.culprit {
-                report.message_failed(0, culprit.message.clone());
+                let problem = Problem::failed(0, culprit.message.clone());
+                self.job.event(&Event::MessageFailed(&problem));
                 self.culprits.push(culprit);
             }
             self.suspects.extend(ended.suspects);
@@ -158,11 +151,10 @@ impl Session<'_> {
         &mut self,
         slots: &mut [Slot],
         journal: &mut Journal,
-        report: &mut Report,
     ) -> Result<SessionSummary, SessionError> {
-        let stored = report.stored.messages;
-        let brought = self.run(slots, journal, report);
-        let stored = report.stored.messages - stored;
+        let stored = self.stored.get();
+        let brought = self.run(slots, journal);
+        let stored = self.stored.get() - stored;
         self.rules.limit = self.rules.limit.map(|limit| limit.saturating_sub(stored));
         brought
     }

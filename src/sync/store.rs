@@ -19,9 +19,8 @@ use crate::interrupt::Interrupt;
 use crate::journal::{Destinations, Journal, Record, Remembered, is_short};
 use crate::mail::{Digest, Number, UniqueId};
 use crate::message::{Hasher, Hashes};
-use crate::monitor::{Event, Monitor};
+use crate::monitor::{Event, FailedMessage, Monitor, Problem};
 use crate::plan::Purpose;
-use crate::report::{FailedMessage, Report};
 
 /// A batch closes when it has so many messages.
 const BATCH_MESSAGES: usize = 256;
@@ -39,6 +38,8 @@ pub(super) struct StoreOutcome {
     pub(super) safe: Vec<Safe>,
     /// What was learnt about those that were not stored again, to be recorded.
     learnt: Vec<Record>,
+    /// How many messages are stored now.
+    pub(super) stored: u64,
     /// How many of those that were fetched are stored durably, now or already.
     pub(super) settled: u64,
     /// Those that were stored whatever was remembered, by the journal's ids.
@@ -46,7 +47,7 @@ pub(super) struct StoreOutcome {
     /// Those that came whole after they were stored incomplete, with what the incomplete one was.
     pub(super) completed: Vec<(Number, UniqueId, Digest)>,
     /// Those that came, but not as they should.
-    withheld: Vec<(u64, FailedMessage)>,
+    withheld: Vec<Problem>,
     /// Why what was stored could not be recorded.
     pub(super) failure: Option<Failure>,
 }
@@ -113,7 +114,6 @@ pub(super) struct Store<'a> {
     pub(super) environment: &'a Environment,
     pub(super) monitor: &'a dyn Monitor,
     pub(super) interrupt: &'a Interrupt,
-    pub(super) report: &'a mut Report,
     pub(super) recognition: Recognition<'a>,
     /// Says how much can no longer be stored.
     pub(super) halt: &'a StopFlag,
@@ -263,8 +263,8 @@ impl Store<'_> {
 
     /// What is stored is recorded durably, or not claimed.
     fn finish(self, mut kept: StoreOutcome) -> StoreOutcome {
-        for (octets, message) in kept.withheld.drain(..) {
-            self.report.message_withheld(octets, message);
+        for problem in &kept.withheld {
+            self.event(&Event::MessageFailed(problem));
         }
         let appended = self.journal.append(std::mem::take(&mut kept.learnt));
         let recorded = appended.and_then(|()| self.journal.sync());
@@ -394,7 +394,7 @@ impl Store<'_> {
     fn leave(&mut self, current: &Current) {
         self.withdraw(&current.taken_by);
         self.halt.entirely();
-        self.monitor.event(self.account, &Event::Warning("the limit is reached, and more messages without a unique-id are new: they are left for the next run"));
+        self.event(&Event::Warning("the limit is reached, and more messages without a unique-id are new: they are left for the next run"));
     }
 
     /// Adds a message to the batch.
@@ -515,6 +515,10 @@ impl Store<'_> {
         }
     }
 
+    fn event(&self, event: &Event<'_>) {
+        self.monitor.event(self.account, event);
+    }
+
     fn pass_on_notices(&mut self) {
         for notice in self
             .slots
@@ -567,22 +571,24 @@ impl Store<'_> {
 
     /// Counts and reports what came of a message.
     fn tell(&mut self, message: Message, kept: &mut StoreOutcome) {
-        self.report.placed += u64::from(message.placed);
+        if message.placed {
+            self.event(&Event::Placed);
+        }
         if message.again && message.placed {
             kept.again.push(message.key.clone());
         }
         let octets = message.octets;
         match message.lack {
             None => self.tell_stored(message, kept),
-            Some(DeliveryGap::Broken) => self.report.failed.count(octets),
+            Some(DeliveryGap::Broken) => self.event(&Event::NotStored { octets }),
             Some(DeliveryGap::Refused(failure)) => {
                 let failed = FailedMessage {
                     number: message.number,
                     uid: Some(message.key).filter(|_| message.has_uid),
                     failure,
                 };
-                self.monitor.event(self.account, &Event::MessageFailed);
-                self.report.message_failed(octets, failed);
+                let problem = Problem::failed(octets, failed);
+                self.event(&Event::MessageFailed(&problem));
             }
         }
     }
@@ -599,9 +605,8 @@ impl Store<'_> {
             completes,
             ..
         } = message;
-        self.report.stored.count(octets);
-        self.monitor
-            .event(self.account, &Event::Stored { uid: &uid, octets });
+        kept.stored += 1;
+        self.event(&Event::Stored { uid: &uid, octets });
         if let Some(incomplete) = completes {
             kept.completed.push((number, uid.clone(), incomplete));
         }
@@ -611,7 +616,7 @@ impl Store<'_> {
                 uid: Some(uid).filter(|_| has_uid),
                 failure: incomplete(octets, listed),
             };
-            kept.withheld.push((octets, failed));
+            kept.withheld.push(Problem::withheld(octets, failed));
             return;
         }
         let remembered = self.journal.memory().recall(uid.as_bytes());
@@ -634,7 +639,7 @@ impl StoreOutcome {
             uid: incoming.key.clone(),
             failure,
         };
-        self.withheld.push((octets, message));
+        self.withheld.push(Problem::withheld(octets, message));
     }
 }
 

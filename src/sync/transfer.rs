@@ -17,7 +17,6 @@ use crate::client::Transaction;
 use crate::journal::{Fact, Journal, Memory};
 use crate::mail::{Digest, Identity, UniqueId};
 use crate::plan::{Purpose, Reason};
-use crate::report::Report;
 
 /// How many bytes may wait for the disk.
 const QUEUE: usize = 1024 * 1024;
@@ -64,7 +63,6 @@ pub(super) fn transfer(
     caution: RetrievePolicy<'_>,
     slots: &mut [Slot],
     journal: &mut Journal,
-    report: &mut Report,
 ) -> Transferred {
     let order = caution.order(survey);
     let vanished = match order.iter().any(|index| stores(survey, *index)) {
@@ -84,7 +82,6 @@ pub(super) fn transfer(
         environment: job.environment,
         monitor: job.monitor,
         interrupt: job.interrupt,
-        report: &mut *report,
         recognition: Recognition {
             vanished,
             again: caution.again,
@@ -98,7 +95,7 @@ pub(super) fn transfer(
     store.check_destinations();
     let batch = store.batch_messages();
     let checks_sizes = transaction.is_pipelining() && caution.trusts_sizes;
-    let (transferred, failed) = std::thread::scope(|scope| {
+    std::thread::scope(|scope| {
         let store = scope.spawn(|| store.run());
         let mut feed = Feed::new(
             job,
@@ -121,24 +118,19 @@ pub(super) fn transfer(
             Ok(learnt) => (learnt, None),
             Err(cut) => (None, Some(cut)),
         };
-        let refused = feed
-            .failed
-            .iter()
-            .filter_map(|(_, message)| message.uid.clone());
-        let transferred = Transferred {
+        Transferred {
             kept,
             sent: feed.sent,
             cut,
-            refused: refused.collect(),
             learnt,
             is_complete: feed.is_complete(),
-        };
-        (transferred, feed.failed)
-    });
-    for (octets, message) in failed {
-        report.message_failed(octets, message);
-    }
-    transferred
+            refused: feed
+                .failed
+                .into_iter()
+                .filter_map(|message| message.uid)
+                .collect(),
+        }
+    })
 }
 
 /// Where each message is missing that is only fetched to fill gaps.

@@ -3,7 +3,8 @@
 use super::palette::{Palette, Role};
 use super::words;
 use crate::error::Failure;
-use crate::report::{FailedMessage, Report};
+use crate::monitor::FailedMessage;
+use crate::report::Report;
 use crate::text::Sanitized;
 
 /// How much of a unique-id helps a person to recognise it, in characters.
@@ -102,6 +103,7 @@ mod tests {
     use super::*;
     use crate::error::Kind;
     use crate::mail::UniqueId;
+    use crate::monitor::{Event, Problem};
     use crate::ui::testing::{colorful, plain, report};
 
     fn refused() -> Failure {
@@ -111,13 +113,14 @@ mod tests {
             .hint("Is the server up?")
     }
 
-    fn failed(number: u32, uid: &[u8]) -> FailedMessage {
-        FailedMessage {
+    fn fail(report: &mut Report, number: u32, uid: &[u8]) {
+        let message = FailedMessage {
             number,
             uid: Some(UniqueId::new(uid)),
             failure: Failure::new(Kind::Protocol, "the server has no such message")
                 .hint("Try again."),
-        }
+        };
+        report.apply(&Event::MessageFailed(&Problem::failed(10, message)));
     }
 
     #[test]
@@ -151,8 +154,8 @@ mod tests {
     #[test]
     fn problems_are_named_and_their_hint_is_given_once() {
         let mut report = report();
-        report.message_failed(10, failed(3, b"a\x1bb"));
-        report.message_failed(10, failed(5, b"c"));
+        fail(&mut report, 3, b"a\x1bb");
+        fail(&mut report, 5, b"c");
         assert_eq!(
             of_report(&report, plain()).as_deref(),
             Some(
@@ -167,7 +170,7 @@ mod tests {
     fn a_thousand_problems_take_few_lines() {
         let mut report = report();
         for number in 1..=1000 {
-            report.message_failed(10, failed(number, b"x"));
+            fail(&mut report, number, b"x");
         }
         let text = of_report(&report, plain()).expect("failures");
         assert_eq!(text.lines().count(), Report::PROBLEMS_SHOWN + 2);

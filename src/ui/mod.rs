@@ -239,8 +239,7 @@ impl Ui {
 mod tests {
     use super::testing::{Buffer, Glass, NOBODY, TERMINAL, report, ui};
     use super::*;
-    use crate::monitor::{Event, Phase};
-    use crate::report::FailedMessage;
+    use crate::monitor::{Event, FailedMessage, Phase, Problem};
 
     const OPTIONS: Options = Options {
         verbosity: Verbosity::Normal,
@@ -305,9 +304,10 @@ mod tests {
 
     #[test]
     fn a_short_absence_is_told_to_those_who_watch_or_ask() {
-        let hushed = || Report {
-            hushed: true,
-            ..failed()
+        let hushed = || {
+            let mut report = failed();
+            report.hushed = true;
+            report
         };
         for verbosity in [Verbosity::Normal, Verbosity::Quiet] {
             assert_eq!(said(&NOBODY, with(verbosity), &hushed()), [""; 0]);
@@ -319,14 +319,12 @@ mod tests {
             assert!(said(terminal, with(verbosity), &hushed()).len() >= 2);
         }
         let mut with_message = hushed();
-        with_message.message_failed(
-            10,
-            FailedMessage {
-                number: 1,
-                uid: None,
-                failure: Failure::new(Kind::Protocol, "no such message"),
-            },
-        );
+        let message = FailedMessage {
+            number: 1,
+            uid: None,
+            failure: Failure::new(Kind::Protocol, "no such message"),
+        };
+        with_message.apply(&Event::MessageFailed(&Problem::failed(10, message)));
         assert!(said(&NOBODY, OPTIONS, &with_message).len() >= 2);
     }
 
@@ -392,10 +390,8 @@ mod tests {
             ..OPTIONS
         };
         let (ui, stdout) = ui(&NOBODY, json, &glass);
-        let planned = Report {
-            plan: Some(Vec::new()),
-            ..report()
-        };
+        let mut planned = report();
+        planned.plan = Some(Vec::new());
         ui.report(&planned).expect("shown");
         ui.report(&failed()).expect("shown");
         let text = stdout.text();
@@ -412,10 +408,8 @@ mod tests {
 
     #[test]
     fn a_dry_run_prints_its_table_for_everybody() {
-        let planned = Report {
-            plan: Some(Vec::new()),
-            ..report()
-        };
+        let mut planned = report();
+        planned.plan = Some(Vec::new());
         for (terminal, verbosity) in [(&NOBODY, Verbosity::Normal), (&TERMINAL, Verbosity::Quiet)] {
             let glass = Glass::new(100);
             let (ui, stdout) = ui(terminal, with(verbosity), &glass);

@@ -3,7 +3,8 @@
 use std::io::{self, Write};
 
 use super::words;
-use crate::report::{Action, PlanLine, Report, Tally};
+use crate::monitor::Tally;
+use crate::report::{Action, PlanLine, Report};
 use crate::size::Size;
 use crate::text::{Sanitized, Untrusted};
 

@@ -13,7 +13,7 @@ use super::Verbosity;
 use super::console::Console;
 use super::palette::{Palette, Role};
 use super::{log as line, words};
-use crate::monitor::{Event, Monitor, Phase};
+use crate::monitor::{Event, Monitor, Phase, Tally};
 use crate::size::Size;
 use crate::text::Sanitized;
 
@@ -87,15 +87,15 @@ impl Progress {
             Event::Warning(text) => (Level::Warn, Verbosity::Normal, (*text).to_owned()),
             Event::Remark(text) => (Level::Info, Verbosity::Verbose, (*text).to_owned()),
             Event::Phase(phase) => (Level::Info, Verbosity::Verbose, doing(*phase).to_owned()),
-            Event::Planned { messages, octets } => (
+            Event::Planned { retrieve, .. } => (
                 Level::Info,
                 Verbosity::Verbose,
-                match messages {
+                match retrieve.messages {
                     0 => "nothing to retrieve".to_owned(),
-                    _ => format!(
+                    messages => format!(
                         "{} to retrieve ({})",
-                        words::messages(*messages),
-                        Size(*octets)
+                        words::messages(messages),
+                        Size(retrieve.octets)
                     ),
                 },
             ),
@@ -171,12 +171,12 @@ impl Track {
         let counts = &self.counts;
         match event {
             Event::Phase(phase) => self.begin(*phase),
-            Event::Planned { messages, octets } => self.planned(*messages, *octets),
+            Event::Planned { retrieve, .. } => self.planned(*retrieve),
             Event::Received { octets } => self.received(*octets),
             Event::Stored { .. } => counts.stored.add(1),
-            Event::MessageFailed => counts.failed.add(1),
+            Event::MessageFailed(problem) => counts.failed.add(u64::from(!problem.is_withheld)),
             Event::Deleting { messages } => counts.deleted.add(*messages),
-            Event::Warning(_) | Event::Remark(_) => (),
+            _ => (),
         }
     }
 
@@ -191,7 +191,7 @@ impl Track {
     }
 
     /// After a reconnect the rest is planned anew: what is done stays done.
-    fn planned(&self, messages: u64, octets: u64) {
+    fn planned(&self, Tally { messages, octets }: Tally) {
         let counts = &self.counts;
         let done = counts.stored.get().saturating_add(counts.failed.get());
         counts.planned.set(done.saturating_add(messages));
@@ -309,7 +309,9 @@ impl Counter for AtomicU64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::{Failure, Kind};
     use crate::mail::UniqueId;
+    use crate::monitor::{FailedMessage, Problem};
     use crate::ui::testing::{Glass, NOBODY, TERMINAL, colorful, console, plain};
     use std::io::Write as _;
 
@@ -324,10 +326,20 @@ mod tests {
         progress.event(account, &Event::Stored { uid, octets });
     }
 
-    const PLAN: Event<'_> = Event::Planned {
-        messages: 4,
-        octets: 4_000,
-    };
+    const PLAN: Event<'_> = planned(4, 4_000);
+
+    const fn planned(messages: u64, octets: u64) -> Event<'static> {
+        let retrieve = Tally { messages, octets };
+        Event::Planned {
+            server: retrieve,
+            retrieve,
+            skipped: Tally {
+                messages: 0,
+                octets: 0,
+            },
+            problems: Vec::new(),
+        }
+    }
 
     #[test]
     fn a_bar_tells_the_phase_then_counts_messages_and_octets() {
@@ -462,7 +474,13 @@ mod tests {
         let progress = progress(&glass, Verbosity::Normal);
         progress.event("work", &PLAN);
         store(&progress, "work", 10);
-        progress.event("work", &Event::MessageFailed);
+        let message = FailedMessage {
+            number: 2,
+            uid: None,
+            failure: Failure::new(Kind::Protocol, "no such message"),
+        };
+        let problem = Problem::failed(10, message);
+        progress.event("work", &Event::MessageFailed(&problem));
         progress.event("work", &Event::Deleting { messages: 3 });
         progress.draw("work");
         assert!(
@@ -482,11 +500,7 @@ mod tests {
         progress.event("work", &Event::Phase(Phase::Connect));
         progress.draw("work");
         assert!(glass.shows("connecting"), "{:?}", glass.lines());
-        let rest = Event::Planned {
-            messages: 3,
-            octets: 3_000,
-        };
-        progress.event("work", &rest);
+        progress.event("work", &planned(3, 3_000));
         progress.draw("work");
         assert!(glass.shows("1/4  1.0 kB/4.0 kB"), "{:?}", glass.lines());
         progress.finish("work");

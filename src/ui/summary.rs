@@ -1,7 +1,8 @@
 //! What a run came to, in one line.
 
 use super::words;
-use crate::report::{Report, Tally};
+use crate::monitor::Tally;
+use crate::report::Report;
 use crate::size::Size;
 use crate::text::Sanitized;
 

@@ -23,7 +23,7 @@ const LAYERS: &[(&str, &str)] = &[
     ),
     (
         "connecting",
-        "client secret config report pop3 interrupt net monitor error",
+        "client secret config pop3 interrupt net monitor error",
     ),
     // the server: DELE takes the journal's proof
     (
@@ -49,7 +49,7 @@ const LAYERS: &[(&str, &str)] = &[
     // commands that a person configured
     ("process", "environment text"),
     // plain values
-    ("monitor", "mail"),
+    ("monitor", "error mail"),
     ("environment", "roots error"),
     // which trusted roots are read: the first thing that happens
     ("roots", ""),
