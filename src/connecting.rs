@@ -3,15 +3,14 @@
 use std::cell::{Cell, RefCell};
 
 use crate::client::{Authorization, Censor, LoggedIn, Login, Parties, Refusal, Transaction};
-use crate::config::{Account, Auth, Tls};
+use crate::config::{Account, Tls};
 use crate::error::{Failure, Kind, Result};
 use crate::interrupt::Interrupt;
 use crate::monitor::{Monitor, Phase, Phases};
 use crate::net::{
     self, Canceller, Certificate, Endpoint, Stream, TlsConnector, TlsConnectors, TlsPolicy,
 };
-use crate::pop3::login::{LastLogin, Method, Rule};
-use crate::pop3::sasl::Hash;
+use crate::pop3::login::{LastLogin, Rule};
 use crate::secret::Secret;
 
 /// What it takes to log in to an account's server, as often as needed.
@@ -42,7 +41,7 @@ pub fn check_protection(account: &Account) -> Result<()> {
         allow_cleartext_password,
         ..
     } = account;
-    let hidden = matches!(rule(*auth), Rule::Only(method) if !method.shows_secret());
+    let hidden = matches!(auth, Rule::Only(method) if !method.exposes_secret());
     if *tls != Tls::None || *allow_cleartext_password || hidden {
         return Ok(());
     }
@@ -147,8 +146,9 @@ impl<'a> Connecting<'a> {
         server.log_in(&Login {
             user: &account.user,
             secret: self.secret,
+            host: &account.host,
             port: account.port,
-            rule: rule(account.auth),
+            rule: account.auth,
             allow_cleartext: account.allow_cleartext_password,
             worked: self.worked(),
             refused,
@@ -279,23 +279,5 @@ impl<'a> Connecting<'a> {
 /// Whether the account's owner has to be asked for a password: not where a certificate says who it is.
 #[must_use]
 pub fn needs_secret(account: &Account) -> bool {
-    account.auth != Auth::External
-}
-
-fn rule(auth: Auth) -> Rule {
-    Rule::Only(match auth {
-        Auth::Auto => return Rule::Auto,
-        Auth::User => Method::User,
-        Auth::Plain => Method::Plain,
-        Auth::Login => Method::Login,
-        Auth::Apop => Method::Apop,
-        Auth::CramMd5 => Method::CramMd5,
-        Auth::ScramSha1 => Method::Scram(Hash::Sha1),
-        Auth::ScramSha1Plus => Method::ScramPlus(Hash::Sha1),
-        Auth::ScramSha256 => Method::Scram(Hash::Sha256),
-        Auth::ScramSha256Plus => Method::ScramPlus(Hash::Sha256),
-        Auth::External => Method::External,
-        Auth::Xoauth2 => Method::Xoauth2,
-        Auth::OauthBearer => Method::OauthBearer,
-    })
+    account.auth.needs_secret()
 }

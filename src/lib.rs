@@ -40,6 +40,7 @@ pub mod pop3;
 mod process;
 pub mod report;
 pub mod roots;
+pub mod sasl;
 pub mod secret;
 pub mod size;
 pub mod sync;

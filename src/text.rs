@@ -3,8 +3,11 @@
 
 use std::fmt;
 
-/// The longest piece of foreign text that is shown, in characters; the rest is cut and marked.
+/// The longest piece of untrusted text that is shown, in characters; the rest is cut and marked.
 pub const SHOWN_CHARACTERS: usize = 200;
+
+/// The longest piece of untrusted text that an error keeps, in octets.
+pub const MAX_EXCERPT: usize = 1024;
 
 /// Bytes from outside. Displays as text in which control characters, invalid UTF-8 and characters
 /// that change the direction of writing are escaped (`\r`, `\x1b`, `\u{202e}`), cut after
@@ -14,9 +17,10 @@ pub struct Untrusted<'a>(pub &'a [u8]);
 
 impl fmt::Display for Untrusted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut left = match f.alternate() {
-            true => usize::MAX,
-            false => SHOWN_CHARACTERS,
+        let mut left = if f.alternate() {
+            usize::MAX
+        } else {
+            SHOWN_CHARACTERS
         };
         for chunk in self.0.utf8_chunks() {
             for character in chunk.valid().chars() {
@@ -41,6 +45,33 @@ impl fmt::Display for Untrusted<'_> {
 impl fmt::Debug for Untrusted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "\"{self}\"")
+    }
+}
+
+/// The beginning of something a server said, at most [`MAX_EXCERPT`] octets, as an error keeps it. Displays as
+/// [`Untrusted`] does.
+///
+/// A hostile server may repeat a secret here: it is masked where this is shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Excerpt(Box<[u8]>);
+
+impl Excerpt {
+    /// The beginning of these bytes.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Excerpt(bytes[..bytes.len().min(MAX_EXCERPT)].into())
+    }
+}
+
+impl fmt::Display for Excerpt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Untrusted(&self.0).fmt(f)
+    }
+}
+
+impl fmt::Debug for Excerpt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&Untrusted(&self.0), f)
     }
 }
 
@@ -93,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn escapes_what_no_reader_sees_and_nothing_beside_it() {
+    fn escapes_what_a_reader_cannot_see_and_nothing_else() {
         let hidden = [
             ('\0', '\u{1f}'),
             ('\u{7f}', '\u{9f}'),

@@ -1,4 +1,4 @@
-//! Status lines, response codes, the answer to STAT, and the stamp of a greeting.
+//! Status lines, response codes, the answer to STAT, and the timestamp of a greeting.
 
 use popfetch::pop3::{Reply, ResponseCode, Status, apop, parse_stat, says_busy};
 use popfetch::text::{SHOWN_CHARACTERS, Untrusted};
@@ -19,7 +19,7 @@ pub(super) fn run(input: &[u8]) {
     assert_eq!(reply.code, code.flatten());
     let _ = says_busy(reply.text);
     stat(reply.text);
-    stamp(reply.text);
+    timestamp(reply.text);
 }
 
 fn plainly(line: &[u8]) -> Option<(Status, &[u8])> {
@@ -72,7 +72,7 @@ pub(super) fn number(word: &[u8]) -> Option<u128> {
 }
 
 /// One thing between angle brackets, and in it one @ between visible characters.
-fn stamp(text: &[u8]) {
+fn timestamp(text: &[u8]) {
     let count = |wanted| text.iter().filter(|&&byte| byte == wanted).count();
     let place = |wanted| text.iter().position(|&byte| byte == wanted);
     let plainly = || {
@@ -80,14 +80,14 @@ fn stamp(text: &[u8]) {
         if start > end || count(b'<') > 1 || count(b'>') > 1 || end - start >= 512 {
             return None;
         }
-        let stamp = str::from_utf8(&text[start..=end]).ok()?;
-        let (local, domain) = stamp[1..stamp.len() - 1].split_once('@')?;
+        let timestamp = str::from_utf8(&text[start..=end]).ok()?;
+        let (local, domain) = timestamp[1..timestamp.len() - 1].split_once('@')?;
         let is_part = |part: &str| {
             !part.is_empty()
                 && !part.contains('@')
                 && part.bytes().all(|byte| byte.is_ascii_graphic())
         };
-        (is_part(local) && is_part(domain)).then_some(stamp)
+        (is_part(local) && is_part(domain)).then_some(timestamp)
     };
-    assert_eq!(apop::stamp(text), plainly());
+    assert_eq!(apop::timestamp(text), plainly());
 }

@@ -10,7 +10,7 @@ use crate::pop3::{Capabilities, Command, apop};
 /// A server that has greeted us and does not know us yet.
 pub struct Authorization {
     pub(super) wire: Wire,
-    pub(super) stamp: Option<String>,
+    pub(super) timestamp: Option<String>,
     pub(super) capabilities: Option<Capabilities>,
 }
 
@@ -29,13 +29,13 @@ impl Authorization {
     ) -> Result<Self> {
         let mut wire = Wire::new(stream, parties, censor);
         let greeting = wire.reply(Awaited::GREETING, |said| match said.reply.is_ok() {
-            true => Ok(apop::stamp(said.reply.text).map(str::to_owned)),
+            true => Ok(apop::timestamp(said.reply.text).map(str::to_owned)),
             false => Err(said.failure("the connection", When::Greeting)),
         });
-        let stamp = greeting.map_err(explain)??;
+        let timestamp = greeting.map_err(explain)??;
         Ok(Authorization {
             wire,
-            stamp,
+            timestamp,
             capabilities: None,
         })
     }
@@ -83,12 +83,12 @@ impl Authorization {
     /// The server refuses STLS, says something behind its answer, or TLS fails.
     pub fn start_tls(mut self, connector: &TlsConnector, name: &str) -> Result<Self> {
         self.agree_on_tls()?;
-        // What was said before TLS is forgotten: anybody could have said it. A forged stamp does no
+        // What was said before TLS is forgotten: anybody could have said it. A forged timestamp does no
         // harm, since what answers it goes to the true server alone.
         let wire = self.wire.secure(connector, name)?;
         Ok(Authorization {
             wire,
-            stamp: self.stamp,
+            timestamp: self.timestamp,
             capabilities: None,
         })
     }

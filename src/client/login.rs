@@ -9,11 +9,8 @@ use super::transaction::Transaction;
 use crate::error::{Failure, Kind, OrFail, Result};
 use crate::net::Awaited;
 use crate::pop3::login::{LastLogin, Method, Offer, Protection, Rule, methods, second};
-use crate::pop3::sasl::{
-    Binding, CramMd5, Exchange, External, Hash, Mechanism, Next, OauthBearer, Plain, Refused,
-    Scram, Xoauth2, nonce,
-};
-use crate::pop3::{Capabilities, Command, Unsendable, apop, sasl};
+use crate::pop3::{Capabilities, Command, apop, carries_initial};
+use crate::sasl::{self, Aborted, Answer, Exchange, Mechanism, Next, Parameters, Unfit};
 use crate::secret::Secret;
 
 /// Who logs in, and how it may be done.
@@ -22,35 +19,37 @@ pub struct Login<'a> {
     pub user: &'a str,
     /// The password or access token; none where a certificate says who we are.
     pub secret: Option<&'a Secret>,
-    /// The server's port, which OAUTHBEARER tells the server.
+    /// The server's name and port, which OAUTHBEARER repeats to the server.
+    pub host: &'a str,
+    /// See there.
     pub port: u16,
-    /// Which ways are allowed.
+    /// Which mechanisms are allowed.
     pub rule: Rule,
     /// Whether a password may cross a connection without TLS.
     pub allow_cleartext: bool,
-    /// The way that worked before.
+    /// The mechanism that worked before.
     pub worked: Option<LastLogin>,
-    /// The way that was refused on another connection, which ended with that: only the second is left.
+    /// The mechanism that was refused on another connection, which ended with that: only the second is left.
     pub refused: Option<&'a Refusal>,
 }
 
-/// A way to log in that does not work here, though the password was not shown.
+/// A mechanism that does not work here, though the password was not exposed.
 #[derive(Debug, Clone)]
 pub struct Refusal {
-    way: Method,
+    method: Method,
     failure: Failure,
 }
 
 impl Refusal {
-    /// The failure where no second way could be tried for this reason: the first refusal is what has
+    /// The failure where no second mechanism could be tried for this reason: the first refusal is what has
     /// to be dealt with.
     #[must_use]
     pub fn left_alone(&self, because: &Failure) -> Failure {
         let Refusal { failure, .. } = self;
-        let told = Failure::new(failure.kind(), failure.to_string());
-        let told = told.because(format!("no other way could be tried: {because}"));
+        let reported = Failure::new(failure.kind(), failure.to_string())
+            .because(format!("no other mechanism could be tried: {because}"));
         let hints = failure.hints().iter();
-        hints.fold(told, |told, hint| told.hint(hint))
+        hints.fold(reported, |reported, hint| reported.hint(hint))
     }
 }
 
@@ -58,23 +57,23 @@ impl Refusal {
 pub enum LoggedIn {
     /// The maildrop is open, and this is how.
     Open(Box<Transaction>, LastLogin),
-    /// The server refused a way and hung up; a new connection may try the second.
+    /// The server refused a mechanism and hung up; a new connection may try the second.
     HungUp(Refusal),
 }
 
 impl Authorization {
-    /// Logs in, with the first way that is allowed, safe on this connection and offered. A second one
+    /// Logs in, with the first mechanism that is allowed, safe on this connection and offered. A second one
     /// is tried only where the server cannot have refused the password itself, and a third never:
     /// servers lock accounts. None after a server that failed to prove itself, or that
     /// refused for another reason than the credentials.
     ///
     /// # Errors
     ///
-    /// No such way is left, or the server refused.
+    /// No such mechanism is left, or the server refused.
     pub fn log_in(mut self, login: &Login<'_>) -> Result<LoggedIn> {
         let may_go_elsewhere = login.refused.is_none();
         let mut refused = login.refused.cloned();
-        for method in self.ways(login) {
+        for method in self.candidates(login) {
             if may_go_elsewhere
                 && let Some(first) = &refused
                 && self.has_hung_up()?
@@ -84,14 +83,13 @@ impl Authorization {
             debug!("{}: logging in with {method}", self.wire.account());
             match (self.attempt(method, login), refused.take()) {
                 (Ok(Attempt::Accepted), first) => {
-                    let worked = login.worked_with(method, first.map(|first| first.way));
+                    let worked = login.worked_with(method, first.map(|first| first.method));
                     let transaction = Transaction::new(self.wire, self.capabilities);
                     return Ok(LoggedIn::Open(Box::new(transaction), worked));
                 }
                 (Ok(Attempt::Unusable(failure)), _) => {
                     debug!("{}: {failure}", self.wire.account());
-                    let way = method;
-                    refused = Some(Refusal { way, failure });
+                    refused = Some(Refusal { method, failure });
                 }
                 (Ok(Attempt::Denied(failure)), _) => return Err(failure),
                 (Err(unfit), Some(first)) if unfit.kind() == Kind::Config => {
@@ -100,7 +98,7 @@ impl Authorization {
                 (Err(failure), _) => return Err(failure),
             }
         }
-        Err(refused.map_or_else(|| self.no_way(login), |refused| refused.failure))
+        Err(refused.map_or_else(|| self.no_mechanism(login), |refused| refused.failure))
     }
 
     /// Whether the server has hung up since its last answer. It is asked for something harmless: once a
@@ -118,18 +116,18 @@ impl Authorization {
         }
     }
 
-    /// The first way and the second; the second alone where the first was refused before.
-    fn ways(&self, login: &Login<'_>) -> Vec<Method> {
+    /// The first mechanism and the second; the second alone where the first was refused before.
+    fn candidates(&self, login: &Login<'_>) -> Vec<Method> {
         let offer = Offer {
             capabilities: self.capabilities.as_ref(),
-            stamp: self.stamp.is_some(),
+            timestamp: self.timestamp.is_some(),
         };
         let methods = methods(login.rule, offer, self.protection(login), login.worked);
         let first = match login.refused {
             None => methods.first().copied(),
             Some(_) => None,
         };
-        let refused = login.refused.map(|refused| refused.way);
+        let refused = login.refused.map(|refused| refused.method);
         let other = refused.or(first).and_then(|it| second(&methods, it));
         first.into_iter().chain(other).collect()
     }
@@ -143,12 +141,12 @@ impl Authorization {
     }
 
     /// There is nothing to try.
-    fn no_way(&self, login: &Login<'_>) -> Failure {
+    fn no_mechanism(&self, login: &Login<'_>) -> Failure {
         let host = self.wire.host();
         match (login.rule, self.protection(login)) {
             (Rule::Only(Method::Apop), _) => Failure::new(
                 Kind::Auth,
-                format!("{host} does not offer APOP: its greeting has no usable stamp"),
+                format!("{host} does not offer APOP: its greeting has no usable timestamp"),
             )
             .hint("Use auth = \"auto\"."),
             (_, Protection::Clear) => Failure::new(
@@ -158,26 +156,26 @@ impl Authorization {
             .hint("Use tls = \"implicit\" or \"starttls\"."),
             _ => Failure::new(
                 Kind::Auth,
-                format!("{host} offers no way to log in that is allowed here"),
+                format!("{host} offers no authentication mechanism that is allowed here"),
             ),
         }
     }
 }
 
-/// What came of one way to log in.
+/// What came of one mechanism.
 enum Attempt {
     Accepted,
-    /// This way does not work here, and the password was not shown: a second may be tried.
+    /// It does not work here, and the password was not exposed: a second may be tried.
     Unusable(Failure),
     /// The server refused, and that is that.
     Denied(Failure),
 }
 
 impl Attempt {
-    /// The server refused. Some announce a way without having the secrets that it needs.
-    fn refused(failure: Failure, shown: bool) -> Self {
+    /// The server refused. Some announce a mechanism without having the secrets that it needs.
+    fn refused(failure: Failure, exposed: bool) -> Self {
         match failure.kind() {
-            Kind::Auth if !shown => Attempt::Unusable(failure),
+            Kind::Auth if !exposed => Attempt::Unusable(failure),
             _ => Attempt::Denied(failure),
         }
     }
@@ -185,25 +183,11 @@ impl Attempt {
 
 impl Authorization {
     fn attempt(&mut self, method: Method, login: &Login<'_>) -> Result<Attempt> {
-        let (user, secret) = (login.user.as_bytes(), login.secret());
-        let made = match method {
-            Method::User => return self.user_and_pass(login),
-            Method::Apop => return self.apop(login),
-            Method::Plain => boxed(Plain::new(user, secret)),
-            Method::Login => boxed(sasl::Login::new(user, secret)),
-            Method::CramMd5 => boxed(CramMd5::new(user, secret)),
-            Method::Scram(hash) => login.scram(hash, self.unbound())?,
-            Method::ScramPlus(hash) => login.scram(hash, self.bound(hash)?)?,
-            Method::External => boxed(External::new(user)),
-            Method::Xoauth2 => boxed(Xoauth2::new(user, secret)),
-            Method::OauthBearer => {
-                let host = self.wire.host();
-                boxed(OauthBearer::new(user, secret, &host, login.port))
-            }
-        };
-        let mechanism = made.or_fail(Kind::Config, || "this user and password cannot be sent")?;
-        let announced = self.announced(Capabilities::has_sasl);
-        self.exchange(method, login, Exchange::new(mechanism, announced))
+        match method {
+            Method::User => self.user_and_pass(login),
+            Method::Apop => self.apop(login),
+            Method::Sasl(mechanism) => self.auth(mechanism, login),
+        }
     }
 
     fn user_and_pass(&mut self, login: &Login<'_>) -> Result<Attempt> {
@@ -218,9 +202,9 @@ impl Authorization {
     }
 
     fn apop(&mut self, login: &Login<'_>) -> Result<Attempt> {
-        let stamp = self.stamp.clone().unwrap_or_default();
+        let timestamp = self.timestamp.clone().unwrap_or_default();
         let [user, secret] = self.for_apop(login);
-        let digest = apop::digest(&stamp, &secret);
+        let digest = apop::digest(&timestamp, &secret);
         self.wire.censor().hide(digest.as_bytes());
         let (user, digest) = (&user, &digest);
         let command = Command::Apop { user, digest };
@@ -231,44 +215,24 @@ impl Authorization {
     /// prepared password, and cannot prepare what is in ours (RFC 6856 section 2.2). What comes with USER
     /// and PASS it prepares itself.
     fn for_apop(&self, login: &Login<'_>) -> [Zeroizing<Vec<u8>>; 2] {
-        let form = match self.announced(|capabilities| capabilities.utf8_user) {
-            true => sasl::prepared,
-            false => |text: &[u8]| Zeroizing::new(text.to_vec()),
-        };
-        [login.user.as_bytes(), login.secret()].map(form)
-    }
-
-    /// SCRAM without binding: says that we could have, where the server announces no -PLUS. If the
-    /// true server does, it learns that somebody took it away.
-    fn unbound(&self) -> Binding {
-        let announced = self.capabilities.as_ref();
-        let mut announced = announced.into_iter().flat_map(Capabilities::mechanisms);
-        let hidden = !announced.any(|name| name.ends_with("-PLUS"));
-        match self.wire.end_point() {
-            Some(_) if hidden => Binding::NotOffered,
-            _ => Binding::None,
-        }
-    }
-
-    /// SCRAM with binding, or not at all.
-    fn bound(&self, hash: Hash) -> Result<Binding> {
-        self.wire.end_point().map(Binding::EndPoint).ok_or_else(|| {
-            let (host, name) = (self.wire.host(), hash.mechanism_plus());
-            let message = format!("{name} is not possible with {host}");
-            Failure::new(Kind::Auth, message)
-                .because("it needs TLS, and a certificate whose signature has a hash of its own")
-                .hint("Use auth = \"auto\".")
+        let prepares = self.announced(|capabilities| capabilities.utf8_user);
+        [login.user.as_bytes(), login.secret()].map(|text| {
+            if prepares {
+                sasl::prepared(text)
+            } else {
+                Zeroizing::new(text.to_vec())
+            }
         })
     }
 
-    /// One command of the login and its answer; `shows` is whether the password is in it.
+    /// One command of the login and its answer; `exposes` is whether the password is in it.
     ///
     /// These carry ASCII, unless the server announces more (RFC 6856 section 2.2; no UTF8 command is
     /// needed for that). Most take any bytes without a word about it, so that it is tried all the same.
     fn ask(
         &mut self,
         method: Method,
-        shows: bool,
+        exposes: bool,
         login: &Login<'_>,
         command: &Command<'_>,
         awaited: &'static str,
@@ -285,31 +249,62 @@ impl Authorization {
                         true => failure.hint(BEYOND_ASCII),
                         false => failure,
                     };
-                    Attempt::refused(failure, shows)
+                    Attempt::refused(failure, exposes)
                 }
             })
     }
 
-    fn exchange(
-        &mut self,
-        method: Method,
-        login: &Login<'_>,
-        mut exchange: Exchange,
-    ) -> Result<Attempt> {
-        if let Command::Auth {
-            initial: Some(initial),
-            ..
-        } = exchange.command()
-        {
+    /// A SASL exchange. Its initial response goes with AUTH where the server announces mechanisms: without that it must
+    /// not (RFC 5034 section 3).
+    fn auth(&mut self, mechanism: Mechanism, login: &Login<'_>) -> Result<Attempt> {
+        let client = mechanism.client(&self.parameters(login)?);
+        let client = client.map_err(|unfit| self.unfit(mechanism, unfit))?;
+        let announced = self.announced(Capabilities::has_sasl);
+        let mut exchange = Exchange::new(client, |initial| {
+            announced && carries_initial(mechanism.name(), initial)
+        });
+        if let Some(initial) = exchange.initial() {
             let user = login.user.as_bytes();
             self.wire.censor().hide_response(initial, user);
         }
-        self.wire.send(&exchange.command())?;
+        self.wire.send(&Command::Auth {
+            mechanism: mechanism.name(),
+            initial: exchange.initial(),
+        })?;
         loop {
-            match self.turn(method, login, &mut exchange) {
+            match self.turn(mechanism, login, &mut exchange) {
                 Ok(None) => {}
                 Ok(Some(attempt)) => return Ok(attempt),
-                Err(lost) => return self.cut_short(method, &exchange, lost),
+                Err(lost) => return self.cut_short(mechanism, &exchange, lost),
+            }
+        }
+    }
+
+    fn parameters<'a>(&self, login: &'a Login<'_>) -> Result<Parameters<'a>> {
+        let mut random = [0; 18];
+        getrandom::fill(&mut random)
+            .or_fail(Kind::Io, || "this machine gives no random numbers")?;
+        Ok(Parameters {
+            user: login.user.as_bytes(),
+            secret: login.secret(),
+            host: login.host,
+            port: login.port,
+            end_point: self.wire.end_point(),
+            offers_binding: self.announced(Capabilities::offers_binding),
+            random,
+        })
+    }
+
+    fn unfit(&self, mechanism: Mechanism, unfit: Unfit) -> Failure {
+        match unfit {
+            Unfit::NoBinding => {
+                let message = format!("{mechanism} is not possible with {}", self.wire.host());
+                Failure::new(Kind::Auth, message)
+                    .because(unfit)
+                    .hint("Use auth = \"auto\".")
+            }
+            Unfit::Empty { .. } | Unfit::Forbidden { .. } => {
+                Failure::new(Kind::Config, "this user and password cannot be sent").because(unfit)
             }
         }
     }
@@ -317,39 +312,41 @@ impl Authorization {
     /// Takes the next answer, and goes on or says what came of it.
     fn turn(
         &mut self,
-        method: Method,
+        mechanism: Mechanism,
         login: &Login<'_>,
         exchange: &mut Exchange,
     ) -> Result<Option<Attempt>> {
-        let shown = shows(method, exchange);
+        let exposed = exposes(mechanism, exchange);
         let awaited = Awaited::named("the answer to AUTH");
-        let when = self.when(method);
+        let when = self.when(Method::Sasl(mechanism));
         let (next, denied) = self.wire.reply(awaited, |said| {
             let denied = said.failure("the login", when);
-            (exchange.proceed(&said.reply), denied)
+            (exchange.proceed(Answer::from(&said.reply)), denied)
         })?;
         Ok(Some(match next {
-            Next::Send(command) => {
-                if let Command::Respond(response) = command {
-                    let user = login.user.as_bytes();
-                    self.wire.censor().hide_response(response, user);
-                }
-                self.wire.send(&command)?;
+            Next::Respond(response) => {
+                let user = login.user.as_bytes();
+                self.wire.censor().hide_response(response, user);
+                self.wire.send(&Command::Respond(response))?;
+                return Ok(None);
+            }
+            Next::Cancel => {
+                self.wire.send(&Command::Cancel)?;
                 return Ok(None);
             }
             Next::Done => Attempt::Accepted,
-            Next::Denied => Attempt::refused(self.with_complaint(denied, exchange), shown),
-            Next::Cancelled(refused) => self.cancelled(method, &refused, shown),
-            Next::Untrusted(refused) => {
+            Next::Denied => Attempt::refused(self.with_complaint(denied, exchange), exposed),
+            Next::Cancelled(reason) => self.cancelled(mechanism, &reason, exposed),
+            Next::Untrusted(reason) => {
                 let message = format!("{} cannot be trusted", self.wire.host());
-                Attempt::Denied(self.broken_off(message, &refused))
+                Attempt::Denied(self.broken_off(message, &reason))
             }
         }))
     }
 
     fn when(&self, method: Method) -> When {
         let marked = self.announced(|capabilities| capabilities.auth_resp_code);
-        let is_sasl = !matches!(method, Method::User | Method::Apop);
+        let is_sasl = matches!(method, Method::Sasl(_));
         let lists_others = |capabilities: &Capabilities| {
             capabilities.has_sasl() && !capabilities.offers(method.name())
         };
@@ -362,27 +359,33 @@ impl Authorization {
 
     /// We broke the exchange off, so that the server never judged the password. One that had to prove
     /// itself gets nothing else, and one that was shown the password is not shown it again.
-    fn cancelled(&self, method: Method, refused: &Refused, shown: bool) -> Attempt {
+    fn cancelled(&self, mechanism: Mechanism, reason: &Aborted, exposed: bool) -> Attempt {
         let host = self.wire.host();
-        let failure = match refused {
-            Refused::Credentials { .. } => {
-                refused_login(&host, method).because(self.wire.clean(refused))
+        let failure = match reason {
+            Aborted::Credentials(_) => {
+                refused_login(&host, Method::Sasl(mechanism)).because(self.wire.clean(reason))
             }
-            _ => self.broken_off(format!("the login at {host} failed"), refused),
+            _ => self.broken_off(format!("the login at {host} failed"), reason),
         };
-        match method.proves_server() || shown {
-            true => Attempt::Denied(failure),
-            false => Attempt::Unusable(failure),
+        if mechanism.proves_server() || exposed {
+            Attempt::Denied(failure)
+        } else {
+            Attempt::Unusable(failure)
         }
     }
 
     /// The server hung up, fell silent or talked nonsense. Where it had shown before why this login
     /// fails, that is the reason.
-    fn cut_short(&self, method: Method, exchange: &Exchange, lost: Failure) -> Result<Attempt> {
+    fn cut_short(
+        &self,
+        mechanism: Mechanism,
+        exchange: &Exchange,
+        lost: Failure,
+    ) -> Result<Attempt> {
         let attempt = match (exchange.cancelled(), exchange.complaint()) {
-            (Some(refused), _) => self.cancelled(method, refused, shows(method, exchange)),
+            (Some(reason), _) => self.cancelled(mechanism, reason, exposes(mechanism, exchange)),
             (None, Some(_)) => {
-                let refused = refused_login(&self.wire.host(), method);
+                let refused = refused_login(&self.wire.host(), Method::Sasl(mechanism));
                 Attempt::Denied(self.with_complaint(refused, exchange))
             }
             (None, None) => return Err(lost),
@@ -402,10 +405,10 @@ impl Authorization {
         }
     }
 
-    fn broken_off(&self, message: String, refused: &Refused) -> Failure {
+    fn broken_off(&self, message: String, reason: &Aborted) -> Failure {
         Failure::new(Kind::Protocol, message)
-            .because(self.wire.clean(refused))
-            .hint(way_out(refused, self.wire.is_protected()))
+            .because(self.wire.clean(reason))
+            .hint(way_out(reason, self.wire.is_protected()))
     }
 }
 
@@ -415,43 +418,27 @@ impl Login<'_> {
         self.user.is_ascii() && self.secret().is_ascii()
     }
 
-    /// What to remember once this way has worked and this one not. What was refused in an earlier run
+    /// What to remember once this mechanism has worked and that one not. What was refused in an earlier run
     /// still counts: it was not tried again.
-    fn worked_with(&self, way: Method, refused: Option<Method>) -> LastLogin {
-        let before = self.worked.filter(|worked| worked.way == way);
+    fn worked_with(&self, method: Method, refused: Option<Method>) -> LastLogin {
+        let before = self.worked.filter(|worked| worked.method == method);
         let after_refused = refused.or(before.and_then(|worked| worked.after_refused));
-        LastLogin { way, after_refused }
+        LastLogin {
+            method,
+            after_refused,
+        }
     }
 
-    fn scram(&self, hash: Hash, binding: Binding) -> Result<Made> {
-        let (user, secret) = (self.user.as_bytes(), self.secret());
-        let scram = Scram::new(hash, binding, user, secret, fresh_nonce()?);
-        Ok(boxed(scram))
-    }
-
-    /// The secret, or nothing; no way that needs one takes nothing for it.
+    /// The secret, or nothing; a mechanism that needs one refuses an empty one.
     fn secret(&self) -> &[u8] {
         self.secret.map(Secret::expose).unwrap_or_default()
     }
 }
 
 /// Whether the password may have crossed the wire in this exchange.
-fn shows(method: Method, exchange: &Exchange) -> bool {
-    exchange.has_answered() && method.shows_secret()
-}
-
-/// A SASL mechanism, where it can carry these credentials.
-type Made = Result<Box<dyn Mechanism>, Unsendable>;
-
-fn boxed<M: Mechanism + 'static>(made: Result<M, Unsendable>) -> Made {
-    made.map(|mechanism| Box::new(mechanism) as Box<dyn Mechanism>)
+fn exposes(mechanism: Mechanism, exchange: &Exchange) -> bool {
+    exchange.has_answered() && mechanism.exposes_secret()
 }
 
 const BEYOND_ASCII: &str = "The user's name or the password has other characters than ASCII, which the server does not \
                             promise to understand: a password of plain letters and digits would show whether that is it.";
-
-fn fresh_nonce() -> Result<String> {
-    let mut random = [0; 18];
-    getrandom::fill(&mut random).or_fail(Kind::Io, || "this machine gives no random numbers")?;
-    Ok(nonce(random))
-}

@@ -6,8 +6,8 @@ use std::fmt;
 use super::censor::Censor;
 use crate::error::{Failure, Kind};
 use crate::pop3::login::Method;
-use crate::pop3::sasl::Refused;
 use crate::pop3::{Reply, ResponseCode, Status, says_busy};
+use crate::sasl::{Aborted, Mechanism};
 
 /// A status line, and what it takes to show it.
 pub(super) struct Said<'a> {
@@ -126,12 +126,12 @@ pub(super) fn refused_login(host: &str, method: Method) -> Failure {
 
 /// What may help where an exchange was broken off for this reason: nothing that gives the password to
 /// somebody in the server's place, or to a listener.
-pub(super) fn way_out(refused: &Refused, is_protected: bool) -> &'static str {
-    match refused {
-        Refused::NotBase64(_)
-        | Refused::Unexpected { .. }
-        | Refused::TooManyChallenges
-        | Refused::Iterations { too_many: true, .. } => match is_protected {
+pub(super) fn way_out(reason: &Aborted, is_protected: bool) -> &'static str {
+    match reason {
+        Aborted::NotBase64(_)
+        | Aborted::Unexpected { .. }
+        | Aborted::TooManyChallenges
+        | Aborted::Iterations { too_many: true, .. } => match is_protected {
             true => "Another `auth` may work with this server. Its provider should know of this.",
             false => "The server's provider has to put that right.",
         },
@@ -146,7 +146,7 @@ const NOT_MARKED: &str = "This server says [AUTH] where the name or the password
 /// What may be wrong with the credentials.
 fn what_to_check(method: Method) -> &'static str {
     match method {
-        Method::External => {
+        Method::Sasl(Mechanism::External) => {
             "Check that the server knows this client certificate, and that it is this user's."
         }
         _ if method.takes_token() => {

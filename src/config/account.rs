@@ -9,6 +9,7 @@ use serde::Deserialize;
 use crate::deliver::Spec;
 use crate::mail::Retention;
 use crate::net::{ClientCertificate, Fingerprint, TlsVersion};
+use crate::pop3::login::Rule;
 use crate::secret::{SecretSource, Who};
 
 /// The longest silence of a server where nothing else is said.
@@ -42,8 +43,8 @@ pub struct Account {
     pub client_certificate: Option<ClientCertificate>,
     /// Where the password comes from.
     pub secret: SecretSource,
-    /// Which ways to log in are allowed.
-    pub auth: Auth,
+    /// Which authentication mechanisms are allowed.
+    pub auth: Rule,
     /// Whether a password may cross a connection without TLS.
     pub allow_cleartext_password: bool,
     /// Where messages go; each destination gets every message once. Never empty, none twice.
@@ -83,43 +84,6 @@ impl Tls {
             Tls::StartTls | Tls::None => 110,
         }
     }
-}
-
-/// Which way to log in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Auth {
-    /// The best the server offers that is safe on this connection.
-    Auto,
-    /// USER and PASS (RFC 1939).
-    User,
-    /// SASL PLAIN (RFC 4616).
-    Plain,
-    /// SASL LOGIN.
-    Login,
-    /// APOP (RFC 1939).
-    Apop,
-    /// SASL CRAM-MD5 (RFC 2195).
-    #[serde(rename = "cram-md5")]
-    CramMd5,
-    /// SASL SCRAM-SHA-1 (RFC 5802).
-    #[serde(rename = "scram-sha-1")]
-    ScramSha1,
-    /// The same, bound to the TLS connection.
-    #[serde(rename = "scram-sha-1-plus")]
-    ScramSha1Plus,
-    /// SASL SCRAM-SHA-256 (RFC 7677).
-    #[serde(rename = "scram-sha-256")]
-    ScramSha256,
-    /// The same, bound to the TLS connection.
-    #[serde(rename = "scram-sha-256-plus")]
-    ScramSha256Plus,
-    /// SASL EXTERNAL: by client certificate, without a password.
-    External,
-    /// SASL XOAUTH2: the secret is an access token.
-    Xoauth2,
-    /// SASL OAUTHBEARER (RFC 7628): the secret is an access token.
-    OauthBearer,
 }
 
 impl<'a> From<&'a Account> for Who<'a> {

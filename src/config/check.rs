@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use toml::Spanned;
 
-use super::account::{Account, Auth, DEFAULT_TIMEOUT, MOST_PIPE_JOBS, Tls};
+use super::account::{Account, DEFAULT_TIMEOUT, MOST_PIPE_JOBS, Tls};
 use super::diagnose::Complaint;
 use super::raw::{self, Destinations};
 use super::{Overrides, values};
 use crate::deliver::{self, Spec};
 use crate::mail::Retention;
 use crate::net::{ClientCertificate, Fingerprint, TlsVersion};
+use crate::pop3::login::Rule;
 use crate::secret::SecretSource;
 
 type Result<T> = std::result::Result<T, Complaint>;
@@ -75,7 +76,7 @@ struct Settings {
     tls_server_name: Option<String>,
     client_certificate: Option<ClientCertificate>,
     secret: Option<SecretSource>,
-    auth: Option<Auth>,
+    auth: Option<Rule>,
     allow_cleartext_password: Option<bool>,
     deliver: Option<Vec<Spec>>,
     leave_on_server: Option<Retention>,
@@ -180,9 +181,9 @@ impl Settings {
             Some(destination) => (Some(vec![destination.clone()]), self.deliver),
             None => (self.deliver, None),
         };
-        let auth = self.auth.unwrap_or(Auth::Auto);
+        let auth = self.auth.unwrap_or(Rule::Auto);
         let certified = self.client_certificate.is_some() && tls != Tls::None;
-        if auth == Auth::External && !certified {
+        if !auth.needs_secret() && !certified {
             return Err(
                 Complaint::new("auth = \"external\" needs TLS and a client certificate")
                     .at(name.span(), "this account lacks one of them")

@@ -24,7 +24,7 @@ use crate::text::Untrusted;
 use diagnose::Source;
 use nearest::nearest;
 
-pub use account::{Account, Auth, DEFAULT_TIMEOUT, MOST_PIPE_JOBS, Tls};
+pub use account::{Account, DEFAULT_TIMEOUT, MOST_PIPE_JOBS, Tls};
 pub use url::one_off;
 
 /// The largest configuration file that is read, in bytes; what is longer was not written by a person.

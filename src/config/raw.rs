@@ -6,11 +6,12 @@ use std::fmt;
 use std::ops::Range;
 
 use serde::de::value::StringDeserializer;
-use serde::de::{DeserializeOwned, IntoDeserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, DeserializeOwned, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
-use super::account::{Auth, Tls};
+use super::account::Tls;
+use crate::pop3::login::Rule;
 
 /// The whole file.
 #[derive(Debug, Deserialize)]
@@ -40,7 +41,7 @@ pub(super) struct Settings {
     pub(super) password_file: Option<Spanned<String>>,
     pub(super) password_command: Option<Spanned<String>>,
     pub(super) password_env: Option<Spanned<String>>,
-    pub(super) auth: Option<Word<Auth>>,
+    pub(super) auth: Option<Word<Rule>>,
     pub(super) allow_cleartext_password: Option<bool>,
     pub(super) deliver: Option<Spanned<Destinations>>,
     pub(super) leave_on_server: Option<Spanned<String>>,
@@ -88,6 +89,14 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Word<T> {
         let word: StringDeserializer<D::Error> =
             String::deserialize(deserializer)?.into_deserializer();
         T::deserialize(word).map(Word)
+    }
+}
+
+impl<'de> Deserialize<'de> for Rule {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let word = String::deserialize(deserializer)?;
+        word.parse()
+            .map_err(|_| de::Error::unknown_variant(&word, &Rule::NAMES))
     }
 }
 

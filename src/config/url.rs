@@ -4,11 +4,12 @@
 
 use std::num::NonZeroUsize;
 
-use super::account::{Account, Auth, DEFAULT_TIMEOUT, Tls};
+use super::account::{Account, DEFAULT_TIMEOUT, Tls};
 use super::{Overrides, values};
 use crate::error::{Failure, Kind, OrFail, Result};
 use crate::mail::Retention;
 use crate::net::TlsVersion;
+use crate::pop3::login::Rule;
 use crate::secret::SecretSource;
 
 const FORM: &str = "A mailbox is written pops://user@host or pop3://user@host, with :port at the end where it is not the usual one.";
@@ -45,7 +46,7 @@ pub fn one_off(url: &str, secret: SecretSource, overrides: &Overrides) -> Result
         tls_server_name: None,
         client_certificate: None,
         secret,
-        auth: Auth::Auto,
+        auth: Rule::Auto,
         allow_cleartext_password: false,
         deliver: vec![deliver],
         deliver_otherwise: Vec::new(),

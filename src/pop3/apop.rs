@@ -1,6 +1,4 @@
-//! APOP (RFC 1939 section 7): a password proven by a digest over the greeting's stamp.
-
-use std::fmt::Write as _;
+//! APOP (RFC 1939 section 7): a password proven by a digest over the greeting's timestamp.
 
 use md5::{Digest as _, Md5};
 use memchr::{memchr, memrchr};
@@ -8,21 +6,21 @@ use zeroize::Zeroizing;
 
 use super::limits;
 
-/// The stamp in the text of a greeting, angle brackets included; none where there is none that can
+/// The timestamp in the text of a greeting, angle brackets included; none where there is none that can
 /// be trusted.
 ///
 /// It must be the only thing in angle brackets and look like the message-id that RFC 1939 demands:
-/// visible ASCII with one `@` that has something on both sides, at most [`limits::STAMP`] octets. A
-/// forger who may send any bytes as a stamp can learn the password from the digests
+/// visible ASCII with one `@` that has something on both sides, at most [`limits::TIMESTAMP`] octets. A
+/// forger who may send any bytes as a timestamp can learn the password from the digests
 /// (CVE-2007-1558).
 #[must_use]
-pub fn stamp(greeting: &[u8]) -> Option<&str> {
+pub fn timestamp(greeting: &[u8]) -> Option<&str> {
     let start = memchr(b'<', greeting)?;
     let end = memrchr(b'>', greeting)?;
-    let stamp = greeting
+    let timestamp = greeting
         .get(start..=end)
-        .filter(|stamp| stamp.len() <= limits::STAMP)?;
-    let id = stamp.strip_prefix(b"<")?.strip_suffix(b">")?;
+        .filter(|timestamp| timestamp.len() <= limits::TIMESTAMP)?;
+    let id = timestamp.strip_prefix(b"<")?.strip_suffix(b">")?;
     let at = memchr(b'@', id)?;
     let (local, domain) = (&id[..at], &id[at + 1..]);
     let is_part = |part: &[u8]| {
@@ -33,21 +31,17 @@ pub fn stamp(greeting: &[u8]) -> Option<&str> {
     let is_alone = others
         .iter()
         .all(|text| !text.contains(&b'<') && !text.contains(&b'>'));
-    (is_alone && is_part(local) && is_part(domain)).then(|| str::from_utf8(stamp).ok())?
+    (is_alone && is_part(local) && is_part(domain)).then(|| str::from_utf8(timestamp).ok())?
 }
 
-/// What APOP sends: MD5 over the stamp and the secret, in lower-case hexadecimal.
+/// What APOP sends: MD5 over the timestamp and the secret, in lower-case hexadecimal.
 #[must_use]
-pub fn digest(stamp: &str, secret: &[u8]) -> Zeroizing<String> {
+pub fn digest(timestamp: &str, secret: &[u8]) -> Zeroizing<String> {
     let hash = Md5::new()
-        .chain_update(stamp)
+        .chain_update(timestamp)
         .chain_update(secret)
         .finalize();
-    let mut digest = Zeroizing::new(String::with_capacity(2 * hash.len()));
-    for byte in hash {
-        write!(digest, "{byte:02x}").expect("a String takes what is written");
-    }
-    digest
+    Zeroizing::new(format!("{:032x}", u128::from_be_bytes(hash.into())))
 }
 
 #[cfg(test)]
@@ -58,24 +52,24 @@ mod tests {
     #[test]
     fn the_digest_is_the_one_of_the_rfc() {
         let greeting = b"POP3 server ready <1896.697170952@dbc.mtview.ca.us>";
-        let stamp = stamp(greeting).expect("a stamp");
-        assert_eq!(stamp, "<1896.697170952@dbc.mtview.ca.us>");
+        let timestamp = timestamp(greeting).expect("a timestamp");
+        assert_eq!(timestamp, "<1896.697170952@dbc.mtview.ca.us>");
         assert_eq!(
-            *digest(stamp, b"tanstaaf"),
+            *digest(timestamp, b"tanstaaf"),
             "c4c9334bac560ecc979e58001b3e22fb"
         );
     }
 
     #[test]
-    fn a_stamp_may_stand_anywhere_and_hold_any_visible_character() {
+    fn a_timestamp_may_stand_anywhere_and_hold_any_visible_character() {
         assert_eq!(
-            stamp(b"<1.2.3+/=@[10.0.0.1]:110> ready"),
+            timestamp(b"<1.2.3+/=@[10.0.0.1]:110> ready"),
             Some("<1.2.3+/=@[10.0.0.1]:110>")
         );
     }
 
     #[test]
-    fn what_is_not_plainly_a_message_id_is_no_stamp() {
+    fn what_is_not_plainly_a_message_id_is_no_timestamp() {
         for greeting in [
             &b"ready"[..],
             b"<>",
@@ -97,18 +91,18 @@ mod tests {
             b"<a@b>>",
             b"> <a@b>",
         ] {
-            assert_eq!(stamp(greeting), None, "{}", greeting.escape_ascii());
+            assert_eq!(timestamp(greeting), None, "{}", greeting.escape_ascii());
         }
-        let longest = format!("<{}@b>", "a".repeat(limits::STAMP - 4));
-        assert_eq!(stamp(longest.as_bytes()), Some(longest.as_str()));
-        assert_eq!(stamp(longest.replace('@', "a@").as_bytes()), None);
+        let longest = format!("<{}@b>", "a".repeat(limits::TIMESTAMP - 4));
+        assert_eq!(timestamp(longest.as_bytes()), Some(longest.as_str()));
+        assert_eq!(timestamp(longest.replace('@', "a@").as_bytes()), None);
     }
 
     proptest! {
         #[test]
         fn no_greeting_upsets_it(greeting in prop::collection::vec(prop::sample::select(&b"<<>>@@ab \xff\0"[..]), 0..20)) {
-            if let Some(stamp) = stamp(&greeting) {
-                prop_assert_eq!(stamp.matches(['<', '>', '@']).count(), 3);
+            if let Some(timestamp) = timestamp(&greeting) {
+                prop_assert_eq!(timestamp.matches(['<', '>', '@']).count(), 3);
             }
         }
     }

@@ -94,6 +94,12 @@ impl Capabilities {
         self.mechanisms().any(|offered| offered == mechanism)
     }
 
+    /// Whether a mechanism with channel binding is announced (RFC 5802 section 4).
+    #[must_use]
+    pub fn offers_binding(&self) -> bool {
+        self.mechanisms().any(|offered| offered.ends_with("-PLUS"))
+    }
+
     /// Whether a SASL list is announced at all: without one an initial response is not allowed (RFC
     /// 5034 section 3).
     #[must_use]

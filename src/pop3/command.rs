@@ -173,7 +173,7 @@ fn line(out: &mut Vec<u8>, keyword: &'static str, arguments: &[&[u8]]) -> Result
 }
 
 /// Whether this can be an argument of a command.
-pub(super) fn check(command: &'static str, argument: &[u8]) -> Result<(), Unsendable> {
+fn check(command: &'static str, argument: &[u8]) -> Result<(), Unsendable> {
     if argument.is_empty() {
         return Err(Unsendable::Empty { command });
     }
@@ -184,6 +184,14 @@ pub(super) fn check(command: &'static str, argument: &[u8]) -> Result<(), Unsend
         }
         None => Ok(()),
     }
+}
+
+/// Whether AUTH with this initial response is within [`limits::COMMAND`].
+#[must_use]
+pub fn carries_initial(mechanism: &str, initial: &[u8]) -> bool {
+    let base64 = base64::encoded_len(initial.len(), true);
+    let around = "AUTH  \r\n".len() + mechanism.len();
+    base64.is_some_and(|length| around + length <= limits::COMMAND)
 }
 
 fn auth(out: &mut Vec<u8>, mechanism: &str, initial: Option<&[u8]>) -> Result<(), Unsendable> {
@@ -320,20 +328,15 @@ mod tests {
             encoded(Command::Respond(&token)).map(|line| line.len()),
             Ok(4002)
         );
-        assert!(
-            encoded(Command::Auth {
+        for (octets, fits) in [(180, true), (181, false)] {
+            let initial = vec![0; octets];
+            let auth = Command::Auth {
                 mechanism: "PLAIN",
-                initial: Some(&[0; 181])
-            })
-            .is_err()
-        );
-        assert!(
-            encoded(Command::Auth {
-                mechanism: "PLAIN",
-                initial: Some(&[0; 180])
-            })
-            .is_ok()
-        );
+                initial: Some(&initial),
+            };
+            assert_eq!(encoded(auth).is_ok(), fits);
+            assert_eq!(carries_initial("PLAIN", &initial), fits);
+        }
     }
 
     #[test]

@@ -13,18 +13,8 @@ pub const MESSAGES: u32 = 1_000_000;
 /// Lines of an answer to CAPA.
 pub const CAPABILITIES: usize = 500;
 
-/// SASL challenges in one exchange.
-pub const CHALLENGES: usize = 8;
-
-/// How often SCRAM hashes a password. Less would make it cheap to find out by a server that isn't the
-/// true one (RFC 7677 section 4), more would keep us busy: this many take a fraction of a second.
-pub const SCRAM_ITERATIONS: std::ops::RangeInclusive<u32> = 4_096..=600_000;
-
 /// A command line, CRLF included (RFC 2449 section 4). SASL responses may be longer.
 pub const COMMAND: usize = 255;
-
-/// A piece of foreign text that an error keeps.
-pub const EXCERPT: usize = 1024;
 
 /// All unique-ids of a maildrop together: 134 octets each if there were [`MESSAGES`] of them.
 pub const UNIQUE_IDS: usize = 128 * 1024 * 1024;
@@ -32,8 +22,8 @@ pub const UNIQUE_IDS: usize = 128 * 1024 * 1024;
 /// SASL mechanisms that are remembered of a server's list.
 pub const MECHANISMS: usize = 64;
 
-/// The stamp in a greeting, angle brackets included; a longer one is not used for APOP.
-pub const STAMP: usize = 512;
+/// The timestamp in a greeting, angle brackets included; a longer one is not used for APOP.
+pub const TIMESTAMP: usize = 512;
 
 /// The size of a message by LIST: 8 TiB. A larger one is taken for unknown, and so the sizes of
 /// [`MESSAGES`] can be added.

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::iter::Peekable;
 
-use super::excerpt::Excerpt;
 use super::{decimal, limits, without_prefix};
 use crate::mail::{Listed, Number, UniqueId};
+use crate::text::Excerpt;
 
 /// The answer to STAT (RFC 1939 section 5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

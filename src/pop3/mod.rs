@@ -39,27 +39,22 @@
 pub mod apop;
 mod capability;
 mod command;
-mod dialect;
-mod excerpt;
 pub mod limits;
 mod listing;
 pub mod login;
 mod multiline;
 mod receiver;
 mod reply;
-pub mod sasl;
 mod window;
 
 pub use capability::{Capabilities, Expire, TooManyCapabilities};
-pub use command::{Command, Unsendable};
-pub use dialect::Dialect;
-pub use excerpt::Excerpt;
+pub use command::{Command, Unsendable, carries_initial};
 pub use listing::{
     BadListing, Disagreement, Listing, Sizes, Stat, Uids, merge, parse_size, parse_stat, parse_uid,
 };
 pub use multiline::{Decoder, Progress};
 pub use receiver::{Event, Receiver, Shape, Violation};
-pub use reply::{Reply, ResponseCode, Status, says_busy};
+pub use reply::{Dialect, Reply, ResponseCode, Status, says_busy};
 pub use window::Window;
 
 /// What follows a prefix whose letter case does not matter.

@@ -4,11 +4,10 @@ use std::collections::VecDeque;
 
 use memchr::memchr;
 
-use super::dialect::Dialect;
-use super::excerpt::Excerpt;
 use super::limits;
 use super::multiline::Decoder;
-use super::reply::{Reply, Status};
+use super::reply::{Dialect, Reply, Status};
+use crate::text::Excerpt;
 
 /// Which answer a command gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +58,7 @@ pub enum Violation {
     )]
     LineTooLong(Excerpt),
     /// No status line where there must be one.
-    #[error("the server's answer begins neither with +OK nor with -ERR{}: \"{line}\"", dialect.aside())]
+    #[error("the server's answer begins neither with +OK nor with -ERR{}: \"{line}\"", dialect.likeness())]
     NoStatus {
         /// What it looks like.
         dialect: Dialect,

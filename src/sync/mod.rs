@@ -209,7 +209,9 @@ impl Job<'_> {
 
     /// Begins with how to log in worked the last time on such a connection.
     fn remember_login(&self, connecting: &Connecting<'_>, memory: &Memory) {
-        let worked = memory.login(self.over_tls()).and_then(LastLogin::named);
+        let worked = memory
+            .login(self.over_tls())
+            .and_then(|text| text.parse::<LastLogin>().ok());
         if let Some(worked) = worked {
             connecting.remember(worked);
         }

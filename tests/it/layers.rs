@@ -28,10 +28,13 @@ const LAYERS: &[(&str, &str)] = &[
     // the server: DELE takes the journal's proof
     (
         "client",
-        "secret journal pop3 net error mail message text crash",
+        "secret journal pop3 sasl net error mail message text crash",
     ),
     // what a person wrote
-    ("config", "deliver environment error mail text net secret"),
+    (
+        "config",
+        "pop3 deliver environment error mail text net secret",
+    ),
     ("report", "plan monitor error mail"),
     // three that do not know each other
     (
@@ -41,7 +44,8 @@ const LAYERS: &[(&str, &str)] = &[
     ("journal", "error mail message crash"),
     ("plan", "mail"),
     // the protocol without a socket, and sockets without the protocol
-    ("pop3", "mail text"),
+    ("pop3", "sasl mail text"),
+    ("sasl", "text"),
     ("interrupt", "net error"),
     ("net", "monitor error text secret roots"),
     // where a password comes from

@@ -50,7 +50,7 @@ fn every_mechanism_can_be_chosen() {
     }
 }
 
-const STAMP: &str = "<1896.697170952@dbc.mtview.ca.us>";
+const TIMESTAMP: &str = "<1896.697170952@dbc.mtview.ca.us>";
 
 /// The ways to log in that were begun, session by session, joined by spaces.
 fn ways(server: &Server) -> Vec<String> {
@@ -83,7 +83,7 @@ fn auto_takes_the_best_that_is_announced_and_safe() {
         (false, "PLAIN LOGIN", "APOP"),
     ] {
         let sandbox = Sandbox::new();
-        let mut server = Server::start(&Mailbox::default()).apop(STAMP);
+        let mut server = Server::start(&Mailbox::default()).apop(TIMESTAMP);
         if over_tls {
             server = server.implicit_tls(sandbox.certificates());
         }
@@ -149,7 +149,7 @@ fn a_server_that_hangs_up_after_the_refusal_gets_a_second_connection_and_no_thir
 #[test]
 fn a_server_that_fails_once_it_has_refused_a_way_gets_no_second_connection() {
     let refusing = || {
-        let server = Server::start(&Mailbox::default()).apop(STAMP);
+        let server = Server::start(&Mailbox::default()).apop(TIMESTAMP);
         server.on("APOP", Fault::reply("-ERR [AUTH] no such secret"))
     };
     let nonsense = || Fault::reply("gibberish");
@@ -175,7 +175,7 @@ fn a_server_that_says_goodbye_with_the_refusal_gets_a_second_connection() {
     let sandbox = Sandbox::new();
     let mailbox = Mailbox::with(small(1));
     let refusal = Fault::last_words("-ERR [AUTH] no such secret\r\n-ERR closing");
-    let server = Server::start(&mailbox).apop(STAMP).on("APOP", refusal);
+    let server = Server::start(&mailbox).apop(TIMESTAMP).on("APOP", refusal);
     sandbox.account("it", &server.endpoint()).write();
     sandbox.run(&["sync"]).ends_with(0);
     assert_eq!(ways(&server), ["APOP", "PLAIN"]);
@@ -192,7 +192,7 @@ fn where_the_second_way_cannot_be_tried_the_first_refusal_is_told() {
     ] {
         let sandbox = Sandbox::new();
         let server = Server::start(&Mailbox::default())
-            .apop(STAMP)
+            .apop(TIMESTAMP)
             .on("APOP", Fault::last_words("-ERR [AUTH] no such secret"))
             .after(1, GREETING, Fault::reply(refusal));
         sandbox.account("it", &server.endpoint()).write();

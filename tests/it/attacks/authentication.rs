@@ -40,8 +40,8 @@ fn logins(server: &Server) -> usize {
 }
 
 #[test]
-fn a30_stamps_that_are_no_message_ids() {
-    for stamp in [
+fn a30_timestamps_that_are_no_message_ids() {
+    for timestamp in [
         "<no-at-sign>",
         "<\u{e9}@example.com>",
         "<a\x07@example.com>",
@@ -50,11 +50,11 @@ fn a30_stamps_that_are_no_message_ids() {
         "<>",
         &format!("<{}@example.com>", "x".repeat(600)),
     ] {
-        let server = Server::start(&Mailbox::default()).apop(stamp);
+        let server = Server::start(&Mailbox::default()).apop(timestamp);
         let sandbox = sandbox_for(&server, &[("auth", "\"apop\"")]);
         withstands(&sandbox, &[77]);
         no_login(&server.sessions());
-        // Without a stamp there are other ways.
+        // Without a timestamp there are other ways.
         let sandbox = sandbox_for(&server, &[]);
         withstands(&sandbox, &[0]);
         assert!(

@@ -10,7 +10,7 @@
 //! | A01 | answers injected behind STLS | `tls::whatever_comes_behind_the_answer_to_stls_is_an_attack`, `attacks::protection::a01_a_refusal_of_stls_with_more_behind_it` |
 //! | A02 | the same, a moment later | `attacks::protection::a02_plain_text_in_place_of_a_handshake`, `attacks::protection::a_server_that_talks_for_ever_in_place_of_a_handshake_is_given_up` |
 //! | A03–A05 | STLS missing, refused, hidden | `tls::stls_is_required_once_it_is_asked_for` |
-//! | A06 | an APOP stamp before TLS | `attacks::protection::a06_a_stamp_in_the_greeting_is_no_bait` |
+//! | A06 | an APOP timestamp before TLS | `attacks::protection::a06_a_timestamp_in_the_greeting_is_no_bait` |
 //! | A07 | a greeting that pretends or refuses, or is of another protocol | `attacks::protection::a07_a_greeting_that_pretends_or_refuses`, `tls::a_greeting_that_is_not_pop3_ends_with_76_before_any_login` |
 //! | A08 | other capabilities before TLS than after | `tls::capabilities_from_before_tls_are_forgotten`, `attacks::protection::a08_an_expiry_announced_before_tls_is_forgotten`, `attacks::protection::capabilities_that_change_after_the_login_are_believed_then` |
 //! | A09 | an answer too many behind the handshake | `attacks::protection::a09_an_answer_too_many_behind_the_handshake` |
@@ -23,7 +23,7 @@
 //! | A23 | a password without TLS | `attacks::protection::a23_a_password_without_tls_is_refused_before_connecting` |
 //! | A24 | a second connection without TLS | `attacks::protection::a24_a_second_connection_is_not_less_protected` |
 //! | A25 | the name in the handshake | `attacks::protection::a25_the_server_is_told_the_hosts_name` |
-//! | A30 | APOP stamps that are no message-ids | `attacks::authentication::a30_stamps_that_are_no_message_ids` |
+//! | A30 | APOP timestamps that are no message-ids | `attacks::authentication::a30_timestamps_that_are_no_message_ids` |
 //! | A31 | mechanisms stripped without TLS | `login::without_tls_a_password_needs_permission`, `login::never_weaker_than_the_configuration_says` |
 //! | A32 | every lie of SCRAM | `attacks::authentication::a32_every_lie_of_scram_ends_it_all` |
 //! | A33 | SCRAM-PLUS stripped | `attacks::authentication::a33_a_client_that_could_bind_says_so` |

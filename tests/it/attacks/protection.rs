@@ -56,7 +56,7 @@ fn a02_plain_text_in_place_of_a_handshake() {
 }
 
 #[test]
-fn a06_a_stamp_in_the_greeting_is_no_bait() {
+fn a06_a_timestamp_in_the_greeting_is_no_bait() {
     let server = Server::start(&Mailbox::default())
         .apop("<1896.697170952@dbc.mtview.ca.us>")
         .on("STLS", Fault::reply("-ERR no"));

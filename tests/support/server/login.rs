@@ -37,10 +37,10 @@ impl Session<'_> {
     }
 
     fn apop(&mut self, arguments: &str) -> Option<Answer> {
-        let stamp = self.settings.stamp.clone()?;
+        let timestamp = self.settings.timestamp.clone()?;
         let (name, digest) = arguments.split_once(' ')?;
         Some(self.log_in(name, |password| {
-            md5_hex(&format!("{stamp}{password}")) == digest
+            md5_hex(&format!("{timestamp}{password}")) == digest
         }))
     }
 

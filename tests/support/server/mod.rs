@@ -162,9 +162,9 @@ impl Server {
         })
     }
 
-    /// Shows a stamp in the greeting and so offers APOP.
-    pub(crate) fn apop(self, stamp: &str) -> Self {
-        self.set(|settings| settings.stamp = Some(stamp.to_owned()))
+    /// Shows a timestamp in the greeting and so offers APOP.
+    pub(crate) fn apop(self, timestamp: &str) -> Self {
+        self.set(|settings| settings.timestamp = Some(timestamp.to_owned()))
     }
 
     /// Announces these SASL mechanisms, with a space between.

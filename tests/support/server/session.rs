@@ -139,8 +139,8 @@ impl<'a> Session<'a> {
     }
 
     fn greeting(&mut self) -> Answer {
-        match &self.settings.stamp {
-            Some(stamp) => Answer::line(format!("+OK ready {stamp}")),
+        match &self.settings.timestamp {
+            Some(timestamp) => Answer::line(format!("+OK ready {timestamp}")),
             None => Answer::line("+OK ready"),
         }
     }

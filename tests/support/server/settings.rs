@@ -61,7 +61,7 @@ pub(super) struct Placed {
 pub(super) struct Settings {
     pub(super) accounts: BTreeMap<String, (String, Mailbox)>,
     pub(super) security: Security,
-    pub(super) stamp: Option<String>,
+    pub(super) timestamp: Option<String>,
     pub(super) capabilities: BTreeMap<State, Vec<String>>,
     /// What SASL announces.
     pub(super) mechanisms: String,
@@ -90,7 +90,7 @@ impl Settings {
         Settings {
             accounts: BTreeMap::from([(USER.to_owned(), account)]),
             security: Security::None,
-            stamp: None,
+            timestamp: None,
             capabilities: BTreeMap::new(),
             mechanisms: "PLAIN".to_owned(),
             scram: ScramLies::default(),

@@ -4,7 +4,7 @@
 //! client   n,,n=user,r=NONCE
 //! server   r=NONCE+MORE,s=SALT,i=ITERATIONS
 //! client   c=biws,r=NONCE+MORE,p=PROOF
-//! server   v=SIGNATURE                      nobody is believed without it
+//! server   v=SIGNATURE                      no success is believed without it
 //! ```
 
 use std::borrow::Cow;
@@ -17,9 +17,8 @@ use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use super::prepare::{escaped_name, prepared};
-use super::{Mechanism, Refused};
-use crate::pop3::command::{Unsendable, check};
-use crate::pop3::{Excerpt, limits};
+use super::{Aborted, Client, Mechanism, Parameters, SCRAM_ITERATIONS, joined};
+use crate::text::Excerpt;
 
 /// Which hash a SCRAM is made with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,18 +31,34 @@ pub enum Hash {
 
 /// What ties the login to the TLS connection it happens on (RFC 5802 section 6).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Binding {
+pub(super) enum Binding {
     /// Nothing can, or is meant to.
     None,
     /// We could, but the server does not announce it. If it does, somebody took that away, and the
     /// server will see it.
     NotOffered,
-    /// The hash of the server's certificate (`tls-server-end-point`, RFC 5929 section 4): a -PLUS mechanism.
+    /// The hash of the server's certificate: a -PLUS mechanism.
     EndPoint(Vec<u8>),
 }
 
+impl Binding {
+    /// That of a mechanism without.
+    pub(super) fn unbound(with: &Parameters<'_>) -> Self {
+        if with.end_point.is_some() && !with.offers_binding {
+            Binding::NotOffered
+        } else {
+            Binding::None
+        }
+    }
+
+    /// That of a -PLUS mechanism, where the connection has any.
+    pub(super) fn bound(with: &Parameters<'_>) -> Option<Self> {
+        with.end_point.clone().map(Binding::EndPoint)
+    }
+}
+
 /// A SCRAM mechanism.
-pub struct Scram {
+pub(super) struct Scram {
     hash: Hash,
     binding: Binding,
     password: Zeroizing<Vec<u8>>,
@@ -64,38 +79,21 @@ enum State {
     Broken,
 }
 
-/// A nonce for one login: 24 octets of these random bytes, as text.
-#[must_use]
-pub fn nonce(random: [u8; 18]) -> String {
-    BASE64_STANDARD.encode(random)
-}
-
 impl Scram {
-    /// SCRAM with these credentials. The nonce is never used twice: see [`nonce`].
-    ///
-    /// # Errors
-    ///
-    /// One is empty or contains CR, LF or NUL.
-    pub fn new(
-        hash: Hash,
-        binding: Binding,
-        user: &[u8],
-        password: &[u8],
-        nonce: String,
-    ) -> Result<Self, Unsendable> {
-        check("AUTH SCRAM", user)?;
-        check("AUTH SCRAM", password)?;
-        let mut first = b"n=".to_vec();
-        first.extend(escaped_name(&prepared(user)));
-        first.extend_from_slice(format!(",r={nonce}").as_bytes());
-        Ok(Scram {
+    pub(super) fn new(hash: Hash, binding: Binding, with: &Parameters<'_>) -> Self {
+        Scram::with_nonce(hash, binding, with, BASE64_STANDARD.encode(with.random))
+    }
+
+    fn with_nonce(hash: Hash, binding: Binding, with: &Parameters<'_>, nonce: String) -> Self {
+        let name = escaped_name(&prepared(with.user));
+        Scram {
             hash,
             binding,
-            password: prepared(password),
-            first,
+            password: prepared(with.secret),
+            first: [b"n=", &*name, b",r=", nonce.as_bytes()].concat(),
             nonce,
             state: State::Begun,
-        })
+        }
     }
 
     /// The header that says which binding there is (RFC 5801 section 4).
@@ -108,7 +106,7 @@ impl Scram {
     }
 
     /// The answer to the server's first message.
-    fn prove(&self, challenge: &[u8]) -> Result<Proof, Refused> {
+    fn prove(&self, challenge: &[u8]) -> Result<Proof, Aborted> {
         let Salting {
             nonce,
             salt,
@@ -129,9 +127,8 @@ impl Scram {
             Zeroizing::new(pairs.map(|(key, sign)| key ^ sign).collect());
         let proof = Zeroizing::new(BASE64_STANDARD.encode(&*proof));
         let server_key = hash.keyed(&salted, b"Server Key");
-        let response = [without_proof.as_bytes(), b",p=", proof.as_bytes()].concat();
         Ok(Proof {
-            response: Zeroizing::new(response),
+            response: joined(&[without_proof.as_bytes(), b",p=", proof.as_bytes()]),
             signature: hash.keyed(&server_key, &dialogue),
         })
     }
@@ -151,14 +148,14 @@ struct Salting<'a> {
 }
 
 impl<'a> Salting<'a> {
-    /// Reads `r=…,s=…,i=…`; extensions behind them mean nothing to us (RFC 5802 section 5.1).
-    fn read(message: &'a [u8], ours: &str) -> Result<Self, Refused> {
+    /// Reads `r=…,s=…,i=…`; extensions after them mean nothing to us (RFC 5802 section 5.1).
+    fn read(message: &'a [u8], ours: &str) -> Result<Self, Aborted> {
         let message = str::from_utf8(message).map_err(|_| nonsense(message))?;
         if let Some(error) = message.strip_prefix("e=") {
             return Err(failed(error));
         }
         if message.starts_with("m=") {
-            return Err(refused(
+            return Err(failure(
                 "the server demands an extension of SCRAM that popfetch does not know",
             ));
         }
@@ -170,69 +167,48 @@ impl<'a> Salting<'a> {
         let (nonce, salt, iterations) = (part("r=")?, part("s=")?, part("i=")?);
         let graphic = nonce.bytes().all(|byte| byte.is_ascii_graphic());
         if !graphic || nonce.strip_prefix(ours).is_none_or(str::is_empty) {
-            return Err(refused("the server's nonce does not continue ours"));
+            return Err(failure("the server's nonce does not continue ours"));
         }
         let salt = BASE64_STANDARD.decode(salt).ok();
         let salt = salt.filter(|salt| !salt.is_empty());
         Ok(Salting {
             nonce,
-            salt: salt.ok_or_else(|| refused("the server's salt cannot be decoded"))?,
+            salt: salt.ok_or_else(|| failure("the server's salt cannot be decoded"))?,
             iterations: iterations_in(iterations)?,
         })
     }
 }
 
-fn iterations_in(text: &str) -> Result<u32, Refused> {
+fn iterations_in(text: &str) -> Result<u32, Aborted> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     // A number too large for its type is above any limit.
     let number = digits.then(|| text.parse().unwrap_or(u32::MAX));
-    let allowed = number.filter(|number| limits::SCRAM_ITERATIONS.contains(number));
-    allowed.ok_or_else(|| Refused::Iterations {
+    let allowed = number.filter(|number| SCRAM_ITERATIONS.contains(number));
+    allowed.ok_or_else(|| Aborted::Iterations {
         wanted: Excerpt::of(text.as_bytes()),
-        too_many: number.is_some_and(|number| number > *limits::SCRAM_ITERATIONS.end()),
+        too_many: number.is_some_and(|number| number > *SCRAM_ITERATIONS.end()),
     })
 }
 
-fn refused(message: &'static str) -> Refused {
-    Refused::Mechanism(Cow::Borrowed(message))
+fn failure(message: &'static str) -> Aborted {
+    Aborted::Mechanism(Cow::Borrowed(message))
 }
 
-fn nonsense(message: &[u8]) -> Refused {
+fn nonsense(message: &[u8]) -> Aborted {
     let shown = Excerpt::of(message);
-    Refused::Mechanism(format!("the server does not speak SCRAM: \"{shown}\"").into())
+    Aborted::Mechanism(format!("the server does not speak SCRAM: \"{shown}\"").into())
 }
 
-/// `e=…`, behind which extensions may stand.
-fn failed(error: &str) -> Refused {
+/// `e=…`, after which extensions may stand.
+fn failed(error: &str) -> Aborted {
     let shown = Excerpt::of(error.as_bytes());
     match error.split(',').next() {
-        Some("invalid-proof" | "unknown-user") => Refused::Credentials {
-            mechanism: "SCRAM",
-            error: shown,
-        },
-        _ => Refused::Mechanism(format!("the server broke SCRAM off: \"{shown}\"").into()),
+        Some("invalid-proof" | "unknown-user") => Aborted::Credentials(shown),
+        _ => Aborted::Mechanism(format!("the server broke SCRAM off: \"{shown}\"").into()),
     }
 }
 
 impl Hash {
-    /// The name of the mechanism made with it.
-    #[must_use]
-    pub fn mechanism(self) -> &'static str {
-        match self {
-            Hash::Sha1 => "SCRAM-SHA-1",
-            Hash::Sha256 => "SCRAM-SHA-256",
-        }
-    }
-
-    /// The name of the same mechanism with channel binding.
-    #[must_use]
-    pub fn mechanism_plus(self) -> &'static str {
-        match self {
-            Hash::Sha1 => "SCRAM-SHA-1-PLUS",
-            Hash::Sha256 => "SCRAM-SHA-256-PLUS",
-        }
-    }
-
     fn of(self, bytes: &[u8]) -> Zeroizing<Vec<u8>> {
         Zeroizing::new(match self {
             Hash::Sha1 => Sha1::digest(bytes).to_vec(),
@@ -273,25 +249,25 @@ impl Hash {
     }
 }
 
-/// The same in constant time, so that nobody learns from our haste how much of a guess was right.
+/// The same in constant time, so that the time it takes does not show how much of a guess was right.
 fn same(one: &[u8], other: &[u8]) -> bool {
     let difference = one.iter().zip(other).fold(0, |sum, (a, b)| sum | (a ^ b));
     one.len() == other.len() && difference == 0
 }
 
-impl Mechanism for Scram {
-    fn name(&self) -> &'static str {
+impl Client for Scram {
+    fn mechanism(&self) -> Mechanism {
         match self.binding {
-            Binding::EndPoint(_) => self.hash.mechanism_plus(),
-            Binding::None | Binding::NotOffered => self.hash.mechanism(),
+            Binding::EndPoint(_) => Mechanism::ScramPlus(self.hash),
+            Binding::None | Binding::NotOffered => Mechanism::Scram(self.hash),
         }
     }
 
     fn initial(&mut self) -> Option<Zeroizing<Vec<u8>>> {
-        Some(Zeroizing::new([self.header(), &self.first].concat()))
+        Some(joined(&[self.header(), &self.first]))
     }
 
-    fn respond(&mut self, challenge: &[u8]) -> Result<Zeroizing<Vec<u8>>, Refused> {
+    fn respond(&mut self, challenge: &[u8]) -> Result<Zeroizing<Vec<u8>>, Aborted> {
         match std::mem::replace(&mut self.state, State::Broken) {
             State::Begun => {
                 let proof = self.prove(challenge)?;
@@ -309,10 +285,10 @@ impl Mechanism for Scram {
         }
     }
 
-    fn accept(&self) -> Result<(), Refused> {
+    fn accept(&self) -> Result<(), Aborted> {
         match self.state {
             State::Verified => Ok(()),
-            _ => Err(refused(
+            _ => Err(failure(
                 "the server did not prove that it knows the password",
             )),
         }
@@ -320,7 +296,7 @@ impl Mechanism for Scram {
 }
 
 /// Looks at the server's final message: `v=…`, and extensions that mean nothing to us.
-fn verify(message: &[u8], signature: &[u8]) -> Result<(), Refused> {
+fn verify(message: &[u8], signature: &[u8]) -> Result<(), Aborted> {
     let text = str::from_utf8(message).map_err(|_| nonsense(message))?;
     if let Some(error) = text.strip_prefix("e=") {
         return Err(failed(error));
@@ -329,7 +305,7 @@ fn verify(message: &[u8], signature: &[u8]) -> Result<(), Refused> {
     let claimed = first.strip_prefix("v=").ok_or_else(|| nonsense(message))?;
     match BASE64_STANDARD.decode(claimed) {
         Ok(claimed) if same(&claimed, signature) => Ok(()),
-        _ => Err(refused(
+        _ => Err(failure(
             "the server does not know the password: its signature is wrong",
         )),
     }
@@ -366,20 +342,23 @@ mod tests {
         server_final: "v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=",
     };
 
+    const PENCIL: Parameters<'static> = Parameters {
+        user: b"user",
+        secret: b"pencil",
+        host: "",
+        port: 0,
+        end_point: None,
+        offers_binding: false,
+        random: [0; 18],
+    };
+
     impl Vector {
         fn scram(&self) -> Scram {
             self.bound(Binding::None)
         }
 
         fn bound(&self, binding: Binding) -> Scram {
-            Scram::new(
-                self.hash,
-                binding,
-                b"user",
-                b"pencil",
-                self.nonce.to_owned(),
-            )
-            .expect("credentials")
+            Scram::with_nonce(self.hash, binding, &PENCIL, self.nonce.to_owned())
         }
 
         /// The client has sent its proof.
@@ -421,7 +400,7 @@ mod tests {
             ),
         ] {
             let mut scram = SHA_256.bound(binding.clone());
-            assert_eq!(scram.name(), name);
+            assert_eq!(scram.mechanism().name(), name);
             let first = scram.initial().expect("the client speaks first");
             assert!(first.starts_with(header.as_bytes()));
             let proof = scram.respond(SHA_256.server_first.as_bytes());
@@ -441,7 +420,7 @@ mod tests {
     }
 
     /// What becomes of a server's first message.
-    fn answer_to(first: &str) -> Result<Zeroizing<Vec<u8>>, Refused> {
+    fn answer_to(first: &str) -> Result<Zeroizing<Vec<u8>>, Aborted> {
         SHA_1.scram().respond(first.as_bytes())
     }
 
@@ -491,7 +470,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_does_not_know_the_password_is_not_believed() {
+    fn a_server_that_does_not_know_the_password_is_refused() {
         for last in [
             "v=",
             "v=rmF9pqV8S7suAoZWja4dJRkFsKR=",
@@ -516,7 +495,7 @@ mod tests {
     }
 
     #[test]
-    fn the_servers_words_are_escaped_and_cut() {
+    fn the_servers_words_are_sanitized_and_cut() {
         let refused = answer_to("e=\x1b[2J").expect_err("an error");
         assert_eq!(
             refused.to_string(),
@@ -524,25 +503,43 @@ mod tests {
         );
         let long = format!("e={}", "x".repeat(60_000));
         let refused = answer_to(&long).expect_err("an error");
-        assert!(refused.to_string().len() < 2 * limits::EXCERPT);
+        assert!(refused.to_string().len() < 2 * crate::text::MAX_EXCERPT);
     }
 
     #[test]
     fn names_are_prepared_and_escaped() {
-        let scram = Scram::new(
-            Hash::Sha1,
-            Binding::None,
-            "I\u{ad}X,=".as_bytes(),
-            b"x",
-            "n".to_owned(),
-        );
-        assert_eq!(scram.expect("credentials").first, b"n=IX=2C=3D,r=n");
-        let nonces = [nonce([0; 18]), nonce([255; 18])];
-        assert!(
-            nonces
-                .iter()
-                .all(|nonce| nonce.len() == 24 && !nonce.contains(','))
-        );
+        let with = Parameters {
+            user: "I\u{ad}X,=".as_bytes(),
+            ..PENCIL
+        };
+        let scram = Scram::with_nonce(Hash::Sha1, Binding::None, &with, "n".to_owned());
+        assert_eq!(scram.first, b"n=IX=2C=3D,r=n");
+    }
+
+    #[test]
+    fn a_nonce_is_text_without_a_comma() {
+        for random in [[0; 18], [255; 18]] {
+            let with = Parameters { random, ..PENCIL };
+            let scram = Scram::new(Hash::Sha1, Binding::None, &with);
+            assert!(scram.nonce.len() == 24 && !scram.nonce.contains(','));
+        }
+    }
+
+    #[test]
+    fn a_binding_that_the_server_does_not_announce_is_told_to_it() {
+        let with = |end_point, offers_binding| Parameters {
+            end_point,
+            offers_binding,
+            ..PENCIL
+        };
+        let hash = vec![7; 32];
+        let hidden = with(Some(hash.clone()), false);
+        assert_eq!(Binding::unbound(&hidden), Binding::NotOffered);
+        let offered = with(Some(hash.clone()), true);
+        assert_eq!(Binding::unbound(&offered), Binding::None);
+        assert_eq!(Binding::bound(&offered), Some(Binding::EndPoint(hash)));
+        assert_eq!(Binding::unbound(&with(None, false)), Binding::None);
+        assert_eq!(Binding::bound(&with(None, false)), None);
     }
 
     proptest! {

@@ -1,25 +1,22 @@
-//! AUTH (RFC 5034 section 4), driven for any mechanism.
+//! One exchange, driven for any mechanism.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
-use super::{Mechanism, Refused};
-use crate::pop3::command::Command;
-use crate::pop3::excerpt::Excerpt;
-use crate::pop3::limits;
-use crate::pop3::reply::{Reply, Status};
+use super::{Aborted, Client, MAX_CHALLENGES};
+use crate::text::Excerpt;
 
-/// One AUTH, from its command to its end.
+/// One exchange, from the initial response to its end.
 ///
-/// Send [`Exchange::command`], then hand each answer to [`Exchange::proceed`] and do what it says.
+/// Name the mechanism to the server, with [`Exchange::initial`] where there is one; then hand each answer to
+/// [`Exchange::proceed`] and do what it says.
 pub struct Exchange {
-    mechanism: Box<dyn Mechanism>,
+    client: Box<dyn Client>,
     /// What the client says first, until the server took it.
     initial: Option<Zeroizing<Vec<u8>>>,
     /// The response that is being sent.
     response: Zeroizing<Vec<u8>>,
-    /// Whether the server has had anything of the mechanism's yet.
     stage: Stage,
     challenges: usize,
 }
@@ -32,41 +29,54 @@ enum Stage {
     /// The exchange was cancelled.
     Cancelled {
         /// Why.
-        refused: Refused,
+        reason: Aborted,
         /// Something of the mechanism's was sent before.
         answered: bool,
     },
 }
 
+/// What the server says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer<'a> {
+    /// A challenge, in base64.
+    Challenge(&'a [u8]),
+    /// The login succeeded.
+    Accepted,
+    /// The login failed.
+    Refused,
+}
+
 /// What to do after an answer.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Next<'a> {
-    /// Send this, and come back with the answer.
-    Send(Command<'a>),
+    /// Send this, in base64, and come back with the answer.
+    Respond(&'a [u8]),
+    /// Send the line that cancels the exchange (`*`), and come back with the answer.
+    Cancel,
     /// The login succeeded.
     Done,
-    /// The server refused; its answer says why. The session is as before, and another way may be tried.
+    /// The server refused; its answer says why. The session is as before, and another mechanism may be tried.
     Denied,
-    /// We broke the exchange off, and the server agreed. The session is as before, and another way
-    /// may be tried; nothing weaker where the mechanism's own check failed ([`Refused::Mechanism`]).
-    Cancelled(Refused),
-    /// The server's +OK must not be believed. The connection is to be closed, and nothing weaker to be tried.
-    Untrusted(Refused),
+    /// We broke the exchange off, and the server agreed. The session is as before, and another mechanism
+    /// may be tried; nothing weaker where the mechanism's own check failed ([`Aborted::Mechanism`]).
+    Cancelled(Aborted),
+    /// The server's success must not be believed. The connection is to be closed, and nothing weaker to be tried.
+    Untrusted(Aborted),
 }
 
 impl Exchange {
-    /// An exchange that has not begun. `announced` is whether the server's capabilities have a list
-    /// of SASL mechanisms: without one an initial response must not be sent (RFC 5034 section 3).
-    pub fn new(mut mechanism: Box<dyn Mechanism>, announced: bool) -> Self {
-        let initial = mechanism.initial();
-        let fits = initial
+    /// An exchange that has not begun. `allows_initial` is whether the protocol lets this initial response go with the
+    /// mechanism's name.
+    pub fn new(mut client: Box<dyn Client>, allows_initial: impl FnOnce(&[u8]) -> bool) -> Self {
+        let initial = client.initial();
+        let is_sent = initial
             .as_ref()
-            .is_some_and(|initial| fits(mechanism.name(), initial));
+            .is_some_and(|initial| allows_initial(initial));
         Exchange {
-            mechanism,
+            client,
             initial,
             response: Zeroizing::default(),
-            stage: if announced && fits {
+            stage: if is_sent {
                 Stage::Answered
             } else {
                 Stage::Named
@@ -75,31 +85,28 @@ impl Exchange {
         }
     }
 
-    /// The command that begins it: with the initial response where one is allowed and fits the line.
-    pub fn command(&self) -> Command<'_> {
-        let initial = match self.stage {
+    /// The initial response, where it goes with the mechanism's name.
+    #[must_use]
+    pub fn initial(&self) -> Option<&[u8]> {
+        match self.stage {
             Stage::Answered => self.initial.as_ref().map(|initial| initial.as_slice()),
             _ => None,
-        };
-        Command::Auth {
-            mechanism: self.mechanism.name(),
-            initial,
         }
     }
 
     /// What to do after this answer.
-    pub fn proceed(&mut self, reply: &Reply<'_>) -> Next<'_> {
-        match (reply.status, &self.stage) {
-            (Status::Err, Stage::Cancelled { refused, .. }) => Next::Cancelled(refused.clone()),
-            (_, Stage::Cancelled { .. }) => Next::Untrusted(Refused::NotCancelled),
-            (Status::Err, _) => Next::Denied,
-            (Status::Ok, Stage::Answered) => match self.mechanism.accept() {
+    pub fn proceed(&mut self, answer: Answer<'_>) -> Next<'_> {
+        match (answer, &self.stage) {
+            (Answer::Refused, Stage::Cancelled { reason, .. }) => Next::Cancelled(reason.clone()),
+            (_, Stage::Cancelled { .. }) => Next::Untrusted(Aborted::NotCancelled),
+            (Answer::Refused, _) => Next::Denied,
+            (Answer::Accepted, Stage::Answered) => match self.client.accept() {
                 Ok(()) => Next::Done,
-                Err(refused) => Next::Untrusted(refused),
+                Err(reason) => Next::Untrusted(reason),
             },
             // Nothing was proven yet, so this is no success: Exchange 2003 writes +OK where + belongs.
-            (Status::Ok, Stage::Named) => self.challenged(b""),
-            (Status::Continue, _) => self.challenged(reply.text),
+            (Answer::Accepted, Stage::Named) => self.challenged(b""),
+            (Answer::Challenge(base64), _) => self.challenged(base64),
         }
     }
 
@@ -116,9 +123,9 @@ impl Exchange {
 
     /// Why the exchange is cancelled, if it is.
     #[must_use]
-    pub fn cancelled(&self) -> Option<&Refused> {
+    pub fn cancelled(&self) -> Option<&Aborted> {
         match &self.stage {
-            Stage::Cancelled { refused, .. } => Some(refused),
+            Stage::Cancelled { reason, .. } => Some(reason),
             Stage::Named | Stage::Answered => None,
         }
     }
@@ -126,7 +133,7 @@ impl Exchange {
     /// Why the server refuses, where it has said so in a challenge.
     #[must_use]
     pub fn complaint(&self) -> Option<&Excerpt> {
-        self.mechanism.complaint()
+        self.client.complaint()
     }
 
     fn challenged(&mut self, base64: &[u8]) -> Next<'_> {
@@ -134,73 +141,68 @@ impl Exchange {
             Ok(response) => {
                 self.response = response;
                 self.stage = Stage::Answered;
-                Next::Send(Command::Respond(&self.response))
+                Next::Respond(&self.response)
             }
-            Err(refused) => {
+            Err(reason) => {
                 let answered = self.has_answered();
-                self.stage = Stage::Cancelled { refused, answered };
-                Next::Send(Command::Cancel)
+                self.stage = Stage::Cancelled { reason, answered };
+                Next::Cancel
             }
         }
     }
 
-    fn response_to(&mut self, base64: &[u8]) -> Result<Zeroizing<Vec<u8>>, Refused> {
+    fn response_to(&mut self, base64: &[u8]) -> Result<Zeroizing<Vec<u8>>, Aborted> {
         self.challenges += 1;
-        if self.challenges > limits::CHALLENGES {
-            return Err(Refused::TooManyChallenges);
+        if self.challenges > MAX_CHALLENGES {
+            return Err(Aborted::TooManyChallenges);
         }
         let challenge = STANDARD
             .decode(base64)
-            .map_err(|_| Refused::NotBase64(Excerpt::of(base64)))?;
+            .map_err(|_| Aborted::NotBase64(Excerpt::of(base64)))?;
         // The empty challenge asks for the initial response, and some servers ask although they
         // were given it.
         match self.initial.take() {
             Some(initial) if challenge.is_empty() => Ok(initial),
-            Some(_) if matches!(self.stage, Stage::Named) => Err(Refused::Unexpected {
-                mechanism: self.mechanism.name(),
+            Some(_) if matches!(self.stage, Stage::Named) => Err(Aborted::Unexpected {
+                mechanism: self.client.mechanism(),
                 challenge: Excerpt::of(&challenge),
             }),
-            _ => self.mechanism.respond(&challenge),
+            _ => self.client.respond(&challenge),
         }
     }
-}
-
-/// Whether AUTH with this initial response, in base64, is within [`limits::COMMAND`].
-fn fits(mechanism: &str, initial: &[u8]) -> bool {
-    let base64 = base64::encoded_len(initial.len(), true);
-    let around = "AUTH  \r\n".len() + mechanism.len();
-    base64.is_some_and(|length| around + length <= limits::COMMAND)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pop3::sasl::Plain;
+    use crate::sasl::{Mechanism, Parameters};
     use proptest::prelude::*;
 
-    /// What a line of the server leads to: the line we send, or the end.
+    /// What a line of a POP3 server leads to: the line we send, or the end.
     fn step(exchange: &mut Exchange, line: &str) -> Result<String, Next<'static>> {
-        let reply = Reply::parse(line.as_bytes()).expect("a status line");
-        match exchange.proceed(&reply) {
-            Next::Send(command) => Ok(encoded(command)),
-            Next::Done => Err(Next::Done),
-            Next::Denied => Err(Next::Denied),
-            Next::Cancelled(refused) => Err(Next::Cancelled(refused)),
-            Next::Untrusted(refused) => Err(Next::Untrusted(refused)),
-        }
+        let answer = match line.as_bytes() {
+            [b'+', b'O', b'K', ..] => Answer::Accepted,
+            [b'-', ..] => Answer::Refused,
+            line => Answer::Challenge(line[1..].trim_ascii()),
+        };
+        Err(match exchange.proceed(answer) {
+            Next::Respond(response) => return Ok(STANDARD.encode(response) + "\r\n"),
+            Next::Cancel => return Ok("*\r\n".to_owned()),
+            Next::Done => Next::Done,
+            Next::Denied => Next::Denied,
+            Next::Cancelled(reason) => Next::Cancelled(reason),
+            Next::Untrusted(reason) => Next::Untrusted(reason),
+        })
     }
 
-    fn encoded(command: Command<'_>) -> String {
-        let mut line = Vec::new();
-        command.encode(&mut line).expect("can be sent");
-        String::from_utf8(line).expect("ASCII")
-    }
-
-    fn plain(announced: bool) -> Exchange {
-        Exchange::new(
-            Box::new(Plain::new(b"test", b"test").expect("credentials")),
-            announced,
-        )
+    fn plain(allows_initial: bool) -> Exchange {
+        let parameters = Parameters {
+            user: b"test",
+            secret: b"test",
+            ..Parameters::default()
+        };
+        let client = Mechanism::Plain.client(&parameters);
+        Exchange::new(client.expect("credentials"), |_| allows_initial)
     }
 
     const TEST_TEST: &str = "AHRlc3QAdGVzdA==\r\n";
@@ -208,10 +210,7 @@ mod tests {
     #[test]
     fn the_initial_response_goes_with_the_command() {
         let mut exchange = plain(true);
-        assert_eq!(
-            encoded(exchange.command()),
-            format!("AUTH PLAIN {TEST_TEST}")
-        );
+        assert_eq!(exchange.initial(), Some(&b"\0test\0test"[..]));
         assert_eq!(step(&mut exchange, "+OK welcome"), Err(Next::Done));
     }
 
@@ -219,23 +218,10 @@ mod tests {
     fn without_a_sasl_capability_the_server_asks_first() {
         for challenge in ["+", "+ "] {
             let mut exchange = plain(false);
-            assert_eq!(encoded(exchange.command()), "AUTH PLAIN\r\n");
+            assert_eq!(exchange.initial(), None);
             assert_eq!(step(&mut exchange, challenge).as_deref(), Ok(TEST_TEST));
             assert_eq!(step(&mut exchange, "+OK"), Err(Next::Done));
         }
-    }
-
-    #[test]
-    fn a_long_initial_response_waits_for_the_challenge() {
-        let password = |octets: usize| vec![b'x'; octets - b"\0u\0".len()];
-        let exchange = |octets| {
-            let plain = Plain::new(b"u", &password(octets)).expect("credentials");
-            Exchange::new(Box::new(plain), true)
-        };
-        assert_eq!(encoded(exchange(180).command()).len(), 253);
-        let mut long = exchange(181);
-        assert_eq!(encoded(long.command()), "AUTH PLAIN\r\n");
-        assert!(step(&mut long, "+").is_ok_and(|line| line.len() > 240));
     }
 
     #[test]
@@ -280,7 +266,7 @@ mod tests {
             );
             let end = step(&mut exchange, "-ERR cancelled");
             assert!(
-                matches!(end, Err(Next::Cancelled(Refused::NotBase64(_)))),
+                matches!(end, Err(Next::Cancelled(Aborted::NotBase64(_)))),
                 "{challenge}"
             );
         }
@@ -310,7 +296,7 @@ mod tests {
         assert!(exchange.cancelled().is_some());
         assert_eq!(
             step(&mut exchange, "+OK logged in"),
-            Err(Next::Untrusted(Refused::NotCancelled))
+            Err(Next::Untrusted(Aborted::NotCancelled))
         );
     }
 
@@ -321,27 +307,29 @@ mod tests {
     }
 
     fn countdown(first: Option<&'static [u8]>, left: usize) -> Exchange {
-        Exchange::new(Box::new(Countdown { first, left }), true)
+        Exchange::new(Box::new(Countdown { first, left }), |first| {
+            first.len() < 100
+        })
     }
 
-    impl Mechanism for Countdown {
-        fn name(&self) -> &'static str {
-            "COUNTDOWN"
+    impl Client for Countdown {
+        fn mechanism(&self) -> Mechanism {
+            Mechanism::Plain
         }
 
         fn initial(&mut self) -> Option<Zeroizing<Vec<u8>>> {
             Some(Zeroizing::new(self.first?.to_vec()))
         }
 
-        fn respond(&mut self, challenge: &[u8]) -> Result<Zeroizing<Vec<u8>>, Refused> {
+        fn respond(&mut self, challenge: &[u8]) -> Result<Zeroizing<Vec<u8>>, Aborted> {
             self.left = self.left.saturating_sub(1);
             Ok(Zeroizing::new(challenge.to_vec()))
         }
 
-        fn accept(&self) -> Result<(), Refused> {
+        fn accept(&self) -> Result<(), Aborted> {
             match self.left {
                 0 => Ok(()),
-                _ => Err(Refused::Mechanism("the server proved nothing".into())),
+                _ => Err(Aborted::Mechanism("the server proved nothing".into())),
             }
         }
     }
@@ -349,7 +337,7 @@ mod tests {
     #[test]
     fn a_mechanism_may_let_the_server_speak_first() {
         let mut exchange = countdown(None, 1);
-        assert_eq!(encoded(exchange.command()), "AUTH COUNTDOWN\r\n");
+        assert_eq!(exchange.initial(), None);
         assert_eq!(
             step(&mut exchange, "+ dGVzdA==").as_deref(),
             Ok("dGVzdA==\r\n")
@@ -373,19 +361,19 @@ mod tests {
     #[test]
     fn a_challenge_is_not_answered_before_the_initial_response_was_sent() {
         let mut exchange = countdown(Some(&[b'x'; 200]), 0);
-        assert_eq!(encoded(exchange.command()), "AUTH COUNTDOWN\r\n");
+        assert_eq!(exchange.initial(), None);
         assert_eq!(step(&mut exchange, "+ dGVzdA==").as_deref(), Ok("*\r\n"));
         let end = step(&mut exchange, "-ERR");
         assert!(matches!(
             end,
-            Err(Next::Cancelled(Refused::Unexpected { .. }))
+            Err(Next::Cancelled(Aborted::Unexpected { .. }))
         ));
     }
 
     #[test]
-    fn a_challenge_behind_the_initial_response_is_for_the_mechanism() {
+    fn a_challenge_after_the_initial_response_is_for_the_mechanism() {
         let mut exchange = countdown(Some(b"hello"), 1);
-        assert_eq!(encoded(exchange.command()), "AUTH COUNTDOWN aGVsbG8=\r\n");
+        assert_eq!(exchange.initial(), Some(&b"hello"[..]));
         assert_eq!(
             step(&mut exchange, "+ dGVzdA==").as_deref(),
             Ok("dGVzdA==\r\n")
@@ -396,39 +384,24 @@ mod tests {
     #[test]
     fn challenges_have_a_limit() {
         let mut exchange = countdown(None, 0);
-        for _ in 0..limits::CHALLENGES {
+        for _ in 0..MAX_CHALLENGES {
             assert_eq!(step(&mut exchange, "+").as_deref(), Ok("\r\n"));
         }
         assert_eq!(step(&mut exchange, "+").as_deref(), Ok("*\r\n"));
         assert_eq!(
             step(&mut exchange, "-ERR"),
-            Err(Next::Cancelled(Refused::TooManyChallenges))
+            Err(Next::Cancelled(Aborted::TooManyChallenges))
         );
     }
 
     #[test]
-    fn an_empty_initial_response_is_an_equals_sign() {
-        struct External;
-        impl Mechanism for External {
-            fn name(&self) -> &'static str {
-                "EXTERNAL"
-            }
-            fn initial(&mut self) -> Option<Zeroizing<Vec<u8>>> {
-                Some(Zeroizing::default())
-            }
-            fn respond(&mut self, _: &[u8]) -> Result<Zeroizing<Vec<u8>>, Refused> {
-                Err(Refused::TooManyChallenges)
-            }
-            fn accept(&self) -> Result<(), Refused> {
-                Ok(())
-            }
-        }
-        assert_eq!(
-            encoded(Exchange::new(Box::new(External), true).command()),
-            "AUTH EXTERNAL =\r\n"
-        );
-        let mut asked = Exchange::new(Box::new(External), false);
-        assert_eq!(step(&mut asked, "+").as_deref(), Ok("\r\n"));
+    fn an_empty_initial_response_is_one() {
+        let with = |allowed| {
+            let first = Some(&b""[..]);
+            Exchange::new(Box::new(Countdown { first, left: 0 }), move |_| allowed)
+        };
+        assert_eq!(with(true).initial(), Some(&b""[..]));
+        assert_eq!(step(&mut with(false), "+").as_deref(), Ok("\r\n"));
     }
 
     proptest! {
