@@ -2,14 +2,12 @@
 
 use std::cell::{Cell, RefCell};
 
+use crate::cancel::CancelToken;
 use crate::client::{Authorization, Censor, LoggedIn, Login, Parties, Refusal, Transaction};
 use crate::config::{Account, Tls};
 use crate::error::{Failure, Kind, Result};
-use crate::interrupt::Interrupt;
 use crate::monitor::{Monitor, Phase, Phases};
-use crate::net::{
-    self, Canceller, Certificate, Endpoint, Stream, TlsConnector, TlsConnectors, TlsPolicy,
-};
+use crate::net::{self, Certificate, Endpoint, Stream, TlsConnector, TlsConnectors, TlsPolicy};
 use crate::pop3::login::{LastLogin, Rule};
 use crate::secret::Secret;
 
@@ -18,7 +16,7 @@ pub struct Connecting<'a> {
     account: &'a Account,
     secret: Option<&'a Secret>,
     monitor: &'a dyn Monitor,
-    canceller: Canceller,
+    token: &'a CancelToken,
     /// None where the account has no TLS.
     connector: Option<TlsConnector>,
     /// The way to log in that worked last.
@@ -62,7 +60,7 @@ impl<'a> Connecting<'a> {
         account: &'a Account,
         secret: Option<&'a Secret>,
         monitor: &'a dyn Monitor,
-        interrupt: &Interrupt,
+        token: &'a CancelToken,
         connectors: &TlsConnectors,
     ) -> Result<Self> {
         let connector = match account.tls {
@@ -81,7 +79,7 @@ impl<'a> Connecting<'a> {
             account,
             secret,
             monitor,
-            canceller: interrupt.canceller(),
+            token,
             connector,
             worked: Cell::new(None),
             reached: RefCell::new(None),
@@ -239,7 +237,7 @@ impl<'a> Connecting<'a> {
     }
 
     fn look_at_certificate(&self) -> Result<Option<Certificate>> {
-        let stream = net::open(&self.endpoint(), None, &self.canceller, &mut |_| {})?;
+        let stream = net::open(&self.endpoint(), None, self.token, &mut |_| {})?;
         match self.account.tls {
             Tls::Implicit => stream.certificate(self.server_name()),
             Tls::StartTls => {
@@ -256,8 +254,7 @@ impl<'a> Connecting<'a> {
             tls, host, port, ..
         } = self.account;
         let silent = failure.kind() == Kind::Temporary && *tls != Tls::Implicit;
-        let canceller = &self.canceller;
-        if !silent || canceller.is_cancelled() || !net::speaks_tls(&self.endpoint(), canceller) {
+        if !silent || self.token.is_cancelled() || !net::speaks_tls(&self.endpoint(), self.token) {
             return failure;
         }
         Failure::new(Kind::Tls, format!("{host} did not greet us: port {port} speaks TLS from the first byte"))
@@ -270,7 +267,7 @@ impl<'a> Connecting<'a> {
             .connector
             .as_ref()
             .filter(|_| account.tls == Tls::Implicit);
-        net::open(&self.endpoint(), at_once, &self.canceller, &mut |phase| {
+        net::open(&self.endpoint(), at_once, self.token, &mut |phase| {
             phases.begin(phase)
         })
     }

@@ -2,3 +2,15 @@
 //! exit status) and its hints.
 
 mod process;
+
+use crate::cancel::Interrupted;
+use crate::error::{Failure, Kind};
+
+impl From<Interrupted> for Failure {
+    fn from(interrupted: Interrupted) -> Self {
+        Failure::new(
+            Kind::Interrupted(interrupted.signal),
+            interrupted.to_string(),
+        )
+    }
+}

@@ -19,6 +19,7 @@
 //! Everything flows one way: `--dry-run` stops after [`plan`] and prints it, `sync` carries it out.
 //! There is no second place that decides what to fetch or delete.
 
+pub mod cancel;
 pub mod cli;
 pub mod client;
 pub mod commands;
@@ -29,7 +30,6 @@ pub mod deliver;
 pub mod environment;
 pub mod error;
 mod explain;
-pub mod interrupt;
 pub mod journal;
 pub mod mail;
 pub mod message;

@@ -4,7 +4,7 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fd::{AsFd, OwnedFd};
@@ -13,6 +13,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal};
 use zeroize::Zeroizing;
 
+use crate::cancel::{CancelToken, Wait, WaitError};
 use crate::environment::Environment;
 use crate::text::{SHOWN_CHARACTERS, Untrusted};
 
@@ -24,9 +25,6 @@ pub(crate) const MAX_VALUE: usize = 1024;
 
 /// How much is read and written at once, in bytes.
 const BUFFER: usize = 64 * 1024;
-
-/// How often we look whether the command is to be stopped, or has ended where the kernel doesn't say so.
-const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Why a command could not be run.
 #[derive(Debug, thiserror::Error)]
@@ -80,8 +78,8 @@ pub(crate) struct Terms<'a> {
     pub(crate) group: Group,
     /// The longest time in which it neither reads its input nor ends.
     pub(crate) timeout: Duration,
-    /// Whether it is to be ended now.
-    pub(crate) stop: &'a dyn Fn() -> bool,
+    /// Stops it.
+    pub(crate) token: &'a CancelToken,
 }
 
 /// How a command ended.
@@ -91,7 +89,7 @@ pub(crate) enum Ending {
     Exited(ExitStatus),
     /// Killed: it neither read nor ended for too long.
     TimedOut,
-    /// Killed, as it was to be stopped.
+    /// Killed, because its token was cancelled.
     Stopped,
     /// Killed: it printed more than it may.
     PrintedTooMuch,
@@ -151,7 +149,7 @@ struct Running<'a> {
     end: Option<OwnedFd>,
     group: Group,
     timeout: Duration,
-    stop: &'a dyn Fn() -> bool,
+    token: &'a CancelToken,
     stdin: Option<Feed<'a>>,
     stdout: Reader<ChildStdout>,
     stderr: Reader<ChildStderr>,
@@ -184,7 +182,7 @@ impl<'a> Running<'a> {
             is_reaped: false,
             group: terms.group,
             timeout: terms.timeout,
-            stop: terms.stop,
+            token: terms.token,
             stdin: None,
             stdout: Reader::new(stdout, terms.max_output.unwrap_or(0)),
             stderr: Reader::new(stderr, MAX_STDERR),
@@ -201,7 +199,7 @@ impl<'a> Running<'a> {
 
     /// Feeds the command and reads what it prints, until it has ended or is to be killed.
     fn watch(&mut self) -> Result<Ending, Error> {
-        let mut deadline = Instant::now() + self.timeout;
+        let mut wait = Wait::at_most(self.timeout, self.token);
         loop {
             // Not before its output has ended: until it is reaped, its group can be killed by its number.
             if self.stdout.pipe.is_none()
@@ -211,25 +209,23 @@ impl<'a> Running<'a> {
                 self.read_stderr();
                 return Ok(Ending::Exited(status));
             }
-            if (self.stop)() {
-                return Ok(Ending::Stopped);
+            match wait.next_poll() {
+                Ok(timeout) => self.poll(timeout)?,
+                Err(WaitError::Cancelled) => return Ok(Ending::Stopped),
+                Err(WaitError::TimedOut) => return Ok(Ending::TimedOut),
             }
-            let Some(left) = deadline.checked_duration_since(Instant::now()) else {
-                return Ok(Ending::TimedOut);
-            };
-            self.wait(left)?;
             self.read_stderr();
             if self.stdout.read(&mut self.buffer)? > 0 {
                 return Ok(Ending::PrintedTooMuch);
             }
             if self.feed()? {
-                deadline = Instant::now() + self.timeout;
+                wait = Wait::at_most(self.timeout, self.token);
             }
         }
     }
 
     /// Waits until the command reads, prints or ends, or there is a reason to look.
-    fn wait(&self, left: Duration) -> io::Result<()> {
+    fn poll(&self, timeout: Duration) -> io::Result<()> {
         let mut wanted = Vec::new();
         let stdin = self.stdin.as_ref().map(|feed| &feed.pipe);
         wanted.extend(stdin.map(|pipe| PollFd::new(pipe, PollFlags::OUT)));
@@ -240,8 +236,8 @@ impl<'a> Running<'a> {
         // Where its output goes on after its end, that is waited for.
         let end = self.end.as_ref().filter(|_| stdout.is_none());
         wanted.extend(end.map(|end| PollFd::new(end, PollFlags::IN)));
-        let left = Timespec::try_from(left.min(POLL_INTERVAL)).map_err(io::Error::other)?;
-        match rustix::event::poll(&mut wanted, Some(&left)) {
+        let timeout = Timespec::try_from(timeout).map_err(io::Error::other)?;
+        match rustix::event::poll(&mut wanted, Some(&timeout)) {
             Ok(_) | Err(Errno::INTR) => Ok(()),
             Err(errno) => Err(errno.into()),
         }

@@ -3,12 +3,12 @@
 use std::env;
 
 use super::Context;
+use crate::cancel::Interrupt;
 use crate::cli;
 use crate::config::{self, Account, Overrides, values};
 use crate::deliver::Spec;
 use crate::environment::{Environment, PASSWORD_VARIABLE};
 use crate::error::{Failure, Kind, OrFail, Result};
-use crate::interrupt::Interrupt;
 use crate::secret::{self, Secret, SecretSource, Who};
 use crate::text::Untrusted;
 
@@ -100,8 +100,8 @@ pub(super) fn secret(
     interrupt: &Interrupt,
 ) -> Result<Secret> {
     let who = Who::from(account);
-    let stop = || interrupt.requested().is_some();
-    let obtain = || secret::obtain(&account.secret, &who, context.environment, &stop);
+    let token = interrupt.stop_token();
+    let obtain = || secret::obtain(&account.secret, &who, context.environment, token);
     match secret::may_ask(&account.secret) {
         true => context.ui.aside(obtain),
         false => obtain(),

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::Context;
+use crate::cancel::Interrupt;
 use crate::config::Account;
 use crate::error::{Failure, Kind, Result};
-use crate::interrupt::Interrupt;
 use crate::process::{self, Ending, Group, Input, Stderr, Terms};
 use crate::report::Report;
 use crate::text::Untrusted;
@@ -28,7 +28,7 @@ pub(super) fn run<'a>(
     interrupt: &Interrupt,
 ) {
     for due in due(done) {
-        if interrupt.requested().is_some() {
+        if interrupt.is_stopping() {
             return;
         }
         if let Err(failure) = one(context, &due, interrupt) {
@@ -73,7 +73,7 @@ fn one(context: &Context<'_>, due: &Due<'_>, interrupt: &Interrupt) -> Result<()
         stderr: Stderr::Kept,
         group: Group::Own,
         timeout,
-        stop: &|| interrupt.requested().is_some(),
+        token: interrupt.stop_token(),
     };
     let outcome = process::run(&mut shell, terms)?;
     for message in outcome.messages(due.command) {

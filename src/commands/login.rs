@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::{Context, accounts, signals};
+use crate::cancel::Interrupt;
 use crate::config::Account;
 use crate::connecting::{Connecting, check_protection, needs_secret};
 use crate::error::{Failure, Kind, Result};
-use crate::interrupt::Interrupt;
 use crate::net::TlsConnectors;
 use crate::secret::{self, Secret, SecretSource, Who};
 
@@ -18,9 +18,8 @@ pub(super) fn run(context: &Context<'_>, name: &str) -> Result<u8> {
     let interrupt = Arc::new(Interrupt::default());
     signals::watch(&interrupt)?;
     let done = log_in(context, &account, &interrupt);
-    match interrupt.requested() {
-        Some(signal) if done.is_err() => signals::end_by(signal),
-        _ => {}
+    if let (Err(_), Some(interrupted)) = (&done, interrupt.interrupted()) {
+        signals::end_by(interrupted.signal);
     }
     done?;
     context.ui.done(format!(
@@ -31,9 +30,9 @@ pub(super) fn run(context: &Context<'_>, name: &str) -> Result<u8> {
 
 fn log_in(context: &Context<'_>, account: &Account, interrupt: &Interrupt) -> Result<()> {
     let who = Who::from(account);
-    let stop = || interrupt.requested().is_some();
-    secret::check_keyring(&who, &stop)?;
-    let ask = || secret::obtain(&SecretSource::Prompt, &who, context.environment, &stop);
+    let token = interrupt.stop_token();
+    secret::check_keyring(&who, token)?;
+    let ask = || secret::obtain(&SecretSource::Prompt, &who, context.environment, token);
     let secret = context.ui.aside(ask)?;
     keep_if_it_works(context, account, &secret, interrupt)
 }
@@ -68,7 +67,7 @@ fn keep_if_it_works(
         account,
         Some(secret),
         context.ui.monitor(),
-        interrupt,
+        interrupt.abort_token(),
         &connectors,
     )?;
     let session = connecting.open()?;

@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
+use crate::cancel::CancelToken;
 use crate::config::Account;
 use crate::error::{Kind, OrFail, Result};
 
@@ -12,7 +13,8 @@ use crate::error::{Kind, OrFail, Result};
 const PER_SERVER: usize = 4;
 
 /// Does the work for every account, for so many at the same time, each in a thread, in their order as far as
-/// their servers allow. Whoever is slow holds up no other. Once `stop` says so, no further account is begun.
+/// their servers allow. A slow account holds up no other. Once the token
+/// is cancelled, no further account is begun.
 ///
 /// # Errors
 ///
@@ -20,12 +22,12 @@ const PER_SERVER: usize = 4;
 pub(super) fn in_parallel(
     accounts: &[Account],
     jobs: NonZeroUsize,
-    stop: impl Fn() -> bool + Sync,
+    token: &CancelToken,
     work: impl Fn(&Account) + Sync,
 ) -> Result<()> {
     let waiting = Waiting::new(accounts);
     let worker = || {
-        while let Some(turn) = waiting.take(&stop) {
+        while let Some(turn) = waiting.take(token) {
             work(turn.account);
         }
     };
@@ -67,10 +69,10 @@ impl<'a> Waiting<'a> {
     }
 
     /// The next account; waits while all that are left are of busy servers.
-    fn take(&self, stop: impl Fn() -> bool) -> Option<Turn<'_, 'a>> {
+    fn take(&self, token: &CancelToken) -> Option<Turn<'_, 'a>> {
         let mut state = self.lock();
         loop {
-            if state.accounts.is_empty() || stop() {
+            if state.accounts.is_empty() || token.is_cancelled() {
                 return None;
             }
             if let Some(account) = state.next() {
@@ -176,7 +178,7 @@ mod tests {
             thread::sleep(Duration::from_millis(20));
             state.lock().expect("no panic").0 -= 1;
         };
-        in_parallel(accounts, jobs(count), || false, work).expect("threads");
+        in_parallel(accounts, jobs(count), &CancelToken::new(), work).expect("threads");
         state.into_inner().expect("no panic").1
     }
 
@@ -201,7 +203,7 @@ mod tests {
             let waited = changed.wait_timeout_while(begun, PATIENCE, b_is_missing);
             drop(waited.expect("no panic"));
         };
-        in_parallel(&accounts, jobs(5), || false, work).expect("threads");
+        in_parallel(&accounts, jobs(5), &CancelToken::new(), work).expect("threads");
         let begun = begun.into_inner().expect("no panic");
         assert_eq!(begun.len(), 7);
         assert!(begun[..5].contains(&"b".to_owned()), "{begun:?}");
@@ -209,12 +211,12 @@ mod tests {
 
     #[test]
     fn once_stopped_nobody_else_begins() {
-        let begun = AtomicUsize::new(0);
-        let stop = || begun.load(Ordering::SeqCst) > 0;
+        let (begun, token) = (AtomicUsize::new(0), CancelToken::new());
         let work = |_: &Account| {
             begun.fetch_add(1, Ordering::SeqCst);
+            token.cancel();
         };
-        in_parallel(&accounts(&["a", "b", "c"]), jobs(1), stop, work).expect("a thread");
+        in_parallel(&accounts(&["a", "b", "c"]), jobs(1), &token, work).expect("a thread");
         assert_eq!(begun.into_inner(), 1);
     }
 
@@ -227,7 +229,7 @@ mod tests {
             assert!(!first, "the first one panics");
         };
         let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            in_parallel(&accounts, jobs(6), || false, work)
+            in_parallel(&accounts, jobs(6), &CancelToken::new(), work)
         }));
         assert!(ended.is_err());
         assert_eq!(begun.into_inner(), 6);

@@ -11,11 +11,11 @@ use signal_hook::flag;
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
+use crate::cancel::Interrupt;
 use crate::error::{Kind, OrFail, Result};
-use crate::interrupt::Interrupt;
 
 /// How long messages that were asked for may still come after the first signal.
-const DRAIN: Duration = Duration::from_secs(2);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// From now on the first signal asks the run to stop in order, and the second ends it at once. A
 /// file that grows beyond a limit is an error like any other, and no death by SIGXFSZ. A signal that
@@ -35,16 +35,16 @@ pub(super) fn watch(interrupt: &Arc<Interrupt>) -> Result<()> {
     let interrupt = Arc::clone(interrupt);
     let wait = move || {
         for signal in signals.forever() {
-            if interrupt.requested().is_some() {
+            if interrupt.is_stopping() {
                 end_by(signal);
             }
-            interrupt.request(signal);
+            interrupt.stop(signal);
             log::warn!("stopping once what was begun is stored; a second signal ends at once");
             let interrupt = Arc::clone(&interrupt);
             // Without this thread the run still stops, at the latest when the server's time is up.
             let _ = thread::Builder::new().spawn(move || {
-                thread::sleep(DRAIN);
-                interrupt.cancel();
+                thread::sleep(DRAIN_TIMEOUT);
+                interrupt.abort();
             });
         }
     };

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::{Context, accounts, signals};
+use crate::cancel::Interrupt;
 use crate::cli;
 use crate::error::{Failure, Kind, Result};
-use crate::interrupt::Interrupt;
 use crate::net::TlsConnectors;
 use crate::plan::Rules;
 use crate::sync::{self, Job};
@@ -41,8 +41,8 @@ pub(super) fn mark_seen(context: &Context<'_>, options: &cli::MarkSeen) -> Resul
     let names = (!options.all).then_some(options.messages.as_slice());
     let marks = sync::mark_seen(&job, names);
     let shown = context.ui.marks(&marks);
-    if let Some(signal) = interrupt.requested() {
-        signals::end_by(signal);
+    if let Some(interrupted) = interrupt.interrupted() {
+        signals::end_by(interrupted.signal);
     }
     shown.map(|()| marks.status())
 }

@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::accounts::{self, Chosen};
 use super::parallel::in_parallel;
 use super::{Context, absence, after_new, signals};
+use crate::cancel::Interrupt;
 use crate::cli;
 use crate::config::Account;
 use crate::error::Result;
-use crate::interrupt::Interrupt;
 use crate::net::TlsConnectors;
 use crate::plan::Rules;
 use crate::report::{self, Report};
@@ -39,16 +39,15 @@ pub(super) fn run(context: &Context<'_>, options: &cli::Sync) -> Result<u8> {
         }
         lock(&reports).push(report);
     };
-    let stop = || interrupt.requested().is_some();
-    in_parallel(&accounts, options.jobs, stop, work)?;
+    in_parallel(&accounts, options.jobs, interrupt.stop_token(), work)?;
     let reports = reports.into_inner().unwrap_or_else(PoisonError::into_inner);
     let report = |account: &Account| reports.iter().find(|done| done.account == account.name);
     let done = accounts
         .iter()
         .filter_map(|account| Some((account, report(account)?)));
     after_new::run(context, done, &interrupt);
-    if let Some(signal) = interrupt.requested() {
-        signals::end_by(signal);
+    if let Some(interrupted) = interrupt.interrupted() {
+        signals::end_by(interrupted.signal);
     }
     match lock(&unshown).take() {
         Some(failure) => Err(failure),

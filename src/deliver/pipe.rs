@@ -16,6 +16,7 @@ use std::time::Duration;
 use self::variables::Variables;
 use super::spool::Spool;
 use super::{Complete, DeliveryError, Destination, Settings, StoredRef};
+use crate::cancel::CancelToken;
 use crate::environment::Environment;
 use crate::error::{Failure, Kind, Result};
 use crate::mail::Place;
@@ -108,7 +109,8 @@ impl Pipe {
             stderr: Stderr::Kept,
             group: Group::Own,
             timeout: self.timeout,
-            stop: &|| false,
+            // The handing over of a message is never cut off.
+            token: &CancelToken::new(),
         };
         Ok(process::run(&mut shell, terms)?)
     }

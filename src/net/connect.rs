@@ -7,11 +7,12 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use crate::cancel::{CancelToken, Wait, WaitError};
 use crate::error::{Failure, Kind, OrFail, Result};
 use crate::text::Untrusted;
 
-use super::cancel::{Canceller, Unheard, stopped};
-use super::deadline::{Deadline, Seconds};
+use super::deadline::Seconds;
+use super::stopped;
 
 /// How long an address is tried alone before the next one is tried beside it (RFC 8305 section 5).
 const HEAD_START: Duration = Duration::from_millis(250);
@@ -31,12 +32,12 @@ pub fn connect(
     host: &str,
     addresses: &[SocketAddr],
     limit: Duration,
-    canceller: &Canceller,
+    token: &CancelToken,
 ) -> Result<TcpStream> {
     let addresses = &addresses[..addresses.len().min(ADDRESSES)];
-    let deadline = Deadline::after(limit);
+    let wait = Wait::at_most(limit, token);
     // However short the limit, the last address has half of it.
-    let head_start = HEAD_START.min(deadline.share(2 * addresses.len()));
+    let head_start = HEAD_START.min(limit / (2 * addresses.len() as u32).max(1));
     let (report, news) = mpsc::channel();
     let mut untried = addresses.iter();
     let mut attempts = Attempts {
@@ -46,21 +47,21 @@ pub fn connect(
     };
     loop {
         if let Some(&address) = untried.next() {
-            attempt(address, deadline.left(), report.clone())?;
+            attempt(address, wait.left(), report.clone())?;
         }
         if attempts.refusals.len() == addresses.len() {
             return Err(attempts.unreachable(limit));
         }
-        let patience = match untried.len() {
-            0 => deadline.left(),
-            _ => deadline.left().min(head_start),
+        let timeout = match untried.len() {
+            0 => wait.left(),
+            _ => wait.left().min(head_start),
         };
-        match canceller.receive(&news, patience) {
-            Ok((_, Ok(connection))) => return Ok(connection),
-            Ok((address, Err(error))) => attempts.refusals.push((address, error)),
-            Err(Unheard::Cancelled) => return Err(attempts.stopped()),
-            Err(_) if deadline.left().is_zero() => return Err(attempts.timed_out(limit)),
-            Err(_) => {}
+        match Wait::at_most(timeout, token).receive(&news) {
+            Ok(Some((_, Ok(connection)))) => return Ok(connection),
+            Ok(Some((address, Err(error)))) => attempts.refusals.push((address, error)),
+            Err(WaitError::Cancelled) => return Err(attempts.stopped()),
+            _ if wait.left().is_zero() => return Err(attempts.timed_out(limit)),
+            _ => {}
         }
     }
 }
@@ -176,7 +177,7 @@ mod tests {
     }
 
     fn connected(addresses: &[SocketAddr], limit: Duration) -> Result<TcpStream> {
-        connect("pop.example.com", addresses, limit, &Canceller::new())
+        connect("pop.example.com", addresses, limit, &CancelToken::new())
     }
 
     #[test]
@@ -249,9 +250,9 @@ mod tests {
     #[test]
     fn connecting_can_be_cancelled() {
         let silent = silent_port();
-        let canceller = Canceller::new();
-        canceller.cancel();
-        let failure = connect("pop.example.com", &[silent.address], AMPLE, &canceller).unwrap_err();
+        let token = CancelToken::new();
+        token.cancel();
+        let failure = connect("pop.example.com", &[silent.address], AMPLE, &token).unwrap_err();
         assert!(
             failure
                 .message()

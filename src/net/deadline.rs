@@ -3,7 +3,7 @@
 //! The clock stays outside: a [`Meter`] is told how long we waited and what came, and decides.
 
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Octets that must come in each second, on average over the longest silence, while we wait for a server.
 pub const LEAST_RATE: u64 = 10;
@@ -52,33 +52,6 @@ pub(super) struct Seconds(pub(super) Duration);
 impl fmt::Display for Seconds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} s", self.0.as_secs_f64())
-    }
-}
-
-/// The end of a phase that must be over at a certain time, whatever happens in it.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Deadline {
-    begun: Instant,
-    limit: Duration,
-}
-
-impl Deadline {
-    /// So much later than now.
-    pub(super) fn after(limit: Duration) -> Self {
-        Deadline {
-            begun: Instant::now(),
-            limit,
-        }
-    }
-
-    /// How much time is left; zero once it has passed.
-    pub(super) fn left(&self) -> Duration {
-        self.limit.saturating_sub(self.begun.elapsed())
-    }
-
-    /// One of so many equal parts of the whole time.
-    pub(super) fn share(&self, parts: usize) -> Duration {
-        self.limit / u32::try_from(parts).unwrap_or(u32::MAX).max(1)
     }
 }
 

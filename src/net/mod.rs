@@ -3,7 +3,7 @@
 //! ```text
 //!   open:  resolve → connect → Stream ─ secure ─→ Stream over TLS
 //!                      ↑                  ↑
-//!                  Canceller      TlsConnector (prepared beside)
+//!                 CancelToken     TlsConnector (prepared beside)
 //!
 //!   Stream     says what it waits for, and fails in plain words
 //!   TLS        or nothing
@@ -13,7 +13,6 @@
 //!
 //! Nothing here knows POP3; whoever does tells the stream what it waits for.
 
-mod cancel;
 mod connect;
 mod deadline;
 mod probe;
@@ -26,10 +25,10 @@ mod tls;
 
 use std::time::Duration;
 
-use crate::error::Result;
+use crate::cancel::CancelToken;
+use crate::error::{Failure, Kind, Result};
 use crate::monitor::Phase;
 
-pub use cancel::Canceller;
 pub use connect::{ADDRESSES, connect};
 pub use deadline::{Awaited, LEAST_RATE};
 pub use probe::speaks_tls;
@@ -65,7 +64,7 @@ pub struct Endpoint<'a> {
 pub fn open(
     endpoint: &Endpoint<'_>,
     connector: Option<&TlsConnector>,
-    canceller: &Canceller,
+    token: &CancelToken,
     begins: &mut dyn FnMut(Phase),
 ) -> Result<Stream> {
     let &Endpoint {
@@ -78,10 +77,10 @@ pub fn open(
         connector.prepare();
     }
     begins(Phase::Resolve);
-    let addresses = resolve(host, port, timeout, canceller)?;
+    let addresses = resolve(host, port, timeout, token)?;
     begins(Phase::Connect);
-    let connection = connect(host, &addresses, timeout, canceller)?;
-    let stream = Stream::new(connection, host, timeout, canceller);
+    let connection = connect(host, &addresses, timeout, token)?;
+    let stream = Stream::new(connection, host, timeout, token);
     let Some(connector) = connector else {
         return Ok(stream);
     };
@@ -91,10 +90,14 @@ pub fn open(
     Ok(stream)
 }
 
+/// What a cancelled wait failed with. The kind is provisional: who cancelled knows better why.
+fn stopped(activity: &str) -> Failure {
+    Failure::new(Kind::Temporary, format!("stopped while {activity}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Kind;
     use testing::{AMPLE, Authority, Leaf, Server, closed_port};
 
     fn endpoint(host: &str, port: u16) -> Endpoint<'_> {
@@ -117,7 +120,7 @@ mod tests {
         let mut stream = open(
             &endpoint("127.0.0.1", server.address.port()),
             Some(&authority.connector()),
-            &Canceller::new(),
+            &CancelToken::new(),
             &mut |phase| phases.push(phase),
         )
         .unwrap();
@@ -135,7 +138,7 @@ mod tests {
         let stream = open(
             &endpoint("127.0.0.1", server.address.port()),
             None,
-            &Canceller::new(),
+            &CancelToken::new(),
             &mut |phase| phases.push(phase),
         )
         .unwrap();
@@ -151,7 +154,7 @@ mod tests {
         let failure = open(
             &endpoint("127.0.0.4", closed.address.port()),
             None,
-            &Canceller::new(),
+            &CancelToken::new(),
             &mut |phase| phases.push(phase),
         )
         .unwrap_err();

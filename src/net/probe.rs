@@ -5,8 +5,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use super::cancel::Canceller;
 use super::{Endpoint, connect, resolve};
+use crate::cancel::{CancelToken, Wait};
 
 /// How long the question may take.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -14,10 +14,10 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// Whether TLS from the first byte is spoken there: tried with a connection of its own, on which
 /// nothing but a handshake is sent.
 #[must_use]
-pub fn speaks_tls(endpoint: &Endpoint<'_>, canceller: &Canceller) -> bool {
+pub fn speaks_tls(endpoint: &Endpoint<'_>, token: &CancelToken) -> bool {
     let limit = LIMIT.min(endpoint.timeout);
-    let connected = resolve(endpoint.host, endpoint.port, limit, canceller)
-        .and_then(|addresses| connect(endpoint.host, &addresses, limit, canceller));
+    let connected = resolve(endpoint.host, endpoint.port, limit, token)
+        .and_then(|addresses| connect(endpoint.host, &addresses, limit, token));
     let Ok(connection) = connected else {
         return false;
     };
@@ -28,7 +28,7 @@ pub fn speaks_tls(endpoint: &Endpoint<'_>, canceller: &Canceller) -> bool {
     let asked = thread::Builder::new()
         .name("tls question".into())
         .spawn(ask);
-    asked.is_ok() && canceller.receive(&news, limit).unwrap_or(false)
+    asked.is_ok() && Wait::at_most(limit, token).receive(&news) == Ok(Some(true))
 }
 
 /// Whom we would talk to does not matter: nothing is said.

@@ -6,11 +6,12 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use crate::cancel::{CancelToken, Wait, WaitError};
 use crate::error::{Failure, Kind, OrFail, Result};
 use crate::text::Untrusted;
 
-use super::cancel::{Canceller, Unheard, stopped};
 use super::deadline::Seconds;
+use super::stopped;
 
 /// All addresses of a host, in the order the system prefers (RFC 6724), none twice. An address, also
 /// one in brackets as URLs write IPv6, is its own answer.
@@ -25,7 +26,7 @@ pub fn resolve(
     host: &str,
     port: u16,
     limit: Duration,
-    canceller: &Canceller,
+    token: &CancelToken,
 ) -> Result<Vec<SocketAddr>> {
     if let Ok(address) = without_brackets(host).parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(address, port)]);
@@ -34,13 +35,13 @@ pub fn resolve(
         return Err(unknown(host));
     }
     let shown = Untrusted(host.as_bytes());
-    match canceller.receive(&look_up(host, port)?, limit) {
-        Ok(Ok(addresses)) if addresses.is_empty() => Err(unknown(host)),
-        Ok(Ok(addresses)) => Ok(addresses),
-        Ok(Err(error)) => Err(unknown(host).because(error)),
-        Err(Unheard::Gone) => Err(unknown(host)),
-        Err(Unheard::Cancelled) => Err(stopped(&format!("looking up the address of {shown}"))),
-        Err(Unheard::TimedOut) => Err(Failure::new(
+    match Wait::at_most(limit, token).receive(&look_up(host, port)?) {
+        Ok(Some(Ok(addresses))) if addresses.is_empty() => Err(unknown(host)),
+        Ok(Some(Ok(addresses))) => Ok(addresses),
+        Ok(Some(Err(error))) => Err(unknown(host).because(error)),
+        Ok(None) => Err(unknown(host)),
+        Err(WaitError::Cancelled) => Err(stopped(&format!("looking up the address of {shown}"))),
+        Err(WaitError::TimedOut) => Err(Failure::new(
             Kind::Temporary,
             format!(
                 "timed out: no name server told the address of {shown} within {}",
@@ -111,7 +112,7 @@ mod tests {
     const AMPLE: Duration = Duration::from_secs(60);
 
     fn resolved(host: &str) -> Result<Vec<SocketAddr>> {
-        resolve(host, 995, AMPLE, &Canceller::new())
+        resolve(host, 995, AMPLE, &CancelToken::new())
     }
 
     #[test]
@@ -166,9 +167,9 @@ mod tests {
 
     #[test]
     fn a_cancelled_lookup_says_so() {
-        let canceller = Canceller::new();
-        canceller.cancel();
-        let failure = resolve("localhost", 995, AMPLE, &canceller).unwrap_err();
+        let token = CancelToken::new();
+        token.cancel();
+        let failure = resolve("localhost", 995, AMPLE, &token).unwrap_err();
         assert_eq!(
             failure.message(),
             "stopped while looking up the address of localhost"

@@ -10,7 +10,8 @@ use std::net::TcpStream;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::cancel::Canceller;
+use crate::cancel::CancelToken;
+
 use super::deadline::{Meter, Overstepped};
 
 /// What one system call reads at most.
@@ -68,16 +69,16 @@ pub(super) struct Socket {
     reading: Patience,
     writing: Patience,
     has_received: bool,
-    canceller: Canceller,
+    token: CancelToken,
     evidence: Evidence,
     handshake_due: bool,
 }
 
 impl Socket {
     /// The socket of a connection, on which no silence may be longer than `span`.
-    pub(super) fn new(connection: TcpStream, span: Duration, canceller: Canceller) -> Self {
+    pub(super) fn new(connection: TcpStream, span: Duration, token: CancelToken) -> Self {
         let tcp = Arc::new(connection);
-        canceller.guard(&tcp);
+        token.guard(&tcp);
         Socket {
             tcp,
             buffer: vec![0; BUFFER].into_boxed_slice(),
@@ -85,7 +86,7 @@ impl Socket {
             reading: Patience::new(span),
             writing: Patience::new(span),
             has_received: false,
-            canceller,
+            token,
             evidence: Evidence::default(),
             handshake_due: false,
         }
@@ -151,7 +152,7 @@ impl Socket {
     }
 
     fn refuse_if_cancelled(&self) -> io::Result<()> {
-        if self.canceller.is_cancelled() {
+        if self.token.is_cancelled() {
             return Err(self.cut(Cut::Cancelled));
         }
         Ok(())
@@ -160,7 +161,7 @@ impl Socket {
     /// Keeps why the socket ended, and gives what stands for it on the way up. It must be no error after
     /// which OpenSSL would try again.
     fn cut(&self, cut: Cut) -> io::Error {
-        let cut = if self.canceller.is_cancelled() {
+        let cut = if self.token.is_cancelled() {
             Cut::Cancelled
         } else {
             cut

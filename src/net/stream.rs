@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use native_tls::TlsStream;
 
+use crate::cancel::CancelToken;
 use crate::error::{Failure, Kind, Result};
 use crate::text::Untrusted;
 
-use super::cancel::{Canceller, stopped};
 use super::deadline::{Awaited, LEAST_RATE, Overstepped, Seconds};
 use super::socket::{Cut, Evidence, Socket};
+use super::stopped;
 use super::tls::{self, Certificate, TlsConnector};
 
 /// A connection to a server. Whoever reads says first what it waits for ([`Stream::wait_for`]), and the
@@ -44,13 +45,8 @@ impl Stream {
     /// The stream over a connection to `host`. It waits for the greeting first. Dropping it closes the
     /// connection.
     #[must_use]
-    pub fn new(
-        connection: TcpStream,
-        host: &str,
-        timeout: Duration,
-        canceller: &Canceller,
-    ) -> Self {
-        let socket = Socket::new(connection, timeout, canceller.clone());
+    pub fn new(connection: TcpStream, host: &str, timeout: Duration, token: &CancelToken) -> Self {
+        let socket = Socket::new(connection, timeout, token.clone());
         Stream {
             peer: Peer {
                 host: Untrusted(host.as_bytes()).to_string(),
@@ -394,12 +390,12 @@ mod tests {
     }
 
     #[test]
-    fn dropping_a_stream_closes_the_connection_though_its_canceller_lives_on() {
+    fn dropping_a_stream_closes_the_connection_though_its_token_lives_on() {
         let server = Server::new(listen_to_the_end);
-        let canceller = Canceller::new();
-        drop(server.cancellable(AMPLE, &canceller));
+        let token = CancelToken::new();
+        drop(server.cancellable(AMPLE, &token));
         server.finish();
-        assert!(!canceller.is_cancelled());
+        assert!(!token.is_cancelled());
     }
 
     #[test]
@@ -578,7 +574,7 @@ mod tests {
     fn end_blocked_read(
         server: Server,
         mut stream: Stream,
-        canceller: &Canceller,
+        token: &CancelToken,
         heard: &std::sync::mpsc::Receiver<()>,
     ) {
         let reader = std::thread::spawn(move || {
@@ -587,7 +583,7 @@ mod tests {
             (stream, failure)
         });
         heard.recv().unwrap();
-        canceller.cancel();
+        token.cancel();
         let (stream, failure) = reader.join().unwrap();
         assert!(
             failure.message().starts_with("stopped while waiting for"),
@@ -605,9 +601,9 @@ mod tests {
             hear.send(()).unwrap();
             listen_to_the_end(connection);
         });
-        let canceller = Canceller::new();
-        let stream = server.cancellable(AMPLE, &canceller);
-        end_blocked_read(server, stream, &canceller, &heard);
+        let token = CancelToken::new();
+        let stream = server.cancellable(AMPLE, &token);
+        end_blocked_read(server, stream, &token, &heard);
     }
 
     #[test]
@@ -619,19 +615,19 @@ mod tests {
             hear.send(()).unwrap();
             listen_to_the_end(protected);
         });
-        let canceller = Canceller::new();
-        let stream = server.cancellable(AMPLE, &canceller);
+        let token = CancelToken::new();
+        let stream = server.cancellable(AMPLE, &token);
         let stream = stream.secure(&authority.connector(), NAME).unwrap();
-        end_blocked_read(server, stream, &canceller, &heard);
+        end_blocked_read(server, stream, &token, &heard);
     }
 
     #[test]
     fn a_stream_that_is_cancelled_before_its_handshake_says_so() {
         let server = Server::new(listen_to_the_end);
         let connector = Authority::new("root").connector();
-        let canceller = Canceller::new();
-        let stream = server.cancellable(AMPLE, &canceller);
-        canceller.cancel();
+        let token = CancelToken::new();
+        let stream = server.cancellable(AMPLE, &token);
+        token.cancel();
         let failure = stream.secure(&connector, NAME).unwrap_err();
         server.finish();
         assert_eq!(

@@ -18,7 +18,8 @@ use openssl::x509::extension::{BasicConstraints, ExtendedKeyUsage, SubjectAltern
 use openssl::x509::{X509, X509Builder, X509Name};
 use rustix::net::{AddressFamily, SocketType};
 
-use super::{Canceller, Stream, TlsConnector, TlsPolicy};
+use super::{Stream, TlsConnector, TlsPolicy};
+use crate::cancel::CancelToken;
 use crate::error::Result;
 
 /// Longer than anything takes that works, also on a busy machine.
@@ -96,13 +97,13 @@ impl Server {
 
     /// A stream in the clear to this server.
     pub(crate) fn stream(&self, timeout: Duration) -> Stream {
-        self.cancellable(timeout, &Canceller::new())
+        self.cancellable(timeout, &CancelToken::new())
     }
 
     /// The same, which this ends.
-    pub(crate) fn cancellable(&self, timeout: Duration, canceller: &Canceller) -> Stream {
+    pub(crate) fn cancellable(&self, timeout: Duration, token: &CancelToken) -> Stream {
         let connection = TcpStream::connect(self.address).unwrap();
-        Stream::new(connection, "pop.example.com", timeout, canceller)
+        Stream::new(connection, "pop.example.com", timeout, token)
     }
 
     /// A stream under TLS to this server, which must prove to be `name` to those who trust `authority`.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::read::{LIMIT, PATIENCE, ReadError};
 use super::terminal::{self, Terminal};
 use super::{Secret, Who, stopped, unusable};
+use crate::cancel::CancelToken;
 use crate::environment::Environment;
 use crate::error::{Failure, Kind, Result};
 use crate::process::{self, Ending, Error, Group, Input, Stderr, Terms};
@@ -18,15 +19,15 @@ pub(super) fn run(
     line: &str,
     who: &Who<'_>,
     environment: &Environment,
-    stop: &dyn Fn() -> bool,
+    token: &CancelToken,
 ) -> Result<Secret> {
     if !terminal::is_there() {
-        return run_in(Group::Own, PATIENCE, line, who, environment, stop);
+        return run_in(Group::Own, PATIENCE, line, who, environment, token);
     }
     // It may ask a person for a passphrase. One that is ended meanwhile leaves a terminal that shows nothing.
     let _turn = terminal::turn();
     let _terminal = Terminal::ours();
-    run_in(Group::Ours, PATIENCE, line, who, environment, stop)
+    run_in(Group::Ours, PATIENCE, line, who, environment, token)
 }
 
 fn run_in(
@@ -35,7 +36,7 @@ fn run_in(
     line: &str,
     who: &Who<'_>,
     environment: &Environment,
-    stop: &dyn Fn() -> bool,
+    token: &CancelToken,
 ) -> Result<Secret> {
     let name = format!("the password command of {who}");
     let input = if group == Group::Ours && io::stdin().is_terminal() {
@@ -49,7 +50,7 @@ fn run_in(
         stderr: Stderr::Inherited,
         group,
         timeout,
-        stop,
+        token,
     };
     let outcome = process::run(&mut process::shell(line, environment), terms);
     let outcome = outcome.map_err(|error| failed(error, &name))?;
@@ -105,9 +106,10 @@ mod tests {
 
     use rustix::fs::{Mode, OFlags};
 
-    use super::super::read::{Wait, to_end};
+    use super::super::read::to_end;
     use super::super::tests::WHO;
     use super::*;
+    use crate::cancel::Wait;
     use crate::environment::PASSWORD_VARIABLE;
     use crate::process::shell;
 
@@ -118,7 +120,14 @@ mod tests {
     const LONG: Duration = Duration::from_secs(60);
 
     fn run_in_background(line: &str) -> Result<Secret> {
-        run_in(Group::Own, LONG, line, &WHO, &environment(), &|| false)
+        run_in(
+            Group::Own,
+            LONG,
+            line,
+            &WHO,
+            &environment(),
+            &CancelToken::new(),
+        )
     }
 
     #[test]
@@ -179,7 +188,14 @@ mod tests {
     fn a_command_that_hangs_is_not_waited_for_for_ever() {
         for line in ["sleep 1000", "exec >&-; sleep 1000"] {
             let short = Duration::from_millis(100);
-            let failure = run_in(Group::Own, short, line, &WHO, &environment(), &|| false);
+            let failure = run_in(
+                Group::Own,
+                short,
+                line,
+                &WHO,
+                &environment(),
+                &CancelToken::new(),
+            );
             let failure = failure.expect_err("it hangs");
             assert_eq!(failure.kind(), Kind::Temporary, "{line}");
             assert!(failure.message().contains("did not end"), "{failure}");
@@ -189,7 +205,9 @@ mod tests {
     #[test]
     fn a_command_that_is_no_longer_wanted_is_ended() {
         for line in ["sleep 1000", "exec >&-; sleep 1000"] {
-            let failure = run_in(Group::Own, LONG, line, &WHO, &environment(), &|| true);
+            let token = CancelToken::new();
+            token.cancel();
+            let failure = run_in(Group::Own, LONG, line, &WHO, &environment(), &token);
             let failure = failure.expect_err("stopped");
             assert!(failure.message().starts_with("stopped"), "{failure}");
         }
@@ -220,8 +238,12 @@ mod tests {
             failure.to_string().ends_with("more than 64 KiB came"),
             "{failure}"
         );
-        let wait = Wait::at_most(LONG, &|| false);
-        assert!(to_end(&alive, wait).expect("the FIFO ends").is_empty());
+        let token = CancelToken::new();
+        assert!(
+            to_end(&alive, Wait::at_most(LONG, &token))
+                .expect("the FIFO ends")
+                .is_empty()
+        );
     }
 
     #[test]

@@ -8,8 +8,9 @@ use std::path::Path;
 use rustix::fs::{FileType, Mode, OFlags, Stat};
 use zeroize::Zeroizing;
 
-use super::read::{PATIENCE, ReadError, Wait, to_end};
+use super::read::{PATIENCE, ReadError, to_end};
 use super::{Secret, Who, acl, stopped, unusable};
+use crate::cancel::{CancelToken, Wait, WaitError};
 use crate::error::{Failure, Kind, OrFail, Result};
 use crate::text::Untrusted;
 
@@ -18,13 +19,13 @@ const OTHERS: u32 = 0o077;
 
 /// The secret in this file, or what comes out of this FIFO. Symbolic links are followed; it is the
 /// file at their end that must be closed to others.
-pub(super) fn read(path: &Path, who: &Who<'_>, stop: &dyn Fn() -> bool) -> Result<Secret> {
-    read_within(Wait::at_most(PATIENCE, stop), path, who)
+pub(super) fn read(path: &Path, who: &Who<'_>, token: &CancelToken) -> Result<Secret> {
+    read_within(Wait::at_most(PATIENCE, token), path, who)
 }
 
 /// What is in a file that nobody else can get at; errors call it by this name.
 pub(super) fn private(path: &Path, name: &str) -> Result<Zeroizing<Vec<u8>>> {
-    private_within(Wait::at_most(PATIENCE, &|| false), path, name)
+    private_within(Wait::at_most(PATIENCE, &CancelToken::new()), path, name)
 }
 
 fn private_within(wait: Wait<'_>, path: &Path, name: &str) -> Result<Zeroizing<Vec<u8>>> {
@@ -113,8 +114,8 @@ impl Unfit {
 fn unreadable(trouble: ReadError, name: &str) -> Failure {
     let kind = match trouble {
         ReadError::TooLong { .. } => Kind::Config,
-        ReadError::TooLate => Kind::Temporary,
-        ReadError::Stopped => return stopped(name),
+        ReadError::Wait(WaitError::TimedOut) => Kind::Temporary,
+        ReadError::Wait(WaitError::Cancelled) => return stopped(name),
         ReadError::Io(_) => Kind::Io,
     };
     Failure::new(kind, format!("cannot read {name}")).because(trouble)
@@ -134,7 +135,7 @@ mod tests {
     use super::*;
 
     fn read_file(path: &Path) -> Result<Secret> {
-        read(path, &WHO, &|| false)
+        read(path, &WHO, &CancelToken::new())
     }
 
     fn file(mode: u32, content: &[u8]) -> (TempDir, PathBuf) {
@@ -281,7 +282,8 @@ mod tests {
     #[test]
     fn a_fifo_that_nobody_writes_to_is_not_waited_for_for_ever() {
         let (_directory, path) = fifo();
-        let short = Wait::at_most(Duration::from_millis(50), &|| false);
+        let token = CancelToken::new();
+        let short = Wait::at_most(Duration::from_millis(50), &token);
         let failure = read_within(short, &path, &WHO).expect_err("nobody writes");
         assert_eq!(failure.kind(), Kind::Temporary);
         assert!(failure.to_string().ends_with("it took too long"));

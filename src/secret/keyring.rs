@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use super::question::Question;
 use super::{Secret, WITHOUT_A_KEY_RING, Who, stopped, unusable};
+use crate::cancel::CancelToken;
 use crate::error::{Failure, Kind, Result};
 use crate::text::Untrusted;
 
@@ -31,9 +32,9 @@ static THERE: LazyLock<Question<Result<(), String>>> = LazyLock::new(|| {
 });
 
 /// Whether there is one.
-pub(super) fn check(_who: &Who<'_>, stop: &dyn Fn() -> bool) -> Result<()> {
-    match THERE.answer(ANSWER_LIMIT, stop) {
-        None if stop() => Err(stopped("the key ring")),
+pub(super) fn check(_who: &Who<'_>, token: &CancelToken) -> Result<()> {
+    match THERE.answer(ANSWER_LIMIT, token) {
+        None if token.is_cancelled() => Err(stopped("the key ring")),
         None => Err(silent("did not answer", ANSWER_LIMIT)),
         Some(Err(why)) => Err(unavailable().because(why.clone())),
         Some(Ok(())) => Ok(()),
@@ -41,8 +42,8 @@ pub(super) fn check(_who: &Who<'_>, stop: &dyn Fn() -> bool) -> Result<()> {
 }
 
 /// What it has for this mailbox.
-pub(super) fn get(who: &Who<'_>, stop: &dyn Fn() -> bool) -> Result<Option<Secret>> {
-    let found = ask(who, stop, |entry| match entry.get_secret() {
+pub(super) fn get(who: &Who<'_>, token: &CancelToken) -> Result<Option<Secret>> {
+    let found = ask(who, token, |entry| match entry.get_secret() {
         Ok(bytes) => Ok(Some(Zeroizing::new(bytes))),
         Err(Error::NoEntry) => Ok(None),
         Err(error) => Err(error),
@@ -55,34 +56,38 @@ pub(super) fn get(who: &Who<'_>, stop: &dyn Fn() -> bool) -> Result<Option<Secre
 /// Puts it there, in place of what is there already.
 pub(super) fn store(who: &Who<'_>, secret: &Secret) -> Result<()> {
     let secret = Zeroizing::new(secret.expose().to_vec());
-    ask(who, &|| false, move |entry| entry.set_secret(&secret))
+    ask(who, &CancelToken::new(), move |entry| {
+        entry.set_secret(&secret)
+    })
 }
 
 /// Removes what it has for this mailbox, were it more than one entry; says whether there was any.
 pub(super) fn forget(who: &Who<'_>) -> Result<bool> {
-    ask(who, &|| false, |entry| match entry.delete_credential() {
-        Ok(()) => Ok(true),
-        Err(Error::NoEntry) => Ok(false),
-        Err(Error::Ambiguous(entries)) => {
-            entries
-                .iter()
-                .try_for_each(|entry| entry.delete_credential())?;
-            Ok(true)
+    ask(who, &CancelToken::new(), |entry| {
+        match entry.delete_credential() {
+            Ok(()) => Ok(true),
+            Err(Error::NoEntry) => Ok(false),
+            Err(Error::Ambiguous(entries)) => {
+                entries
+                    .iter()
+                    .try_for_each(|entry| entry.delete_credential())?;
+                Ok(true)
+            }
+            Err(error) => Err(error),
         }
-        Err(error) => Err(error),
     })
 }
 
 fn ask<T: Send + 'static>(
     who: &Who<'_>,
-    stop: &dyn Fn() -> bool,
+    token: &CancelToken,
     question: impl FnOnce(&Entry) -> Result<T, Error> + Send + 'static,
 ) -> Result<T> {
-    check(who, stop)?;
+    check(who, token)?;
     let name = entry_name(who);
     Question::ask(move || question(&Entry::new(SERVICE, &name)?))
-        .into_answer(UNLOCK_LIMIT, stop)
-        .ok_or_else(|| match stop() {
+        .into_answer(UNLOCK_LIMIT, token)
+        .ok_or_else(|| match token.is_cancelled() {
             true => stopped("the key ring"),
             false => silent("was not unlocked or did not answer", UNLOCK_LIMIT),
         })?

@@ -24,6 +24,7 @@ use std::path::PathBuf;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use zeroize::Zeroizing;
 
+use crate::cancel::CancelToken;
 use crate::environment::Environment;
 use crate::error::{Failure, Kind, Result};
 use crate::text::Untrusted;
@@ -132,8 +133,8 @@ impl fmt::Display for Who<'_> {
 /// Gets the secret from where the account says it is.
 ///
 /// May wait for a person: at a prompt as long as the person takes, for a command at most 5 minutes,
-/// for the key ring 5 seconds to answer and a minute to be unlocked; and no longer than `stop` says,
-/// which is asked all the while. A command is then ended, where it has no terminal with all that it
+/// for the key ring 5 seconds to answer and a minute to be unlocked; and no longer than until the
+/// token is cancelled. A command is then ended, where it has no terminal with all that it
 /// started, and a terminal is left as it was. Of the sources that may use the terminal, only one does at a time, whatever thread asks.
 ///
 /// # Errors
@@ -144,17 +145,17 @@ pub fn obtain(
     source: &SecretSource,
     who: &Who<'_>,
     environment: &Environment,
-    stop: &dyn Fn() -> bool,
+    token: &CancelToken,
 ) -> Result<Secret> {
-    let ask = |who: &Who<'_>, because: Option<&Failure>| prompt::ask(who, because, stop);
+    let ask = |who: &Who<'_>, because: Option<&Failure>| prompt::ask(who, because, token);
     match source {
         SecretSource::Keyring => {
-            let found = keyring::get(who, stop);
-            let nobody = stop() || !terminal::is_there();
+            let found = keyring::get(who, token);
+            let nobody = token.is_cancelled() || !terminal::is_there();
             keyring_or_person(found, (!nobody).then_some(ask), who)
         }
-        SecretSource::File(path) => file::read(path, who, stop),
-        SecretSource::Command(line) => command::run(line, who, environment, stop),
+        SecretSource::File(path) => file::read(path, who, token),
+        SecretSource::Command(line) => command::run(line, who, environment, token),
         SecretSource::Variable(name) => variable::read(name, environment.variable(name), who),
         SecretSource::Prompt => ask(who, None),
     }
@@ -186,8 +187,8 @@ pub fn private_file(path: &Path, name: &str) -> Result<Zeroizing<Vec<u8>>> {
 /// # Errors
 ///
 /// [`Kind::Config`] where it cannot be used.
-pub fn check_keyring(who: &Who<'_>, stop: &dyn Fn() -> bool) -> Result<()> {
-    keyring::check(who, stop)
+pub fn check_keyring(who: &Who<'_>, token: &CancelToken) -> Result<()> {
+    keyring::check(who, token)
 }
 
 /// Puts the secret into the key ring, in place of one that is there already.

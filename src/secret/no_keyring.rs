@@ -1,13 +1,14 @@
 //! The key ring of a popfetch that was built without one.
 
 use super::{Secret, WITHOUT_A_KEY_RING, Who};
+use crate::cancel::CancelToken;
 use crate::error::{Failure, Kind, Result};
 
-pub(super) fn check(who: &Who<'_>, _stop: &dyn Fn() -> bool) -> Result<()> {
+pub(super) fn check(who: &Who<'_>, _token: &CancelToken) -> Result<()> {
     Err(left_out(who))
 }
 
-pub(super) fn get(who: &Who<'_>, _stop: &dyn Fn() -> bool) -> Result<Option<Secret>> {
+pub(super) fn get(who: &Who<'_>, _token: &CancelToken) -> Result<Option<Secret>> {
     Err(left_out(who))
 }
 
@@ -34,7 +35,7 @@ mod tests {
 
     #[test]
     fn what_is_left_out_is_said_with_the_alternatives() {
-        let failure = get(&WHO, &|| false).expect_err("left out");
+        let failure = get(&WHO, &CancelToken::new()).expect_err("left out");
         assert_eq!(failure.kind(), Kind::Config);
         assert!(failure.message().contains("built without"));
         assert_eq!(failure.hints(), [WITHOUT_A_KEY_RING]);

@@ -5,9 +5,10 @@ use std::os::fd::AsFd;
 
 use zeroize::Zeroizing;
 
-use super::read::{ReadError, Wait, more};
+use super::read::{ReadError, more};
 use super::terminal::{self, Terminal};
 use super::{Secret, WITHOUT_A_KEY_RING, Who, stopped, unusable};
+use crate::cancel::{CancelToken, Wait};
 use crate::error::{Failure, Kind, Result};
 use crate::text::Untrusted;
 
@@ -20,16 +21,12 @@ const ESCAPE: u8 = 0x1b;
 
 /// Asks the person at the terminal, and says why where the secret should have come from elsewhere.
 /// Waits as long as the person takes.
-pub(super) fn ask(
-    who: &Who<'_>,
-    because: Option<&Failure>,
-    stop: &dyn Fn() -> bool,
-) -> Result<Secret> {
+pub(super) fn ask(who: &Who<'_>, because: Option<&Failure>, token: &CancelToken) -> Result<Secret> {
     let _turn = terminal::turn();
     let terminal = Terminal::ours().map_err(no_terminal)?;
     terminal.hide_typing().map_err(no_terminal)?;
     let question = question(who, because);
-    ask_on(terminal.keyboard(), terminal.screen(), &question, stop)
+    ask_on(terminal.keyboard(), terminal.screen(), &question, token)
 }
 
 fn question(who: &Who<'_>, because: Option<&Failure>) -> String {
@@ -47,11 +44,11 @@ fn ask_on(
     keyboard: impl AsFd,
     mut screen: impl Write,
     question: &str,
-    stop: &dyn Fn() -> bool,
+    token: &CancelToken,
 ) -> Result<Secret> {
     let asked = screen.write_all(question.as_bytes());
     asked.map_err(no_terminal)?;
-    let typed = line(keyboard, Wait::for_a_person(stop));
+    let typed = line(keyboard, Wait::unlimited(token));
     // Not even Enter is shown.
     let _ = screen.write_all(b"\n");
     let typed = typed.map_err(no_answer)?.ok_or_else(nothing_typed)?;
@@ -95,7 +92,7 @@ fn line(keyboard: impl AsFd, wait: Wait<'_>) -> Result<Option<Zeroizing<Vec<u8>>
 
 fn no_answer(error: ReadError) -> Failure {
     match error {
-        ReadError::Stopped | ReadError::TooLate => stopped("the password"),
+        ReadError::Wait(_) => stopped("the password"),
         ReadError::TooLong { .. } => unusable("what was typed", error)
             .hint("Put it into a file and name it in password_file."),
         ReadError::Io(error) => no_terminal(error),
@@ -129,7 +126,12 @@ mod tests {
         fs::write(&path, typed).expect("written");
         let keyboard = File::open(&path).expect("opened");
         let mut screen = Vec::new();
-        let secret = ask_on(&keyboard, &mut screen, &question(&WHO, None), &|| false);
+        let secret = ask_on(
+            &keyboard,
+            &mut screen,
+            &question(&WHO, None),
+            &CancelToken::new(),
+        );
         (secret, String::from_utf8(screen).expect("text"))
     }
 
@@ -184,7 +186,9 @@ mod tests {
     #[test]
     fn a_person_is_not_waited_for_any_longer_than_wanted() {
         let (keyboard, person) = io::pipe().expect("a pipe");
-        let failure = ask_on(&keyboard, Vec::new(), "?", &|| true).expect_err("stopped");
+        let token = CancelToken::new();
+        token.cancel();
+        let failure = ask_on(&keyboard, Vec::new(), "?", &token).expect_err("stopped");
         assert!(failure.message().starts_with("stopped"), "{failure}");
         drop(person);
     }

@@ -1,12 +1,11 @@
 //! A question that may never be answered.
 
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::mpsc::{self, Receiver};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// A wait for an answer looks so often whether it is to end.
-const GLANCE: Duration = Duration::from_millis(50);
+use crate::cancel::{CancelToken, Wait};
 
 /// A question asked in a thread of its own, so that nobody has to wait for ever for the answer. A
 /// thread that never gets one stays until the process ends; nothing can end it.
@@ -31,25 +30,21 @@ impl<T: Send + 'static> Question<T> {
         }
     }
 
-    /// The answer, if it comes within this time after the question was asked, and before `stop` says
-    /// that it is no longer wanted. Whoever asks for it later than that does not wait, but gets it where
-    /// it came late.
-    pub(super) fn answer(&self, limit: Duration, stop: &dyn Fn() -> bool) -> Option<&T> {
+    /// The answer, if it comes within this time after the question was asked, and before the token is
+    /// cancelled. A call after that time does not wait, but returns an answer that came late.
+    pub(super) fn answer(&self, limit: Duration, token: &CancelToken) -> Option<&T> {
         let coming = self.coming.lock().unwrap_or_else(PoisonError::into_inner);
-        while self.answer.get().is_none() {
-            let left = limit.saturating_sub(self.asked.elapsed());
-            match coming.recv_timeout(left.min(GLANCE)) {
-                Ok(answer) => return Some(self.answer.get_or_init(|| answer)),
-                Err(RecvTimeoutError::Timeout) if left > GLANCE && !stop() => {}
-                Err(_) => break,
-            }
+        if self.answer.get().is_none() {
+            let wait = Wait::since(self.asked, limit, token);
+            let answer = wait.receive(&coming).ok().flatten()?;
+            return Some(self.answer.get_or_init(|| answer));
         }
         self.answer.get()
     }
 
     /// Like [`Question::answer`], for somebody who alone asked.
-    pub(super) fn into_answer(self, limit: Duration, stop: &dyn Fn() -> bool) -> Option<T> {
-        self.answer(limit, stop)?;
+    pub(super) fn into_answer(self, limit: Duration, token: &CancelToken) -> Option<T> {
+        self.answer(limit, token)?;
         self.answer.into_inner()
     }
 }
@@ -59,27 +54,31 @@ mod tests {
     use super::*;
 
     const SHORT: Duration = Duration::from_millis(50);
-    const WANTED: &dyn Fn() -> bool = &|| false;
     const LONG: Duration = Duration::from_secs(60);
+
+    fn wanted() -> CancelToken {
+        CancelToken::new()
+    }
 
     #[test]
     fn an_answer_is_given_to_everybody_who_asks_for_it() {
         let question = Question::ask(|| 42);
-        assert_eq!(question.answer(LONG, WANTED), Some(&42));
-        assert_eq!(question.answer(Duration::ZERO, WANTED), Some(&42));
-        assert_eq!(question.into_answer(Duration::ZERO, WANTED), Some(42));
+        assert_eq!(question.answer(LONG, &wanted()), Some(&42));
+        assert_eq!(question.answer(Duration::ZERO, &wanted()), Some(&42));
+        assert_eq!(question.into_answer(Duration::ZERO, &wanted()), Some(42));
     }
 
     #[test]
     fn an_answer_that_never_comes_is_waited_for_once() {
         let (hold, held) = mpsc::channel::<()>();
         let mut question = Question::ask(move || held.recv());
-        assert!(question.answer(SHORT, WANTED).is_none());
+        assert!(question.answer(SHORT, &wanted()).is_none());
         assert!(question.asked.elapsed() >= SHORT);
 
         question.asked -= LONG;
-        let waits = || panic!("it waited once more");
-        assert!(question.answer(LONG, &waits).is_none());
+        let again = Instant::now();
+        assert!(question.answer(LONG, &wanted()).is_none());
+        assert!(again.elapsed() < LONG);
         drop(hold);
     }
 
@@ -87,14 +86,14 @@ mod tests {
     fn an_answer_that_comes_late_serves_whoever_asks_later() {
         let (release, released) = mpsc::channel();
         let question = Question::ask(move || released.recv());
-        assert!(question.answer(SHORT, WANTED).is_none());
+        assert!(question.answer(SHORT, &wanted()).is_none());
         release.send("late").expect("the thread still listens");
-        assert_eq!(question.answer(LONG, WANTED), Some(&Ok("late")));
+        assert_eq!(question.answer(LONG, &wanted()), Some(&Ok("late")));
     }
 
     #[test]
     fn a_question_that_panics_is_not_waited_for() {
         let question = Question::<()>::ask(|| std::panic::resume_unwind(Box::new("no answer")));
-        assert!(question.answer(Duration::MAX, WANTED).is_none());
+        assert!(question.answer(Duration::MAX, &wanted()).is_none());
     }
 }

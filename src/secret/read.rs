@@ -2,11 +2,13 @@
 
 use std::io;
 use std::os::fd::AsFd;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use zeroize::Zeroizing;
+
+use crate::cancel::{Wait, WaitError};
 
 /// The longest secret that is read, in bytes, with its line end. Access tokens have a few thousand.
 pub(super) const LIMIT: usize = 64 * 1024;
@@ -15,55 +17,13 @@ pub(super) const LIMIT: usize = 64 * 1024;
 /// who types a passphrase.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5 * 60);
 
-/// A wait looks so often whether it is to end.
-const GLANCE: Duration = Duration::from_millis(50);
-
-/// How long a secret is waited for.
-#[derive(Clone, Copy)]
-pub(super) struct Wait<'a> {
-    /// None where a person may take as long as they like.
-    until: Option<Instant>,
-    stop: &'a dyn Fn() -> bool,
-}
-
-impl<'a> Wait<'a> {
-    /// As long as it takes, unless `stop` says that it is over.
-    pub(super) fn for_a_person(stop: &'a dyn Fn() -> bool) -> Self {
-        Wait { until: None, stop }
-    }
-
-    /// The same, and at most so long from now.
-    pub(super) fn at_most(limit: Duration, stop: &'a dyn Fn() -> bool) -> Self {
-        Wait {
-            until: Some(Instant::now() + limit),
-            stop,
-        }
-    }
-
-    /// How long may be waited before this is asked again.
-    pub(super) fn glance(&self) -> Result<Duration, ReadError> {
-        if (self.stop)() {
-            return Err(ReadError::Stopped);
-        }
-        let Some(until) = self.until else {
-            return Ok(GLANCE);
-        };
-        match until.checked_duration_since(Instant::now()) {
-            Some(left) => Ok(left.min(GLANCE)),
-            None => Err(ReadError::TooLate),
-        }
-    }
-}
-
 /// Why a secret could not be read.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ReadError {
     #[error("more than {} KiB came", limit / 1024)]
     TooLong { limit: usize },
-    #[error("it took too long")]
-    TooLate,
-    #[error("it was no longer wanted")]
-    Stopped,
+    #[error(transparent)]
+    Wait(#[from] WaitError),
     #[error(transparent)]
     Io(#[from] io::Error),
 }
@@ -88,8 +48,8 @@ pub(super) fn to_end(source: impl AsFd, wait: Wait<'_>) -> Result<Zeroizing<Vec<
 /// What comes next, as much as there is room for; 0 bytes are the end.
 pub(super) fn more(source: impl AsFd, wait: Wait<'_>, room: &mut [u8]) -> Result<usize, ReadError> {
     loop {
-        let left = Timespec::try_from(wait.glance()?).map_err(|_| ReadError::TooLate)?;
-        let there = match poll(&mut [PollFd::new(&source, PollFlags::IN)], Some(&left)) {
+        let timeout = Timespec::try_from(wait.next_poll()?).map_err(io::Error::other)?;
+        let there = match poll(&mut [PollFd::new(&source, PollFlags::IN)], Some(&timeout)) {
             Ok(0) | Err(Errno::INTR) => continue,
             Ok(_) => rustix::io::read(&source, &mut *room),
             Err(error) => Err(error),
@@ -104,10 +64,13 @@ pub(super) fn more(source: impl AsFd, wait: Wait<'_>, room: &mut [u8]) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cancel::CancelToken;
     use std::io::Write;
 
-    fn soon() -> Wait<'static> {
-        Wait::at_most(Duration::from_secs(30), &|| false)
+    const LONG: Duration = Duration::from_secs(30);
+
+    fn read(source: impl AsFd) -> Result<Zeroizing<Vec<u8>>, ReadError> {
+        to_end(source, Wait::at_most(LONG, &CancelToken::new()))
     }
 
     #[test]
@@ -115,14 +78,11 @@ mod tests {
         let mut file = tempfile::tempfile().expect("a file");
         file.write_all(&vec![b'x'; LIMIT]).expect("written");
         rustix::fs::seek(&file, rustix::fs::SeekFrom::Start(0)).expect("at the start");
-        assert_eq!(to_end(&file, soon()).expect("read").len(), LIMIT);
+        assert_eq!(read(&file).expect("read").len(), LIMIT);
 
         file.write_all(b"x").expect("written");
         rustix::fs::seek(&file, rustix::fs::SeekFrom::Start(0)).expect("at the start");
-        assert!(matches!(
-            to_end(&file, soon()),
-            Err(ReadError::TooLong { .. })
-        ));
+        assert!(matches!(read(&file), Err(ReadError::TooLong { .. })));
     }
 
     #[test]
@@ -133,7 +93,7 @@ mod tests {
                 writer.write_all(piece.as_bytes()).expect("written");
             }
         });
-        let read = to_end(&reader, soon()).expect("read");
+        let read = read(&reader).expect("read");
         pieces.join().expect("the writer ends");
         assert_eq!(*read, b"one two\n");
     }
@@ -142,18 +102,23 @@ mod tests {
     fn an_end_that_never_comes_is_not_waited_for() {
         let (reader, mut writer) = io::pipe().expect("a pipe");
         writer.write_all(b"begun").expect("written");
-        let short = Wait::at_most(Duration::from_millis(50), &|| false);
-        assert!(matches!(to_end(&reader, short), Err(ReadError::TooLate)));
+        let token = CancelToken::new();
+        let short = Wait::at_most(Duration::from_millis(50), &token);
+        let ended = to_end(&reader, short);
+        assert!(matches!(ended, Err(ReadError::Wait(WaitError::TimedOut))));
         drop(writer);
     }
 
     #[test]
     fn a_wait_ends_as_soon_as_it_is_to() {
         let (reader, writer) = io::pipe().expect("a pipe");
-        let asked = std::cell::Cell::new(0);
-        let stop = || asked.replace(asked.get() + 1) == 2;
-        let wait = Wait::for_a_person(&stop);
-        assert!(matches!(to_end(&reader, wait), Err(ReadError::Stopped)));
+        let token = CancelToken::new();
+        let ended = std::thread::scope(|scope| {
+            let canceller = token.clone();
+            scope.spawn(move || canceller.cancel());
+            to_end(&reader, Wait::unlimited(&token))
+        });
+        assert!(matches!(ended, Err(ReadError::Wait(WaitError::Cancelled))));
         drop(writer);
     }
 }

@@ -194,7 +194,7 @@ fn blame(
     failure: Failure,
     journal: &mut Journal,
 ) -> SessionError {
-    if job.interrupt.requested().is_some() {
+    if job.interrupt.is_stopping() {
         return failure.into();
     }
     let is_flagged = |proof: &Proof| {

@@ -286,9 +286,8 @@ impl<'a> Feed<'a> {
 
     /// What to ask for next, unless the run is to stop.
     fn upcoming(&mut self) -> Option<usize> {
-        let stops = self.halt.is_entire()
-            || self.job.interrupt.requested().is_some()
-            || !self.withheld.is_empty();
+        let stops =
+            self.halt.is_entire() || self.job.interrupt.is_stopping() || !self.withheld.is_empty();
         let index = *self.order.get(self.asked)?;
         if self.halt.is_partial() && self.fills_no_gap(index) {
             let rest = self.order.split_off(self.asked);

@@ -24,7 +24,7 @@ pub fn mark_seen(job: &Job<'_>, names: Option<&[MessageName]>) -> Marks {
         ..Marks::default()
     };
     if let Err(failure) = mark(job, names, &mut marks) {
-        marks.failure = Some(job.interrupt.failure().unwrap_or(failure));
+        marks.failure = Some(job.interrupt.interrupted().map_or(failure, Failure::from));
     }
     marks
 }

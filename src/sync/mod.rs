@@ -63,12 +63,12 @@ use session::Session;
 
 pub use mark::mark_seen;
 
+use crate::cancel::Interrupt;
 use crate::config::{Account, Tls};
 use crate::connecting::{Connecting, check_protection, needs_secret};
 use crate::deliver::{self, Spec};
 use crate::environment::Environment;
-use crate::error::Result;
-use crate::interrupt::Interrupt;
+use crate::error::{Failure, Result};
 use crate::journal::{Destinations, Journal, Mailbox, Memory};
 use crate::monitor::{Event, Monitor, Phases};
 use crate::net::TlsConnectors;
@@ -91,7 +91,7 @@ pub struct Job<'a> {
     pub environment: &'a Environment,
     /// Who watches.
     pub monitor: &'a dyn Monitor,
-    /// Who may ask to stop.
+    /// A signal's request to stop.
     pub interrupt: &'a Interrupt,
     /// What opens TLS connections, for all accounts.
     pub connectors: &'a TlsConnectors,
@@ -122,7 +122,7 @@ pub fn run(job: &Job<'_>) -> Report {
     let mut report = recorder.finish();
     report.plan = plan;
     if let Err(failure) = done {
-        report.failure = Some(job.interrupt.failure().unwrap_or(failure));
+        report.failure = Some(job.interrupt.interrupted().map_or(failure, Failure::from));
     }
     report.duration = began.elapsed();
     report
@@ -145,15 +145,13 @@ fn carry_out(job: &Job<'_>) -> Result<()> {
     job.remember_login(&connecting, journal.memory());
     let mut session = Session::new(job, &connecting, journal.memory(), rules);
     session.run_all(&mut slots, &mut journal)?;
-    match job.interrupt.failure() {
-        Some(failure) => Err(failure),
-        None => {
-            journal
-                .close()
-                .unwrap_or_else(|failure| job.warn(&failure.to_string()));
-            Ok(())
-        }
+    if let Some(interrupted) = job.interrupt.interrupted() {
+        return Err(interrupted.into());
     }
+    journal
+        .close()
+        .unwrap_or_else(|failure| job.warn(&failure.to_string()));
+    Ok(())
 }
 
 /// Says what [`carry_out`] would do.
@@ -204,7 +202,8 @@ impl Job<'_> {
             connectors,
             ..
         } = self;
-        Connecting::new(account, secret, *monitor, interrupt, connectors)
+        let token = interrupt.abort_token();
+        Connecting::new(account, secret, *monitor, token, connectors)
     }
 
     /// Begins with how to log in worked the last time on such a connection.

@@ -562,7 +562,7 @@ impl<'a> Session<'a> {
         let learnt = came.learnt.map(|fact| Record::Fact { fact, holds: true });
         let cut = came.cut.as_ref();
         // It was ended because we were asked to stop.
-        let innocent = self.job.interrupt.requested().is_some();
+        let innocent = self.job.interrupt.is_stopping();
         // A message that ends the connection must not keep the others from coming: it is asked for last.
         let dropped = cut.and_then(|cut| cut.dropped.clone());
         let dropped = dropped

@@ -165,7 +165,7 @@ impl Session<'_> {
     }
 
     fn is_interrupted(&self) -> bool {
-        self.job.interrupt.requested().is_some()
+        self.job.interrupt.is_stopping()
     }
 
     /// Whether to hold another session, now that this one brought something.

@@ -12,10 +12,10 @@ use super::nameless::Nameless;
 use super::parcel::{Incoming, Item, Parcel};
 use super::queue::Queue;
 use super::recognition::{Arrived, Recognised, Recognition};
+use crate::cancel::Interrupt;
 use crate::deliver::{Complete, DeliveryError};
 use crate::environment::Environment;
 use crate::error::{Failure, Kind};
-use crate::interrupt::Interrupt;
 use crate::journal::{Destinations, Journal, Record, Remembered, is_short};
 use crate::mail::{Digest, Number, UniqueId};
 use crate::message::{Hasher, Hashes};
@@ -278,7 +278,7 @@ impl Store<'_> {
     /// Whether the run is to stop, and this message would hold that up. It stays on the server for the next.
     fn is_to_stop_before(&self, incoming: &Incoming, progress: &Progress) -> bool {
         let mut slots = self.slots.iter().filter(|slot| slot.works());
-        self.interrupt.requested().is_some()
+        self.interrupt.is_stopping()
             && slots.any(|slot| slot.destination.takes_its_time())
             // The wire thread waits for what comes of such a one.
             && !progress.withheld.contains_key(&incoming.number)

@@ -10,20 +10,20 @@ const LAYERS: &[(&str, &str)] = &[
     ("main", "commands cli ui environment roots error"),
     (
         "commands",
-        "cli ui sync connecting secret config report deliver plan interrupt environment error process net journal text",
+        "cli ui sync connecting secret config report deliver plan environment error process net cancel journal text",
     ),
     ("cli", "mail size"),
     ("ui", "report monitor size error text"),
     // what the errors of the layers below mean to a person and a script
-    ("explain", "process error"),
+    ("explain", "process cancel error"),
     // carrying a plan out
     (
         "sync",
-        "connecting client secret config report deliver journal plan pop3 interrupt monitor environment message error mail crash net",
+        "connecting client secret config report deliver journal plan pop3 monitor environment message error mail crash net cancel",
     ),
     (
         "connecting",
-        "client secret config pop3 interrupt net monitor error",
+        "client secret config pop3 net monitor error cancel",
     ),
     // the server: DELE takes the journal's proof
     (
@@ -39,25 +39,25 @@ const LAYERS: &[(&str, &str)] = &[
     // three that do not know each other
     (
         "deliver",
-        "environment error mail message text crash process",
+        "environment error mail message text crash process cancel",
     ),
     ("journal", "error mail message crash"),
     ("plan", "mail"),
     // the protocol without a socket, and sockets without the protocol
     ("pop3", "sasl mail text"),
     ("sasl", "text"),
-    ("interrupt", "net error"),
-    ("net", "monitor error text secret roots"),
+    ("net", "monitor error text secret roots cancel"),
     // where a password comes from
-    ("secret", "process environment error text"),
+    ("secret", "process environment error text cancel"),
     // commands that a person configured
-    ("process", "environment text"),
+    ("process", "environment text cancel"),
     // plain values
     ("monitor", "error mail"),
     ("environment", "roots error"),
     // which trusted roots are read: the first thing that happens
     ("roots", ""),
     ("message", "mail"),
+    ("cancel", ""),
     ("size", ""),
     ("error", ""),
     ("mail", "text"),

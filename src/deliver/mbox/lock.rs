@@ -13,11 +13,9 @@ use rustix::io::Errno;
 use super::dot_lock::{self, DotLock};
 use super::file::Spot;
 use super::turns::Turn;
+use crate::cancel::POLL_INTERVAL;
 use crate::deliver::disk;
 use crate::error::{Failure, Kind, Result};
-
-/// How long to wait before the next attempt.
-const PAUSE: Duration = Duration::from_millis(50);
 
 /// An open mbox that nobody else touches. The order of the fields is the order they are given back.
 pub(super) struct Locked {
@@ -99,7 +97,7 @@ fn acquire(
         if Instant::now() >= end {
             return Err(locked(&spot.path, &busy, patience.limit));
         }
-        std::thread::sleep(PAUSE);
+        std::thread::sleep(POLL_INTERVAL);
     }
 }
 
