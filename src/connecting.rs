@@ -50,8 +50,8 @@ pub fn check_protection(account: &Account) -> Result<()> {
 }
 
 impl<'a> Connecting<'a> {
-    /// Prepares for an account; nothing is sent yet. Begins to read the trusted roots, which may take a
-    /// while. The secret is none where the account needs none ([`needs_secret`]).
+    /// Prepares for an account; nothing is sent yet. The trusted roots, which may take a while, are read in a thread
+    /// from now on. The secret is none where the account needs none ([`needs_secret`]).
     ///
     /// # Errors
     ///
@@ -72,9 +72,6 @@ impl<'a> Connecting<'a> {
             })?),
             Tls::None => None,
         };
-        if let Some(connector) = &connector {
-            connector.prepare();
-        }
         Ok(Connecting {
             account,
             secret,
@@ -156,29 +153,13 @@ impl<'a> Connecting<'a> {
     /// The server, once it has told what it can do.
     fn reach_and_ask(&self, phases: &mut Phases<'_>) -> Result<Authorization> {
         let mut server = self
-            .reach_for_good(phases)
+            .reach(phases)
             .map_err(|failure| self.explain_certificate(failure))
             .map_err(|failure| self.censor().clean_failure(failure))?;
         phases.begin(Phase::Auth);
         server.ask_capabilities()?;
         server.turn_to_utf8()?;
         Ok(server)
-    }
-
-    /// The same as [`Self::reach`]. A certificate is refused for good only by all of the system's roots:
-    /// where some were left unread, they are read now, and the server is asked once more. Nothing was
-    /// sent on the first connection but the beginning of TLS.
-    fn reach_for_good(&self, phases: &mut Phases<'_>) -> Result<Authorization> {
-        let connector = self.connector.as_ref();
-        let lacking = connector.filter(|connector| connector.lacks_roots());
-        match (self.reach(phases), lacking) {
-            (Err(failure), Some(connector))
-                if failure.kind() == Kind::Certificate && connector.read_all_roots() =>
-            {
-                self.reach(phases)
-            }
-            (reached, _) => reached,
-        }
     }
 
     /// The server, once it has greeted us, over TLS where the account wants that.

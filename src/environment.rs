@@ -11,7 +11,6 @@ use directories::{BaseDirs, ProjectDirs};
 use jiff::Timestamp;
 
 use crate::error::{Failure, Kind, Result};
-use crate::roots;
 
 /// The variable with the password of an account that is named on the command line.
 pub const PASSWORD_VARIABLE: &str = "POPFETCH_PASSWORD";
@@ -99,11 +98,10 @@ impl Environment {
         self
     }
 
-    /// Gives a child the environment that a person gave us, without the variables that hold passwords
-    /// and without those that we set for ourselves. To be called for every child that is started.
+    /// Gives a child the environment that a person gave us, without the variables that hold passwords. To be
+    /// called for every child that is started.
     pub fn hand_down(&self, child: &mut Command) {
-        let passwords = self.password_variables.iter().map(String::as_str);
-        for name in passwords.chain(roots::our_variables().iter().copied()) {
+        for name in &self.password_variables {
             child.env_remove(name);
         }
     }

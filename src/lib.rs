@@ -39,7 +39,6 @@ pub mod plan;
 pub mod pop3;
 mod process;
 pub mod report;
-pub mod roots;
 pub mod sasl;
 pub mod secret;
 pub mod size;

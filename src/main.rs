@@ -2,21 +2,15 @@
 
 use std::process::ExitCode;
 
-use popfetch::cli::{Cli, Command};
+use popfetch::cli::Cli;
 use popfetch::commands::{self, Context};
 use popfetch::environment::Environment;
 use popfetch::error::{Kind, Result};
-use popfetch::roots;
 use popfetch::ui::{Options, Ui, Verbosity};
 
 fn main() -> ExitCode {
     match Cli::read(std::env::args_os()) {
-        Ok(cli) => {
-            if let Command::Sync(_) | Command::Login(_) | Command::State(_) = cli.command {
-                roots::begin_anew();
-            }
-            ExitCode::from(run(&cli))
-        }
+        Ok(cli) => ExitCode::from(run(&cli)),
         Err(answer) => {
             // There is nobody to tell where even this cannot be printed.
             let _ = answer.print();

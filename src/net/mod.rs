@@ -3,7 +3,7 @@
 //! ```text
 //!   open:  resolve → connect → Stream ─ secure ─→ Stream over TLS
 //!                      ↑                  ↑
-//!                 CancelToken     TlsConnector (prepared beside)
+//!                 CancelToken     TlsConnector (built beside)
 //!
 //!   Stream     says what it waits for, and fails in plain words
 //!   TLS        or nothing
@@ -55,8 +55,8 @@ pub struct Endpoint<'a> {
 
 /// Connects to a server; with a connector, under TLS from the first byte. Then the greeting is due.
 ///
-/// `begins` is told of each phase as it begins. For STLS, give no connector here, [`TlsConnector::prepare`] it
-/// before, and [`Stream::secure`] the stream after the dialogue.
+/// `begins` is told of each phase as it begins. For STLS, give no connector here, and [`Stream::secure`] the
+/// stream after the dialogue.
 ///
 /// # Errors
 ///
@@ -73,9 +73,6 @@ pub fn open(
         server_name,
         timeout,
     } = endpoint;
-    if let Some(connector) = connector {
-        connector.prepare();
-    }
     begins(Phase::Resolve);
     let addresses = resolve(host, port, timeout, token)?;
     begins(Phase::Connect);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// Each module, and the modules it knows. All of them are below it, so that nothing goes in circles.
 const LAYERS: &[(&str, &str)] = &[
     // the wiring: only these know a command line, and who watches
-    ("main", "commands cli ui environment roots error"),
+    ("main", "commands cli ui environment error"),
     (
         "commands",
         "cli ui sync connecting secret config report deliver plan environment error process net cancel journal text",
@@ -46,16 +46,14 @@ const LAYERS: &[(&str, &str)] = &[
     // the protocol without a socket, and sockets without the protocol
     ("pop3", "sasl mail text"),
     ("sasl", "text"),
-    ("net", "monitor error text secret roots cancel"),
+    ("net", "monitor error text secret cancel"),
     // where a password comes from
     ("secret", "process environment error text cancel"),
     // commands that a person configured
     ("process", "environment text cancel"),
     // plain values
     ("monitor", "error mail"),
-    ("environment", "roots error"),
-    // which trusted roots are read: the first thing that happens
-    ("roots", ""),
+    ("environment", "error"),
     ("message", "mail"),
     ("cancel", ""),
     ("size", ""),

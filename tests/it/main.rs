@@ -30,7 +30,6 @@ mod pipe;
 mod readme;
 mod recipes;
 mod renumbered;
-mod roots;
 mod secrets;
 mod signals;
 mod sloppy;

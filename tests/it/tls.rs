@@ -1,8 +1,11 @@
 //! No connection that cannot be trusted, and no password before there is one.
 
+use std::fs;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use openssl::ssl::{NameType, SslVersion};
+use openssl::x509::X509;
 
 use crate::support::certificates::Kind;
 use crate::support::mailbox::Mailbox;
@@ -319,6 +322,65 @@ fn a_certificate_above_the_servers_that_is_out_of_date_is_told_from_its_own() {
         }
     }
     run_against(Kind::Below(-1, 10), "implicit").ends_with(0);
+}
+
+/// A directory in which OpenSSL finds this sandbox's authority.
+fn hashed_directory(sandbox: &Sandbox) -> PathBuf {
+    let directory = sandbox.home("hashed");
+    fs::create_dir(&directory).expect("our own directory");
+    let pem = fs::read(sandbox.certificates().authority_file()).expect("our own file");
+    let certificate = X509::from_pem(&pem).expect("our own certificate");
+    let name = format!("{:08x}.0", certificate.subject_name_hash());
+    fs::write(directory.join(name), pem).expect("our own file");
+    directory
+}
+
+#[test]
+fn roots_that_the_environment_names_are_trusted_and_those_of_ca_file_besides() {
+    for name in ["SSL_CERT_FILE", "SSL_CERT_DIR"] {
+        for tls in ["implicit", "starttls"] {
+            let mut sandbox = Sandbox::new();
+            let roots = match name {
+                "SSL_CERT_FILE" => sandbox.certificates().authority_file(),
+                _ => hashed_directory(&sandbox),
+            };
+            sandbox.variable(name, &roots.display().to_string());
+            let certificates = sandbox.certificates();
+            let other = certificates.make(Kind::SelfSigned).certificate_file;
+            let mailbox = Mailbox::with(small(2));
+            let server = match tls {
+                "implicit" => Server::start(&mailbox).implicit_tls(certificates),
+                _ => Server::start(&mailbox).stls(certificates),
+            };
+            sandbox
+                .account("it", &server.endpoint())
+                .set("ca_file", &format!("{:?}", other.display().to_string()))
+                .write();
+            sandbox.run(&["sync"]).ends_with(0).says_nothing();
+            sandbox.mail("it").holds(mailbox.stored_forms());
+            assert_eq!(server.sessions().len(), 1, "{name}, {tls}");
+        }
+    }
+}
+
+#[test]
+fn a_certificate_of_an_authority_that_the_system_does_not_know_is_refused() {
+    let other = Sandbox::new();
+    let other = other.certificates().authority_file().display().to_string();
+    for roots in [other.as_str(), "/dev/null"] {
+        for kind in [Kind::Good, Kind::SelfSigned, Kind::UnknownAuthority] {
+            let mut sandbox = Sandbox::new();
+            sandbox.variable("SSL_CERT_FILE", roots);
+            let certificates = sandbox.certificates();
+            let acceptor = certificates.make(kind).acceptor();
+            let server = Server::start(&Mailbox::default());
+            let server = server.implicit_tls_with(certificates, acceptor);
+            let account = sandbox.account("it", &server.endpoint());
+            account.without("ca_file").write();
+            sandbox.run(&["sync"]).ends_with(76);
+            no_login(&server.sessions());
+        }
+    }
 }
 
 #[test]

@@ -18,7 +18,6 @@ use std::thread;
 use native_tls::{Identity, TlsStream};
 
 use crate::error::{Failure, Kind, OrFail, Result};
-use crate::roots;
 use crate::text::Untrusted;
 
 pub use certificate::Certificate;
@@ -46,8 +45,8 @@ pub struct TlsPolicy {
     pub least: TlsVersion,
 }
 
-/// Opens TLS connections under one policy. Clones share what is costly: where the system's roots are read
-/// as a whole, that takes some 40 ms, once.
+/// Opens TLS connections under one policy. Clones share what is costly: reading the system's trusted roots takes
+/// some 40 ms.
 #[derive(Clone)]
 pub struct TlsConnector(Arc<Shared>);
 
@@ -78,10 +77,6 @@ struct Shared {
     client: Option<Identity>,
     least: TlsVersion,
     built: OnceLock<Result<native_tls::TlsConnector, String>>,
-    /// Bundles of the system's roots that nobody has read yet, where authorities matter.
-    unread: Vec<PathBuf>,
-    /// The same connector with the roots in these bundles, once they are read; none if they cannot be.
-    whole: OnceLock<Option<native_tls::TlsConnector>>,
 }
 
 /// What makes a certificate good.
@@ -96,7 +91,7 @@ enum Trust {
 
 impl TlsConnector {
     /// The connector for a policy. Reads the policy's files, so that what is wrong with them is known before
-    /// anything is sent; what is costly waits for [`TlsConnector::prepare`] or the first connection.
+    /// anything is sent. A thread reads the system's roots, while the host is looked up and connected to.
     ///
     /// # Errors
     ///
@@ -112,7 +107,9 @@ impl TlsConnector {
             true => Trust::Authorities,
             false => Trust::Pinned(policy.fingerprints.clone()),
         };
-        Ok(Self::with(roots, trust, client, policy.least))
+        let connector = Self::with(roots, trust, client, policy.least);
+        connector.begin();
+        Ok(connector)
     }
 
     /// A connector that trusts anybody, to look at a certificate.
@@ -126,33 +123,13 @@ impl TlsConnector {
         client: Option<Identity>,
         least: TlsVersion,
     ) -> Self {
-        let unread = match trust {
-            Trust::Authorities => roots::unread(),
-            Trust::Pinned(_) | Trust::Nothing => Vec::new(),
-        };
         TlsConnector(Arc::new(Shared {
             roots,
             trust,
             client,
             least,
             built: OnceLock::new(),
-            unread,
-            whole: OnceLock::new(),
         }))
-    }
-
-    /// Whether there are roots of the system that it did not read ([`crate::roots`]). Then a certificate
-    /// that it refuses may be a good one.
-    #[must_use]
-    pub fn lacks_roots(&self) -> bool {
-        !self.0.unread.is_empty() && self.0.whole.get().is_none()
-    }
-
-    /// Reads these roots, for all connections to come. Whether it has them now.
-    #[must_use]
-    pub fn read_all_roots(&self) -> bool {
-        let whole = self.0.whole.get_or_init(|| self.0.with_unread_roots());
-        whole.is_some()
     }
 
     /// Whether the server at the other end of a finished handshake may be trusted: to be asked before
@@ -182,11 +159,8 @@ impl TlsConnector {
         }
     }
 
-    /// Begins with the costly part in a thread, beside looking up the host and connecting.
-    pub fn prepare(&self) {
-        if self.0.built.get().is_some() {
-            return;
-        }
+    /// Begins with the costly part in a thread.
+    fn begin(&self) {
         let shared = Arc::clone(&self.0);
         let build = move || {
             shared.built();
@@ -204,9 +178,6 @@ impl TlsConnector {
 
     /// The connector itself, as soon as it is built.
     pub(super) fn ready(&self) -> Result<&native_tls::TlsConnector> {
-        if let Some(Some(whole)) = self.0.whole.get() {
-            return Ok(whole);
-        }
         self.0.built().as_ref().map_err(|reason| {
             Failure::new(Kind::Tls, format!("TLS cannot be set up here: {reason}"))
         })
@@ -222,36 +193,18 @@ impl fmt::Debug for TlsConnector {
 }
 
 impl Shared {
-    /// Builds it, or waits for whoever is building it.
+    /// Builds it, or waits for the thread that is building it.
     fn built(&self) -> &Result<native_tls::TlsConnector, String> {
         self.built.get_or_init(|| {
-            self.build(&[])
+            self.build()
                 .map_err(|error| error::reason(&error.to_string()).to_owned())
         })
     }
 
-    /// The connector with the roots in the unread bundles; none where nothing can be read there.
-    fn with_unread_roots(&self) -> Option<native_tls::TlsConnector> {
-        let read = self.unread.iter().filter_map(|path| {
-            let shown = Untrusted(path.as_os_str().as_encoded_bytes());
-            log::debug!("reads all trusted roots in {shown}");
-            native_tls::Certificate::stack_from_pem(&fs::read(path).ok()?).ok()
-        });
-        let read: Vec<_> = read.flatten().collect();
-        match read.is_empty() {
-            true => None,
-            false => self.build(&read).ok(),
-        }
-    }
-
-    /// Builds one that trusts these roots as well.
-    fn build(
-        &self,
-        more: &[native_tls::Certificate],
-    ) -> native_tls::Result<native_tls::TlsConnector> {
+    fn build(&self) -> native_tls::Result<native_tls::TlsConnector> {
         let mut builder = native_tls::TlsConnector::builder();
         builder.min_protocol_version(Some(self.least.into()));
-        for root in self.roots.iter().chain(more) {
+        for root in &self.roots {
             builder.add_root_certificate(root.clone());
         }
         if let Some(client) = &self.client {
@@ -383,35 +336,9 @@ mod tests {
     }
 
     #[test]
-    fn unread_roots_are_read_once_for_all_who_share_the_connector() {
-        let (file, policy) = policy_with(&Authority::new("one").pem());
-        let connector = TlsConnector::new(&policy).unwrap();
-        let mut shared = Arc::into_inner(connector.0).unwrap();
-        shared.unread = vec!["/nonexistent/bundle.pem".into(), file.path().to_owned()];
-        let connector = TlsConnector(Arc::new(shared));
-        let clone = connector.clone();
-        let first = std::ptr::from_ref(connector.ready().unwrap());
-        assert!(connector.lacks_roots() && connector.read_all_roots());
-        assert!(!clone.lacks_roots() && clone.read_all_roots());
-        let whole = std::ptr::from_ref(clone.ready().unwrap());
-        assert!(whole != first && std::ptr::eq(whole, connector.ready().unwrap()));
-    }
-
-    #[test]
-    fn where_nothing_unread_can_be_read_the_connector_stays() {
-        let connector = TlsConnector::new(&TlsPolicy::default()).unwrap();
-        let mut shared = Arc::into_inner(connector.0).unwrap();
-        shared.unread = vec!["/nonexistent/bundle.pem".into()];
-        let connector = TlsConnector(Arc::new(shared));
-        assert!(connector.lacks_roots() && !connector.read_all_roots());
-        assert!(connector.ready().is_ok() && !connector.lacks_roots());
-    }
-
-    #[test]
     fn clones_share_one_built_connector() {
         let connector = TlsConnector::new(&TlsPolicy::default()).unwrap();
         let clone = connector.clone();
-        clone.prepare();
         assert!(std::ptr::eq(
             connector.ready().unwrap(),
             clone.ready().unwrap()
