@@ -43,5 +43,8 @@ pub mod sasl;
 pub mod secret;
 pub mod size;
 pub mod sync;
+#[cfg(test)]
+#[path = "../tests/support/report.rs"]
+mod test_report;
 pub mod text;
 pub mod ui;

@@ -29,15 +29,9 @@ mod support {
     pub(crate) mod mailbox;
     pub(crate) mod malicious;
     pub(crate) mod messages;
+    pub(crate) mod report;
     pub(crate) mod sandbox;
     pub(crate) mod server;
-
-    /// Tells why something is not possible here.
-    pub(crate) fn skipped(why: &str) {
-        use std::io::Write as _;
-        // Where even that cannot be written, there is nobody to read it.
-        let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
-    }
 }
 
 use std::io::Write as _;

@@ -203,7 +203,6 @@ fn nameless(directory: &Directory) -> Result<File> {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::io::Write as _;
     use std::os::unix::fs::{lchown, symlink};
 
     use proptest::prelude::*;
@@ -211,6 +210,7 @@ mod tests {
 
     use super::*;
     use crate::error::Kind;
+    use crate::test_report::skip;
 
     fn content(spool: &Spool, range: Range<u64>) -> Vec<u8> {
         let mut content = Vec::new();
@@ -255,9 +255,7 @@ mod tests {
         fs::create_dir_all(root.path().join("ours")).expect("made");
         symlink(root.path().join("ours"), &state).expect("linked");
         if !geteuid().is_root() {
-            let told = b"SKIPPED: only root can give a directory away\n";
-            let _ = io::stderr().write_all(told);
-            return;
+            return skip("only root can give a directory away");
         }
         lchown(root.path().join("theirs"), Some(12345), None).expect("root may");
         let failure = Spool::new(state).write(&[0; 2 * PIECE]);

@@ -9,7 +9,7 @@ use crate::support::certificates::Kind;
 use crate::support::dovecot::{Dovecot, Port, access_token};
 use crate::support::messages::{one_of_each, realistic, small, stored_form};
 use crate::support::readers::{digests, mutt, python_maildir};
-use crate::support::sampled;
+use crate::support::sampling::sampled;
 use crate::support::sandbox::Sandbox;
 use crate::support::server::USER;
 

@@ -1,17 +1,18 @@
 //! Mail into an mbox, as other programs read it and beside other programs that write it.
 
 use std::fs::{self, Permissions};
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use crate::support::disks;
 use crate::support::dovecot::{Dovecot, Port};
 use crate::support::mailbox::Mailbox;
 use crate::support::messages::{one_of_each, realistic, small, stored_form};
 use crate::support::readers::{digests, git_mailsplit, mutt_mbox, python_mbox, quoted};
-use crate::support::sampled;
+use crate::support::sampling::sampled;
 use crate::support::sandbox::{Sandbox, assert_same_texts, mode};
 use crate::support::server::Server;
 
@@ -303,69 +304,32 @@ fn a_file_in_the_place_of_a_directory_is_named_with_a_way_out() {
     }
 }
 
-/// A file system with little room; it goes away with this.
-struct Small(PathBuf);
-
-impl Small {
-    /// None where this user may mount none.
-    fn mount(directory: &Path, size: &str) -> Option<Self> {
-        fs::create_dir_all(directory).expect("our own directory");
-        let mounted = Command::new("mount")
-            .args([
-                "-t",
-                "tmpfs",
-                "-o",
-                &format!("size={size},mode=0700"),
-                "none",
-            ])
-            .arg(directory)
-            .stderr(Stdio::null())
-            .status()
-            .is_ok_and(|status| status.success());
-        mounted.then(|| Small(directory.to_owned()))
-    }
-}
-
-impl Drop for Small {
-    fn drop(&mut self) {
-        let unmounted = Command::new("umount").arg(&self.0).status();
-        assert!(std::thread::panicking() || unmounted.is_ok_and(|status| status.success()));
-    }
-}
-
 #[test]
 fn a_disk_that_fills_up_in_the_middle_of_an_append_leaves_only_whole_messages() {
     let mailbox = Mailbox::with(realistic(40));
     let expected = mailbox.stored_forms();
     let server = Server::start(&mailbox);
     let sandbox = Sandbox::new();
-    let Some(disk) = Small::mount(&sandbox.home("disk"), "256k") else {
-        let _ = writeln!(
-            std::io::stderr(),
-            "SKIPPED: only root can mount a small disk"
-        );
+    let Some(disk) = disks::memory("size=256k,mode=0700") else {
         return;
     };
-    let inbox = sandbox.home("disk/inbox");
+    let inbox = disk.path().join("inbox");
     sandbox
         .account("it", &server.endpoint())
-        .set("deliver", "\"mbox:~/disk/inbox\"")
+        .set("deliver", &format!("\"mbox:{}\"", inbox.display()))
         .set("leave_on_server", "\"never\"")
         .write();
     let outcome = sandbox.run(&["sync"]);
     assert!(matches!(outcome.status, Some(73 | 74)), "{outcome:#?}");
-    outcome.complains("disk/inbox").complains("space");
+    outcome.complains(&inbox.display().to_string());
+    outcome.complains("space");
     let stored = git_mailsplit(&inbox);
     assert!(!stored.is_empty() && stored.len() < expected.len());
     assert_eq!(stored, expected[..stored.len()]);
     let left: Vec<String> = (1..=40).map(|number| format!("uid-{number}")).collect();
     assert!(mailbox.uids().ends_with(&left[stored.len()..]), "a loss");
 
-    let enlarged = Command::new("mount")
-        .args(["-o", "remount,size=64m"])
-        .arg(sandbox.home("disk"))
-        .status();
-    assert!(enlarged.is_ok_and(|status| status.success()));
+    disk.remount("size=64m");
     sandbox.run(&["sync"]).ends_with(0).says_nothing();
     holds(&inbox, &expected);
     assert!(mailbox.uids().is_empty());

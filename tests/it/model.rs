@@ -10,7 +10,7 @@ use proptest::test_runner::TestRunner;
 
 use crate::support::mailbox::Mailbox;
 use crate::support::messages::{Generator, Shape};
-use crate::support::sampled;
+use crate::support::sampling::sampled;
 use crate::support::sandbox::{Outcome, Sandbox};
 use crate::support::server::{Fault, LOGIN, Pipelining, Server};
 

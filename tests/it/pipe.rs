@@ -8,7 +8,7 @@ use crate::support::dovecot::{Dovecot, Port};
 use crate::support::mailbox::Mailbox;
 use crate::support::messages::{Generator, Shape, one_of_each, realistic, small, stored_form};
 use crate::support::readers::git_mailsplit;
-use crate::support::sampled;
+use crate::support::sampling::sampled;
 use crate::support::sandbox::{Sandbox, assert_same_texts};
 use crate::support::server::Server;
 

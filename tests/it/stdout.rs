@@ -7,7 +7,7 @@ use crate::support::dovecot::{Dovecot, Port};
 use crate::support::mailbox::Mailbox;
 use crate::support::messages::{one_of_each, realistic, small, stored_form};
 use crate::support::readers::{digests, git_mailsplit, python_mbox, quoted};
-use crate::support::sampled;
+use crate::support::sampling::sampled;
 use crate::support::sandbox::{Sandbox, assert_same_texts};
 use crate::support::server::Server;
 

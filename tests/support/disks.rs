@@ -10,7 +10,7 @@ use std::sync::Arc;
 use rustix::process::geteuid;
 use tempfile::TempDir;
 
-use super::skipped;
+use super::report::skip;
 
 /// A mounted file system; unmounted when this is dropped.
 pub(crate) struct Mounted {
@@ -80,7 +80,7 @@ impl Quota {
             && command("btrfs", &["subvolume", "create", shown(&quota.directory)])
             && quota.limit(limit);
         if !has_quotas {
-            skipped("btrfs has no quotas here");
+            skip("btrfs has no quotas here");
         }
         has_quotas.then_some(quota)
     }
@@ -114,7 +114,7 @@ impl Image {
 
     fn formatted(octets: u64, program: &str, options: &[&str]) -> Option<Self> {
         if !geteuid().is_root() {
-            skipped("only root may mount an image");
+            skip("only root may mount an image");
             return None;
         }
         let directory = tempfile::tempdir().expect("a temporary directory");
@@ -122,7 +122,7 @@ impl Image {
         let image = File::create(&file).expect("our own file");
         image.set_len(octets).expect("our own file");
         if !command(program, &[options, &[shown(&file)]].concat()) {
-            skipped(&format!("{program} does not work"));
+            skip(&format!("{program} does not work"));
             return None;
         }
         Some(Image {
@@ -165,7 +165,7 @@ impl Image {
 fn may_mount(arguments: &[&str]) -> bool {
     let mounted = command("mount", arguments);
     if !mounted {
-        skipped("mounting is not possible here");
+        skip("mounting is not possible here");
     }
     mounted
 }

@@ -7,7 +7,7 @@ for_building=(libssl-dev pkg-config)
 # shellcheck disable=SC2034
 for_testing=(dovecot-pop3d mutt openssl python3 bsdutils gnome-keyring dbus-daemon dbus-bin
     procmail maildrop notmuch git mandoc zsh fish strace tmux mailutils-pop3d g++
-    btrfs-progs)
+    btrfs-progs tzdata)
 # for_comparing: what `cargo bench --bench compare` needs.
 # shellcheck disable=SC2034
 for_comparing=(dovecot-pop3d mpop fetchmail getmail6 procmail)
@@ -34,6 +34,7 @@ works() {
         btrfs-progs) PATH=$PATH:/usr/sbin command -v mkfs.btrfs ;;
         python3) python3 -c 'import hashlib, mailbox' ;;
         bsdutils) command -v script ;;
+        tzdata) [ -e /usr/share/zoneinfo/Asia/Kolkata ] ;;
         g++) command -v c++ ;;
         gnome-keyring) command -v gnome-keyring-daemon ;;
         dbus-daemon) command -v dbus-daemon ;;

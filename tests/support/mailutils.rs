@@ -16,9 +16,9 @@ use tempfile::TempDir;
 
 use super::certificates::{Certificates, Kind, write_private};
 use super::messages::stored_form;
+use super::report::skip;
 use super::server::listener::Listener;
 use super::server::{Endpoint, PASSWORD, USER};
-use super::skipped;
 
 /// The domain of [`USER`]: the server looks users without one up in the system.
 const DOMAIN: &str = "pop.example";
@@ -43,7 +43,7 @@ impl Mailutils {
     ) -> Option<Self> {
         let program = program();
         if !geteuid().is_root() && !pretending("true").status().is_ok_and(|it| it.success()) {
-            skipped("only root can run GNU mailutils' POP3 server here");
+            skip("only root can run GNU mailutils' POP3 server here");
             return None;
         }
         let directory = Arc::new(tempfile::tempdir().expect("a directory for the server"));

@@ -25,30 +25,8 @@ pub(crate) mod mailutils;
 pub(crate) mod malicious;
 pub(crate) mod messages;
 pub(crate) mod readers;
+pub(crate) mod report;
+pub(crate) mod sampling;
 pub(crate) mod sandbox;
 pub(crate) mod server;
 pub(crate) mod terminal;
-
-use std::io::Write as _;
-
-/// How many of a long row of cases to take: some of them, or with `POPFETCH_TEST_ALL` set all.
-pub(crate) fn sampled(some: usize, all: usize) -> usize {
-    if everything() { all } else { some }
-}
-
-/// Tells that a test cannot be run here, even where the harness keeps what a passing test prints to itself.
-pub(crate) fn skipped(why: &str) {
-    // Where even that cannot be written, there is nobody to read it.
-    let _ = std::io::stderr().write_all(format!("SKIPPED: {why}\n").as_bytes());
-}
-
-/// Tells whoever runs the tests with `--nocapture` how many cases a row had.
-#[expect(clippy::print_stdout, reason = "shown only where it is asked for")]
-pub(crate) fn figure(text: &str) {
-    println!("figure: {text}");
-}
-
-/// Whether long rows of cases are wanted whole.
-pub(crate) fn everything() -> bool {
-    std::env::var_os("POPFETCH_TEST_ALL").is_some()
-}

@@ -365,12 +365,12 @@ pub(super) fn cut(file: &File, length: u64) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::io::Write as _;
     use std::os::unix::fs::{lchown, symlink};
 
     use rustix::process::geteuid;
 
     use super::*;
+    use crate::test_report::skip;
 
     #[test]
     fn the_target_of_a_link_is_not_made() {
@@ -390,9 +390,7 @@ mod tests {
         let root = tempfile::tempdir().expect("tempdir");
         let (path, other) = (root.path().join("theirs/inbox"), root.path().join("file"));
         if !geteuid().is_root() {
-            let told = b"SKIPPED: only root can give a directory away\n";
-            let _ = io::stderr().write_all(told);
-            return;
+            return skip("only root can give a directory away");
         }
         fs::create_dir(root.path().join("theirs")).expect("made");
         lchown(root.path().join("theirs"), Some(12345), None).expect("root may");

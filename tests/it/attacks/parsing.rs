@@ -15,7 +15,7 @@ use crate::support::malicious::{
 use crate::support::messages::{small, stored_form};
 use crate::support::readers::git_mailsplit;
 use crate::support::server::{Dialogue, Fault, Pipelining, Server, State, Turn};
-use crate::support::{sampled, sandbox::Sandbox};
+use crate::support::{sampling::sample, sandbox::Sandbox};
 
 #[test]
 fn a50_a_status_line_without_an_end() {
@@ -235,8 +235,8 @@ fn a57_ends_that_are_none() {
 #[test]
 fn a57_the_end_in_pieces() {
     let text = "+OK\r\nSubject: x\r\n\r\n..dot\r\n...\r\n.\r\n";
-    for cut in (1..text.len()).step_by(sampled(5, 1)) {
-        let (first, second) = text.split_at(cut);
+    for index in sample(text.len() - 1, 5, 0) {
+        let (first, second) = text.split_at(index + 1);
         let server = then(
             listed(),
             [
@@ -356,7 +356,7 @@ fn a59_the_connection_ends_after_any_octet() {
         for pipelining in [false, true] {
             let whole = cut_after(usize::MAX, pipelining, retention);
             assert!(whole > 300, "{whole} octets are no session");
-            for octets in (0..whole).step_by(sampled(61, 1)) {
+            for octets in sample(whole, 61, 0) {
                 assert_eq!(cut_after(octets, pipelining, retention), octets);
             }
         }

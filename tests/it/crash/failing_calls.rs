@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use super::stage::{Scenario, Stage};
 use super::trace::{Call, Trace};
+use crate::support::sampling::{count_cases, everything};
 use crate::support::sandbox::Outcome;
-use crate::support::{everything, figure};
 
 /// The calls that change a file or a directory, or make it durable.
 const CHANGING: [&str; 17] = [
@@ -139,7 +139,7 @@ fn a_call_that_fails_is_told_and_the_next_run_completes() {
         }
     }
     assert!(told * 2 > cases, "only {told} of {cases} faults were told");
-    figure(&format!("{cases} calls failed, {told} of them were told"));
+    count_cases(cases, met);
 }
 
 /// One fault, and the run after it; whether the first run failed.

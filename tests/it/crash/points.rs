@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::stage::{Before, Scenario, Stage};
-use crate::support::{everything, figure, sampled};
+use crate::support::sampling::{everything, sample, sample_always};
 
 /// The names of the points that a run passes from here.
 pub(super) fn points(stage: &Stage) -> Vec<String> {
@@ -38,8 +38,7 @@ fn killed_at_any_step_it_resumes_where_it_was() {
             "{scenario:?} passes few points: {points:?}"
         );
         // Another offset for each scenario, so that a sample meets every point somewhere.
-        let every = if everything() { 1 } else { 9 };
-        for point in (index % every..points.len()).step_by(every) {
+        for point in sample(points.len(), 9, index) {
             let stage = scenario.stage();
             let context = format!("{scenario:?}, killed at {point}: \"{}\"", points[point]);
             killed += usize::from(crash(&stage, point, &context));
@@ -52,20 +51,18 @@ fn killed_at_any_step_it_resumes_where_it_was() {
         killed * 10 > cases * 9,
         "{killed} of {cases} runs came so far"
     );
-    figure(&format!("killed and resumed {killed} times"));
 }
 
 #[test]
 fn killed_again_while_it_resumes_it_still_loses_and_doubles_nothing() {
-    let mut killed = 0;
+    let (step, step_again) = if everything() { (3, 4) } else { (29, 11) };
     for (index, scenario) in Scenario::all().into_iter().enumerate() {
         if matches!(scenario.before, Before::Stored | Before::Recognised) {
             continue;
         }
         let first = points(&scenario.stage()).len();
-        let every = if everything() { 3 } else { 29 };
-        for point in (index % every..first).step_by(every) {
-            for second in (index % 3..).step_by(sampled(11, 4)) {
+        for point in sample_always(first, step, index) {
+            for second in (index % 3..).step_by(step_again) {
                 let stage = scenario.stage();
                 let context = format!("{scenario:?}, killed at {point}, then at {second}");
                 crash(&stage, point, &context);
@@ -74,9 +71,7 @@ fn killed_again_while_it_resumes_it_still_loses_and_doubles_nothing() {
                 if !again {
                     break;
                 }
-                killed += 1;
             }
         }
     }
-    figure(&format!("killed twice and resumed {killed} times"));
 }

@@ -7,8 +7,8 @@ use std::os::unix::fs::symlink;
 use super::points::{crash, points};
 use super::stage::Scenario;
 use crate::support::disks::{Image, Mounted};
+use crate::support::sampling::sample;
 use crate::support::sandbox::Sandbox;
-use crate::support::{everything, figure};
 
 /// How the power is cut.
 #[derive(Debug, Clone, Copy)]
@@ -56,8 +56,7 @@ fn a_power_cut_at_any_step_loses_and_doubles_nothing() {
         let points = points(&scenario.stage());
         // One for each point and way.
         let cases = points.len() * WAYS.len();
-        let every = if everything() { 1 } else { 37 };
-        for case in (index % every..cases).step_by(every) {
+        for case in sample(cases, 37, index) {
             let (point, way) = (case / WAYS.len(), WAYS[case % WAYS.len()]);
             let name = &points[point];
             let context = format!("{scenario:?}, {way:?}, cut at {point}: \"{name}\"");
@@ -68,7 +67,6 @@ fn a_power_cut_at_any_step_loses_and_doubles_nothing() {
         }
     }
     assert!(cut > 10, "the power was cut only {cut} times");
-    figure(&format!("power cut and resumed {cut} times"));
 }
 
 /// One cut; `false` where images cannot be mounted.

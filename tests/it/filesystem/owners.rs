@@ -10,9 +10,10 @@ use rustix::process::geteuid;
 
 use crate::support::mailbox::Mailbox;
 use crate::support::messages::{Generator, Shape, small};
+use crate::support::report::skip;
+use crate::support::sampling::{count_cases, everything};
 use crate::support::sandbox::{Sandbox, mode};
 use crate::support::server::Server;
-use crate::support::{sampled, skipped};
 use crate::sync::sandbox_for;
 
 /// Another user and their group; nobody need know them by name.
@@ -24,7 +25,7 @@ const KILLED: i32 = 137;
 fn are_root() -> bool {
     let are_root = geteuid().is_root();
     if !are_root {
-        skipped("only root can store mail for another user");
+        skip("only root can store mail for another user");
     }
     are_root
 }
@@ -234,9 +235,10 @@ fn killed_at_any_step_what_is_stored_in_the_end_is_theirs() {
     if !are_root() {
         return;
     }
+    let step = if everything() { 1 } else { 5 };
     let kinds = HERS.iter().filter(|(deliver, _)| deliver.contains("all/"));
     for (deliver, before) in kinds {
-        for point in (1..).step_by(sampled(5, 1)) {
+        for point in (1..).step_by(step) {
             let mailbox = messages();
             let expected = mailbox.stored_forms();
             let server = Server::start(&mailbox);
@@ -252,6 +254,7 @@ fn killed_at_any_step_what_is_stored_in_the_end_is_theirs() {
             is_all_hers(&sandbox, deliver, &expected, &(deliver, point));
             assert!(mailbox.uids().is_empty());
             if ended == Some(0) {
+                count_cases(point / step, point);
                 break;
             }
             assert_eq!(ended, Some(KILLED));

@@ -7,7 +7,7 @@ use std::thread;
 
 use crate::support::mailbox::Mailbox;
 use crate::support::messages::small;
-use crate::support::sampled;
+use crate::support::sampling::sampled;
 use crate::support::sandbox::Sandbox;
 use crate::support::server::Server;
 use crate::sync::sandbox_for;

@@ -7,7 +7,7 @@ use openssl::hash::{MessageDigest, hash};
 use super::client::Client;
 use crate::support::dovecot::{Dovecot, Port};
 use crate::support::messages::{one_of_each, realistic};
-use crate::support::sampled;
+use crate::support::sampling::sampled;
 use crate::support::sandbox::Sandbox;
 use crate::support::server::{PASSWORD, USER};
 

@@ -16,8 +16,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::support::everything;
 use crate::support::mailbox::Mailbox;
+use crate::support::sampling::{count_cases, everything};
 use crate::support::sandbox::{Outcome, Sandbox, difference};
 use crate::support::server::{Pipelining, SCAN, STATUS, Server, SessionLog};
 
@@ -93,6 +93,7 @@ fn each<V: Clone + Debug>(
         true => all.len(),
         false => variants.len().clamp(SAMPLE, 2 * SAMPLE).min(all.len()),
     };
+    count_cases(sample, all.len());
     let stride = stride(all.len(), sample);
     let chosen = (0..sample).map(|place| all[place * stride % all.len()].clone());
     let chosen: Vec<_> = chosen.collect();
