@@ -1039,12 +1039,15 @@ mod tests {
         ]
     }
 
-    /// Mostly what may be deleted.
     fn any_stored() -> impl Strategy<Value = Known> {
-        let often = || prop::bool::weighted(0.9);
-        let octets = prop::option::weighted(0.9, 0..2u64);
-        (-9..900i32, octets, often(), any::<bool>(), often()).prop_map(
-            |(days, octets, whole, asked, certain)| Known::Stored {
+        (-9..900i32).prop_flat_map(stored_days_ago)
+    }
+
+    /// A message stored this long ago, of which mostly all is known that is needed to delete it.
+    fn stored_days_ago(days: i32) -> impl Strategy<Value = Known> {
+        let mostly = || prop::bool::weighted(0.95);
+        (mostly_100_octets(), mostly(), any::<bool>(), mostly()).prop_map(
+            move |(octets, whole, asked, certain)| Known::Stored {
                 at: now() - DAY * days,
                 octets,
                 whole,
@@ -1054,9 +1057,27 @@ mod tests {
         )
     }
 
+    fn mostly_100_octets() -> impl Strategy<Value = Option<u64>> {
+        prop_oneof![18 => Just(Some(100)), 1 => Just(Some(101)), 1 => Just(None)]
+    }
+
     fn any_header() -> impl Strategy<Value = Header> {
         use Header::{Doubtful, Same, Unasked, Unavailable};
-        prop::sample::select(vec![Unasked, Same, Same, Same, Unavailable, Doubtful])
+        prop_oneof![
+            16 => Just(Same),
+            2 => Just(Unasked),
+            2 => Just(Unavailable),
+            1 => Just(Doubtful),
+        ]
+    }
+
+    /// What is known of a message, and after how many days messages are deleted, if ever. Mostly this one is due.
+    fn any_known_and_days() -> impl Strategy<Value = (Known, Option<i32>)> {
+        let overdue = prop_oneof![12 => 0..900i32, 1 => -900..0i32];
+        (0..900i32, overdue).prop_flat_map(|(days, overdue)| {
+            let known = prop_oneof![1 => any_known(), 19 => stored_days_ago(days + overdue)];
+            (known, prop::option::weighted(0.95, Just(days)))
+        })
     }
 
     fn any_rules() -> impl Strategy<Value = Rules> {
@@ -1078,10 +1099,7 @@ mod tests {
     proptest! {
         #[test]
         fn only_what_is_certainly_stored_is_deleted_unfetched(
-            known in prop_oneof![1 => any_known(), 9 => any_stored()],
-            octets in prop::option::weighted(0.9, 0..2u64),
-            days in prop::option::weighted(0.9, 0..900i32),
-            header in any_header(),
+            (known, days) in any_known_and_days(), octets in mostly_100_octets(), header in any_header(),
         ) {
             let retention = days.map_or(Retention::Always, |days| Retention::For(DAY * days));
             let listed = listed(1, octets);

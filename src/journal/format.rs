@@ -529,6 +529,64 @@ pub(super) mod tests {
         ]
     }
 
+    /// The content of a line in which a few digits are others; now and then something else is, too.
+    fn any_edited_content() -> impl Strategy<Value = Vec<u8>> {
+        let digits = prop::collection::vec((any::<prop::sample::Index>(), b'0'..=b'9'), 1..4);
+        let byte = prop_oneof![any::<u8>(), prop::sample::select(b"\"\\{}[],: ".to_vec())];
+        let wild = prop::option::weighted(0.25, (any::<prop::sample::Index>(), byte));
+        (any_record(), digits, wild).prop_map(|(record, digits, wild)| {
+            let line = line(&record);
+            let mut content = check_seal(line.trim_ascii_end()).expect("whole").to_vec();
+            for (at, digit) in digits {
+                replace_digit(&mut content, at, digit);
+            }
+            if let Some((at, byte)) = wild {
+                let at = at.index(content.len());
+                content[at] = byte;
+            }
+            content
+        })
+    }
+
+    /// Writes this digit in the place of one of those that are there, if there are any.
+    pub(in crate::journal) fn replace_digit(
+        content: &mut [u8],
+        at: prop::sample::Index,
+        digit: u8,
+    ) {
+        let places = 0..content.len();
+        let digits: Vec<usize> = places.filter(|&at| content[at].is_ascii_digit()).collect();
+        if !digits.is_empty() {
+            content[digits[at.index(digits.len())]] = digit;
+        }
+    }
+
+    /// A line with this content and the checksum of it.
+    fn sealed(content: &[u8]) -> Vec<u8> {
+        let checksum = crc32fast::hash(content);
+        let end = format!("{SEAL}{checksum:08x}\"}}");
+        [content, end.as_bytes()].concat()
+    }
+
+    /// A record of the kinds that are many: of a message in a Maildir, with nothing owed to another destination.
+    pub(in crate::journal) fn any_frequent_record() -> impl Strategy<Value = Record> {
+        let name = "[ -~]{1,20}".prop_map(|name| Place::Maildir { name });
+        (any_intent(), name, any_time(), any::<bool>()).prop_map(
+            |(intent, place, at, is_stored)| {
+                let intent = Intent {
+                    owed: vec![intent.to],
+                    place,
+                    ..intent
+                };
+                if is_stored {
+                    Record::Stored { intent, at }
+                } else {
+                    Record::Intend(intent)
+                }
+            },
+        )
+    }
+
     pub(super) fn line(record: &Record) -> Vec<u8> {
         let mut line = Vec::new();
         write(record, &mut line);
@@ -558,8 +616,17 @@ pub(super) mod tests {
         }
 
         #[test]
-        fn no_line_is_too_odd(line: Vec<u8>) {
+        fn bytes_without_a_checksum_are_no_line(line: Vec<u8>) {
             prop_assert!(read(&line).is_err() && read_header(&line).is_err());
+        }
+
+        #[test]
+        fn whatever_has_its_checksum_is_refused_or_means_something(content in any_edited_content()) {
+            let line = sealed(&content);
+            if let Ok(record) = read(&line) {
+                let again = self::line(&record);
+                prop_assert_eq!(read(again.trim_ascii_end()).expect("own line"), record);
+            }
         }
     }
 }
