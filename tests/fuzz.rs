@@ -38,7 +38,7 @@ fn breaking(target: &Target) -> Vec<PathBuf> {
 }
 
 #[test]
-fn no_input_is_too_odd() {
+fn no_input_of_the_corpus_breaks_its_target() {
     let broken: Vec<_> = ALL.iter().flat_map(breaking).collect();
     assert!(broken.is_empty(), "{broken:#?}");
 }

@@ -26,10 +26,10 @@ pub(crate) const MEASURE: &str = "--measure";
 /// Runs a command and measures it. Between us and the command stands a small process of our own: Linux
 /// counts what a process held before it executed a program as that program's peak.
 pub(crate) fn measure(command: &Command, scratch: &Path) -> Result<Cost, String> {
-    let told = scratch.join("cost.json");
+    let report = scratch.join("cost.json");
     let myself = std::env::current_exe().map_err(|error| error.to_string())?;
     let mut through = Command::new(myself);
-    through.arg(MEASURE).arg(&told).arg(command.get_program());
+    through.arg(MEASURE).arg(&report).arg(command.get_program());
     through.args(command.get_args()).env_clear();
     for (name, value) in command.get_envs() {
         if let Some(value) = value {
@@ -45,13 +45,13 @@ pub(crate) fn measure(command: &Command, scratch: &Path) -> Result<Cost, String>
         let said = fs::read(&said).unwrap_or_default();
         return Err(format!("{status}: {}", String::from_utf8_lossy(&said)));
     }
-    let told = fs::read(&told).map_err(|error| error.to_string())?;
-    serde_json::from_slice(&told).map_err(|error| error.to_string())
+    let report = fs::read(&report).map_err(|error| error.to_string())?;
+    serde_json::from_slice(&report).map_err(|error| error.to_string())
 }
 
 /// What the small process does: `FILE PROGRAM ARGUMENT…`.
 pub(crate) fn measured(mut arguments: impl Iterator<Item = String>) -> ExitCode {
-    let (Some(told), Some(program)) = (arguments.next(), arguments.next()) else {
+    let (Some(report), Some(program)) = (arguments.next(), arguments.next()) else {
         return ExitCode::from(64);
     };
     let run = || -> io::Result<bool> {
@@ -62,7 +62,7 @@ pub(crate) fn measured(mut arguments: impl Iterator<Item = String>) -> ExitCode 
             cpu: (ended.rusage.utime + ended.rusage.stime).as_secs_f64(),
             peak: ended.rusage.maxrss,
         };
-        fs::write(told, serde_json::to_vec(&cost)?)?;
+        fs::write(report, serde_json::to_vec(&cost)?)?;
         Ok(ended.status.success())
     };
     match run() {

@@ -18,7 +18,7 @@ const WORK: &str = "--work";
 /// How many messages each piece of work is about.
 const COUNT: u32 = 2_000;
 
-/// A piece of work: prepares, and where it is told so, does it.
+/// A piece of work: prepares it, and does it where that is wanted.
 type Work = fn(scratch: &Path, act: bool);
 
 const ALL: [(&str, Work); 4] = [
@@ -77,7 +77,7 @@ fn instructions(name: &str, act: bool) -> Result<u64, String> {
         .lines()
         .find_map(|line| line.strip_prefix("summary: "));
     let total = total.and_then(|total| total.trim().parse().ok());
-    total.ok_or(format!("callgrind told no sum ({status})"))
+    total.ok_or(format!("callgrind reported no sum ({status})"))
 }
 
 fn receive(_: &Path, act: bool) {

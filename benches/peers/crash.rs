@@ -1,19 +1,19 @@
-//! The crash test: a program and all that it started are killed behind one of the system calls by which
+//! The crash test: a program and all that it started are killed after one of the system calls by which
 //! it writes, or talks to the server. Then it runs twice undisturbed.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use crate::fixture::{Fixture, Tally, kill_group};
 use crate::shared::fetcher::{Fetcher, Order, Store};
-use crate::stage::{Stage, Tally, kill_group};
 use crate::support::mailbox::Mailbox;
 use crate::support::messages::{Generator, Shape};
 use crate::support::sandbox::Sandbox;
 use crate::support::server::Server;
 use crate::{Options, print};
 
-/// The calls behind which it is killed.
+/// The calls after which it is killed.
 const CALLS: &str = "write,writev,pwrite64,sendto,sendmsg,connect,fsync,fdatasync,?rename,?renameat,\
                      ?renameat2,?link,?linkat,?unlink,?unlinkat,?mkdir,?mkdirat,?ftruncate";
 
@@ -30,9 +30,9 @@ struct Counts {
     kills: usize,
     lost: usize,
     missing: usize,
-    doubled: usize,
+    duplicated: usize,
     partial: usize,
-    /// Of the two runs behind the kill, the second still failed, or waited for a lock that nobody holds.
+    /// Of the two runs after the kill, the second still failed, or waited for a lock that no process holds.
     blocked: usize,
 }
 
@@ -40,7 +40,7 @@ struct Counts {
 pub(crate) fn run(popfetch: &Path, options: &Options) -> Result<(), String> {
     print(
         "| program | store | on the server | kills | a message lost | a message missing \
-         | doubled | a part of one visible | blocked |\n|---|---|---|--:|--:|--:|--:|--:|--:|\n",
+         | duplicated | a part of one visible | blocked |\n|---|---|---|--:|--:|--:|--:|--:|--:|\n",
     );
     for row in rows().filter(|row| row.name().contains(&options.only)) {
         let counts = row.counts(popfetch, options.kills)?;
@@ -73,28 +73,28 @@ impl Row {
             kills,
             lost,
             missing,
-            doubled,
+            duplicated,
             partial,
             blocked,
         } = counts;
         format!(
-            "| {} | {kills} | {lost} | {missing} | {doubled} | {partial} | {blocked} |\n",
+            "| {} | {kills} | {lost} | {missing} | {duplicated} | {partial} | {blocked} |\n",
             self.name()
         )
     }
 
     /// Kills so many runs, evenly spread over all that a run does.
     fn counts(&self, popfetch: &Path, kills: usize) -> Result<Counts, String> {
-        let (stage, server) = set_stage();
-        let command = self.command(popfetch, &stage, &server);
+        let (fixture, server) = set_up();
+        let command = self.command(popfetch, &fixture, &server);
         let calls = kill(&server, &command, usize::MAX)?;
-        if stage.tally(self.store) != Tally::default() {
+        if fixture.tally(self.store) != Tally::default() {
             return Err(format!("{}: it fails where nobody kills it", self.name()));
         }
         let mut counts = Counts::default();
         for number in 0..kills {
-            let (stage, server) = set_stage();
-            let command = || self.command(popfetch, &stage, &server);
+            let (fixture, server) = set_up();
+            let command = || self.command(popfetch, &fixture, &server);
             let last = 1 + number * calls / kills;
             // Not every run makes as many calls.
             if kill(&server, &command(), last)? < last {
@@ -103,23 +103,23 @@ impl Row {
             counts.kills += 1;
             let mut fine = false;
             for _ in 0..2 {
-                let outcome = stage.start(command()).finish();
+                let outcome = fixture.start(command()).finish();
                 fine = outcome.is_some_and(|outcome| self.fetcher.is_success(outcome.status));
                 server.sessions();
             }
-            counts.add(&stage.tally(self.store), fine);
+            counts.add(&fixture.tally(self.store), fine);
         }
         Ok(counts)
     }
 
-    fn command(&self, popfetch: &Path, stage: &Stage, server: &Server) -> Command {
+    fn command(&self, popfetch: &Path, fixture: &Fixture, server: &Server) -> Command {
         let ports = [server.endpoint().port];
         let order = Order {
             store: self.store,
             delete: self.delete,
-            ..Order::new(&ports, stage.sandbox.certificates().authority_file())
+            ..Order::new(&ports, fixture.sandbox.certificates().authority_file())
         };
-        self.fetcher.prepare(popfetch, &stage.home(), &order)
+        self.fetcher.prepare(popfetch, &fixture.home(), &order)
     }
 }
 
@@ -128,28 +128,28 @@ impl Counts {
         let Tally {
             lost,
             missing,
-            doubled,
+            duplicated,
             partial,
         } = *tally;
         self.lost += usize::from(lost > 0);
         self.missing += usize::from(missing > 0);
-        self.doubled += usize::from(doubled > 0);
+        self.duplicated += usize::from(duplicated > 0);
         self.partial += usize::from(partial > 0);
         self.blocked += usize::from(!fine);
     }
 }
 
-fn set_stage() -> (Stage, Server) {
+fn set_up() -> (Fixture, Server) {
     let mut generator = Generator::new(3);
     let sizes = [600, 5_000, 200_000, 700, 30_000];
     let mailbox = Mailbox::with(sizes.map(|size| generator.message(Shape::Plain, size)));
     let server = Server::start(&mailbox);
     // What the peers send is theirs.
     let _ = server.violations();
-    (Stage::new(mailbox, Sandbox::new()), server)
+    (Fixture::new(mailbox, Sandbox::new()), server)
 }
 
-/// Runs a program, and kills it and all that it started behind the call of this number. How many
+/// Runs a program, and kills it and all that it started after the call of this number. How many
 /// calls there were.
 fn kill(server: &Server, command: &Command, last: usize) -> Result<usize, String> {
     let mut strace = Command::new("strace");

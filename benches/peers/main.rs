@@ -10,7 +10,7 @@
 
 mod attacks;
 mod crash;
-mod stage;
+mod fixture;
 
 #[path = "../shared/mod.rs"]
 #[expect(dead_code, reason = "not every benchmark needs all of it")]

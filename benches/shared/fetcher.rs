@@ -130,7 +130,7 @@ impl Fetcher {
         }
     }
 
-    /// Whether it can be told to do so.
+    /// Whether it has an option for that.
     pub(crate) fn knows(self, tls: Tls, login: Login) -> bool {
         let stls = self != Fetcher::Getmail || tls != Tls::Stls;
         stls && match login {

@@ -33,7 +33,7 @@ fn of_file(input: &[u8]) {
             Ok(config) => sound(&config.accounts),
             Err(failure) => {
                 assert_eq!(failure.kind(), Kind::Config);
-                told(&failure, !hides_password(input));
+                check_report(&failure, !hides_password(input));
             }
         }
     });
@@ -76,7 +76,7 @@ fn hides_password(input: &[u8]) -> bool {
         && lines.all(|line| line.starts_with("password = ") && !line.contains(['[', '{', '.']))
 }
 
-fn told(failure: &Failure, may_repeat: bool) {
+fn check_report(failure: &Failure, may_repeat: bool) {
     let whole =
         std::iter::once(failure.message()).chain(failure.hints().iter().map(String::as_str));
     let whole: String = whole.collect::<Vec<_>>().join("\n");
@@ -94,7 +94,7 @@ fn of_url(url: &str) {
         Ok(account) => account,
         Err(failure) => {
             assert_eq!(failure.kind(), Kind::Usage);
-            return told(&failure, false);
+            return check_report(&failure, false);
         }
     };
     sound(std::slice::from_ref(&account));

@@ -33,11 +33,11 @@ pub(super) fn run(input: &[u8]) {
     assert_eq!(uids.is_some(), expected_uids.is_some());
     assert_eq!(sizes.is_some(), expected_sizes.is_some());
     if let (Some(uids), Some(expected)) = (&uids, &expected_uids) {
-        let told: BTreeMap<_, _> = uids
+        let listed: BTreeMap<_, _> = uids
             .iter()
             .map(|(number, uid)| (number, uid.cloned()))
             .collect();
-        assert_eq!((uids.len(), &told), (expected.len(), expected));
+        assert_eq!((uids.len(), &listed), (expected.len(), expected));
     }
 
     let listing = merge(stat, uids, sizes);
@@ -88,7 +88,7 @@ fn lines(answer: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// Each number once, or nothing can be relied on.
 fn plainly<T>(answer: &[u8], read: fn(&[u8]) -> T) -> Option<BTreeMap<u32, T>> {
-    let mut told = BTreeMap::new();
+    let mut listed = BTreeMap::new();
     for line in lines(answer) {
         let mut line = trimmed(line);
         if line.len() >= 3 && line[..3].eq_ignore_ascii_case(b"+OK") {
@@ -99,12 +99,12 @@ fn plainly<T>(answer: &[u8], read: fn(&[u8]) -> T) -> Option<BTreeMap<u32, T>> {
             .position(|byte| b" \t".contains(byte))
             .unwrap_or(line.len());
         let number = u32::try_from(number(&line[..end])?).ok()?;
-        let is_new = told.insert(number, read(trimmed(&line[end..]))).is_none();
+        let is_new = listed.insert(number, read(trimmed(&line[end..]))).is_none();
         if number == 0 || number > 1_000_000 || !is_new {
             return None;
         }
     }
-    Some(told)
+    Some(listed)
 }
 
 fn uid(rest: &[u8]) -> Option<UniqueId> {

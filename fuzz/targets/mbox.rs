@@ -31,7 +31,7 @@ const FRONT: &[u8] =
 struct Batch<'a> {
     messages: Vec<&'a [u8]>,
     places: Vec<Place>,
-    /// The whole mbox behind it.
+    /// The whole mbox after it.
     mbox: Vec<u8>,
     /// Where in the mbox it begins.
     start: usize,
@@ -120,16 +120,19 @@ fn range(place: &Place) -> Range<usize> {
 }
 
 impl Batch<'_> {
-    /// One behind the other up to the end, and with the digests of what is there.
+    /// One after the other up to the end, and with the digests of what is there.
     fn places_are_true(&self) {
         let mut start = self.start;
         for place in &self.places {
-            let Place::Mbox { digest: told, .. } = place else {
+            let Place::Mbox {
+                digest: recorded, ..
+            } = place
+            else {
                 panic!("no place in an mbox");
             };
             let range = range(place);
             assert_eq!(range.start, start);
-            assert_eq!(digest(&self.mbox[range.clone()]), *told);
+            assert_eq!(digest(&self.mbox[range.clone()]), *recorded);
             start = range.end;
         }
         assert_eq!(start, self.mbox.len());

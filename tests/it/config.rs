@@ -79,7 +79,7 @@ fn two_accounts_for_one_mailbox_are_an_error() {
     assert!(server.sessions().is_empty());
 }
 
-/// A dry run with these two destinations, behind a line of shell.
+/// A dry run with these two destinations, after a line of shell.
 fn with_destinations(server: &Server, prepared: &str, [one, two]: [&str; 2]) -> Outcome {
     let sandbox = Sandbox::new();
     sandbox.shell(prepared).ends_with(0);

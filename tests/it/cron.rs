@@ -7,7 +7,7 @@ use crate::support::messages::small;
 use crate::support::sandbox::Sandbox;
 use crate::support::server::{Fault, GREETING, LOGIN, Server};
 
-/// A sandbox with one account, `it`, where a server may be away for six hours before anybody hears of it.
+/// A sandbox with one account, `it`, where a server may be away for six hours before that is reported.
 fn patient_sandbox(server: &Server) -> Sandbox {
     let mut sandbox = Sandbox::new();
     let account = sandbox.account("it", &server.endpoint());
@@ -17,7 +17,7 @@ fn patient_sandbox(server: &Server) -> Sandbox {
 }
 
 #[test]
-fn a_server_that_is_briefly_away_is_no_news_but_the_status_tells() {
+fn a_server_that_is_briefly_away_is_not_reported_except_by_the_exit_status() {
     for (step, fault, status) in [
         (GREETING, Fault::CloseBefore, 69),
         ("STAT", Fault::CloseBefore, 69),
@@ -71,7 +71,7 @@ fn each_absence_is_counted_for_itself() {
 }
 
 #[test]
-fn a_host_that_is_unknown_for_a_while_is_no_news_either() {
+fn a_host_that_is_unknown_for_a_while_is_not_reported_either() {
     let server = Server::start(&Mailbox::default());
     let sandbox = Sandbox::new();
     let host = format!("\"{}.example\"", "a".repeat(64));
@@ -84,7 +84,7 @@ fn a_host_that_is_unknown_for_a_while_is_no_news_either() {
 }
 
 #[test]
-fn what_does_not_pass_by_itself_is_told_at_once() {
+fn what_does_not_pass_by_itself_is_reported_at_once() {
     let server = Server::start(&Mailbox::with(small(1)));
     let mut endpoint = server.endpoint();
     "wrong".clone_into(&mut endpoint.password);
@@ -199,7 +199,7 @@ fn after_new_runs_for_what_one_destination_has_and_another_lacks() {
 }
 
 #[test]
-fn what_goes_wrong_with_after_new_is_told_and_changes_nothing_else() {
+fn what_goes_wrong_with_after_new_is_reported_and_changes_nothing_else() {
     for (command, complaint) in [
         (
             "echo out; echo 'err\\u001b[2J' >&2; exit 3",

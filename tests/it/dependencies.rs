@@ -1,5 +1,5 @@
 //! Every direct dependency stands in Cargo.toml below a line that says what it is for, and is used.
-//! What may come in behind them, `cargo deny` knows from deny.toml.
+//! Which dependencies of theirs are allowed, `cargo deny` knows from deny.toml.
 
 use std::fs;
 use std::path::Path;
@@ -18,8 +18,8 @@ struct Dependency {
 fn dependencies(section: &str) -> Vec<Dependency> {
     let manifest = include_str!("../../Cargo.toml");
     let start = format!("[{section}]\n");
-    let (_, behind) = manifest.split_once(&start).expect("the section is there");
-    let section = behind.split("\n[").next().unwrap_or(behind);
+    let (_, after) = manifest.split_once(&start).expect("the section is there");
+    let section = after.split("\n[").next().unwrap_or(after);
     let lines: Vec<&str> = section.lines().collect();
     let pairs = std::iter::once("").chain(lines.iter().copied()).zip(&lines);
     let named = pairs.filter(|(_, line)| !line.starts_with('#'));
@@ -40,7 +40,7 @@ fn is_named<'a>(package: &str, mut lines: impl Iterator<Item = &'a str>) -> bool
         || package.replace('-', "_"),
         |(_, library)| (*library).to_owned(),
     );
-    let names = ["::", "!"].map(|behind| library.clone() + behind);
+    let names = ["::", "!"].map(|after| library.clone() + after);
     let begins = |line: &str, at: usize| {
         let before = line[..at].chars().next_back();
         !before.is_some_and(|before| before.is_alphanumeric() || before == '_')

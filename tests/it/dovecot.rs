@@ -26,7 +26,7 @@ fn stored(wire: &[u8]) -> Vec<u8> {
 fn thousands_of_messages_arrive_over_tls_and_none_a_second_time() {
     let count = sampled(500, 5_000);
     let mut sandbox = Sandbox::new();
-    sandbox.patience(std::time::Duration::from_secs(300));
+    sandbox.time_limit(std::time::Duration::from_secs(300));
     let mut dovecot = Dovecot::start(sandbox.certificates());
     dovecot.fill(realistic(count));
     let account = sandbox.account("it", &dovecot.endpoint(Port::Implicit));

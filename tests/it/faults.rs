@@ -1,4 +1,4 @@
-//! Whatever goes wrong: a clear message, a true exit status, nothing lost, nothing doubled.
+//! Whatever goes wrong: a clear message, a true exit status, nothing lost, nothing duplicated.
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
@@ -10,7 +10,7 @@ use crate::support::mailbox::Mailbox;
 use crate::support::messages::{one_of_each, small};
 use crate::support::sampling::sample;
 use crate::support::sandbox::Sandbox;
-use crate::support::server::{Dialogue, Fault, GREETING, Server, Turn};
+use crate::support::server::{Dialogue, Fault, GREETING, Server, Turn, opened};
 
 fn sandbox_for(server: &Server, retention: &str) -> Sandbox {
     let sandbox = Sandbox::new();
@@ -253,7 +253,7 @@ fn another_popfetch_at_work_ends_with_75() {
 }
 
 #[test]
-fn nothing_listening_and_nobody_of_that_name() {
+fn nothing_listening_and_no_host_of_that_name() {
     let closed = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .and_then(|socket| socket.local_addr())
         .expect("a free port");
@@ -298,22 +298,15 @@ fn a_destination_that_cannot_be_written_ends_with_73_before_anything_is_retrieve
 
 /// What a server says from the greeting to the listing, with this answer to UIDL.
 fn listing(uidl: &str) -> Dialogue {
-    Dialogue::start(vec![
-        Turn::send("+OK\r\n"),
-        Turn::Expect("CAPA"),
-        Turn::send("-ERR\r\n"),
-        Turn::Expect("USER"),
-        Turn::send("+OK\r\n"),
-        Turn::Expect("PASS"),
-        Turn::send("+OK\r\n"),
-        Turn::Expect("CAPA"),
-        Turn::send("-ERR\r\n"),
+    let mut turns = opened();
+    turns.extend([
         Turn::Expect("STAT"),
         Turn::send("+OK 2 200\r\n"),
         Turn::Expect("UIDL"),
         Turn::send(uidl),
         Turn::Stall,
-    ])
+    ]);
+    Dialogue::start(turns)
 }
 
 #[test]

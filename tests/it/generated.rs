@@ -236,9 +236,9 @@ fn script(shell: Shell, by_hand: &str, separator: &str) -> String {
         return rendered + &by_hand;
     }
     // zsh calls the script's first function at its end, so that ours stands before.
-    let behind = "\n(( $+functions[_popfetch_commands] ))";
-    let (head, tail) = rendered.split_once(behind).expect("the other functions");
-    format!("{}{by_hand}{behind}{tail}", with_accounts(head))
+    let after = "\n(( $+functions[_popfetch_commands] ))";
+    let (head, tail) = rendered.split_once(after).expect("the other functions");
+    format!("{}{by_hand}{after}{tail}", with_accounts(head))
 }
 
 /// Where zsh would complete an account's name with a file's, it asks our function.
@@ -305,7 +305,7 @@ fn in_fish(sandbox: &Sandbox, line: &str) -> Vec<String> {
     said.lines().map(name).collect()
 }
 
-/// zsh completes only where somebody types: in a pseudo-terminal of its own. A key of the test makes
+/// zsh completes only what is typed at a terminal: in a pseudo-terminal of its own. A key of the test makes
 /// it show what the line has become.
 fn in_zsh(sandbox: &Sandbox, line: &str) -> Vec<String> {
     const SCRIPT: &str = r#"

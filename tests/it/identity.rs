@@ -108,7 +108,7 @@ fn a_gap_is_filled_by_the_message_that_is_missing_and_by_no_other() {
 }
 
 #[test]
-fn a_batch_that_waits_for_a_slow_message_is_closed_behind_it() {
+fn a_batch_that_waits_for_a_slow_message_is_closed_after_it() {
     let mailbox = Mailbox::with(small(4));
     let server = Server::start(&mailbox).on("RETR 2", Fault::Drip(Duration::from_millis(4)));
     let sandbox = sandbox_for(&server, &[]);
@@ -160,7 +160,7 @@ fn a_server_that_cannot_answer_uidl_just_now_does_not_pass_for_one_without() {
 }
 
 #[test]
-fn a_server_that_no_longer_has_unique_ids_doubles_nothing() {
+fn a_server_that_no_longer_has_unique_ids_duplicates_nothing() {
     let mailbox = Mailbox::with(small(3));
     let server = Server::start(&mailbox);
     let sandbox = sandbox_for(&server, &[]);
@@ -271,7 +271,7 @@ fn an_id_whose_deletion_was_never_confirmed_may_name_another_message() {
         let mut sandbox = sandbox_for(&server, &[]);
         sandbox.at("2026-03-01T12:00:00Z");
         let first = sandbox.run(&["sync", "--leave-on-server", "never"]);
-        assert_ne!(first.status, Some(0), "nobody confirmed the deletion");
+        assert_ne!(first.status, Some(0), "the deletion is not confirmed");
         assert!(mailbox.uids().is_empty(), "it took place all the same");
         mailbox.add("uid-1", of_the_same_size(&small(1)[0]));
         expected.extend(mailbox.stored_forms());

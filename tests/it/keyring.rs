@@ -130,7 +130,7 @@ fn silent_bus() -> (Sandbox, UnixListener) {
     let listener = UnixListener::bind(&path).expect("a path for a socket");
     let address = format!("unix:path={}", path.display());
     sandbox.variable("DBUS_SESSION_BUS_ADDRESS", &address);
-    sandbox.patience(Duration::from_secs(30));
+    sandbox.time_limit(Duration::from_secs(30));
     (sandbox, listener)
 }
 
@@ -148,7 +148,7 @@ fn a_silent_bus_is_given_up_and_the_alternatives_are_named() {
 }
 
 #[test]
-fn where_the_key_ring_is_silent_a_person_is_asked_and_told_why() {
+fn where_the_key_ring_is_silent_the_password_is_asked_for_and_the_reason_shown() {
     let (sandbox, _listener) = silent_bus();
     let mailbox = Mailbox::with(small(1));
     let server = Server::start(&mailbox);
@@ -162,7 +162,7 @@ fn where_the_key_ring_is_silent_a_person_is_asked_and_told_why() {
 }
 
 #[test]
-fn nobody_is_asked_for_a_password_that_cannot_be_kept() {
+fn a_password_that_cannot_be_kept_is_not_asked_for() {
     let mut sandbox = Sandbox::new();
     sandbox.variable("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent");
     let server = Server::start(&Mailbox::with(small(1))).implicit_tls(sandbox.certificates());

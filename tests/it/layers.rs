@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// Each module, and the modules it knows. All of them are below it, so that nothing goes in circles.
 const LAYERS: &[(&str, &str)] = &[
-    // the wiring: only these know a command line, and who watches
+    // the wiring: only these know a command line and the user interface
     ("main", "commands cli ui environment error"),
     (
         "commands",
@@ -127,9 +127,9 @@ fn named_modules(text: &str, from_the_top: &str) -> BTreeSet<String> {
     let mut modules = BTreeSet::new();
     for line in code(text) {
         for way in ["crate::", from_the_top] {
-            for behind in line.split(way).skip(1) {
-                let end = behind.find(|c: char| !c.is_alphanumeric() && c != '_');
-                let module = &behind[..end.unwrap_or(behind.len())];
+            for after in line.split(way).skip(1) {
+                let end = after.find(|c: char| !c.is_alphanumeric() && c != '_');
+                let module = &after[..end.unwrap_or(after.len())];
                 assert!(!module.is_empty(), "one module a line, please: {line}");
                 modules.insert(module.to_owned());
             }
@@ -139,7 +139,7 @@ fn named_modules(text: &str, from_the_top: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_module_knows_only_whom_it_may() {
+fn every_module_imports_only_what_it_may() {
     for (module, named) in source() {
         let allowed =
             known_to(&module).unwrap_or_else(|| panic!("{module} has no place in LAYERS"));

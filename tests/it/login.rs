@@ -147,7 +147,7 @@ fn a_server_that_hangs_up_after_the_refusal_gets_a_second_connection_and_no_thir
 
 /// What ends the connection then may have heard the password.
 #[test]
-fn a_server_that_fails_once_it_has_refused_a_way_gets_no_second_connection() {
+fn a_server_that_fails_once_it_has_refused_a_mechanism_gets_no_second_connection() {
     let refusing = || {
         let server = Server::start(&Mailbox::default()).apop(TIMESTAMP);
         server.on("APOP", Fault::reply("-ERR [AUTH] no such secret"))
@@ -182,7 +182,7 @@ fn a_server_that_says_goodbye_with_the_refusal_gets_a_second_connection() {
 }
 
 #[test]
-fn where_the_second_way_cannot_be_tried_the_first_refusal_is_told() {
+fn where_the_second_mechanism_cannot_be_tried_the_first_refusal_is_reported() {
     for (refusal, cause) in [
         (
             "-ERR [LOGIN-DELAY] not so soon",
@@ -286,7 +286,7 @@ fn never_weaker_than_the_configuration_says() {
 
 /// Whoever hides the safer way once must not have it hidden for ever.
 #[test]
-fn what_worked_goes_before_a_safer_way_only_where_that_was_refused() {
+fn what_worked_goes_before_a_safer_mechanism_only_where_that_was_refused() {
     for (over_tls, safer) in [(false, "CRAM-MD5"), (true, "SCRAM-SHA-256")] {
         for refused in [false, true] {
             let sandbox = Sandbox::new();
@@ -315,7 +315,7 @@ fn what_worked_goes_before_a_safer_way_only_where_that_was_refused() {
 }
 
 #[test]
-fn what_worked_in_place_of_a_refused_way_does_not_go_before_one_that_is_safer_still() {
+fn what_worked_in_place_of_a_refused_mechanism_does_not_go_before_one_that_is_safer_still() {
     let sandbox = Sandbox::new();
     let server = Server::start(&Mailbox::default())
         .mechanisms("CRAM-MD5 PLAIN")
@@ -328,7 +328,7 @@ fn what_worked_in_place_of_a_refused_way_does_not_go_before_one_that_is_safer_st
 }
 
 #[test]
-fn a_server_that_no_longer_wants_user_gets_another_way() {
+fn a_server_that_no_longer_accepts_user_gets_another_mechanism() {
     let sandbox = Sandbox::new();
     let mailbox = Mailbox::with(small(1));
     let server = Server::start(&mailbox)
@@ -425,7 +425,7 @@ fn passwords_of_every_kind_work_with_every_mechanism() {
 #[test]
 fn letters_that_the_server_does_not_promise_to_understand_are_named_where_it_refuses() {
     let hint = "other characters than ASCII";
-    for (password, announced, auth, told) in [
+    for (password, announced, auth, hinted) in [
         ("pässwörd", "UTF8", "user", true),
         ("pässwörd", "UTF8 USER", "user", false),
         ("plain-letters", "UTF8", "user", false),
@@ -443,7 +443,7 @@ fn letters_that_the_server_does_not_promise_to_understand_are_named_where_it_ref
         let outcome = sandbox.run(&["sync"]);
         outcome.ends_with(77).keeps_to_itself(password);
         let context = format!("{password}, {announced}, {auth}: {outcome:#?}");
-        assert_eq!(outcome.stderr.contains(hint), told, "{context}");
+        assert_eq!(outcome.stderr.contains(hint), hinted, "{context}");
     }
 }
 
@@ -474,6 +474,17 @@ fn apop_proves_the_password_as_a_server_has_it_that_knows_letters_beyond_ascii()
     }
 }
 
+/// A token that the server does not accept any more is reported as that, and not shown.
+#[track_caller]
+fn an_old_token_is_refused(sandbox: &Sandbox, server: &Server, auth: &str) {
+    let mut endpoint = server.endpoint();
+    endpoint.password = "an-old-token".to_owned();
+    sandbox.account("it", &endpoint).set("auth", auth).write();
+    let outcome = sandbox.run(&["sync"]);
+    outcome.ends_with(77).complains("invalid_token");
+    outcome.complains("expire").keeps_to_itself("an-old-token");
+}
+
 #[test]
 fn a_refused_token_says_why_and_what_to_do() {
     for auth in ["\"xoauth2\"", "\"oauthbearer\""] {
@@ -481,13 +492,7 @@ fn a_refused_token_says_why_and_what_to_do() {
         let server = Server::start(&Mailbox::default())
             .implicit_tls(sandbox.certificates())
             .mechanisms(EVERYTHING);
-        let mut endpoint = server.endpoint();
-        endpoint.password = "an-old-token".to_owned();
-        let account = sandbox.account("it", &endpoint).set("auth", auth);
-        account.write();
-        let outcome = sandbox.run(&["sync"]);
-        outcome.ends_with(77).complains("invalid_token");
-        outcome.complains("expire").keeps_to_itself("an-old-token");
+        an_old_token_is_refused(&sandbox, &server, auth);
     }
 }
 
@@ -499,13 +504,7 @@ fn a_refused_token_says_why_though_the_server_hangs_up_instead_of_refusing_the_l
             .implicit_tls(sandbox.certificates())
             .mechanisms(EVERYTHING)
             .on(RESPONSE, Fault::CloseBefore);
-        let mut endpoint = server.endpoint();
-        endpoint.password = "an-old-token".to_owned();
-        let account = sandbox.account("it", &endpoint).set("auth", auth);
-        account.write();
-        let outcome = sandbox.run(&["sync"]);
-        outcome.ends_with(77).complains("invalid_token");
-        outcome.complains("expire").keeps_to_itself("an-old-token");
+        an_old_token_is_refused(&sandbox, &server, auth);
     }
 }
 
@@ -692,7 +691,7 @@ fn without_tls_a_password_needs_permission() {
 }
 
 #[test]
-fn without_a_key_ring_the_alternatives_are_named_and_nobody_is_waited_for() {
+fn without_a_key_ring_the_alternatives_are_named_and_nothing_is_waited_for() {
     let sandbox = Sandbox::new();
     let server = Server::start(&Mailbox::default());
     sandbox
@@ -827,7 +826,7 @@ fn a_login_that_will_never_work_comes_with_a_hint_that_is_as_safe() {
     for (over_tls, lie, hint) in [
         (true, "i=1000000", another),
         (false, "i=1000000", "provider"),
-        // Whoever lies so may be after the password.
+        // A server that lies like that may be after the password.
         (true, "i=1", "provider"),
         (true, "PLAIN", another),
         (false, "PLAIN", "provider"),
@@ -902,7 +901,7 @@ fn a_server_that_would_say_so_if_it_were_the_credentials_is_taken_at_its_word() 
 }
 
 #[test]
-fn a_way_that_the_server_does_not_announce_is_not_taken_for_a_wrong_password() {
+fn a_mechanism_that_the_server_does_not_announce_is_not_taken_for_a_wrong_password() {
     for auth in ["xoauth2", "scram-sha-256-plus"] {
         let sandbox = Sandbox::new();
         let server = Server::start(&Mailbox::with(small(1)))

@@ -20,12 +20,12 @@ fn sandbox_for(server: &Server) -> Sandbox {
 /// The lines without the time in front of each, which must be there.
 #[track_caller]
 fn without_time(text: &str) -> Vec<&str> {
-    let behind = |line| {
+    let line_alone = |line| {
         let (time, rest) = str::split_once(line, ' ').expect("a time and the line");
         assert!(time.parse::<Timestamp>().is_ok(), "{line}");
         rest
     };
-    text.lines().map(behind).collect()
+    text.lines().map(line_alone).collect()
 }
 
 #[test]
@@ -68,15 +68,18 @@ fn each_level_says_what_the_one_before_says_and_more() {
         let line = format!("popfetch: it: {line}");
         assert!(dialogue.contains(&&*line), "{line} in {dialogue:#?}");
     }
-    let told: Vec<_> = verbose
+    let events: Vec<_> = verbose
         .iter()
         .filter(|line| !line.contains(" in "))
         .collect();
-    assert!(told.iter().all(|line| dialogue.contains(line)), "{told:#?}");
+    assert!(
+        events.iter().all(|line| dialogue.contains(line)),
+        "{events:#?}"
+    );
 }
 
 #[test]
-fn the_dialogue_hides_secrets_in_every_form_and_escapes_what_is_foreign() {
+fn the_dialogue_hides_secrets_in_every_form_and_sanitizes_untrusted_text() {
     let encoded = openssl::base64::encode_block(format!("\0alice\0{PASSWORD}").as_bytes());
     for auth in ["plain", "user", "apop"] {
         let repeated = format!("+OK \x1b[31m{PASSWORD} {encoded} \u{202e}welcome");
@@ -106,7 +109,7 @@ fn the_dialogue_hides_secrets_in_every_form_and_escapes_what_is_foreign() {
 }
 
 #[test]
-fn where_somebody_watches_there_is_no_time_in_front_of_a_line() {
+fn on_a_terminal_lines_begin_without_the_time() {
     let server = Server::start(&Mailbox::with(small(1)));
     let sandbox = sandbox_for(&server);
     let outcome = Terminal::start(&sandbox, &["popfetch", "sync", "-v"]).finish();

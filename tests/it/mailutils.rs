@@ -30,7 +30,7 @@ fn holds_with_more_fields(sandbox: &Sandbox, wires: &[Vec<u8>]) {
 }
 
 #[test]
-fn a_stamp_without_secrets_behind_it_costs_one_attempt_and_is_remembered() {
+fn a_timestamp_of_a_server_without_apop_secrets_costs_one_attempt_and_is_remembered() {
     let sandbox = Sandbox::new();
     let messages = small(5);
     let Some(server) = Mailutils::start(sandbox.certificates(), &messages) else {
@@ -46,7 +46,7 @@ fn a_stamp_without_secrets_behind_it_costs_one_attempt_and_is_remembered() {
 }
 
 #[test]
-fn over_tls_its_stamp_is_not_even_tried() {
+fn over_tls_its_timestamp_is_not_even_tried() {
     let sandbox = Sandbox::new();
     let messages = small(3);
     let Some(server) = Mailutils::start(sandbox.certificates(), &messages) else {

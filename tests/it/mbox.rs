@@ -60,7 +60,7 @@ fn every_shape_of_message_arrives_byte_for_byte_and_only_once() {
 fn thousands_of_messages_arrive_and_none_a_second_time() {
     let count = sampled(500, 5_000);
     let mut sandbox = Sandbox::new();
-    sandbox.patience(Duration::from_secs(300));
+    sandbox.time_limit(Duration::from_secs(300));
     let mut dovecot = Dovecot::start(sandbox.certificates());
     dovecot.fill(realistic(count));
     let account = sandbox.account("it", &dovecot.endpoint(Port::Implicit));
@@ -82,7 +82,7 @@ fn thousands_of_messages_arrive_and_none_a_second_time() {
 }
 
 #[test]
-fn the_from_line_tells_the_envelope_sender_and_the_time_of_storing() {
+fn the_from_line_has_the_envelope_sender_and_the_time_of_storing() {
     let mailbox = Mailbox::default();
     for (uid, header) in [
         ("a", "Return-Path: <bounce@example.org>\r\nFrom: x@y\r\n"),
@@ -114,7 +114,7 @@ fn the_from_line_tells_the_envelope_sender_and_the_time_of_storing() {
     );
 }
 
-/// Another program that has the mbox locked until it is told to end.
+/// Another program that has the mbox locked until it is asked to end.
 struct Holder(Child);
 
 impl Holder {
@@ -251,7 +251,7 @@ fn a_last_line_without_its_end_gets_it() {
     assert_eq!(git_mailsplit_behind(&inbox, 1), expected);
 }
 
-/// What is behind the first messages, which are not ours.
+/// What follows the first messages, which are not ours.
 fn git_mailsplit_behind(mbox: &Path, first: usize) -> Vec<Vec<u8>> {
     // Theirs may lack the empty line that ours end with.
     let whole = fs::read(mbox).expect("our own file");

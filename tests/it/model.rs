@@ -359,7 +359,7 @@ fn mbox(path: &Path) -> Option<Vec<Vec<u8>>> {
 }
 
 #[test]
-fn whatever_happens_nothing_is_lost_or_doubled_and_in_the_end_all_is_there() {
+fn whatever_happens_nothing_is_lost_or_duplicated_and_in_the_end_all_is_there() {
     let config = ProptestConfig {
         cases: u32::try_from(sampled(25, 400)).expect("a small number"),
         max_shrink_iters: 60,

@@ -62,7 +62,7 @@ fn every_shape_of_message_arrives_byte_for_byte_and_only_once() {
 fn thousands_of_messages_arrive_and_none_a_second_time() {
     let count = sampled(300, 5_000);
     let mut sandbox = Sandbox::new();
-    sandbox.patience(Duration::from_secs(600));
+    sandbox.time_limit(Duration::from_secs(600));
     let mut dovecot = Dovecot::start(sandbox.certificates());
     dovecot.fill(realistic(count));
     sandbox

@@ -214,7 +214,7 @@ fn the_kinds_of_errors_stand_with_their_statuses_here_and_in_the_manual() {
     }
 }
 
-/// The limits that users are told of, in this order, and where in src/ each of them is set.
+/// The documented limits, in this order, and where in src/ each of them is set.
 const LIMITS: [(&str, &str, &str); 16] = [
     ("64 KiB", "pop3/limits.rs", "LINE: usize = 64 * 1024;"),
     ("1 KiB", "pop3/limits.rs", "UNIQUE_ID: usize = 1024;"),
@@ -270,7 +270,7 @@ const LIMITS: [(&str, &str, &str); 16] = [
     ),
 ];
 
-/// What nobody meets: a limit of ours, or what is beyond it is cut, passed over or taken for unknown.
+/// Limits that are not documented: one of ours, or what is beyond it is cut, passed over or taken for unknown.
 const NOT_FOR_USERS: [&str; 6] = [
     "COMMAND",
     "EXCERPT",
@@ -303,9 +303,9 @@ fn the_limits_are_those_of_the_code_here_and_in_the_manual() {
                 .replace(" hour", " h")
         })
         .collect();
-    let told = LIMITS.map(|(amount, ..)| amount);
-    assert_eq!(in_readme, told);
-    assert_eq!(in_manual, told);
+    let documented = LIMITS.map(|(amount, ..)| amount);
+    assert_eq!(in_readme, documented);
+    assert_eq!(in_manual, documented);
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     for (amount, file, line) in LIMITS {
         let text = std::fs::read_to_string(source.join(file)).expect("source can be read");

@@ -28,7 +28,7 @@ fn empty_maildir(sandbox: &Sandbox, path: &str) {
 }
 
 #[test]
-fn cron_hears_of_what_is_wrong_and_of_nothing_else() {
+fn cron_reports_errors_and_nothing_else() {
     let mailbox = Mailbox::with(small(2));
     let server = Server::start(&mailbox);
     let mut sandbox = Sandbox::new();
@@ -36,11 +36,11 @@ fn cron_hears_of_what_is_wrong_and_of_nothing_else() {
         .account("work", &server.endpoint())
         .set("quiet_temporary", "\"6h\"");
     account.write();
-    // As cron runs it: nearly no environment, and whatever is printed becomes a letter.
-    let line = "letter=$(env -i HOME=\"$HOME\" LOGNAME=alice SHELL=/bin/sh PATH=/usr/bin:/bin \
+    // As cron runs it: nearly no environment, and whatever is printed becomes an email.
+    let line = "email=$(env -i HOME=\"$HOME\" LOGNAME=alice SHELL=/bin/sh PATH=/usr/bin:/bin \
                 POPFETCH_TEST_NOW=\"$POPFETCH_TEST_NOW\" \
                 /bin/sh -c \"$(command -v popfetch) sync\" 2>&1); status=$?; \
-                printf '%s' \"$letter\"; exit $status";
+                printf '%s' \"$email\"; exit $status";
     sandbox.at("2026-03-01T12:00:00Z");
     sandbox.shell(line).ends_with(0).says_nothing();
     sandbox.mail("work").holds(mailbox.stored_forms());
@@ -175,7 +175,7 @@ fn several_accounts_share_defaults_and_can_be_named() {
 }
 
 #[test]
-fn whoever_has_the_old_mail_already_begins_with_the_new() {
+fn once_all_old_mail_is_marked_sync_begins_with_the_new() {
     let mailbox = Mailbox::with(small(3));
     let server = Server::start(&mailbox);
     let sandbox = Sandbox::new();

@@ -107,7 +107,7 @@ const MAILDIR: &str = "\"maildir:~/Mail/it\"";
 const MBOX: &str = "\"mbox:~/it.mbox\"";
 const BOTH: &str = "[\"maildir:~/Mail/it\", \"mbox:~/it.mbox\"]";
 
-/// What somebody does to the copies.
+/// What happens to the copies.
 type Change = fn(&Moved);
 
 /// A reader has seen all of it.
@@ -149,7 +149,7 @@ fn empty_mbox(moved: &Moved) {
 }
 
 #[test]
-fn a_server_that_renumbered_doubles_nothing() {
+fn a_server_that_renumbered_duplicates_nothing() {
     let mailbox = Mailbox::with(small(10));
     let server = Server::start(&mailbox);
     let sandbox = sandbox_for(&server, &[]);
@@ -256,7 +256,7 @@ fn what_was_renumbered_stays_where_a_copy_is_not_in_its_place() {
         }),
         (BOTH, empty_maildir),
         (BOTH, empty_mbox),
-        // What became of a message there, nobody can say.
+        // Where a message is stored there cannot be known.
         ("\"pipe:cat >> got\"", |_| ()),
         ("[\"maildir:~/Mail/it\", \"pipe:cat >> got\"]", |_| ()),
     ];
@@ -279,7 +279,11 @@ fn what_was_renumbered_stays_where_a_copy_is_not_in_its_place() {
         for _ in 0..2 {
             let outcome = moved.never();
             outcome.complains("3 stored messages that are due stay on the server");
-            assert_eq!(outcome.stderr.lines().count(), 1, "told once: {outcome:#?}");
+            assert_eq!(
+                outcome.stderr.lines().count(),
+                1,
+                "reported once: {outcome:#?}"
+            );
         }
         assert_eq!(moved.mailbox.uids().len(), 3, "{context}");
         assert_eq!(moved.fetched(), [1, 1, 1], "{context}: not fetched in vain");
@@ -302,7 +306,7 @@ fn one_copy_that_is_missing_keeps_no_other_message_from_being_deleted() {
 }
 
 #[test]
-fn what_stays_is_told_once_even_if_a_run_has_several_sessions() {
+fn what_stays_is_reported_once_even_if_a_run_has_several_sessions() {
     let moved = Moved::from(MAILDIR).and_recognised();
     fs::remove_file(moved.file(2)).expect("a copy");
     let server = moved.server.once("RETR 1", Fault::CloseWithin(100));
@@ -359,7 +363,7 @@ fn another_message_under_an_id_that_was_given_anew_is_stored_and_kept() {
 fn a_copy_that_goes_while_its_message_is_being_compared_keeps_it_from_being_deleted() {
     let moved = Moved::from(MAILDIR).and_recognised();
     let copies = moved.files();
-    // This one comes behind those that are compared, and slowly.
+    // This one comes after those that are compared, and slowly.
     moved
         .mailbox
         .add("fresh", Generator::new(5).message(Shape::Plain, 500));
@@ -391,7 +395,7 @@ fn what_is_stored_once_more_under_its_new_id_is_deleted_like_any_other() {
 }
 
 #[test]
-fn a_destination_that_was_taken_away_stands_for_nothing() {
+fn a_destination_that_was_removed_authorises_no_deletion() {
     let moved = Moved::from(MAILDIR).and_recognised();
     moved.sandbox.configure("");
     let account = moved.sandbox.account("it", &moved.server.endpoint());
@@ -416,7 +420,7 @@ fn a_deletion_in_doubt_is_asked_again_only_while_the_copy_is_there() {
             moved.never();
         }
         assert_eq!(moved.mailbox.uids().is_empty(), is_there);
-        // Known again; compared; compared once more, since nobody confirmed the deletion.
+        // Known again; compared; compared once more, since the deletion was not confirmed.
         assert_eq!(moved.fetched(), [3, 3, 3], "and no more after that");
     }
 }

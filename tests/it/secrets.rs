@@ -114,7 +114,7 @@ fn nowhere(sandbox: &Sandbox, server: &Server, outputs: &[String], context: &str
 }
 
 #[test]
-fn no_way_to_log_in_leaves_a_secret_anywhere() {
+fn no_mechanism_leaves_a_secret_anywhere() {
     for way in WAYS {
         for (broken, fault) in [
             (None, "right"),
@@ -179,7 +179,7 @@ fn while_it_works_its_arguments_and_its_environment_hold_no_secret_but_what_it_w
 }
 
 #[test]
-fn a_command_that_gives_a_password_is_told_none() {
+fn a_password_command_finds_no_password_in_its_environment() {
     let mut sandbox = Sandbox::new();
     sandbox.variable("POPFETCH_PASSWORD", MARKER);
     sandbox.variable("SECRET", MARKER);

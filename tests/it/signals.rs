@@ -143,7 +143,7 @@ fn a_password_command_ends_with_the_first_signal_and_all_it_started_with_it() {
 }
 
 #[test]
-fn nobody_reading_its_output_is_no_death_and_costs_no_mail() {
+fn a_closed_output_does_not_kill_it_and_costs_no_mail() {
     let mailbox = Mailbox::with(small(3));
     let server = Server::start(&mailbox);
     let sandbox = sandbox_for(&server, &[]);

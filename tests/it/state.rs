@@ -160,7 +160,7 @@ fn a_message_that_is_not_there_is_named_and_the_others_are_marked() {
     expected["not_found"] = json!(["9", "gone%1B", "uid:9"]);
     assert_eq!(object(&outcome), expected);
     assert_eq!(due_for_retrieval(&sandbox), ["uid-1"]);
-    // Also where nothing is there, and where nobody listens to more than errors.
+    // Also where nothing is there, and where only errors are shown.
     let outcome = sandbox.run(&["-q", "state", "mark-seen", "it", "nope"]);
     outcome.ends_with(1);
     assert_eq!(outcome.stderr, "popfetch: it: not on the server: nope\n");
@@ -233,7 +233,7 @@ fn a_mark_never_leads_to_a_deletion_and_all_still_retrieves() {
 }
 
 #[test]
-fn what_a_destination_still_lacks_comes_all_the_same_and_is_said() {
+fn what_a_destination_still_lacks_comes_all_the_same_and_is_reported() {
     let mailbox = Mailbox::with(small(3));
     let server = Server::start(&mailbox);
     let sandbox = sandbox_for(&server, &[]);
@@ -289,7 +289,7 @@ fn unique_ids_that_stand_for_several_messages_are_not_marked_now_or_later() {
 }
 
 #[test]
-fn messages_without_a_unique_id_are_said_not_to_be_marked() {
+fn messages_without_a_unique_id_are_reported_as_not_marked() {
     let mailbox = Mailbox::with(small(2));
     mailbox.add("", Generator::new(8).message(Shape::Plain, 900));
     let server = Server::start(&mailbox);
@@ -357,7 +357,7 @@ fn a_uidl_that_the_server_cannot_answer_now_marks_nothing() {
 }
 
 #[test]
-fn what_a_server_shows_no_window_of_is_not_marked_and_that_is_said() {
+fn what_a_server_does_not_list_yet_is_not_marked_and_that_is_reported() {
     let mailbox = Mailbox::with(small(35));
     let server = Server::start(&mailbox).listing_window(10);
     let sandbox = sandbox_for(&server, &[]);
@@ -419,7 +419,7 @@ fn it_logs_in_as_sync_does() {
 }
 
 #[test]
-fn what_keeps_sync_from_the_server_keeps_this_too() {
+fn what_keeps_sync_from_the_server_keeps_mark_seen_from_it_too() {
     let mailbox = Mailbox::with(small(2));
     let server = Server::start(&mailbox);
     let sandbox = sandbox_for(&server, &[("allow_cleartext_password", "false")]);
@@ -467,7 +467,7 @@ fn another_popfetch_at_work_is_not_disturbed() {
     mark(&sandbox, &["1"]).ends_with(0);
     let path = sandbox.journal().with_added_extension("lock");
     let lock = File::open(path).expect("a lock file");
-    lock.lock().expect("nobody has it");
+    lock.lock().expect("the lock is free");
     let outcome = mark(&sandbox, &["--all"]);
     outcome
         .ends_with(75)
@@ -495,8 +495,8 @@ fn a_mark_that_is_not_on_the_disk_is_not_claimed() {
     let outcome = sandbox.start_with(&strace, &line, &[]).finish();
     outcome.ends_with(74).complains("Input/output error");
     let object = object(&outcome);
-    let told = (&object["marked"], &object["error"]["kind"]);
-    assert_eq!(told, (&json!(0), &json!("io")));
+    let reported = (&object["marked"], &object["error"]["kind"]);
+    assert_eq!(reported, (&json!(0), &json!("io")));
     assert_eq!(due_for_retrieval(&sandbox), ["uid-2", "uid-3"]);
 }
 

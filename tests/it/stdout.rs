@@ -1,4 +1,4 @@
-//! Mail as a stream on standard output, for whoever stands behind the pipe.
+//! Mail as a stream on standard output, for the program at the other end of the pipe.
 
 use std::fs;
 use std::time::Duration;
@@ -61,7 +61,7 @@ fn planned(sandbox: &Sandbox, action: &str) -> Vec<String> {
 }
 
 #[test]
-fn what_was_streamed_is_due_so_long_after_it_was_stored() {
+fn what_was_streamed_is_due_by_the_time_when_it_was_stored() {
     let mailbox = Mailbox::with(small(3));
     let expected = mailbox.stored_forms();
     let server = Server::start(&mailbox);
@@ -168,7 +168,7 @@ fn what_is_stored_stays_stored_when_it_is_streamed() {
 }
 
 #[test]
-fn a_mailbox_without_an_account_owes_its_stream_to_nobody() {
+fn a_mailbox_without_an_account_owes_its_stream_to_no_destination() {
     let mailbox = Mailbox::with(small(3));
     let sandbox = Sandbox::new();
     let server = Server::start(&mailbox).implicit_tls(sandbox.certificates());
@@ -237,7 +237,7 @@ fn what_an_earlier_version_streamed_stays_seen() {
 fn thousands_of_messages_arrive_and_none_a_second_time() {
     let count = sampled(500, 5_000);
     let mut sandbox = Sandbox::new();
-    sandbox.patience(Duration::from_secs(300));
+    sandbox.time_limit(Duration::from_secs(300));
     let mut dovecot = Dovecot::start(sandbox.certificates());
     dovecot.fill(realistic(count));
     sandbox

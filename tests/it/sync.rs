@@ -245,7 +245,7 @@ fn every_destination_of_a_list_gets_every_message_once() {
 }
 
 #[test]
-fn json_tells_what_was_done() {
+fn json_reports_what_was_done() {
     let mailbox = Mailbox::with(small(3));
     let octets: usize = small(3).iter().map(Vec::len).sum();
     let server = Server::start(&mailbox).once("RETR 2", Fault::reply("-ERR [SYS/TEMP] no"));
@@ -270,7 +270,7 @@ fn json_tells_what_was_done() {
 }
 
 #[test]
-fn json_tells_why_an_account_failed() {
+fn json_reports_why_an_account_failed() {
     let server = Server::start(&Mailbox::default()).password("another");
     let mut endpoint = server.endpoint();
     PASSWORD.clone_into(&mut endpoint.password);
@@ -457,7 +457,7 @@ fn of_many_messages_only_the_sizes_that_matter_are_asked_for() {
 }
 
 #[test]
-fn a_size_that_the_server_refuses_to_tell_holds_up_no_message() {
+fn a_size_that_the_server_refuses_to_give_holds_up_no_message() {
     let mailbox = Mailbox::with(small(40));
     let server = Server::start(&mailbox).on("LIST 41", Fault::reply("-ERR no"));
     let sandbox = sandbox_for(&server, &[]);

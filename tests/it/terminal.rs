@@ -218,7 +218,7 @@ fn a_dry_run_is_a_table_and_quiet_is_silence_on_a_terminal_too() {
 }
 
 #[test]
-fn colors_are_for_terminals_that_want_them_unless_told_otherwise() {
+fn colors_are_for_terminals_that_want_them_unless_an_option_says_otherwise() {
     let server = Server::start(&Mailbox::default()).on(LOGIN, Fault::reply("-ERR [AUTH] no"));
     let mut sandbox = sandbox_for(&server);
     for (no_color, option, colored) in [

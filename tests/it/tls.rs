@@ -194,7 +194,7 @@ fn stls_is_required_once_it_is_asked_for() {
 }
 
 #[test]
-fn whatever_comes_behind_the_answer_to_stls_is_an_attack() {
+fn whatever_follows_the_answer_to_stls_is_an_attack() {
     let sandbox = Sandbox::new();
     let server = Server::start(&Mailbox::with(small(1)))
         .stls(sandbox.certificates())
@@ -249,7 +249,7 @@ fn a_greeting_that_is_not_pop3_ends_with_76_before_any_login() {
 
 #[test]
 fn a_refused_certificate_is_described_so_that_one_knows_what_to_do() {
-    for (kind, told) in [
+    for (kind, parts) in [
         (Kind::WrongName, &["made for elsewhere.example"][..]),
         (Kind::Expired, &["has expired", "GMT until "][..]),
         (Kind::NotYetValid, &["valid from "][..]),
@@ -278,7 +278,7 @@ fn a_refused_certificate_is_described_so_that_one_knows_what_to_do() {
             sandbox.account("it", &server.endpoint()).write();
             let outcome = sandbox.run(&["sync"]);
             outcome.ends_with(76);
-            told.iter().for_each(|part| {
+            parts.iter().for_each(|part| {
                 outcome.complains(part);
             });
             no_login(&server.sessions());
@@ -305,7 +305,7 @@ fn run_against(kind: Kind, tls: &str) -> Outcome {
 }
 
 #[test]
-fn a_certificate_above_the_servers_that_is_out_of_date_is_told_from_its_own() {
+fn an_expired_ca_certificate_is_distinguished_from_an_expired_server_certificate() {
     let own = "it: the certificate of 127.0.0.1";
     let above = "it: a certificate that vouches for that of 127.0.0.1";
     for tls in ["implicit", "starttls"] {
@@ -476,7 +476,7 @@ fn a_refused_certificate_is_looked_at_again_under_the_name_it_was_asked_for_by()
             .builder(SslVersion::TLS1_3);
         builder.set_servername_callback(move |ssl, _| {
             let name = ssl.servername(NameType::HOST_NAME).map(str::to_owned);
-            heard.lock().expect("nobody panics here").push(name);
+            heard.lock().expect("not poisoned").push(name);
             Ok(())
         });
         let server = Server::start(&Mailbox::default());
@@ -493,7 +493,7 @@ fn a_refused_certificate_is_looked_at_again_under_the_name_it_was_asked_for_by()
             .ends_with(76)
             .complains("made for elsewhere.example");
         no_login(&server.sessions());
-        let asked = asked.lock().expect("nobody panics here");
+        let asked = asked.lock().expect("not poisoned");
         let name = Some("nowhere.example".to_owned());
         assert!(
             asked.len() > 1 && asked.iter().all(|it| *it == name),
@@ -516,7 +516,7 @@ fn a_client_certificate_is_shown_to_servers_that_ask_and_logs_in() {
     let pkcs12 = (quoted(&user.pkcs12()), None);
     for (certificate, key) in [pem, pkcs12] {
         let account = sandbox.account("it", &server.endpoint());
-        // There is no password, and nobody is asked for one.
+        // There is no password, and none is asked for.
         let mut account = account
             .without("password_file")
             .set("auth", "\"external\"")

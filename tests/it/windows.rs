@@ -101,7 +101,7 @@ fn a_pause_counts_wherever_it_is_announced() {
     for announced in [State::Greeted, State::LoggedIn] {
         let (_mailbox, mut server) = delaying_in(&[announced], 15);
         let sandbox = sandbox_for(&server, &[]);
-        for (status, told) in [
+        for (status, message) in [
             (75, "wants a longer pause between logins"),
             (0, "no further login so soon"),
         ] {
@@ -109,7 +109,7 @@ fn a_pause_counts_wherever_it_is_announced() {
             sandbox
                 .run(&["sync", "-v"])
                 .ends_with(status)
-                .complains(told);
+                .complains(message);
             server.heal();
         }
         assert_eq!(sandbox.mail("it").texts().len(), 15);

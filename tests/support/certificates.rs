@@ -33,7 +33,7 @@ pub(crate) enum Kind {
     NotYetValid,
     /// Signed by itself.
     SelfSigned,
-    /// By an authority that nobody told the client about.
+    /// By an authority that the client does not know.
     UnknownAuthority,
     /// By an authority between ours and it, whose certificate is valid from and until so many days
     /// from now.
@@ -143,7 +143,7 @@ impl Certificate {
         self.builder(newest).build()
     }
 
-    /// Its hash, as a client is told it.
+    /// Its hash, as an account configures it.
     pub(crate) fn fingerprint(&self) -> String {
         let digest = self.identity.certificate.digest(MessageDigest::sha256());
         let octets = digest.expect("OpenSSL knows SHA-256");
@@ -323,7 +323,7 @@ fn days_from_now(days: i64) -> Result<Asn1Time, ErrorStack> {
     Asn1Time::from_unix(now + days * 24 * 60 * 60)
 }
 
-/// Writes a file that nobody else can read.
+/// Writes a file that no other user can read.
 pub(crate) fn write_private(path: &Path, content: &[u8]) {
     OpenOptions::new()
         .write(true)

@@ -1,6 +1,6 @@
 //! Dovecot, the real thing, with its own configuration, directories and ports, ended by its process id.
 //!
-//! Runs as root (mail then belongs to `nobody`) and as anybody else (then everything is theirs).
+//! Runs as root (mail then belongs to `nobody`) and as another user (then everything is theirs).
 
 use std::fmt::Write as _;
 use std::fs::{self, Permissions};
@@ -26,7 +26,7 @@ use super::server::{Endpoint, PASSWORD, USER};
 const NOBODY: u32 = 65534;
 
 /// How long Dovecot may take to start, and to end.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How to reach it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +52,7 @@ pub(crate) struct Dovecot {
 impl Dovecot {
     /// Starts it with an empty maildrop, and returns once it answers.
     pub(crate) fn start(certificates: &Certificates) -> Self {
-        // Between finding free ports and using them, somebody else may take them: then, others.
+        // Between finding free ports and using them, another program may take them: then, others.
         for _ in 0..5 {
             if let Some(dovecot) = Self::try_start(certificates) {
                 return dovecot;
@@ -84,7 +84,7 @@ impl Dovecot {
         dovecot.answers().then_some(dovecot)
     }
 
-    /// Puts messages, given in wire form, behind those that are there. Dovecot keeps lines as LF
+    /// Puts messages, given in wire form, after those that are there. Dovecot keeps lines as LF
     /// and sends them as CRLF.
     pub(crate) fn fill<M: AsRef<[u8]>>(&mut self, messages: impl IntoIterator<Item = M>) {
         let cur = self.maildrop().join("cur");
@@ -151,7 +151,7 @@ impl Dovecot {
     /// Waits until its log contains this: another process writes it, a little later.
     #[track_caller]
     pub(crate) fn logs(&self, part: &str) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while !self.log().contains(part) {
             assert!(
                 Instant::now() < deadline,
@@ -183,7 +183,7 @@ impl Dovecot {
 
     /// Waits for the greeting. `false` where Dovecot ended because a port was taken.
     fn answers(&mut self) -> bool {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         loop {
             if greets(self.plain_port) {
                 return true;
@@ -213,7 +213,7 @@ impl Drop for Dovecot {
             // It may have ended by itself.
             let _ = kill_process(pid, Signal::TERM);
         }
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while matches!(self.master.try_wait(), Ok(None)) {
             if Instant::now() > deadline {
                 let _ = self.master.kill();
@@ -228,7 +228,7 @@ impl Drop for Dovecot {
 }
 
 /// The key that access tokens are signed with.
-const TOKEN_KEY: &[u8] = b"a key that only Dovecot and whoever makes tokens know";
+const TOKEN_KEY: &[u8] = b"a key that only Dovecot and the makers of tokens know";
 
 /// An access token for this user (RFC 7519) that ends so many seconds from now.
 pub(crate) fn access_token(user: &str, seconds: i64) -> String {
@@ -248,7 +248,7 @@ pub(crate) fn access_token(user: &str, seconds: i64) -> String {
     format!("{text}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))
 }
 
-/// Dovecot checks the signature of a token itself and asks nobody.
+/// Dovecot checks the signature of a token itself and asks no other server.
 fn validate_tokens(directory: &Path) {
     let keys = directory.join("keys");
     let place = keys.join("default/HS256");
@@ -297,7 +297,7 @@ fn launch(configuration: &Path) -> Child {
 fn greets(port: u16) -> bool {
     let greet = || {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
         let mut beginning = [0; 3];
         stream.read_exact(&mut beginning)?;
         Ok::<_, std::io::Error>(beginning == *b"+OK")
@@ -400,7 +400,7 @@ service pop3-login {{
     text
 }
 
-/// Only root can become somebody else, and change the root directory of a process.
+/// Only root can become another user, and change the root directory of a process.
 fn as_ourselves(text: &mut String) {
     let name = |option: &str| {
         let output = Command::new("id")

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
 
 /// The longest a test waits for the other end.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A FIFO that nobody else can open.
+/// A FIFO that no other user can open.
 pub(crate) struct Fifo(PathBuf);
 
 impl Fifo {
@@ -23,7 +23,7 @@ impl Fifo {
         Fifo(path)
     }
 
-    /// Waits until somebody reads, and says this.
+    /// Waits for a reader, and writes this.
     #[track_caller]
     pub(crate) fn say(&self, text: &str) {
         let mut there = None;
@@ -32,7 +32,7 @@ impl Fifo {
             there.is_some()
         });
         let said = there.map(|mut file| file.write_all(text.as_bytes()));
-        said.expect("somebody reads").expect("it is read");
+        said.expect("there is a reader").expect("it is read");
     }
 
     /// Listens from now on.
@@ -50,7 +50,7 @@ impl Fifo {
 pub(crate) struct Listener(File);
 
 impl Listener {
-    /// Waits until somebody has said something.
+    /// Waits until something is written.
     #[track_caller]
     pub(crate) fn hears_something(&mut self) {
         wait_until("says anything", || {
@@ -58,7 +58,7 @@ impl Listener {
         });
     }
 
-    /// Waits until nobody could say anything any more.
+    /// Waits until there is no writer any more.
     #[track_caller]
     pub(crate) fn hears_the_end(&mut self) {
         wait_until("goes away", || match self.0.read(&mut [0; 64]) {
@@ -73,9 +73,9 @@ impl Listener {
 
 #[track_caller]
 fn wait_until(what: &str, mut happened: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while !happened() {
-        assert!(Instant::now() < deadline, "nobody {what} at a FIFO");
+        assert!(Instant::now() < deadline, "no program {what} at a FIFO");
         std::thread::sleep(Duration::from_millis(5));
     }
 }

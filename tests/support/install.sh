@@ -1,7 +1,7 @@
 # Sourced by tests/run, tests/demo and the benchmarks: finds out what is missing on this machine, and installs it
-# where that is possible. The names are Debian's.
+# where that is possible. The packages are Debian's.
 
-# for_building: what it takes to build popfetch. for_testing: what the tests need besides.
+# for_building: what popfetch needs to be built. for_testing: what the tests need in addition.
 # shellcheck disable=SC2034
 for_building=(libssl-dev pkg-config)
 # shellcheck disable=SC2034
@@ -15,8 +15,8 @@ for_comparing=(dovecot-pop3d mpop fetchmail getmail6 procmail)
 # shellcheck disable=SC2034
 for_peers=(mpop fetchmail getmail6 procmail strace)
 
-# What is not installed but only unpacked there, since its package would start a server on this machine, now and
-# whenever it boots.
+# Where mailutils-pop3d is unpacked and not installed, since its package would start a server on this machine, now
+# and at each boot.
 unpacked=$(realpath -m "${CARGO_TARGET_DIR:-target}/tmp/unpacked")
 
 # Whether what a package is needed for works.
@@ -48,14 +48,14 @@ missing() {
     for package; do works "$package" || printf '%s\n' "$package"; done
 }
 
-# need PACKAGE...: installs those that are missing, or says what to install and ends.
+# need PACKAGE...: installs those that are missing. Where that fails, it says what to install, and ends.
 need() {
-    local wanted said as_root=()
+    local wanted output as_root=()
     mapfile -t wanted < <(missing "$@")
     [ "${#wanted[@]}" -gt 0 ] || return 0
     if [ "$(id -u)" -ne 0 ]; then
         as_root=(sudo)
-        # Nobody is there to type a password.
+        # There is no terminal at which a password could be typed.
         [ -t 0 ] || as_root=(sudo -n)
     fi
     if command -v apt-get >/dev/null &&
@@ -63,9 +63,9 @@ need() {
         echo "installing: ${wanted[*]}"
         as_root+=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0)
         # The package lists may be missing, or too old.
-        said=$(obtain "${wanted[@]}" 2>&1 ||
+        output=$(obtain "${wanted[@]}" 2>&1 ||
             { "${as_root[@]}" update && obtain "${wanted[@]}"; } 2>&1) ||
-            printf '%s\n' "$said" >&2
+            printf '%s\n' "$output" >&2
     fi
     mapfile -t wanted < <(missing "$@")
     [ "${#wanted[@]}" -eq 0 ] || give_up "please install: ${wanted[*]} (these are Debian's names)"
@@ -96,7 +96,7 @@ unpack() {
     return $status
 }
 
-# need_cargo: Rust and a C compiler are the two things that nobody can install for you in passing.
+# need_cargo: Rust and a C compiler are not installed by these scripts.
 need_cargo() {
     command -v cargo >/dev/null || PATH=$HOME/.cargo/bin:$PATH
     command -v cargo >/dev/null || give_up "please install Rust: https://rustup.rs"

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::sandbox::{Running, Sandbox};
 
 /// How long the bus and the key ring may take to start.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A running key ring, empty and unlocked; it ends when this is dropped.
 pub(crate) struct KeyRing {
@@ -41,7 +41,7 @@ impl KeyRing {
     }
 }
 
-/// A bus where everybody may do everything, and that starts nothing by itself.
+/// A bus on which everything is allowed, and that starts nothing by itself.
 fn configuration(address: &str) -> String {
     format!(
         "<busconfig>
@@ -59,7 +59,7 @@ fn configuration(address: &str) -> String {
 }
 
 fn wait_until_it_is_there(sandbox: &Sandbox) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         let outcome = sandbox.shell(
             "dbus-send --print-reply --dest=org.freedesktop.DBus / \

@@ -70,7 +70,7 @@ impl Mail {
         [&self.data, line_end, b".\r\n"].concat()
     }
 
-    /// The first `lines` lines of its body behind its header, or all of it; with a line end at the
+    /// The first `lines` lines of its body after its header, or all of it; with a line end at the
     /// end, dots stuffed, and the dot that ends an answer of several lines.
     pub(crate) fn stuffed(&self, lines: Option<usize>) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.data.len() + self.data.len() / 64 + 8);

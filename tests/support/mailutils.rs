@@ -1,5 +1,5 @@
-//! GNU mailutils' POP3 server. It shows an APOP stamp in its greeting whether it has a secret for
-//! anybody or not; here it has none.
+//! GNU mailutils' POP3 server. It shows an APOP timestamp in its greeting whether it has a secret for
+//! a user or not; here it has none.
 //!
 //! It runs as inetd would run it, one process for each connection.
 
@@ -105,7 +105,7 @@ fn program() -> PathBuf {
     found.expect("GNU mailutils' POP3 server is missing: run tests/run, which unpacks it")
 }
 
-/// A command run by somebody who looks like root and has the group `mail`.
+/// A command run as a user that looks like root and has the group `mail`.
 fn pretending(program: impl AsRef<Path>) -> Command {
     let mut command = Command::new("unshare");
     command.args(["--user", "--map-user=0"]);

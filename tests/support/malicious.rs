@@ -55,7 +55,7 @@ pub(crate) const FALSE_ENDS: [&str; 10] = [
 ];
 
 /// A message with a line of one dot that the server did not stuff (A58).
-pub(crate) const UNSTUFFED: &str = "+OK\r\nSubject: x\r\n\r\nbefore\r\n.\r\nand behind\r\n.\r\n";
+pub(crate) const UNSTUFFED: &str = "+OK\r\nSubject: x\r\n\r\nbefore\r\n.\r\nand after\r\n.\r\n";
 
 /// Unique-ids that look like paths, options or commands (A62, A74).
 pub(crate) const UIDS_LIKE_PATHS: [&[u8]; 9] = [

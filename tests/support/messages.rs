@@ -37,7 +37,7 @@ pub(crate) enum Shape {
     LongLine,
     /// The last line does not end.
     NoFinalNewline,
-    /// Nothing behind the header, not even the empty line.
+    /// Nothing after the header, not even the empty line.
     HeaderOnly,
     /// No octet at all.
     Empty,

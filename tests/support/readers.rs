@@ -45,7 +45,7 @@ pub(crate) fn quoted(text: &[u8]) -> Vec<u8> {
 }
 
 /// What `git mailsplit --mboxrd` reads, in the order of the mbox: it undoes the quoting. Each message
-/// comes with its From_ line and the empty line behind it, which are taken off.
+/// comes with its From_ line and the empty line after it, which are taken off.
 pub(crate) fn git_mailsplit(path: &Path) -> Vec<Vec<u8>> {
     let directory = tempfile::tempdir().expect("a directory for git");
     let mut command = Command::new("git");
@@ -66,8 +66,8 @@ fn without_envelope(file: &Path) -> Vec<u8> {
     let whole = fs::read(file).expect("git wrote it");
     assert!(whole.starts_with(b"From "), "{}", file.display());
     let line = whole.split_inclusive(|byte| *byte == b'\n').next();
-    let behind = &whole[line.unwrap_or_default().len()..];
-    let text = behind.strip_suffix(b"\n");
+    let after = &whole[line.unwrap_or_default().len()..];
+    let text = after.strip_suffix(b"\n");
     text.expect("an empty line ends each message").to_vec()
 }
 
@@ -95,7 +95,7 @@ pub(crate) fn mutt_mbox(path: &Path) -> Vec<String> {
     mutt_through("sed 1d | sha256sum", path)
 }
 
-/// mutt wants a terminal, which `script` gives it, and is told by key strokes to pipe each message,
+/// mutt wants a terminal, which `script` gives it, and pipes by key strokes each message,
 /// undecoded, into this command.
 fn mutt_through(command: &str, path: &Path) -> Vec<String> {
     let directory = tempfile::tempdir().expect("a directory for mutt");

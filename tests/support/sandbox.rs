@@ -23,14 +23,14 @@ use super::server::Endpoint;
 const PROGRAM: &str = env!("CARGO_BIN_EXE_popfetch");
 
 /// The longest the program may run before the test fails.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Directories that belong to one test, and what the program finds in its environment.
 pub(crate) struct Sandbox {
     directory: TempDir,
     variables: BTreeMap<String, String>,
     certificates: OnceCell<Certificates>,
-    patience: Duration,
+    time_limit: Duration,
 }
 
 impl Sandbox {
@@ -61,7 +61,7 @@ impl Sandbox {
             directory,
             variables,
             certificates: OnceCell::new(),
-            patience: PATIENCE,
+            time_limit: TIMEOUT,
         }
     }
 
@@ -96,8 +96,8 @@ impl Sandbox {
     }
 
     /// From now on the program may take so long.
-    pub(crate) fn patience(&mut self, patience: Duration) {
-        self.patience = patience;
+    pub(crate) fn time_limit(&mut self, time_limit: Duration) {
+        self.time_limit = time_limit;
     }
 
     /// A path below the home directory.
@@ -134,7 +134,7 @@ impl Sandbox {
             .get_or_init(|| Certificates::new(&self.directory.path().join("certificates")))
     }
 
-    /// A file below the home directory that nobody else can read.
+    /// A file below the home directory that no other user can read.
     pub(crate) fn private_file(&self, path: &str, content: &str) -> PathBuf {
         let path = self.home(path);
         fs::create_dir_all(path.parent().expect("a file has a directory"))
@@ -143,7 +143,7 @@ impl Sandbox {
         path
     }
 
-    /// A FIFO below the home directory that nobody else can open.
+    /// A FIFO below the home directory that no other user can open.
     pub(crate) fn fifo(&self, path: &str) -> Fifo {
         Fifo::new(self.home(path))
     }
@@ -195,7 +195,7 @@ impl Sandbox {
         match destination.split_once(":~/") {
             Some(("maildir", path)) => self.maildir(path).texts(),
             Some(("mbox", path)) => mbox_texts(&fs::read(self.home(path)).unwrap_or_default()),
-            _ => panic!("nobody can read what is in {destination}"),
+            _ => panic!("no reader for {destination}"),
         }
     }
 
@@ -270,7 +270,7 @@ impl Sandbox {
             output: child.stdout.take().map(read_in_thread),
             errors: child.stderr.take().map(read_in_thread),
             command: name.to_owned(),
-            deadline: Instant::now() + self.patience,
+            deadline: Instant::now() + self.time_limit,
             peak: 0,
             child,
         }
@@ -316,7 +316,7 @@ impl<'a> Account<'a> {
     }
 }
 
-/// The program at work; killed if the test forgets it.
+/// The running program; killed if the test forgets it.
 pub(crate) struct Running {
     child: Child,
     command: String,
@@ -354,7 +354,7 @@ impl Running {
         };
         Some(Outcome {
             command: std::mem::take(&mut self.command),
-            // As a shell tells it.
+            // As a shell reports it.
             status: status.code().or(status.signal().map(|signal| 128 + signal)),
             stdout: text(self.output.take()),
             stderr: text(self.errors.take()),
@@ -527,7 +527,7 @@ impl Maildir {
     }
 }
 
-/// The messages of an mbox, without their From_ lines, the empty lines behind them, and one `>` of
+/// The messages of an mbox, without their From_ lines, the empty lines after them, and one `>` of
 /// each quoted line (mboxrd).
 fn mbox_texts(mbox: &[u8]) -> Vec<Vec<u8>> {
     let mut texts: Vec<Vec<u8>> = Vec::new();

@@ -15,7 +15,7 @@ use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 use super::sandbox::{Outcome, Running, Sandbox};
 
 /// The longest a test waits for something to appear.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A program at work on a terminal of its own, of 80 columns, with a person at the other end.
 pub(crate) struct Terminal {
@@ -74,7 +74,7 @@ impl Terminal {
         self
     }
 
-    /// Sends the program, and nobody else, a signal.
+    /// Sends a signal to the program alone.
     pub(crate) fn signal(&self, signal: Signal) -> &Self {
         self.running.signal(signal);
         self
@@ -104,7 +104,7 @@ impl Terminal {
 
     #[track_caller]
     fn wait_until(&self, what: &str, happened: impl Fn() -> bool) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while !happened() {
             assert!(
                 Instant::now() < deadline,
@@ -172,7 +172,7 @@ fn watch(mut person: File, seen: &Arc<Mutex<Vec<u8>>>) -> JoinHandle<()> {
             match person.read(&mut buffer) {
                 Ok(read) if read > 0 => lock(&seen).extend(&buffer[..read]),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // EIO says that nobody has the other end any more.
+                // EIO says that the other end is closed.
                 _ => return,
             }
         }

@@ -1,4 +1,4 @@
-//! A50–A54, A64–A69: attacks by answers of one line and of several, on the parser, on memory and on patience.
+//! A50–A54, A64–A69: attacks by answers of one line and of several, on the parser, on memory and on time.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -142,10 +142,10 @@ fn long_greeting() -> Case {
 fn unasked() -> Vec<Case> {
     let more = ["+OK 1 20\r\n", "-ERR what?\r\n", "* BYE\r\n"];
     let steps = ["USER", "STAT", "UIDL", "RETR 1"];
-    let behind = steps
+    let after = steps
         .into_iter()
         .flat_map(|step| more.map(|line| Case::fault(step, Fault::Inject(line.into()))));
-    behind.map(|case| case.deleting().resuming()).collect()
+    after.map(|case| case.deleting().resuming()).collect()
 }
 
 fn many_lines() -> Vec<Case> {

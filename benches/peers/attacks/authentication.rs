@@ -39,7 +39,7 @@ pub(super) fn attacks() -> Vec<Attack> {
     ]
 }
 
-/// A server without TLS shows this stamp; who answers it has told something about the password.
+/// A server without TLS shows this timestamp; an answer gives something about the password away.
 fn stamps() -> Vec<Case> {
     let long = format!("<{}@example.com>", "x".repeat(600));
     let stamps = [
@@ -95,7 +95,7 @@ fn challenges() -> Vec<Case> {
             server
                 .on("AUTH", Fault::reply("+ eA=="))
                 .on(RESPONSE, Fault::say("+ eA=="))
-                // What comes behind the first response is a command to it.
+                // What comes after the first response is a command to it.
                 .on(crate::support::server::ANY, Fault::reply("+ eA=="))
                 .once(GREETING, Fault::reply("+OK ready"))
         })

@@ -66,9 +66,9 @@ pub(crate) struct Case {
     pub(crate) distrusts: bool,
     /// Nobody may believe that the login was good.
     pub(crate) unproven: bool,
-    /// The server goes on behind an answer that was forged.
+    /// The server goes on after an answer that was forged.
     pub(crate) injects: bool,
-    /// What it means where something is stored that is none of the messages; none, where that cannot be told
+    /// What it means where something is stored that is none of the messages; none, where that cannot be known
     /// from one.
     pub(crate) stored: Option<&'static str>,
     /// Those who can be reached; everybody, where nobody is named.
@@ -153,7 +153,7 @@ impl Case {
         }
     }
 
-    /// The steps that are no commands are reached by whoever connects.
+    /// The steps that are no commands are reached by every connection.
     fn at_step(self, step: &'static str) -> Self {
         match step.starts_with('(') {
             true => self,
@@ -245,7 +245,7 @@ impl Case {
         }
     }
 
-    /// Nobody goes on behind the login.
+    /// No client goes on after the login.
     pub(crate) fn unproven(self) -> Self {
         Case {
             unproven: true,

@@ -63,7 +63,7 @@ fn false_ends() -> Vec<Case> {
     FALSE_ENDS.map(|end| case(end).deleting().resuming()).into()
 }
 
-/// What came before the line cannot be told from a whole message. What is still there is to stay there.
+/// What came before the line cannot be distinguished from a whole message. What is still there is to stay there.
 fn unstuffed() -> Vec<Case> {
     vec![Case {
         stored: None,

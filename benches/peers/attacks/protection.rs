@@ -43,7 +43,7 @@ pub(super) fn attacks() -> Vec<Attack> {
 /// What happens before TLS, or in its place.
 fn beginnings() -> Vec<Attack> {
     vec![
-        Attack::new("A01", "answers injected behind STLS", injections()),
+        Attack::new("A01", "answers injected after STLS", injections()),
         Attack::new(
             "A02",
             "the same, a moment later",
@@ -65,7 +65,7 @@ fn beginnings() -> Vec<Attack> {
         ),
         Attack::new(
             "A09",
-            "an answer too many behind the handshake",
+            "an extra answer after the handshake",
             [answer_too_many()],
         ),
     ]
@@ -76,10 +76,10 @@ fn stls(case: Case) -> Case {
 }
 
 fn injections() -> Vec<Case> {
-    let behind = ["+OK injected\r\n", "+OK\r\nX-INJECTED\r\n.\r\n"]
+    let after = ["+OK injected\r\n", "+OK\r\nX-INJECTED\r\n.\r\n"]
         .map(|answer| Case::fault("STLS", Fault::Inject(answer.into())).injecting());
     let refusal = Case::reply("STLS", "-ERR no\r\n+OK injected\r\n");
-    behind.into_iter().chain([refusal]).map(stls).collect()
+    after.into_iter().chain([refusal]).map(stls).collect()
 }
 
 /// What a server without TLS of its own says until it is asked for STLS and agrees.

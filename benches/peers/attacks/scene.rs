@@ -8,7 +8,7 @@ pub(crate) enum Scene {
     FullDisk,
     /// In the place of the mbox, a link of ours leads to one of somebody else, and that to a file of ours.
     Link,
-    /// What is made is for everybody, unless whoever makes it says otherwise.
+    /// The umask lets all users read what is made.
     Umask,
     /// Everybody may read the file that the password is in.
     Readable,
@@ -16,7 +16,7 @@ pub(crate) enum Scene {
     TwoAtOnce,
     /// Arguments and environments are looked at while it is at work.
     Inspected,
-    /// It is told to say all that helps to find errors.
+    /// It is configured to log all that helps to find errors.
     Loud,
     /// Messages try to run a command.
     Commands,

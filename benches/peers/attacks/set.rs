@@ -1,4 +1,4 @@
-//! The stage of a case, laid out as its scene wants it.
+//! The fixture of a case, laid out as its scene wants it.
 
 use std::cell::RefCell;
 use std::fs::{self, Permissions};
@@ -14,23 +14,23 @@ use super::finding::Finding;
 use super::peer::Peer;
 use super::scene::Scene;
 use super::watch::{Taken, finish, members};
+use crate::fixture::Fixture;
 use crate::shared::fetcher::{Fetcher, NOBODY, Store, entries, place};
-use crate::stage::Stage;
 use crate::support::disks::{self, Mounted};
 use crate::support::sandbox::{Outcome, Sandbox, mode};
 use crate::support::server::{PASSWORD, SessionLog};
 
 /// How long a program may take, though the server is silent for ever.
-const PATIENCE: Duration = Duration::from_secs(15);
+const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// What nobody may write to.
 const PRECIOUS: &str = "nothing is to be added here\n";
 
-/// A stage on which a case takes place.
+/// A fixture on which a case takes place.
 pub(crate) struct Set<'a> {
     case: &'a Case,
-    pub(crate) stage: Stage,
-    // Unmounted when the stage is gone.
+    pub(crate) fixture: Fixture,
+    // Unmounted when the fixture is gone.
     disk: Option<Mounted>,
     /// What was in the home before.
     made: RefCell<Vec<PathBuf>>,
@@ -51,11 +51,11 @@ impl<'a> Set<'a> {
             Some(disk) => Sandbox::in_directory(disk.path()),
             None => Sandbox::new(),
         };
-        let mut stage = Stage::new(case.mailbox(), sandbox);
-        stage.sandbox.patience(PATIENCE);
+        let mut fixture = Fixture::new(case.mailbox(), sandbox);
+        fixture.sandbox.time_limit(TIMEOUT);
         Some(Set {
             case,
-            stage,
+            fixture,
             disk,
             made: RefCell::default(),
         })
@@ -63,7 +63,7 @@ impl<'a> Set<'a> {
 
     /// What has to be done before it starts, and what to start.
     pub(crate) fn before(&self, command: Command, fetcher: Fetcher) -> Command {
-        let home = self.stage.home();
+        let home = self.fixture.home();
         let command = match self.case.scene {
             Scene::Umask => under_umask(&command),
             Scene::Loud => loud(command, fetcher),
@@ -85,17 +85,17 @@ impl<'a> Set<'a> {
         peer: &Peer,
         again: impl Fn() -> Command,
     ) -> (Option<Outcome>, Taken, Option<Finding>) {
-        let home = self.stage.home();
-        let run = self.stage.start(command);
+        let home = self.fixture.home();
+        let run = self.fixture.start(command);
         let meanwhile = match self.case.scene {
             Scene::TwoAtOnce => {
                 peer.wait_for(first_message(fetcher));
-                self.stage.start(again()).finish();
+                self.fixture.start(again()).finish();
                 None
             }
             Scene::Inspected => {
                 peer.wait_for(first_message(fetcher));
-                // So that whoever is to get the message is there, too.
+                // So that the recipient of the message is there, too.
                 std::thread::sleep(Duration::from_millis(300));
                 inspect(run.group())
             }
@@ -159,7 +159,7 @@ fn is_like(at: &str, command: &str) -> bool {
     command.starts_with(at) || as_top
 }
 
-/// The same command, told that all it makes is for everybody.
+/// The same command with a umask that lets all users read what it makes.
 fn under_umask(command: &Command) -> Command {
     let mut shell = Command::new("sh");
     shell.args(["-c", "umask 000; exec \"$0\" \"$@\""]);

@@ -7,8 +7,8 @@ use std::process::Command;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
+use crate::fixture::{Fixture, Tally};
 use crate::shared::fetcher::{Fetcher, Login, Order, Tls};
-use crate::stage::{Stage, Tally};
 use crate::support::certificates::{Certificates, Kind};
 use crate::support::sandbox::Outcome;
 use crate::support::server::{Dialogue, PASSWORD, Server, SessionLog, USER};
@@ -20,7 +20,7 @@ use super::peer::Peer;
 use super::set::Set;
 use super::watch::Taken;
 
-/// The longest silence that it is told to bear, in seconds.
+/// The longest silence that it is configured to wait through, in seconds.
 const TIMEOUT: u32 = 2;
 
 /// More memory than any of this needs.
@@ -50,8 +50,11 @@ impl Trial<'_> {
     /// Against an honest server: all mail is there, and gone from the server where that was asked for.
     pub(crate) fn fetches_everything(&self) -> Result<(), String> {
         let set = Set::new(self.case).ok_or("there is no place for it")?;
-        let peer = self.peer(&set.stage);
-        let outcome = set.stage.start(self.command(&set.stage, &peer)).finish();
+        let peer = self.peer(&set.fixture);
+        let outcome = set
+            .fixture
+            .start(self.command(&set.fixture, &peer))
+            .finish();
         peer.sessions();
         let is_fine = outcome
             .as_ref()
@@ -60,8 +63,8 @@ impl Trial<'_> {
             true => 0,
             false => self.case.mail.len(),
         };
-        let everything = set.stage.tally(self.case.setup.store) == Tally::default();
-        match is_fine && everything && set.stage.mailbox.uids().len() == left {
+        let everything = set.fixture.tally(self.case.setup.store) == Tally::default();
+        match is_fine && everything && set.fixture.mailbox.uids().len() == left {
             true => Ok(()),
             false => Err(format!(
                 "{} does not fetch all mail from an honest server with {:?}: {outcome:#?}",
@@ -75,21 +78,25 @@ impl Trial<'_> {
     pub(crate) fn run(&self) -> Cell {
         let case = self.case;
         let set = Set::new(case)?;
-        let peer = self.peer(&set.stage);
-        let command = self.command(&set.stage, &peer);
+        let peer = self.peer(&set.fixture);
+        let command = self.command(&set.fixture, &peer);
         let before = set.before(command, self.fetcher);
         let (outcome, taken, also) = set.perform((before, self.fetcher), &peer, || {
-            self.command(&set.stage, &peer)
+            self.command(&set.fixture, &peer)
         });
         if case.again {
-            set.stage.start(self.command(&set.stage, &peer)).finish();
+            set.fixture
+                .start(self.command(&set.fixture, &peer))
+                .finish();
         }
         let sessions = peer.sessions();
         if case.resumes {
             peer.heal();
             set.relieve();
             for _ in 0..2 {
-                set.stage.start(self.command(&set.stage, &peer)).finish();
+                set.fixture
+                    .start(self.command(&set.fixture, &peer))
+                    .finish();
                 peer.sessions();
             }
         }
@@ -97,13 +104,13 @@ impl Trial<'_> {
             outcome,
             taken,
             sessions,
-            tally: set.stage.tally(case.setup.store),
+            tally: set.fixture.tally(case.setup.store),
             also,
         };
         set.reaches(&seen.sessions).then(|| self.findings(&seen))
     }
 
-    fn command(&self, stage: &Stage, peer: &Peer) -> Command {
+    fn command(&self, fixture: &Fixture, peer: &Peer) -> Command {
         let Setup {
             tls,
             login,
@@ -119,19 +126,19 @@ impl Trial<'_> {
             store,
             delete,
             host,
-            pinned: pinned.then(|| pinned_file(stage)),
+            pinned: pinned.then(|| pinned_file(fixture)),
             timeout: Some(TIMEOUT),
             quiet: false,
-            ..Order::new(&ports, stage.sandbox.certificates().authority_file())
+            ..Order::new(&ports, fixture.sandbox.certificates().authority_file())
         };
-        self.fetcher.prepare(self.popfetch, &stage.home(), &order)
+        self.fetcher.prepare(self.popfetch, &fixture.home(), &order)
     }
 
-    fn peer(&self, stage: &Stage) -> Peer {
-        let certificates = stage.sandbox.certificates();
+    fn peer(&self, fixture: &Fixture) -> Peer {
+        let certificates = fixture.sandbox.certificates();
         match &self.case.villain {
             Villain::Server(change) => {
-                let server = honest_server(stage, self.case.setup);
+                let server = honest_server(fixture, self.case.setup);
                 // What the peers send is theirs.
                 let _ = server.violations();
                 Peer::Server(change(server, certificates))
@@ -208,7 +215,7 @@ impl Trial<'_> {
         let Tally {
             lost,
             missing,
-            doubled,
+            duplicated,
             partial,
         } = *tally;
         chosen([
@@ -217,16 +224,16 @@ impl Trial<'_> {
                 Finding::Stores(self.case.stored.unwrap_or_default()),
             ),
             (lost > 0, Finding::Loses),
-            (doubled > 0, Finding::Doubles),
+            (duplicated > 0, Finding::Doubles),
             (missing > 0 && self.case.complete, Finding::Misses),
         ])
     }
 }
 
-/// The server of a case before anybody made it a bad one.
-fn honest_server(stage: &Stage, setup: Setup) -> Server {
-    let server = Server::start(&stage.mailbox);
-    let certificates = stage.sandbox.certificates();
+/// The server of a case before it was made a bad one.
+fn honest_server(fixture: &Fixture, setup: Setup) -> Server {
+    let server = Server::start(&fixture.mailbox);
+    let certificates = fixture.sandbox.certificates();
     let kind = match setup.host {
         None | Some("127.0.0.1") => Kind::Good,
         Some(host) => Kind::For(host.as_bytes()),
@@ -237,7 +244,8 @@ fn honest_server(stage: &Stage, setup: Setup) -> Server {
         (_, true) => {
             let certificate = certificates.make(kind);
             // Whoever makes another one writes it to the same file.
-            std::fs::copy(&certificate.certificate_file, pinned_file(stage)).expect("our own file");
+            std::fs::copy(&certificate.certificate_file, pinned_file(fixture))
+                .expect("our own file");
             server.implicit_tls_with(certificates, certificate.acceptor())
         }
     };
@@ -251,8 +259,8 @@ fn honest_server(stage: &Stage, setup: Setup) -> Server {
 }
 
 /// The one certificate that is good, where there is such a one.
-fn pinned_file(stage: &Stage) -> PathBuf {
-    stage.home().join("pinned.pem")
+fn pinned_file(fixture: &Fixture) -> PathBuf {
+    fixture.home().join("pinned.pem")
 }
 
 /// What it said.

@@ -6,8 +6,8 @@ use std::process::id;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::fixture::{Run, kill_group};
 use crate::shared::fetcher::entries;
-use crate::stage::{Run, kill_group};
 use crate::support::sandbox::Outcome;
 
 /// Whoever takes more, of memory or of disk, is ended.
@@ -71,7 +71,7 @@ pub(crate) fn members(group: u32) -> impl Iterator<Item = u32> {
 
 fn group_of(process: u32) -> Option<u32> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    // The name in parentheses may hold anything; behind it are the state, the parent, and the group.
+    // The name in parentheses may hold anything; after it are the state, the parent, and the group.
     let (_, rest) = stat.rsplit_once(") ")?;
     rest.split(' ').nth(2)?.parse().ok()
 }

@@ -67,7 +67,7 @@ fn a30_timestamps_that_are_no_message_ids() {
 }
 
 #[test]
-fn a32_every_lie_of_scram_ends_it_all() {
+fn a32_every_forged_message_of_scram_ends_the_login() {
     // Others may go on after these.
     let more = [
         "r=NONCEx,s=c2FsdA==,i=1",
@@ -478,7 +478,7 @@ fn a40_a_server_that_repeats_the_password_in_place_of_a_handshake_is_not_quoted(
 }
 
 #[test]
-fn a64_a_refusal_that_floods_or_paints_is_cut_and_escaped() {
+fn a64_a_refusal_that_is_endless_or_has_control_characters_is_cut_and_sanitized() {
     for text in [
         "\x1b[2J\x08\x08\x1b]0;gotcha\x07 \u{202e}",
         &"long ".repeat(10_000),

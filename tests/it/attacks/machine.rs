@@ -14,10 +14,10 @@ use crate::support::report::skip;
 use crate::support::sandbox::mode;
 use crate::support::server::{Fault, PASSWORD, Server};
 
-/// Somebody else.
+/// Another user.
 const NOBODY: u32 = 65534;
 
-/// What nobody may write to.
+/// The content of a file that must not change.
 const PRECIOUS: &str = "nothing is to be added here\n";
 
 /// Every file and directory below this one.
@@ -80,7 +80,7 @@ fn a41_what_is_made_is_private_whatever_the_umask() {
 }
 
 #[test]
-fn a41_a_password_file_of_somebody_else_is_refused() {
+fn a41_a_password_file_of_another_user_is_refused() {
     if !geteuid().is_root() {
         skip("only root can give a file away");
         return;
@@ -132,10 +132,10 @@ fn a42_a_link_in_the_place_of_a_journal_that_is_written_anew_is_not_followed() {
 #[test]
 fn a42_a_link_of_others_in_the_place_of_an_mbox_is_not_followed() {
     if !geteuid().is_root() {
-        skip("only root can make a link for somebody else");
+        skip("only root can make a link for another user");
         return;
     }
-    // A directory that everybody may write to; the same, where only owners may remove; somebody's own.
+    // A directory that all may write to; the same, where only owners may remove; another user's own.
     for (permissions, owner) in [(0o777, 0), (0o1777, 0), (0o700, NOBODY)] {
         let mailbox = Mailbox::with(small(2));
         let server = Server::start(&mailbox);
@@ -208,8 +208,8 @@ fn a73_nothing_of_a_message_is_a_command_or_a_line_of_its_own() {
     let environment = fs::read(sandbox.home("environment")).expect("written");
     let environment = String::from_utf8(environment).expect("text");
     assert!(!environment.contains(PASSWORD));
-    let told = environment.split('\0').filter(|it| it.contains(MARK));
-    for variable in told {
+    let variables = environment.split('\0').filter(|it| it.contains(MARK));
+    for variable in variables {
         let value = variable.strip_prefix("POPFETCH_SENDER=").expect(variable);
         let plain = |c: char| c.is_ascii_alphanumeric() || "@._+-=/:,%".contains(c);
         assert!(value.chars().all(plain) && value.len() <= 1024, "{value}");

@@ -1,11 +1,11 @@
-//! A50–A74: attacks on the parser, and on memory, disk and patience.
+//! A50–A74: attacks on the parser, and on memory, disk and time.
 
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use super::{
-    listed, opened, sandbox_against, sandbox_for, stored_nothing, then, well_behaved,
-    what_is_gone_is_here, withstands,
+    listed, sandbox_against, sandbox_for, stored_nothing, then, well_behaved, what_is_gone_is_here,
+    withstands,
 };
 use crate::support::mailbox::Mailbox;
 use crate::support::malicious::{
@@ -14,7 +14,7 @@ use crate::support::malicious::{
 };
 use crate::support::messages::{small, stored_form};
 use crate::support::readers::git_mailsplit;
-use crate::support::server::{Dialogue, Fault, Pipelining, Server, State, Turn};
+use crate::support::server::{Dialogue, Fault, Pipelining, Server, State, Turn, opened};
 use crate::support::{sampling::sample, sandbox::Sandbox};
 
 #[test]
@@ -116,7 +116,7 @@ fn a52_listings_without_an_end() {
         "-ERR\r\n",
     );
     let mut sandbox = sandbox_against(&server);
-    sandbox.patience(Duration::from_secs(120));
+    sandbox.time_limit(Duration::from_secs(120));
     let outcome = sandbox.run(&["sync"]);
     outcome.ends_with(65);
     assert!(outcome.peak < 512 << 20, "{} octets", outcome.peak);
@@ -203,7 +203,7 @@ fn a55_a_message_without_an_end() {
 }
 
 #[test]
-fn a56_a_size_that_nobody_has_room_for() {
+fn a56_a_size_beyond_every_disk() {
     let mailbox = Mailbox::with(small(2));
     let server = Server::start(&mailbox)
         .claiming_size(1, 1 << 43)
@@ -283,7 +283,7 @@ fn a58_a_line_of_one_dot_that_was_not_stuffed() {
 
 #[test]
 fn a58_what_breaks_off_at_such_a_line_is_not_stored_and_costs_no_other() {
-    let whole = "Subject: x\r\n\r\nbefore\r\n.\r\nand behind\r\n";
+    let whole = "Subject: x\r\n\r\nbefore\r\n.\r\nand after\r\n";
     let answer = format!("+OK\r\n{whole}.\r\n");
     for (retention, pipelining) in [
         ("never", Pipelining::Absent),
@@ -427,8 +427,8 @@ fn a62_a74_ids_that_could_be_taken_for_something_else() {
 }
 
 #[test]
-fn a66_lines_that_nobody_asked_for() {
-    for (before, behind) in [
+fn a66_unsolicited_lines() {
+    for (before, after) in [
         ("+OK 1 20\r\n", ""),
         ("", "+OK\r\n"),
         ("-ERR what?\r\n", ""),
@@ -438,7 +438,7 @@ fn a66_lines_that_nobody_asked_for() {
             opened(),
             [
                 Turn::Expect("STAT"),
-                Turn::send(format!("{before}+OK 1 20\r\n{behind}")),
+                Turn::send(format!("{before}+OK 1 20\r\n{after}")),
                 Turn::Expect("UIDL"),
                 Turn::send("+OK\r\n1 uid-1\r\n.\r\n"),
             ],
@@ -452,7 +452,7 @@ fn a66_lines_that_nobody_asked_for() {
 }
 
 #[test]
-fn a66_a_refusal_that_nobody_asked_for_costs_no_message_of_the_same_size() {
+fn a66_an_unsolicited_refusal_costs_no_message_of_the_same_size() {
     let text = |word: &str| format!("Subject: {word}\r\n\r\n{word}\r\n").into_bytes();
     let mailbox = Mailbox::with(["one", "two", "six"].map(text));
     let expected = mailbox.stored_forms();
@@ -500,7 +500,7 @@ fn a68_answers_before_their_questions() {
 }
 
 #[test]
-fn a64_a_listing_and_a_refusal_that_paint() {
+fn a64_control_characters_in_a_listing_and_a_refusal() {
     let uidl = b"+OK\r\n1 \x1b]0;gotcha\x07\x9b2J\r\n.\r\n";
     let mut turns = opened();
     turns.extend([
@@ -533,7 +533,7 @@ fn a65_a_greeting_of_a_megabyte() {
 }
 
 #[test]
-fn a70_a_quit_that_nobody_confirms() {
+fn a70_a_quit_that_is_not_confirmed() {
     for fault in unconfirmed() {
         let mailbox = Mailbox::with(small(3));
         let expected = mailbox.stored_forms();

@@ -21,7 +21,7 @@ fn wanting_stls(server: &Dialogue, sandbox: &Sandbox) {
 }
 
 #[test]
-fn a01_a_refusal_of_stls_with_more_behind_it() {
+fn a01_a_refusal_of_stls_with_more_after_it() {
     let server = then(
         vec![Turn::send("+OK\r\n"), Turn::Expect("STLS")],
         [Turn::send("-ERR no\r\n+OK injected\r\n")],
@@ -56,7 +56,7 @@ fn a02_plain_text_in_place_of_a_handshake() {
 }
 
 #[test]
-fn a06_a_timestamp_in_the_greeting_is_no_bait() {
+fn a06_a_timestamp_in_the_greeting_is_not_answered_without_tls() {
     let server = Server::start(&Mailbox::default())
         .apop("<1896.697170952@dbc.mtview.ca.us>")
         .on("STLS", Fault::reply("-ERR no"));
@@ -110,7 +110,7 @@ fn a08_an_expiry_announced_before_tls_is_forgotten() {
 }
 
 #[test]
-fn a09_an_answer_too_many_behind_the_handshake() {
+fn a09_an_extra_answer_after_the_handshake() {
     let sandbox = Sandbox::new();
     let server = then(
         vec![
@@ -162,7 +162,7 @@ fn a23_a_password_without_tls_is_refused_before_connecting() {
 fn a24_a_second_connection_is_not_less_protected() {
     let sandbox = Sandbox::new();
     let mailbox = Mailbox::with(small(3));
-    // The first session breaks; from then on nobody knows STLS.
+    // The first session breaks; from then on the server has no STLS.
     let server = Server::start(&mailbox)
         .stls(sandbox.certificates())
         .once("RETR 2", Fault::CloseBefore)
@@ -183,12 +183,12 @@ fn a24_a_second_connection_is_not_less_protected() {
 fn a25_the_server_is_told_the_hosts_name() {
     let sandbox = Sandbox::new();
     let certificates = sandbox.certificates();
-    let told = Arc::new(Mutex::new(None));
-    let heard = Arc::clone(&told);
+    let name = Arc::new(Mutex::new(None));
+    let heard = Arc::clone(&name);
     let mut builder = certificates.make(Kind::Good).builder(SslVersion::TLS1_3);
     builder.set_servername_callback(move |ssl, _| {
         let name = ssl.servername(NameType::HOST_NAME).map(str::to_owned);
-        *heard.lock().expect("nobody panics here") = name;
+        *heard.lock().expect("not poisoned") = name;
         Ok(())
     });
     let server =
@@ -197,7 +197,7 @@ fn a25_the_server_is_told_the_hosts_name() {
     account.set("host", "\"localhost\"").write();
     withstands(&sandbox, &[0]);
     assert_eq!(
-        told.lock().expect("nobody panics here").as_deref(),
+        name.lock().expect("not poisoned").as_deref(),
         Some("localhost")
     );
 }

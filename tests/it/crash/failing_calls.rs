@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::stage::{Scenario, Stage};
+use super::fixture::{Fixture, Scenario};
 use super::trace::{Call, Trace};
 use crate::support::sampling::{count_cases, everything};
 use crate::support::sandbox::Outcome;
@@ -56,24 +56,24 @@ struct Fault {
 }
 
 /// What is to be done, and where an earlier run was killed.
-fn staged() -> impl Iterator<Item = (Scenario, Option<&'static str>)> {
+fn killed_scenarios() -> impl Iterator<Item = (Scenario, Option<&'static str>)> {
     Scenario::deleting().flat_map(|scenario| KILLED.map(|killed| (scenario, killed)))
 }
 
 /// Everything up to the run that a fault will meet.
-fn stage(scenario: Scenario, killed: Option<&str>) -> Stage {
-    let stage = scenario.stage();
+fn fixture(scenario: Scenario, killed: Option<&str>) -> Fixture {
+    let fixture = scenario.fixture();
     if let Some(point) = killed {
-        stage
+        fixture
             .sync(&[], &[("POPFETCH_CRASH_AT", point)])
             .ends_with(137);
     }
-    stage
+    fixture
 }
 
 /// Runs the program under strace, which may make a call fail.
-fn traced(stage: &Stage, fault: Option<&Fault>) -> (Outcome, Trace) {
-    let file = stage.sandbox.home("trace");
+fn traced(fixture: &Fixture, fault: Option<&Fault>) -> (Outcome, Trace) {
+    let file = fixture.sandbox.home("trace");
     let shown = file.display().to_string();
     let inject = fault.map(|fault| {
         let Fault {
@@ -88,14 +88,14 @@ fn traced(stage: &Stage, fault: Option<&Fault>) -> (Outcome, Trace) {
     strace.extend([&*only, "-o", &shown]);
     strace.extend(inject.as_deref());
     // A lock file that cannot be removed keeps the next batch waiting.
-    let outcome = stage.sync(&strace, &[("POPFETCH_TEST_LOCK_WAIT", "100")]);
+    let outcome = fixture.sync(&strace, &[("POPFETCH_TEST_LOCK_WAIT", "100")]);
     let trace = Trace::parse(&fs::read_to_string(&file).expect("a trace"));
     (outcome, trace)
 }
 
 /// Whether the call changes something below the mail or the state.
-fn is_ours(stage: &Stage, call: &Call) -> bool {
-    let places = [stage.sandbox.home("Mail"), stage.sandbox.home(".local")];
+fn is_ours(fixture: &Fixture, call: &Call) -> bool {
+    let places = [fixture.sandbox.home("Mail"), fixture.sandbox.home(".local")];
     let is_ours = |path: &Path| places.iter().any(|place| path.starts_with(place));
     let changes = CHANGING.contains(&&*call.name) && !call.text.contains("O_RDONLY");
     let is_ours = call.open_path().is_some_and(is_ours)
@@ -104,10 +104,10 @@ fn is_ours(stage: &Stage, call: &Call) -> bool {
 }
 
 /// The faults that can meet this run.
-fn faults(stage: &Stage) -> Vec<Fault> {
-    let (outcome, trace) = traced(stage, None);
+fn faults(fixture: &Fixture) -> Vec<Fault> {
+    let (outcome, trace) = traced(fixture, None);
     outcome.ends_with(0);
-    let calls = trace.calls().iter().filter(|call| is_ours(stage, call));
+    let calls = trace.calls().iter().filter(|call| is_ours(fixture, call));
     let met: BTreeSet<_> = calls.map(|call| (&call.name, call.nth)).collect();
     let mut faults = Vec::new();
     for (call, nth) in met {
@@ -123,55 +123,58 @@ fn faults(stage: &Stage) -> Vec<Fault> {
 }
 
 #[test]
-fn a_call_that_fails_is_told_and_the_next_run_completes() {
-    let (mut met, mut cases, mut told) = (0, 0, 0);
+fn a_failed_system_call_is_reported_and_the_next_run_completes() {
+    let (mut met, mut cases, mut reported) = (0, 0, 0);
     let every = if everything() { 1 } else { 67 };
-    for (scenario, killed) in staged() {
-        for fault in faults(&stage(scenario, killed)) {
+    for (scenario, killed) in killed_scenarios() {
+        for fault in faults(&fixture(scenario, killed)) {
             met += 1;
             // A sample meets other calls in each scenario.
             if met % every == 0 {
                 let context = format!("{scenario:?}, killed at {killed:?}, {fault:?}");
-                let stage = stage(scenario, killed);
-                told += usize::from(fail_and_resume(&stage, &fault, &context));
+                let fixture = fixture(scenario, killed);
+                reported += usize::from(fail_and_resume(&fixture, &fault, &context));
                 cases += 1;
             }
         }
     }
-    assert!(told * 2 > cases, "only {told} of {cases} faults were told");
+    assert!(
+        reported * 2 > cases,
+        "only {reported} of {cases} faults were reported"
+    );
     count_cases(cases, met);
 }
 
 /// One fault, and the run after it; whether the first run failed.
-fn fail_and_resume(stage: &Stage, fault: &Fault, context: &str) -> bool {
-    let before = stage.lengths();
-    let (outcome, trace) = traced(stage, Some(fault));
-    let injected = |call: &&Call| call.is_injected() && is_ours(stage, call);
+fn fail_and_resume(fixture: &Fixture, fault: &Fault, context: &str) -> bool {
+    let before = fixture.lengths();
+    let (outcome, trace) = traced(fixture, Some(fault));
+    let injected = |call: &&Call| call.is_injected() && is_ours(fixture, call);
     let Some(failed) = trace.calls().iter().find(injected) else {
         // It met another thread, before there was anything to lose.
-        stage.completes(context);
+        fixture.completes(context);
         return false;
     };
     let context = format!("{context}: {:.300}", failed.text);
-    is_told(&outcome, fault, &trace, &context);
-    stage.has_lost_nothing(&context);
+    is_reported(&outcome, fault, &trace, &context);
+    fixture.has_lost_nothing(&context);
     if let Some(path) = failed.open_path().filter(|_| failed.is_sync()) {
         let in_doubt = leaves_no_doubt(path, &before, failed, &trace, &context);
         assert!(!in_doubt || outcome.status != Some(0), "{context}");
     }
-    stage.completes(&context);
+    fixture.completes(&context);
     outcome.status != Some(0)
 }
 
 /// A run that could not do something says so, and where.
-fn is_told(outcome: &Outcome, fault: &Fault, trace: &Trace, context: &str) {
-    // The same call of another thread may have failed as well, and have been the one to tell.
+fn is_reported(outcome: &Outcome, fault: &Fault, trace: &Trace, context: &str) {
+    // The same call of another thread may have failed as well, and have been the one that was reported.
     let is_mute = |call: &Call| call.is_injected() && call.text.starts_with("write(2<");
-    let is_told = outcome.stderr.contains(fault.words) && outcome.stderr.contains("/home/");
+    let is_reported = outcome.stderr.contains(fault.words) && outcome.stderr.contains("/home/");
     match outcome.status {
         Some(0) => {}
-        Some(1 | 73 | 74) if is_told || trace.calls().iter().any(is_mute) => {}
-        // A lock file that could not be removed keeps everybody waiting.
+        Some(1 | 73 | 74) if is_reported || trace.calls().iter().any(is_mute) => {}
+        // A lock file that could not be removed keeps all others waiting.
         Some(75) if fault.call == "unlinkat" => {
             outcome.complains("is locked");
         }
@@ -179,7 +182,7 @@ fn is_told(outcome: &Outcome, fault: &Fault, trace: &Trace, context: &str) {
     }
 }
 
-/// After a failed sync nobody knows what the disk holds. The next run would sync once more, succeed, and
+/// After a failed sync it is unknown what the disk holds. The next run would sync once more, succeed, and
 /// know no more than before: so it must not find there what was in doubt, or find what the disk holds.
 /// Whether this run itself had put something there.
 fn leaves_no_doubt(
@@ -204,7 +207,7 @@ fn leaves_no_doubt(
     let made = doubtful.iter().flat_map(|call| call.names_in(path));
     let made: Vec<_> = made.filter(|made| !before.contains_key(made)).collect();
     for made in &made {
-        // Nobody minds when a lock is gone after a power cut.
+        // A lock may be gone after a power cut.
         let is_lock = made.extension() == Some("lock".as_ref());
         let shown = made.display();
         assert!(is_lock || !made.exists(), "{context}: {shown} is there");

@@ -2,8 +2,8 @@
 //! each system call that writes, the power is cut, and the next run puts everything right.
 
 mod failing_calls;
+mod fixture;
 mod points;
 mod power;
-mod stage;
 mod system_calls;
 mod trace;

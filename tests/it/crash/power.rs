@@ -4,8 +4,8 @@
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
 
+use super::fixture::Scenario;
 use super::points::{crash, points};
-use super::stage::Scenario;
 use crate::support::disks::{Image, Mounted};
 use crate::support::sampling::sample;
 use crate::support::sandbox::Sandbox;
@@ -16,7 +16,7 @@ struct Way {
     /// The mode of the file system's own journal. With `data=writeback` names come before the data
     /// that they name.
     options: &'static str,
-    /// Somebody else makes a file durable before the cut, and with it all names, though not all data.
+    /// Another program makes a file durable before the cut, and with it all names, though not all data.
     names_durable: bool,
     /// The mail is on the disk that loses what was not made durable; the state is on another one,
     /// which loses nothing.
@@ -47,13 +47,13 @@ const WAYS: [Way; 4] = [
 ];
 
 #[test]
-fn a_power_cut_at_any_step_loses_and_doubles_nothing() {
+fn a_power_cut_at_any_step_loses_and_duplicates_nothing() {
     let Some(empty) = Image::new() else {
         return;
     };
     let mut cut = 0;
     for (index, scenario) in Scenario::deleting().enumerate() {
-        let points = points(&scenario.stage());
+        let points = points(&scenario.fixture());
         // One for each point and way.
         let cases = points.len() * WAYS.len();
         for case in sample(cases, 37, index) {
@@ -81,20 +81,20 @@ fn cut_and_resume(
     let Some(mounted) = image.mount(way.options) else {
         return false;
     };
-    let stage = scenario.stage_in(sandbox_on(&mounted, way));
+    let fixture = scenario.fixture_in(sandbox_on(&mounted, way));
     mounted.sync();
-    // Where the run has fewer steps this time, the power is cut behind the last one.
-    crash(&stage, point, context);
+    // Where the run has fewer steps this time, the power is cut after the last one.
+    crash(&fixture, point, context);
     if way.names_durable {
         make_names_durable(&mounted);
     }
     let after = image.copy();
     let resumed = after.mount_instead_of(mounted, way.options);
     let resumed = resumed.expect("what was mounted once can be mounted again");
-    stage.has_lost_nothing(context);
-    stage.completes(context);
+    fixture.has_lost_nothing(context);
+    fixture.completes(context);
     // What is in the file system goes before it does.
-    drop(stage);
+    drop(fixture);
     drop(resumed);
     true
 }
@@ -111,7 +111,7 @@ fn sandbox_on(disk: &Mounted, way: Way) -> Sandbox {
     sandbox
 }
 
-/// Makes a file that nobody needs durable, and with it every name in the file system.
+/// Makes an unrelated file durable, and with it every name in the file system.
 fn make_names_durable(mounted: &Mounted) {
     let path = mounted.path().join("unrelated");
     fs::write(&path, "x").expect("a file system with room");

@@ -3,8 +3,8 @@
 
 use std::fs;
 
+use super::fixture::{Before, Fixture, MANY, Scenario};
 use super::points::points;
-use super::stage::{Before, MANY, Scenario, Stage};
 use super::trace::{Call, Trace};
 use crate::support::sampling::{count_cases, everything};
 use crate::support::sandbox::Sandbox;
@@ -45,18 +45,18 @@ fn killed_at_any_system_call_that_writes_it_resumes_where_it_was() {
                 (false, _) => 7,
             };
             for count in (1 + (index + kind) % every..).step_by(every) {
-                let stage = scenario.stage();
+                let fixture = scenario.fixture();
                 let inject = format!("--inject={call}:signal=SIGKILL:when={count}");
                 let strace = ["strace", "-f", "-qq", "-o", "/dev/null", &inject];
                 let context = format!("{scenario:?}, killed at {call} number {count}");
-                let outcome = stage.sync(&strace, &[]);
+                let outcome = fixture.sync(&strace, &[]);
                 if outcome.status == Some(0) {
                     count_cases(count / every, count - 1);
                     break;
                 }
                 assert_eq!(outcome.status, Some(137), "{context}: {outcome:#?}");
-                stage.has_lost_nothing(&context);
-                stage.completes(&context);
+                fixture.has_lost_nothing(&context);
+                fixture.completes(&context);
                 killed += 1;
             }
         }
@@ -65,33 +65,33 @@ fn killed_at_any_system_call_that_writes_it_resumes_where_it_was() {
 }
 
 /// Traces a run that deletes.
-fn trace(scenario: Scenario) -> (Stage, Trace) {
-    let stage = scenario.stage();
-    let trace = trace_on(&stage);
-    (stage, trace)
+fn trace(scenario: Scenario) -> (Fixture, Trace) {
+    let fixture = scenario.fixture();
+    let trace = trace_on(&fixture);
+    (fixture, trace)
 }
 
-/// The same on this stage.
-fn trace_on(stage: &Stage) -> Trace {
-    let trace = trace_until(stage, &[], 0);
-    stage.is_complete("traced");
+/// The same on this fixture.
+fn trace_on(fixture: &Fixture) -> Trace {
+    let trace = trace_until(fixture, &[], 0);
+    fixture.is_complete("traced");
     trace
 }
 
 /// Traces a run with these variables, which ends with this status.
-fn trace_until(stage: &Stage, variables: &[(&str, &str)], status: i32) -> Trace {
-    let file = stage.sandbox.home("trace");
+fn trace_until(fixture: &Fixture, variables: &[(&str, &str)], status: i32) -> Trace {
+    let file = fixture.sandbox.home("trace");
     let shown = file.display().to_string();
     let strace = ["strace", "-f", "-y", "-qq", "-s", "1000000", "-o", &shown];
-    stage.sync(&strace, variables).ends_with(status);
+    fixture.sync(&strace, variables).ends_with(status);
     Trace::parse(&fs::read_to_string(&file).expect("a trace"))
 }
 
 #[test]
 fn each_message_is_durable_before_the_next_step_and_all_of_it_before_it_is_deleted() {
     for scenario in Scenario::deleting() {
-        let (stage, trace) = trace(scenario);
-        for (index, uid) in stage.uids().iter().enumerate() {
+        let (fixture, trace) = trace(scenario);
+        for (index, uid) in fixture.uids().iter().enumerate() {
             for (to, destination) in scenario.destinations.iter().enumerate() {
                 let stored = record("stored", uid, to);
                 let recorded =
@@ -134,8 +134,8 @@ fn maildir_steps<'a>(trace: &'a Trace, recorded: &Call, record: &str) -> &'a Cal
         .text
         .split(record)
         .nth(1)
-        .and_then(|behind| behind.split("\\\"file\\\":\\\"").nth(1))
-        .and_then(|behind| behind.split("\\\"").next())
+        .and_then(|after| after.split("\\\"file\\\":\\\"").nth(1))
+        .and_then(|after| after.split("\\\"").next())
         .expect("a record of a message in a Maildir names its file");
     let unique = name.split(',').next().unwrap_or(name);
     let in_tmp = format!("tmp/{unique}>");
@@ -175,7 +175,7 @@ fn mbox_steps<'a>(trace: &'a Trace, uid: &str, to: usize) -> &'a Call {
 }
 
 #[test]
-fn a_copy_that_stands_for_a_deletion_is_durable_before_it() {
+fn a_copy_that_authorises_a_deletion_is_durable_before_it() {
     let recognised = |scenario: &Scenario| scenario.before == Before::Recognised;
     for scenario in Scenario::all().into_iter().filter(recognised) {
         let (_, trace) = trace(scenario);
@@ -223,26 +223,26 @@ fn syncs_before_it_deletes(trace: &Trace, directories: &[&str]) {
 #[test]
 fn what_a_killed_run_may_have_made_is_durable_before_anything_is_deleted() {
     for scenario in Scenario::deleting() {
-        let stage = scenario.stage();
+        let fixture = scenario.fixture();
         let mut holders = Vec::new();
         for destination in scenario.destinations {
             if destination.starts_with("maildir:") {
                 for directory in ["tmp", "new", "cur"] {
-                    let path = stage.sandbox.home("Mail/it").join(directory);
+                    let path = fixture.sandbox.home("Mail/it").join(directory);
                     fs::create_dir_all(path).expect("our own directory");
                 }
                 holders.push("/home/Mail/it>");
             } else {
-                stage.sandbox.private_file("Mail/it.mbox", "");
+                fixture.sandbox.private_file("Mail/it.mbox", "");
                 holders.push("/home/Mail>");
             }
         }
-        syncs_before_it_deletes(&trace_on(&stage), &holders);
+        syncs_before_it_deletes(&trace_on(&fixture), &holders);
     }
 }
 
 /// The state, a Maildir or an mbox below directories that are all missing.
-fn below_missing_directories(destinations: &'static [&'static str]) -> Stage {
+fn below_missing_directories(destinations: &'static [&'static str]) -> Fixture {
     let scenario = Scenario {
         destinations,
         batch: MANY,
@@ -252,7 +252,7 @@ fn below_missing_directories(destinations: &'static [&'static str]) -> Stage {
     let mut sandbox = Sandbox::new();
     let state = sandbox.home("one/two/state").display().to_string();
     sandbox.variable("XDG_STATE_HOME", &state);
-    scenario.stage_in(sandbox)
+    scenario.fixture_in(sandbox)
 }
 
 /// Where a run has made a directory, and the one above is not synced.
@@ -274,13 +274,13 @@ fn a_directory_that_a_killed_run_made_is_durable_before_the_next_run_deletes_any
         let made: Vec<usize> = made.map(|(number, _)| number).collect();
         assert_eq!(made.len(), directories, "{points:?}");
         for number in made {
-            let stage = below_missing_directories(destinations);
+            let fixture = below_missing_directories(destinations);
             let at = number.to_string();
-            let killed = trace_until(&stage, &[("POPFETCH_CRASH_AT", &at)], 137);
+            let killed = trace_until(&fixture, &[("POPFETCH_CRASH_AT", &at)], 137);
             let left = killed.left_unsynced();
             assert_eq!(left.len(), 1, "{left:?}");
             let holder = format!("{}>", left[0].display());
-            syncs_before_it_deletes(&trace_on(&stage), &[&holder]);
+            syncs_before_it_deletes(&trace_on(&fixture), &[&holder]);
         }
     }
 }
@@ -289,10 +289,10 @@ fn a_directory_that_a_killed_run_made_is_durable_before_the_next_run_deletes_any
 fn a_journal_written_anew_is_durable_in_its_place_before_anything_is_deleted() {
     let stored = |scenario: &Scenario| scenario.before == Before::Stored;
     let scenario = Scenario::all().into_iter().find(stored);
-    let stage = scenario.expect("a scenario").stage();
-    stage.sandbox.damage_journal();
-    let journal = stage.sandbox.journal().display().to_string();
-    let trace = trace_on(&stage);
+    let fixture = scenario.expect("a scenario").fixture();
+    fixture.sandbox.damage_journal();
+    let journal = fixture.sandbox.journal().display().to_string();
+    let trace = trace_on(&fixture);
     let written = trace.last("writes the new journal", |call| {
         call.writes(".jsonl.new>", "")
     });

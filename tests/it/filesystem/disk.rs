@@ -152,7 +152,7 @@ fn a_disk_without_inodes_is_a_full_disk() {
 }
 
 #[test]
-fn a_quota_that_is_used_up_is_told_as_such_and_the_rest_arrives_once_it_is_lifted() {
+fn a_quota_that_is_used_up_is_reported_as_such_and_the_rest_arrives_once_it_is_lifted() {
     let options: Vec<_> = sizes(20, 220, 5).map(|size| format!("{size}k")).collect();
     small_disks(Quota::new, &options, "mail", &[73], "quota is used up");
     small_disks(
@@ -165,7 +165,7 @@ fn a_quota_that_is_used_up_is_told_as_such_and_the_rest_arrives_once_it_is_lifte
 }
 
 #[test]
-fn a_full_disk_under_the_journal_loses_and_doubles_nothing() {
+fn a_full_disk_under_the_journal_loses_and_duplicates_nothing() {
     // A journal of a few lines takes a page or two; a spool for an mbox lies here as well.
     let options: Vec<_> = sizes(4, 140, 4)
         .map(|size| format!("size={size}k"))
@@ -195,7 +195,7 @@ fn a_read_only_disk_is_named_and_nothing_is_fetched_in_vain() {
 }
 
 #[test]
-fn a_limit_on_the_size_of_files_is_an_error_and_no_death() {
+fn a_limit_on_the_size_of_files_is_an_error_and_kills_nothing() {
     // In blocks of 512 octets: below the journal, between the messages, above all of them.
     for blocks in [1, 2, 8, 20, 100, 400] {
         for deliver in KINDS {

@@ -17,7 +17,7 @@ enum Damage {
     /// It is gone.
     Lost,
     /// It is there twice.
-    Doubled,
+    Repeated,
     /// Its second half is gone, its line end too.
     CutShort,
     /// There is something else in its place.
@@ -33,7 +33,7 @@ enum Damage {
 const ALL: [Damage; 8] = [
     Damage::FlippedBit,
     Damage::Lost,
-    Damage::Doubled,
+    Damage::Repeated,
     Damage::CutShort,
     Damage::Garbage,
     Damage::Zeros,
@@ -52,7 +52,7 @@ impl Damage {
                 line
             }
             Damage::Lost => Vec::new(),
-            Damage::Doubled => [line, line].concat(),
+            Damage::Repeated => [line, line].concat(),
             Damage::CutShort => half.to_vec(),
             Damage::Garbage => b"\x00\xff%&/()=?\n".to_vec(),
             Damage::Zeros => vec![0; line.len()],
@@ -64,10 +64,10 @@ impl Damage {
     }
 
     /// Whether it looks as if a line was added or left out, or the last one never written whole: as a
-    /// crash leaves a journal, and nothing to tell.
+    /// crash leaves a journal, and not worth a report.
     fn is_torn(self, lines: usize, at: usize) -> bool {
         match self {
-            Damage::Lost | Damage::Doubled => true,
+            Damage::Lost | Damage::Repeated => true,
             Damage::CutShort | Damage::Zeros => at > 0 && at + 1 == lines,
             Damage::EndOfFile => at > 0,
             _ => false,
@@ -77,7 +77,7 @@ impl Damage {
     /// How many lines are worthless afterwards, at most.
     fn lines_hurt(self, lines: usize, at: usize) -> usize {
         match self {
-            Damage::Doubled => 0,
+            Damage::Repeated => 0,
             // The line end went as well, so that the next line is part of it.
             Damage::CutShort | Damage::Zeros => 2,
             Damage::EndOfFile => lines - at,
@@ -86,7 +86,7 @@ impl Damage {
     }
 }
 
-fn stage(mailbox: &Mailbox, retention: &str, killed_at: &str) -> (Server, Sandbox) {
+fn fixture(mailbox: &Mailbox, retention: &str, killed_at: &str) -> (Server, Sandbox) {
     let server = Server::start(mailbox);
     let sandbox = sandbox_for(&server, &[("leave_on_server", retention)]);
     let variables = [("POPFETCH_CRASH_AT", killed_at)];
@@ -96,7 +96,7 @@ fn stage(mailbox: &Mailbox, retention: &str, killed_at: &str) -> (Server, Sandbo
 }
 
 #[test]
-fn damage_is_told_costs_doubles_at_most_and_never_mail() {
+fn damage_is_reported_and_costs_duplicates_at_most_and_never_mail() {
     for (retention, killed_at) in [
         ("\"always\"", "never"),
         ("\"always\"", "batch: placed, not recorded"),
@@ -104,7 +104,7 @@ fn damage_is_told_costs_doubles_at_most_and_never_mail() {
     ] {
         let lines = {
             let mailbox = Mailbox::with(small(3));
-            let (_, sandbox) = stage(&mailbox, retention, killed_at);
+            let (_, sandbox) = fixture(&mailbox, retention, killed_at);
             let content = fs::read(sandbox.journal()).expect("a journal");
             content.split_inclusive(|&byte| byte == b'\n').count()
         };
@@ -123,7 +123,7 @@ fn hurt_and_resume(retention: &str, killed_at: &str, at: usize, damage: Damage) 
     );
     let mailbox = Mailbox::with(small(3));
     let expected = mailbox.stored_forms();
-    let (_server, sandbox) = stage(&mailbox, retention, killed_at);
+    let (_server, sandbox) = fixture(&mailbox, retention, killed_at);
     let path = sandbox.journal();
     let content = fs::read(&path).expect("a journal");
     let lines: Vec<&[u8]> = content.split_inclusive(|&byte| byte == b'\n').collect();
@@ -131,9 +131,9 @@ fn hurt_and_resume(retention: &str, killed_at: &str, at: usize, damage: Damage) 
 
     let outcome = sandbox.run(&["sync"]);
     assert_eq!(outcome.status, Some(0), "{context}: {outcome:#?}");
-    let told = outcome.stderr.contains("damaged") && outcome.stderr.contains("line ");
+    let reported = outcome.stderr.contains("damaged") && outcome.stderr.contains("line ");
     assert!(
-        told || damage.is_torn(lines.len(), at),
+        reported || damage.is_torn(lines.len(), at),
         "{context}: {outcome:#?}"
     );
 
@@ -144,11 +144,11 @@ fn hurt_and_resume(retention: &str, killed_at: &str, at: usize, damage: Damage) 
     }
     assert!(
         stored.len() <= expected.len() + hurt,
-        "{context}: {} doubles of {hurt}",
+        "{context}: {} duplicates for {hurt} damaged lines",
         stored.len() - expected.len()
     );
 
-    // The damage is told once, and the next run has nothing to do.
+    // The damage is reported once, and the next run has nothing to do.
     sandbox.run(&["sync"]).ends_with(0).says_nothing();
     assert_eq!(sandbox.mail("it").texts().len(), stored.len(), "{context}");
     let left = if retention == "\"never\"" { 0 } else { 3 };
@@ -158,7 +158,7 @@ fn hurt_and_resume(retention: &str, killed_at: &str, at: usize, damage: Damage) 
 #[test]
 fn a_journal_of_which_nothing_can_be_read_is_no_reason_to_begin_from_nothing() {
     let mailbox = Mailbox::with(small(2));
-    let (server, sandbox) = stage(&mailbox, "\"always\"", "never");
+    let (server, sandbox) = fixture(&mailbox, "\"always\"", "never");
     let path = sandbox.journal();
     let good = fs::read(&path).expect("a journal");
     fs::write(&path, "something else\nentirely\n").expect("a journal");
@@ -167,7 +167,7 @@ fn a_journal_of_which_nothing_can_be_read_is_no_reason_to_begin_from_nothing() {
         .ends_with(65)
         .complains("Move it away");
     let last = server.sessions().pop().expect("a session").verbs();
-    assert_eq!(last, ["CAPA"], "nobody logged in");
+    assert_eq!(last, ["CAPA"], "there was no login");
     let kept = fs::read_to_string(&path).expect("a journal");
     assert_eq!(kept, "something else\nentirely\n");
     fs::write(&path, good).expect("a journal");

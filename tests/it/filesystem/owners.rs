@@ -16,7 +16,7 @@ use crate::support::sandbox::{Sandbox, mode};
 use crate::support::server::Server;
 use crate::sync::sandbox_for;
 
-/// Another user and their group; nobody need know them by name.
+/// Another user and their group, which need no names.
 const ALICE: (u32, u32) = (12345, 12346);
 
 const KILLED: i32 = 137;
@@ -609,7 +609,7 @@ fn a_file_with_a_second_name_is_no_mbox_where_others_can_give_it_one() {
             }
             assert_eq!(precious(&sandbox), before);
             assert_eq!(mailbox.uids().len(), 4);
-            // In root's own directory nobody else can have done that.
+            // In root's own directory no other user can have done that.
             chown(&shared, Some(0), Some(0)).expect("root may");
             fs::set_permissions(&shared, fs::Permissions::from_mode(0o755)).expect("ours");
             sandbox.run(&["sync"]).ends_with(0).says_nothing();
@@ -684,7 +684,7 @@ fn recovery_follows_no_link_out_of_a_maildir_and_completes_once_it_is_gone() {
 }
 
 #[test]
-fn a_copy_behind_a_link_of_another_user_does_not_stand_for_a_deletion() {
+fn a_copy_reached_through_a_link_of_another_user_authorises_no_deletion() {
     if !are_root() {
         return;
     }

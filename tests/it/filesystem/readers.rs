@@ -84,7 +84,7 @@ fn a_reader_at_work_all_the_time_hides_no_message() {
     assert!(mailbox.uids().is_empty());
 }
 
-/// A message of somebody else, as it stands in an mbox.
+/// A message of another program, as it stands in an mbox.
 const FOREIGN: &str =
     "From bob@example.org Tue Mar  3 01:15:00 2026\nSubject: older\n\nIt was here before.\n\n";
 

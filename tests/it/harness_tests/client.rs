@@ -1,4 +1,4 @@
-//! A client that says exactly what it is told to.
+//! A client that sends exactly what a test wants.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
@@ -38,8 +38,8 @@ impl Client {
     pub(crate) fn connect_only(endpoint: &Endpoint) -> Self {
         let address = (Ipv4Addr::LOCALHOST, endpoint.port);
         let socket = TcpStream::connect(address).expect("the server listens");
-        let patience = Some(Duration::from_secs(20));
-        socket.set_read_timeout(patience).expect("any socket can");
+        let time_limit = Some(Duration::from_secs(20));
+        socket.set_read_timeout(time_limit).expect("any socket can");
         let stream = socket.try_clone().expect("a second handle");
         Client {
             stream: Some(Box::new(stream)),

@@ -1,9 +1,10 @@
-//! The test support is right: whoever relies on a server to be strict must know that it is.
+//! The test kit does what it says: other tests rely on a server that is strict.
 
 mod certificates;
 pub(crate) mod client;
 mod dialogue;
 mod dovecot;
+mod example;
 mod faults;
 mod messages;
 mod readers;

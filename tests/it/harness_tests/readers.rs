@@ -6,7 +6,7 @@ use crate::support::messages::{one_of_each, stored_form};
 use crate::support::readers::{digests, mutt, python_maildir, python_mbox};
 use crate::support::sandbox::Sandbox;
 
-/// mutt puts the empty line behind a header that lacks it.
+/// mutt adds the empty line after a header that lacks it.
 fn as_mutt_has_it(text: &Vec<u8>) -> Vec<u8> {
     match memchr::memmem::find(text, b"\n\n") {
         Some(_) => text.clone(),

@@ -8,7 +8,7 @@ use crate::support::sandbox::{Sandbox, assert_same_texts, mode};
 use crate::support::server::Server;
 
 #[test]
-fn accounts_are_written_one_behind_the_other() {
+fn accounts_are_written_one_after_the_other() {
     let sandbox = Sandbox::new();
     let server = Server::start(&Mailbox::default());
     sandbox.account("one", &server.endpoint()).write();

@@ -84,7 +84,7 @@ fn deletions_without_quit_do_not_happen() {
 }
 
 #[test]
-fn top_gives_the_header_and_so_many_lines() {
+fn top_gives_the_header_and_as_many_lines_as_asked_for() {
     let mailbox = Mailbox::with([&b"A: b\r\n\r\n.one\r\ntwo\r\nthree"[..]]);
     let server = Server::start(&mailbox);
     let mut client = Client::log_in(&server.endpoint());
@@ -97,7 +97,7 @@ fn top_gives_the_header_and_so_many_lines() {
 }
 
 #[test]
-fn every_way_to_log_in_works_and_fails_as_it_should() {
+fn every_mechanism_works_and_fails_as_it_should() {
     let plain = |password: &str| BASE64_STANDARD.encode(format!("\0{USER}\0{password}"));
     let server = Server::start(&Mailbox::default()).apop("<1896.697170952@dbc.mtview.ca.us>");
     let server = server.account("mrose", "tanstaaf", &Mailbox::default());
@@ -181,7 +181,7 @@ fn broken_pipelining_is_broken_as_promised() {
             return [answer.as_bytes(), b"\r\n", &message, b".\r\n"].concat();
         }
         if pipelining != Pipelining::Disconnects {
-            // Nothing is said behind QUIT, so the rest can be read to its end.
+            // Nothing is sent after QUIT, so the rest can be read to its end.
             client.send("NOOP\r\n");
             let mut all = Vec::new();
             while !all.ends_with(b"\r\n+OK\r\n") {

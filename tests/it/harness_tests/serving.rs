@@ -1,4 +1,4 @@
-//! A server is exactly as sloppy as it was told to be.
+//! A server is exactly as sloppy as a test wants it.
 
 use super::client::Client;
 use crate::support::mailbox::Mailbox;

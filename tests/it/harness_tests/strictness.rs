@@ -104,7 +104,7 @@ fn secrets_are_in_the_journal_as_they_came() {
 
 #[test]
 #[should_panic(expected = "the client misbehaved")]
-fn violations_that_nobody_looked_at_fail_the_test() {
+fn violations_that_were_not_looked_at_fail_the_test() {
     let server = Server::start(&Mailbox::default());
     let mut client = Client::connect(&server.endpoint());
     client.ask("capa");

@@ -1,6 +1,6 @@
 //! A DELE that ends the session or is answered by nonsense: the others go, in the same run, and that message is named.
 
-use super::{BAD, COUNT, Case, DAY, Stage, each, text, texts, uid};
+use super::{BAD, COUNT, Case, DAY, Fixture, each, text, texts, uid};
 use crate::support::mailbox::Mailbox;
 use crate::support::server::{Fault, Server};
 
@@ -26,12 +26,12 @@ fn at_deletion(case: Case, fault: Fault) -> impl Fn(Server) -> Server {
 }
 
 /// Messages arrive and will be stored.
-fn add(stage: &mut Stage, numbers: [usize; 2]) -> [String; 2] {
+fn add(fixture: &mut Fixture, numbers: [usize; 2]) -> [String; 2] {
     let uids = numbers.map(uid);
     for (number, uid) in numbers.into_iter().zip(&uids) {
-        stage.mailbox.add(uid.as_str(), text(number));
+        fixture.mailbox.add(uid.as_str(), text(number));
     }
-    stage.expect(&uids);
+    fixture.expect(&uids);
     uids
 }
 
@@ -42,10 +42,10 @@ fn is_hidden(case: &Case, fault: &Fault) -> bool {
 
 /// No message was ever sent twice.
 #[track_caller]
-fn each_came_once(stage: &Stage) {
-    let retrievals = stage.server.retrievals();
+fn each_came_once(fixture: &Fixture) {
+    let retrievals = fixture.server.retrievals();
     let once = retrievals.values().all(|&times| times == 1);
-    assert!(once, "{}: {retrievals:?}", stage.context);
+    assert!(once, "{}: {retrievals:?}", fixture.context);
 }
 
 #[test]
@@ -53,25 +53,25 @@ fn new_mail_goes_though_another_message_cannot() {
     each(BAD, &["never"], &faults(), |case, fault| {
         let mailbox = Mailbox::with(texts(COUNT));
         let sloppy = at_deletion(case, fault.clone());
-        let mut stage = Stage::new(case, &fault, &mailbox, sloppy);
-        let bad = stage.bad();
-        stage.expect(&mailbox.uids());
+        let mut fixture = Fixture::new(case, &fault, &mailbox, sloppy);
+        let bad = fixture.bad();
+        fixture.expect(&mailbox.uids());
         if is_hidden(&case, &fault) {
-            stage.sync().ends_with(69);
+            fixture.sync().ends_with(69);
         }
         for numbers in [None, Some([7, 8]), None] {
-            numbers.map(|numbers| add(&mut stage, numbers));
-            let came = stage.sync();
+            numbers.map(|numbers| add(&mut fixture, numbers));
+            let came = fixture.sync();
             came.ends_with(1);
-            stage.holds(&bad);
-            each_came_once(&stage);
+            fixture.holds(&bad);
+            each_came_once(&fixture);
             came.names(&bad).counts("failed", bad.len());
         }
-        stage.server.heal();
-        stage.sync().ends_with(0).names_nothing();
-        stage.holds(&[]);
-        each_came_once(&stage);
-        stage.is_settled();
+        fixture.server.heal();
+        fixture.sync().ends_with(0).names_nothing();
+        fixture.holds(&[]);
+        each_came_once(&fixture);
+        fixture.is_settled();
     });
 }
 
@@ -80,38 +80,38 @@ fn what_earlier_runs_stored_goes_though_another_message_cannot() {
     each(BAD, &["30d"], &faults(), |case, fault| {
         let mailbox = Mailbox::with(texts(COUNT));
         let sloppy = at_deletion(case, fault.clone());
-        let mut stage = Stage::new(case, &fault, &mailbox, sloppy);
-        let (all, bad) = (mailbox.uids(), stage.bad());
-        stage.expect(&all);
-        stage.sync().ends_with(0);
-        stage.holds(&all);
+        let mut fixture = Fixture::new(case, &fault, &mailbox, sloppy);
+        let (all, bad) = (mailbox.uids(), fixture.bad());
+        fixture.expect(&all);
+        fixture.sync().ends_with(0);
+        fixture.holds(&all);
 
-        stage.later(31 * DAY);
+        fixture.later(31 * DAY);
         if is_hidden(&case, &fault) {
-            stage.sync().ends_with(69);
+            fixture.sync().ends_with(69);
         }
         for _ in 0..2 {
-            let due = stage.sync();
+            let due = fixture.sync();
             due.ends_with(1).retrieves(&[]);
-            stage.holds(&bad);
+            fixture.holds(&bad);
             due.names(&bad).counts("failed", bad.len());
         }
-        let new = add(&mut stage, [7, 8]);
-        let came = stage.sync();
+        let new = add(&mut fixture, [7, 8]);
+        let came = fixture.sync();
         came.ends_with(1).retrieves(&new);
-        stage.holds(&[&bad[..], &new].concat());
+        fixture.holds(&[&bad[..], &new].concat());
         came.names(&bad);
 
-        stage.later(31 * DAY);
-        let due = stage.sync();
+        fixture.later(31 * DAY);
+        let due = fixture.sync();
         due.ends_with(1).retrieves(&[]);
-        stage.holds(&bad);
+        fixture.holds(&bad);
         due.names(&bad);
 
-        stage.server.heal();
-        stage.sync().ends_with(0).names_nothing().retrieves(&[]);
-        stage.holds(&[]);
-        each_came_once(&stage);
-        stage.is_settled();
+        fixture.server.heal();
+        fixture.sync().ends_with(0).names_nothing().retrieves(&[]);
+        fixture.holds(&[]);
+        each_came_once(&fixture);
+        fixture.is_settled();
     });
 }

@@ -1,6 +1,6 @@
-//! A line of one dot that the server does not stuff: what follows it is taken for answers by whoever trusts it.
+//! A line of one dot that the server does not stuff: a client that trusts it takes what follows for answers.
 
-use super::{BAD, COUNT, Came, Case, DAY, NONE_BAD, RULES, SIZE, Stage, each, text, texts, uid};
+use super::{BAD, COUNT, Came, Case, DAY, Fixture, NONE_BAD, RULES, SIZE, each, text, texts, uid};
 use crate::support::mailbox::Mailbox;
 use crate::support::server::{Fault, Server, Serving};
 
@@ -45,7 +45,7 @@ const DOTS: [Dots; 14] = [
     (Tail::Refusal, LATE, Listed::UpToTheDot),
 ];
 
-/// The message with this number, which has a line of one dot behind as much text as the others have.
+/// The message with this number, which has a line of one dot after as much text as the others have.
 fn dotted(number: usize, tail: Tail) -> Vec<u8> {
     let after = match tail {
         Tail::Nothing => Vec::new(),
@@ -85,49 +85,28 @@ fn unstuffed(case: Case, (_, serving, listed): Dots) -> impl Fn(Server) -> Serve
 fn the_message_is_named_and_stays_and_all_others_come_and_go() {
     each(BAD, RULES, &DOTS, |case, dots| {
         let mailbox = mailbox(case, dots.0);
-        let mut stage = Stage::new(case, &dots, &mailbox, unstuffed(case, dots));
-        let (all, bad) = (mailbox.uids(), stage.bad());
-        stage.expect(&stage.good());
+        let mut fixture = Fixture::new(case, &dots, &mailbox, unstuffed(case, dots));
+        let bad = fixture.bad();
+        fixture.expect(&fixture.good());
 
-        let first = stage.sync();
-        first.ends_with(1);
-        stage.holds(&stage.left_of(&all, 0, &bad));
-        first.names(&bad);
-        if case.rule == "30d" {
-            stage.later(31 * DAY);
-            let due = stage.sync();
-            due.ends_with(1);
-            stage.holds(&bad);
-            due.names(&bad);
-        }
-        let left = mailbox.uids();
-
-        let again = stage.sync();
-        again.ends_with(1).retrieves(&[]);
-        stage.holds(&left);
-        again.names(&bad);
-
-        stage.later(DAY + 1);
-        let tomorrow = stage.sync();
-        tomorrow.ends_with(1).retrieves(&bad);
-        stage.holds(&left);
-        tomorrow.names(&bad);
+        fixture.keeps_bad_ones(&bad);
+        fixture.retries_tomorrow(&bad);
 
         // What is stored under an id is what the server has under it, or this would lose something.
-        let never = stage.sync_with(&["--leave-on-server", "never"]);
+        let never = fixture.sync_with(&["--leave-on-server", "never"]);
         never.ends_with(1).retrieves(&[]);
-        stage.holds(&bad);
+        fixture.holds(&bad);
         never.names(&bad);
 
-        stage.server.heal();
-        stage.later(DAY + 1);
-        stage.expect(&bad);
-        stage.sync().ends_with(0).names_nothing();
-        stage.holds(&stage.left_of(&bad, 0, &[]));
-        stage.is_settled();
-        stage.later(31 * DAY);
-        stage.sync().ends_with(0).names_nothing();
-        stage.holds(&stage.left_of(&bad, 31 * DAY, &[]));
+        fixture.server.heal();
+        fixture.later(DAY + 1);
+        fixture.expect(&bad);
+        fixture.sync().ends_with(0).names_nothing();
+        fixture.holds(&fixture.left_of(&bad, 0, &[]));
+        fixture.is_settled();
+        fixture.later(31 * DAY);
+        fixture.sync().ends_with(0).names_nothing();
+        fixture.holds(&fixture.left_of(&bad, 31 * DAY, &[]));
     });
 }
 
@@ -135,19 +114,19 @@ fn the_message_is_named_and_stays_and_all_others_come_and_go() {
 fn new_mail_comes_and_goes_while_the_message_stays() {
     each(BAD, RULES, &DOTS, |case, dots| {
         let mailbox = mailbox(case, dots.0);
-        let mut stage = Stage::new(case, &dots, &mailbox, unstuffed(case, dots));
-        let bad = stage.bad();
-        stage.expect(&stage.good());
-        stage.sync().ends_with(1);
+        let mut fixture = Fixture::new(case, &dots, &mailbox, unstuffed(case, dots));
+        let bad = fixture.bad();
+        fixture.expect(&fixture.good());
+        fixture.sync().ends_with(1);
         for (number, asked) in [(7, &[][..]), (8, &bad)] {
             mailbox.add(uid(number), text(number));
-            stage.expect(&[uid(number)]);
+            fixture.expect(&[uid(number)]);
             // Whether the bad one is asked for as well or not.
-            stage.later(DAY / 2 + 1);
-            let left = stage.left_of(&mailbox.uids(), 0, &bad);
-            let came = stage.sync();
+            fixture.later(DAY / 2 + 1);
+            let left = fixture.left_of(&mailbox.uids(), 0, &bad);
+            let came = fixture.sync();
             came.ends_with(1);
-            stage.holds(&left);
+            fixture.holds(&left);
             came.names(&bad);
             came.retrieves(&[asked, &[uid(number)]].concat());
         }
@@ -159,32 +138,32 @@ fn without_unique_ids_it_is_named_by_its_number_and_all_others_come_once() {
     each(BAD, &["always", "never"], &DOTS, |case, dots| {
         let mailbox = mailbox(case, dots.0);
         let sloppy = unstuffed(case, dots);
-        let mut stage = Stage::new(case, &dots, &mailbox, |server| {
+        let mut fixture = Fixture::new(case, &dots, &mailbox, |server| {
             sloppy(server).lacking("UIDL")
         });
-        let bad = stage.bad();
-        stage.expect(&stage.good());
+        let bad = fixture.bad();
+        fixture.expect(&fixture.good());
         for options in [&[][..], &[], &["--leave-on-server", "never"]] {
-            let came = stage.sync_with(options);
+            let came = fixture.sync_with(options);
             came.ends_with(1);
-            stage.has_stored();
+            fixture.has_stored();
             assert!(bad.iter().all(|uid| mailbox.uids().contains(uid)));
             // Elsewhere the numbers may change within the run.
             if case.rule == "always" && options.is_empty() {
                 names_numbers(&came, case.bad);
             }
         }
-        stage.server.heal();
-        stage.later(DAY + 1);
-        stage.expect(&bad);
+        fixture.server.heal();
+        fixture.later(DAY + 1);
+        fixture.expect(&bad);
         for _ in 0..2 {
-            stage.sync().ends_with(0);
-            stage.has_stored();
+            fixture.sync().ends_with(0);
+            fixture.has_stored();
         }
         // Where the rest of a message comes late, what is sent after its end seems to be sent ahead.
-        let ahead = stage.server.violations();
+        let ahead = fixture.server.violations();
         let is_ahead = |rule: &String| rule.starts_with("something sent ahead");
-        assert!(ahead.iter().all(is_ahead), "{}: {ahead:?}", stage.context);
+        assert!(ahead.iter().all(is_ahead), "{}: {ahead:?}", fixture.context);
     });
 }
 
@@ -218,16 +197,16 @@ fn where_uidl_of_one_message_is_refused_all_is_well_all_the_same() {
     let refusals = ["-ERR", "-ERR not of one"];
     each(NONE_BAD, RULES, &refusals, |case, refusal| {
         let mailbox = Mailbox::with(texts(COUNT));
-        let mut stage = Stage::new(case, &refusal, &mailbox, |server| {
+        let mut fixture = Fixture::new(case, &refusal, &mailbox, |server| {
             server.on("UIDL n", Fault::reply(refusal))
         });
         let all = mailbox.uids();
-        stage.expect(&all);
-        stage.sync().ends_with(0).names_nothing();
-        stage.holds(&stage.left_of(&all, 0, &[]));
-        stage.is_settled();
-        stage.later(31 * DAY);
-        stage.sync().ends_with(0).names_nothing().retrieves(&[]);
-        stage.holds(&stage.left_of(&all, 31 * DAY, &[]));
+        fixture.expect(&all);
+        fixture.sync().ends_with(0).names_nothing();
+        fixture.holds(&fixture.left_of(&all, 0, &[]));
+        fixture.is_settled();
+        fixture.later(31 * DAY);
+        fixture.sync().ends_with(0).names_nothing().retrieves(&[]);
+        fixture.holds(&fixture.left_of(&all, 31 * DAY, &[]));
     });
 }

@@ -1,6 +1,6 @@
 //! A message that ends the connection whenever it is asked for: one failed message, not a server that is away.
 
-use super::{BAD, COUNT, Case, DAY, RULES, Stage, each, text, texts, uid};
+use super::{BAD, COUNT, Case, DAY, Fixture, RULES, each, text, texts, uid};
 use crate::support::mailbox::Mailbox;
 use crate::support::sandbox::Outcome;
 use crate::support::server::{Fault, GREETING, LOGIN, Server};
@@ -27,13 +27,13 @@ fn step(number: usize) -> String {
     format!("RETR {}", uid(number))
 }
 
-fn stage(case: Case, variant: &Variant, sloppy: impl FnOnce(Server) -> Server) -> Stage {
+fn fixture(case: Case, variant: &Variant, sloppy: impl FnOnce(Server) -> Server) -> Fixture {
     let mailbox = Mailbox::with(texts(COUNT));
     let patient = [("quiet_temporary", "\"6h\"")];
     let keys: &[_] = if variant.1 { &patient } else { &[] };
-    let mut stage = Stage::with_keys(case, variant, &mailbox, keys, sloppy);
-    stage.expect(&stage.good());
-    stage
+    let mut fixture = Fixture::with_keys(case, variant, &mailbox, keys, sloppy);
+    fixture.expect(&fixture.good());
+    fixture
 }
 
 /// Makes the server end the connection whenever a bad message is asked for.
@@ -47,86 +47,86 @@ fn hanging_up(case: Case, (fault, _): &Variant) -> impl Fn(Server) -> Server {
 #[test]
 fn one_that_always_does_is_one_failed_message_and_all_others_come_and_go() {
     each(ONE_BAD, RULES, &variants(), |case, variant| {
-        let mut stage = stage(case, &variant, hanging_up(case, &variant));
-        let (all, bad) = (stage.mailbox.uids(), stage.bad());
-        let first = stage.sync();
+        let mut fixture = fixture(case, &variant, hanging_up(case, &variant));
+        let (all, bad) = (fixture.mailbox.uids(), fixture.bad());
+        let first = fixture.sync();
         first.ends_with(1);
-        stage.holds(&stage.left_of(&all, 0, &bad));
+        fixture.holds(&fixture.left_of(&all, 0, &bad));
         first.names(&bad).counts("failed", 1);
         if case.rule == "30d" {
-            stage.later(31 * DAY);
-            let due = stage.sync();
+            fixture.later(31 * DAY);
+            let due = fixture.sync();
             due.ends_with(1).retrieves_no_other_than(&bad);
-            stage.holds(&bad);
+            fixture.holds(&bad);
             due.names(&bad).counts("failed", 1);
         }
-        let again = stage.sync();
+        let again = fixture.sync();
         again.ends_with(1).retrieves_no_other_than(&bad);
-        stage.holds(&stage.mailbox.uids());
+        fixture.holds(&fixture.mailbox.uids());
         again.names(&bad).counts("failed", 1);
-        is_over_once_it_is_healed(&mut stage);
+        is_over_once_it_is_healed(&mut fixture);
     });
 }
 
 /// New mail comes and goes; and once the server is well, all of it.
 #[track_caller]
-fn is_over_once_it_is_healed(stage: &mut Stage) {
-    let bad = stage.bad();
-    stage.mailbox.add(&*uid(7), text(7));
-    stage.expect(&[uid(7)]);
-    let left = stage.left_of(&stage.mailbox.uids(), 0, &bad);
-    let came = stage.sync();
+fn is_over_once_it_is_healed(fixture: &mut Fixture) {
+    let bad = fixture.bad();
+    fixture.mailbox.add(&*uid(7), text(7));
+    fixture.expect(&[uid(7)]);
+    let left = fixture.left_of(&fixture.mailbox.uids(), 0, &bad);
+    let came = fixture.sync();
     came.ends_with(1);
-    stage.holds(&left);
+    fixture.holds(&left);
     came.names(&bad).counts("failed", bad.len());
 
-    stage.server.heal();
-    stage.later(DAY + 1);
-    stage.expect(&bad);
-    let left = stage.left_of(&left, 0, &[]);
-    stage.sync().ends_with(0).names_nothing();
-    stage.holds(&left);
-    stage.is_settled();
+    fixture.server.heal();
+    fixture.later(DAY + 1);
+    fixture.expect(&bad);
+    let left = fixture.left_of(&left, 0, &[]);
+    fixture.sync().ends_with(0).names_nothing();
+    fixture.holds(&left);
+    fixture.is_settled();
 }
 
 #[test]
 fn two_that_always_do_are_two_failed_messages_before_long() {
     let two: Vec<_> = BAD.iter().copied().filter(|bad| bad.len() == 2).collect();
     each(&two, RULES, &variants(), |case, variant| {
-        let mut stage = stage(case, &variant, hanging_up(case, &variant));
-        let (all, bad) = (stage.mailbox.uids(), stage.bad());
+        let mut fixture = fixture(case, &variant, hanging_up(case, &variant));
+        let (all, bad) = (fixture.mailbox.uids(), fixture.bad());
         // In the first run each of them may have ended one connection.
         for _ in 0..2 {
-            let status = stage.sync().outcome.status;
+            let status = fixture.sync().outcome.status;
             let known = [Some(1), Some(69)].contains(&status);
-            assert!(known, "{}: {status:?}", stage.context);
+            assert!(known, "{}: {status:?}", fixture.context);
         }
-        let third = stage.sync();
+        let third = fixture.sync();
         third.ends_with(1).retrieves_no_other_than(&bad);
-        stage.holds(&stage.left_of(&all, 0, &bad));
+        fixture.holds(&fixture.left_of(&all, 0, &bad));
         third.names(&bad).counts("failed", 2);
-        is_over_once_it_is_healed(&mut stage);
+        is_over_once_it_is_healed(&mut fixture);
     });
 }
 
 #[test]
-fn a_connection_that_ends_once_is_no_news() {
+fn a_connection_that_ends_once_is_not_reported() {
     each(ONE_BAD, RULES, &variants(), |case, variant| {
-        let mut stage = stage(case, &variant, |server| {
+        let mut fixture = fixture(case, &variant, |server| {
             let place =
                 |server: Server, &number: &usize| server.once(&step(number), variant.0.clone());
             case.bad.iter().fold(server, place)
         });
-        let all = stage.mailbox.uids();
-        stage.expect(&stage.bad());
-        stage.sync().ends_with(0).names_nothing();
-        stage.holds(&stage.left_of(&all, 0, &[]));
-        stage.is_settled();
+        let all = fixture.mailbox.uids();
+        fixture.expect(&fixture.bad());
+        fixture.sync().ends_with(0).names_nothing();
+        fixture.holds(&fixture.left_of(&all, 0, &[]));
+        fixture.is_settled();
     });
 }
 
 #[test]
-fn the_server_is_to_blame_where_nobody_could_ask_a_second_time() {
+fn the_server_is_to_blame_where_no_second_request_was_possible() {
     let doors = [
         (LOGIN, Fault::reply("-ERR [IN-USE] busy")),
         (GREETING, Fault::CloseBefore),
@@ -139,31 +139,31 @@ fn the_server_is_to_blame_where_nobody_could_ask_a_second_time() {
         &variants,
         |case, (variant, (door, answer))| {
             let hang_up = hanging_up(case, &variant);
-            let mut stage = stage(case, &variant, |server| {
+            let mut fixture = fixture(case, &variant, |server| {
                 hang_up(server).after(1, door, answer)
             });
-            let bad = stage.bad();
-            let first = stage.sync();
+            let bad = fixture.bad();
+            let first = fixture.sync();
             let Outcome { status, stderr, .. } = &first.outcome;
             let is_theirs = [Some(69), Some(75)].contains(status);
-            assert!(is_theirs, "{}: {:#?}", stage.context, first.outcome);
+            assert!(is_theirs, "{}: {:#?}", fixture.context, first.outcome);
             let is_patient = variant.1;
             // In JSON, it is on standard output.
             let is_told = !stderr.is_empty();
             assert!(
                 case.json || is_told != is_patient,
                 "{}: {stderr}",
-                stage.context
+                fixture.context
             );
 
             // It may be asked for now, and ends a second connection.
-            stage.server.heal();
+            fixture.server.heal();
             for &number in case.bad {
-                stage.server.strike(&step(number), variant.0.clone());
+                fixture.server.strike(&step(number), variant.0.clone());
             }
-            let second = stage.sync();
+            let second = fixture.sync();
             second.ends_with(1);
-            stage.has_stored();
+            fixture.has_stored();
             second.names(&bad).counts("failed", 1);
         },
     );

@@ -150,7 +150,7 @@ fn uid(number: usize) -> String {
 }
 
 /// A server, an account for it, a clock, and what is expected to be stored.
-struct Stage {
+struct Fixture {
     case: Case,
     /// Says which scenario it is.
     context: String,
@@ -165,7 +165,7 @@ struct Stage {
     hours: i64,
 }
 
-impl Stage {
+impl Fixture {
     /// Serves these messages, as sloppily as `sloppy` makes the server.
     fn new<V: Debug>(
         case: Case,
@@ -200,7 +200,7 @@ impl Stage {
             .write();
         fs::create_dir(sandbox.home("got")).expect("our own directory");
         sandbox.variable("POPFETCH_TEST_BATCH", case.batch);
-        Stage {
+        Fixture {
             case,
             context: format!("{variant:?}, {case:?}"),
             mailbox: mailbox.clone(),
@@ -283,6 +283,41 @@ impl Stage {
         let mut uids = self.mailbox.uids();
         uids.retain(|uid| !self.bad().contains(uid));
         uids
+    }
+
+    /// A first run, and where messages are due after 30 days another one then: each names the bad messages and keeps
+    /// them, and the rule is applied to all others. Returns what the first run printed.
+    #[track_caller]
+    fn keeps_bad_ones(&mut self, bad: &[String]) -> Came {
+        let all = self.mailbox.uids();
+        let first = self.sync();
+        first.ends_with(1);
+        self.holds(&self.left_of(&all, 0, bad));
+        first.names(bad);
+        if self.case.rule == "30d" {
+            self.later(31 * DAY);
+            let due = self.sync();
+            due.ends_with(1);
+            self.holds(bad);
+            due.names(bad);
+        }
+        first
+    }
+
+    /// Nothing is retrieved now, and the bad messages a day later; all stays as it is.
+    #[track_caller]
+    fn retries_tomorrow(&mut self, bad: &[String]) -> Came {
+        let left = self.mailbox.uids();
+        let again = self.sync();
+        again.ends_with(1).retrieves(&[]);
+        self.holds(&left);
+        again.names(bad);
+        self.later(DAY + 1);
+        let tomorrow = self.sync();
+        tomorrow.ends_with(1).retrieves(bad);
+        self.holds(&left);
+        tomorrow.names(bad);
+        tomorrow
     }
 
     /// What is on the server once the rule was applied to what was stored so many hours ago: of these messages those

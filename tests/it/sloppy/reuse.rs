@@ -1,43 +1,43 @@
 //! A unique-id that the server uses again, for another message: that one is fetched and stored, and nothing is deleted
 //! that is not.
 
-use super::{BAD, COUNT, Came, Case, DAY, NONE_BAD, SIZE, Stage, each, text, text_of, texts};
+use super::{BAD, COUNT, Came, Case, DAY, Fixture, NONE_BAD, SIZE, each, text, text_of, texts};
 use crate::support::mailbox::Mailbox;
 use crate::support::server::Server;
 
 const NEVER: [&str; 2] = ["--leave-on-server", "never"];
 
 /// A maildrop that is stored, whatever the rule.
-fn stored(case: Case, variant: &str, sloppy: impl FnOnce(Server) -> Server) -> Stage {
+fn stored(case: Case, variant: &str, sloppy: impl FnOnce(Server) -> Server) -> Fixture {
     let mailbox = Mailbox::with(texts(COUNT));
-    let mut stage = Stage::new(case, &variant, &mailbox, sloppy);
-    stage.expect(&mailbox.uids());
-    stage.sync().ends_with(0).names_nothing();
-    stage.holds(&mailbox.uids());
-    stage
+    let mut fixture = Fixture::new(case, &variant, &mailbox, sloppy);
+    fixture.expect(&mailbox.uids());
+    fixture.sync().ends_with(0).names_nothing();
+    fixture.holds(&mailbox.uids());
+    fixture
 }
 
 /// Gives the ids of the bad messages, which it returns, to others of this size.
-type Reuse = fn(&mut Stage, usize) -> Vec<String>;
+type Reuse = fn(&mut Fixture, usize) -> Vec<String>;
 
 /// Other messages of this size take the ids of the bad ones, and will be stored.
-fn reuse(stage: &mut Stage, size: usize) -> Vec<String> {
-    let bad = stage.bad();
-    for (&number, uid) in stage.case.bad.iter().zip(&bad) {
-        stage.mailbox.replace(uid, text_of(100 + number, size));
+fn reuse(fixture: &mut Fixture, size: usize) -> Vec<String> {
+    let bad = fixture.bad();
+    for (&number, uid) in fixture.case.bad.iter().zip(&bad) {
+        fixture.mailbox.replace(uid, text_of(100 + number, size));
     }
-    stage.expect(&bad);
+    fixture.expect(&bad);
     bad
 }
 
 /// Other messages take these ids and arrive last.
-fn reuse_at_the_end(stage: &mut Stage, size: usize) -> Vec<String> {
-    let bad = stage.bad();
-    for (&number, uid) in stage.case.bad.iter().zip(&bad) {
-        stage.mailbox.remove(uid);
-        stage.mailbox.add(&**uid, text_of(100 + number, size));
+fn reuse_at_the_end(fixture: &mut Fixture, size: usize) -> Vec<String> {
+    let bad = fixture.bad();
+    for (&number, uid) in fixture.case.bad.iter().zip(&bad) {
+        fixture.mailbox.remove(uid);
+        fixture.mailbox.add(&**uid, text_of(100 + number, size));
     }
-    stage.expect(&bad);
+    fixture.expect(&bad);
     bad
 }
 
@@ -48,12 +48,12 @@ fn asks_for_sizes(came: &Came) -> bool {
 
 /// Nothing is done, and nothing is asked but what there is.
 #[track_caller]
-fn is_quiet(stage: &mut Stage) {
-    let left = stage.mailbox.uids();
-    let came = stage.sync();
+fn is_quiet(fixture: &mut Fixture) {
+    let left = fixture.mailbox.uids();
+    let came = fixture.sync();
     came.ends_with(0).names_nothing().retrieves(&[]);
-    stage.holds(&left);
-    let context = &stage.context;
+    fixture.holds(&left);
+    let context = &fixture.context;
     assert!(!asks_for_sizes(&came), "{context}: {:#?}", came.commands());
 }
 
@@ -66,16 +66,16 @@ fn a_message_of_another_size_under_a_known_id_is_noticed_and_stored() {
         &["always"],
         variants.as_flattened(),
         |case, (size, reuse)| {
-            let mut stage = stored(case, "another size", |server| server);
-            is_quiet(&mut stage);
-            let reused = reuse(&mut stage, size);
-            let came = stage.sync();
+            let mut fixture = stored(case, "another size", |server| server);
+            is_quiet(&mut fixture);
+            let reused = reuse(&mut fixture, size);
+            let came = fixture.sync();
             came.ends_with(0).names_nothing().retrieves(&reused);
-            stage.holds(&stage.mailbox.uids());
-            is_quiet(&mut stage);
-            is_quiet(&mut stage);
-            stage.sync_with(&NEVER).ends_with(0).retrieves(&[]);
-            stage.holds(&[]);
+            fixture.holds(&fixture.mailbox.uids());
+            is_quiet(&mut fixture);
+            is_quiet(&mut fixture);
+            fixture.sync_with(&NEVER).ends_with(0).retrieves(&[]);
+            fixture.holds(&[]);
         },
     );
 }
@@ -83,13 +83,13 @@ fn a_message_of_another_size_under_a_known_id_is_noticed_and_stored() {
 #[test]
 fn a_stat_that_is_never_the_sum_costs_one_list() {
     each(NONE_BAD, &["always"], &["another sum"], |case, variant| {
-        let mut stage = stored(case, variant, |server| server.adding_to_stat(1_234));
-        let left = stage.mailbox.uids();
-        let came = stage.sync();
+        let mut fixture = stored(case, variant, |server| server.adding_to_stat(1_234));
+        let left = fixture.mailbox.uids();
+        let came = fixture.sync();
         came.ends_with(0).names_nothing().retrieves(&[]);
-        stage.holds(&left);
+        fixture.holds(&left);
         for _ in 0..2 {
-            is_quiet(&mut stage);
+            is_quiet(&mut fixture);
         }
     });
 }
@@ -97,29 +97,29 @@ fn a_stat_that_is_never_the_sum_costs_one_list() {
 #[test]
 fn a_message_of_the_same_size_under_an_id_that_is_due_is_stored_before_it_is_deleted() {
     each(BAD, &["30d"], &["the same size"], |case, variant| {
-        let mut stage = stored(case, variant, |server| server);
-        stage.later(31 * DAY);
-        let reused = reuse(&mut stage, SIZE);
-        let due = stage.sync();
+        let mut fixture = stored(case, variant, |server| server);
+        fixture.later(31 * DAY);
+        let reused = reuse(&mut fixture, SIZE);
+        let due = fixture.sync();
         due.ends_with(0).names_nothing().retrieves(&reused);
         // These came just now.
-        stage.holds(&reused);
-        stage.is_settled();
-        stage.later(31 * DAY);
-        stage.sync().ends_with(0).names_nothing().retrieves(&[]);
-        stage.holds(&[]);
+        fixture.holds(&reused);
+        fixture.is_settled();
+        fixture.later(31 * DAY);
+        fixture.sync().ends_with(0).names_nothing().retrieves(&[]);
+        fixture.holds(&[]);
     });
 }
 
 #[test]
 fn a_message_of_the_same_size_under_a_known_id_is_stored_where_the_rule_turns_to_never() {
     each(BAD, &["always"], &["the same size"], |case, variant| {
-        let mut stage = stored(case, variant, |server| server);
-        let reused = reuse(&mut stage, SIZE);
-        let never = stage.sync_with(&NEVER);
+        let mut fixture = stored(case, variant, |server| server);
+        let reused = reuse(&mut fixture, SIZE);
+        let never = fixture.sync_with(&NEVER);
         never.ends_with(0).names_nothing().retrieves(&reused);
-        stage.holds(&[]);
-        stage.is_settled();
+        fixture.holds(&[]);
+        fixture.is_settled();
     });
 }
 
@@ -151,17 +151,17 @@ fn the_headers_of_what_is_due_are_enough_where_they_are_the_stored_ones() {
         &["30d", "always"],
         &["the same"],
         |case, variant| {
-            let mut stage = stored(case, variant, |server| server);
+            let mut fixture = stored(case, variant, |server| server);
             let due = if case.rule == "always" {
-                stage.sync_with(&NEVER)
+                fixture.sync_with(&NEVER)
             } else {
-                stage.later(31 * DAY);
-                stage.sync()
+                fixture.later(31 * DAY);
+                fixture.sync()
             };
             due.ends_with(0).names_nothing().retrieves(&[]);
-            stage.holds(&[]);
+            fixture.holds(&[]);
             compares_headers(&due, case.pipelining);
-            stage.is_settled();
+            fixture.is_settled();
         },
     );
 }
@@ -173,16 +173,16 @@ fn where_there_is_no_top_the_size_has_to_do() {
         &["30d", "always"],
         &["no TOP"],
         |case, variant| {
-            let mut stage = stored(case, variant, |server| server.lacking("TOP"));
+            let mut fixture = stored(case, variant, |server| server.lacking("TOP"));
             let due = if case.rule == "always" {
-                stage.sync_with(&NEVER)
+                fixture.sync_with(&NEVER)
             } else {
-                stage.later(31 * DAY);
-                stage.sync()
+                fixture.later(31 * DAY);
+                fixture.sync()
             };
             due.ends_with(0).names_nothing().retrieves(&[]);
-            stage.holds(&[]);
-            stage.is_settled();
+            fixture.holds(&[]);
+            fixture.is_settled();
         },
     );
 }
@@ -190,12 +190,12 @@ fn where_there_is_no_top_the_size_has_to_do() {
 #[test]
 fn without_top_a_message_of_another_size_is_still_stored_before_it_is_deleted() {
     each(BAD, &["30d", "always"], &["no TOP"], |case, variant| {
-        let mut stage = stored(case, variant, |server| server.lacking("TOP"));
-        let reused = reuse(&mut stage, SIZE + 200);
-        let never = stage.sync_with(&NEVER);
+        let mut fixture = stored(case, variant, |server| server.lacking("TOP"));
+        let reused = reuse(&mut fixture, SIZE + 200);
+        let never = fixture.sync_with(&NEVER);
         never.ends_with(0).names_nothing().retrieves(&reused);
-        stage.holds(&[]);
-        stage.is_settled();
+        fixture.holds(&[]);
+        fixture.is_settled();
     });
 }
 
@@ -203,13 +203,13 @@ fn without_top_a_message_of_another_size_is_still_stored_before_it_is_deleted() 
 fn mail_that_is_stored_and_deleted_in_one_session_is_not_compared() {
     each(NONE_BAD, &["never"], &["new"], |case, variant| {
         let mailbox = Mailbox::with([text(1), text(2)]);
-        let mut stage = Stage::new(case, &variant, &mailbox, |server| server);
-        stage.expect(&mailbox.uids());
-        let came = stage.sync();
+        let mut fixture = Fixture::new(case, &variant, &mailbox, |server| server);
+        fixture.expect(&mailbox.uids());
+        let came = fixture.sync();
         came.ends_with(0).names_nothing();
-        stage.holds(&[]);
+        fixture.holds(&[]);
         let commands = came.commands();
         let compared = commands.iter().any(|line| line.starts_with("TOP"));
-        assert!(!compared, "{}: {commands:#?}", stage.context);
+        assert!(!compared, "{}: {commands:#?}", fixture.context);
     });
 }

@@ -1,7 +1,9 @@
-//! A message that comes in far fewer octets than LIST says: it is stored, since nobody may ever get more of it, but it
+//! A message that comes in far fewer octets than LIST says: it is stored, since there may never be more of it, but it
 //! is named, and the server keeps it.
 
-use super::{BAD, COUNT, Came, Case, DAY, NONE_BAD, RULES, Stage, each, text, text_of, texts, uid};
+use super::{
+    BAD, COUNT, Came, Case, DAY, Fixture, NONE_BAD, RULES, each, text, text_of, texts, uid,
+};
 use crate::support::mailbox::Mailbox;
 use crate::support::messages::stored_form;
 use crate::support::server::{Server, Serving};
@@ -37,53 +39,34 @@ fn short_texts(case: Case, octets: usize) -> impl Iterator<Item = Vec<u8>> {
 fn what_came_is_stored_and_the_message_named_and_kept_until_all_of_it_came() {
     each(BAD, RULES, &[0, 300], |case, octets| {
         let mailbox = mailbox(case);
-        let mut stage = Stage::new(case, &octets, &mailbox, cropped(case, octets));
-        let (all, bad) = (mailbox.uids(), stage.bad());
-        stage.expect(&stage.good());
-        stage.stored.extend(short_texts(case, octets));
+        let mut fixture = Fixture::new(case, &octets, &mailbox, cropped(case, octets));
+        let bad = fixture.bad();
+        fixture.expect(&fixture.good());
+        fixture.stored.extend(short_texts(case, octets));
 
-        let first = stage.sync();
-        first.ends_with(1);
-        stage.holds(&stage.left_of(&all, 0, &bad));
-        first.names(&bad);
+        let first = fixture.keeps_bad_ones(&bad);
         first.counts("withheld", bad.len()).counts("failed", 0);
-        if case.rule == "30d" {
-            stage.later(31 * DAY);
-            let due = stage.sync();
-            due.ends_with(1);
-            stage.holds(&bad);
-            due.names(&bad);
-        }
         let left = mailbox.uids();
+        let tomorrow = fixture.retries_tomorrow(&bad);
+        tomorrow.retrieves_none_twice();
 
-        let again = stage.sync();
-        again.ends_with(1).retrieves(&[]);
-        stage.holds(&left);
-        again.names(&bad);
-
-        stage.later(DAY + 1);
-        let tomorrow = stage.sync();
-        tomorrow.ends_with(1).retrieves(&bad).retrieves_none_twice();
-        stage.holds(&left);
-        tomorrow.names(&bad);
-
-        // What nobody asks for, nobody knows to be well again.
-        stage.server.heal();
-        let early = stage.sync();
+        // What is not asked for is not known to be whole again.
+        fixture.server.heal();
+        let early = fixture.sync();
         early.ends_with(1).retrieves(&[]);
-        stage.holds(&left);
+        fixture.holds(&left);
         early.names(&bad);
 
-        stage.later(DAY + 1);
-        stage.expect(&bad);
-        let whole = stage.sync();
+        fixture.later(DAY + 1);
+        fixture.expect(&bad);
+        let whole = fixture.sync();
         whole.ends_with(0).retrieves(&bad);
         whole.outcome.complains("the incomplete one is still in");
-        stage.holds(&stage.left_of(&left, 0, &[]));
-        stage.is_settled();
-        stage.later(31 * DAY);
-        stage.sync().ends_with(0).names_nothing();
-        stage.holds(&stage.left_of(&left, 31 * DAY, &[]));
+        fixture.holds(&fixture.left_of(&left, 0, &[]));
+        fixture.is_settled();
+        fixture.later(31 * DAY);
+        fixture.sync().ends_with(0).names_nothing();
+        fixture.holds(&fixture.left_of(&left, 31 * DAY, &[]));
     });
 }
 
@@ -91,16 +74,16 @@ fn what_came_is_stored_and_the_message_named_and_kept_until_all_of_it_came() {
 fn it_is_never_deleted_though_a_later_run_says_never() {
     each(BAD, &["always"], &[0, 300], |case, octets| {
         let mailbox = mailbox(case);
-        let mut stage = Stage::new(case, &octets, &mailbox, cropped(case, octets));
-        let bad = stage.bad();
-        stage.expect(&stage.good());
-        stage.stored.extend(short_texts(case, octets));
-        stage.sync().ends_with(1);
+        let mut fixture = Fixture::new(case, &octets, &mailbox, cropped(case, octets));
+        let bad = fixture.bad();
+        fixture.expect(&fixture.good());
+        fixture.stored.extend(short_texts(case, octets));
+        fixture.sync().ends_with(1);
         for hours in [0, DAY + 1, 100 * DAY] {
-            stage.later(hours);
-            let came = stage.sync_with(&["--leave-on-server", "never"]);
+            fixture.later(hours);
+            let came = fixture.sync_with(&["--leave-on-server", "never"]);
             came.ends_with(1);
-            stage.holds(&bad);
+            fixture.holds(&bad);
             came.names(&bad);
         }
     });
@@ -117,22 +100,22 @@ fn nothing_is_learnt_from_it_about_the_sizes_of_other_messages() {
         };
         let mailbox = mailbox(case);
         let sloppy = cropped(case, octets);
-        let mut stage = Stage::new(case, &(octets, claimed), &mailbox, |server| {
+        let mut fixture = Fixture::new(case, &(octets, claimed), &mailbox, |server| {
             sloppy(server).claiming_size_of("uid-7", claimed)
         });
-        stage.expect(&stage.good());
-        stage.stored.extend(short_texts(case, octets));
-        stage.sync().ends_with(1);
+        fixture.expect(&fixture.good());
+        fixture.stored.extend(short_texts(case, octets));
+        fixture.sync().ends_with(1);
         let new = [uid(7), uid(8)];
         mailbox.add(&*new[0], text(7));
         mailbox.add(&*new[1], text(8));
-        stage.expect(&new);
-        let came = stage.sync();
+        fixture.expect(&new);
+        let came = fixture.sync();
         came.ends_with(1).retrieves(&new);
-        stage.holds(&mailbox.uids());
+        fixture.holds(&mailbox.uids());
         let asked = came.retrieved();
         let times = asked.iter().filter(|uid| **uid == new[0]).count();
-        assert_eq!(times, 2, "{}: {asked:?}", stage.context);
+        assert_eq!(times, 2, "{}: {asked:?}", fixture.context);
     });
 }
 
@@ -145,16 +128,21 @@ fn a_message_of_another_size_that_came_before_it_is_in_doubt_as_ever() {
         };
         let mailbox = mailbox(case);
         let sloppy = cropped(case, octets);
-        let mut stage = Stage::new(case, &octets, &mailbox, |server| {
+        let mut fixture = Fixture::new(case, &octets, &mailbox, |server| {
             sloppy(server).claiming_size_of("uid-4", 600)
         });
-        stage.expect(&stage.good());
-        stage.stored.extend(short_texts(case, octets));
-        let came = stage.sync();
+        fixture.expect(&fixture.good());
+        fixture.stored.extend(short_texts(case, octets));
+        let came = fixture.sync();
         came.ends_with(1);
-        stage.holds(&mailbox.uids());
-        came.names(&stage.bad());
-        assert_eq!(stage.server.retrievals()["uid-4"], 2, "{}", stage.context);
+        fixture.holds(&mailbox.uids());
+        came.names(&fixture.bad());
+        assert_eq!(
+            fixture.server.retrievals()["uid-4"],
+            2,
+            "{}",
+            fixture.context
+        );
     });
 }
 
@@ -177,16 +165,16 @@ fn a_size_that_is_only_wrong_is_no_reason_to_complain() {
             Wrong::Thrice => WHOLE,
         };
         let sloppy = cropped(case, octets);
-        let mut stage = Stage::new(case, &wrong, &mailbox, |server| match wrong {
+        let mut fixture = Fixture::new(case, &wrong, &mailbox, |server| match wrong {
             Wrong::SixtyPercent => sloppy(server),
             Wrong::Thrice => case.bad.iter().fold(server, |server, &number| {
                 server.claiming_size_of(&uid(number), (WHOLE / 3) as u64)
             }),
         });
         let all = mailbox.uids();
-        stage.expect(&stage.good());
-        stage.stored.extend(short_texts(case, octets));
-        goes_by_its_rule(&mut stage, &all);
+        fixture.expect(&fixture.good());
+        fixture.stored.extend(short_texts(case, octets));
+        goes_by_its_rule(&mut fixture, &all);
     });
 }
 
@@ -197,27 +185,27 @@ fn a_server_that_counts_line_ends_as_one_octet_is_served_like_any_other() {
         // Twice as long as it is listed.
         texts[2] = [b"Subject: x\r\n\r\n", &b"\r\n".repeat(400)[..]].concat();
         let mailbox = Mailbox::with(texts);
-        let mut stage = Stage::new(case, &variant, &mailbox, Server::counting_line_ends_as_one);
+        let mut fixture = Fixture::new(case, &variant, &mailbox, Server::counting_line_ends_as_one);
         let all = mailbox.uids();
-        stage.expect(&all);
+        fixture.expect(&all);
         // It says the same sizes as ever, so there is nothing to compare.
-        goes_by_its_rule(&mut stage, &all).retrieves(&[]);
+        goes_by_its_rule(&mut fixture, &all).retrieves(&[]);
     });
 }
 
 /// All comes, without a word, and goes when it is due. Returns the run in which it does.
 #[track_caller]
-fn goes_by_its_rule(stage: &mut Stage, all: &[String]) -> Came {
-    let first = stage.sync();
+fn goes_by_its_rule(fixture: &mut Fixture, all: &[String]) -> Came {
+    let first = fixture.sync();
     first.ends_with(0);
-    stage.holds(&stage.left_of(all, 0, &[]));
+    fixture.holds(&fixture.left_of(all, 0, &[]));
     first.names_nothing();
     first.counts("withheld", 0).counts("failed", 0);
-    stage.is_settled();
-    stage.later(31 * DAY);
-    let due = stage.sync();
+    fixture.is_settled();
+    fixture.later(31 * DAY);
+    let due = fixture.sync();
     due.ends_with(0);
-    stage.holds(&stage.left_of(all, 31 * DAY, &[]));
+    fixture.holds(&fixture.left_of(all, 31 * DAY, &[]));
     due.names_nothing();
     due
 }

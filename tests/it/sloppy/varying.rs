@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use super::{COUNT, Case, DAY, MAILDIR, MBOX, NONE_BAD, PIPE, Stage, each, text, texts, uid};
+use super::{COUNT, Case, DAY, Fixture, MAILDIR, MBOX, NONE_BAD, PIPE, each, text, texts, uid};
 use crate::support::mailbox::Mailbox;
 use crate::support::server::{ANY, Fault, Server, Serving};
 
@@ -14,35 +14,35 @@ const VARYING: [Serving; 3] = [
 ];
 
 /// A maildrop of different messages, each of which varies so.
-fn stage(case: Case, serving: Serving, sloppy: impl FnOnce(Server) -> Server) -> Stage {
+fn fixture(case: Case, serving: Serving, sloppy: impl FnOnce(Server) -> Server) -> Fixture {
     let mailbox = Mailbox::with(texts(COUNT));
-    let mut stage = Stage::new(case, &serving, &mailbox, |server| {
+    let mut fixture = Fixture::new(case, &serving, &mailbox, |server| {
         sloppy(server).serving(ANY, serving)
     });
-    stage.forgives_added_lines = true;
-    stage.expect(&mailbox.uids());
-    stage
+    fixture.forgives_added_lines = true;
+    fixture.expect(&mailbox.uids());
+    fixture
 }
 
 #[test]
 fn it_is_not_stored_again_in_later_runs_and_goes_when_it_is_due() {
     each(NONE_BAD, &["always", "30d"], &VARYING, |case, serving| {
-        let mut stage = stage(case, serving, |server| server);
-        let all = stage.mailbox.uids();
+        let mut fixture = fixture(case, serving, |server| server);
+        let all = fixture.mailbox.uids();
         // The second one may look at what has another size now.
         for _ in 0..2 {
-            stage.sync().ends_with(0).names_nothing();
-            stage.holds(&all);
+            fixture.sync().ends_with(0).names_nothing();
+            fixture.holds(&all);
         }
-        stage.is_settled();
-        stage.later(31 * DAY);
+        fixture.is_settled();
+        fixture.later(31 * DAY);
         for _ in 0..2 {
-            stage.sync().ends_with(0).names_nothing();
-            stage.holds(&stage.left_of(&all, 31 * DAY, &[]));
+            fixture.sync().ends_with(0).names_nothing();
+            fixture.holds(&fixture.left_of(&all, 31 * DAY, &[]));
         }
-        let never = stage.sync_with(&["--leave-on-server", "never"]);
+        let never = fixture.sync_with(&["--leave-on-server", "never"]);
         never.ends_with(0).names_nothing();
-        stage.holds(&[]);
+        fixture.holds(&[]);
     });
 }
 
@@ -56,32 +56,32 @@ fn it_is_not_stored_again_where_a_deletion_failed() {
         variants.as_flattened(),
         |case, (serving, fault)| {
             let sloppy = |server: Server| server.once("QUIT", fault);
-            let mut stage = stage(case, serving, sloppy);
-            let all = stage.mailbox.uids();
-            let failed = stage.sync();
-            assert_ne!(failed.outcome.status, Some(0), "{}", stage.context);
-            stage.holds(&all);
-            stage.sync().ends_with(0).names_nothing();
-            stage.holds(&[]);
-            stage.is_settled();
+            let mut fixture = fixture(case, serving, sloppy);
+            let all = fixture.mailbox.uids();
+            let failed = fixture.sync();
+            assert_ne!(failed.outcome.status, Some(0), "{}", fixture.context);
+            fixture.holds(&all);
+            fixture.sync().ends_with(0).names_nothing();
+            fixture.holds(&[]);
+            fixture.is_settled();
         },
     );
 }
 
 #[test]
-fn it_is_not_stored_again_where_it_comes_back_after_a_deletion_that_nobody_confirmed() {
+fn it_is_not_stored_again_where_it_comes_back_after_an_unconfirmed_deletion() {
     each(NONE_BAD, &["never"], &VARYING, |case, serving| {
         let sloppy = |server: Server| server.once("QUIT", Fault::CloseUnanswered);
-        let mut stage = stage(case, serving, sloppy);
-        let unconfirmed = stage.sync();
-        assert_ne!(unconfirmed.outcome.status, Some(0), "{}", stage.context);
-        stage.holds(&[]);
+        let mut fixture = fixture(case, serving, sloppy);
+        let unconfirmed = fixture.sync();
+        assert_ne!(unconfirmed.outcome.status, Some(0), "{}", fixture.context);
+        fixture.holds(&[]);
         for number in 1..=COUNT {
-            stage.mailbox.add(&*uid(number), text(number));
+            fixture.mailbox.add(&*uid(number), text(number));
         }
-        stage.sync().ends_with(0).names_nothing();
-        stage.holds(&[]);
-        stage.is_settled();
+        fixture.sync().ends_with(0).names_nothing();
+        fixture.holds(&[]);
+        fixture.is_settled();
     });
 }
 
@@ -104,17 +104,17 @@ fn another_body_or_field_makes_it_another_message() {
         variants,
         |case, (serving, (old, new))| {
             let sloppy = |server: Server| server.once("QUIT", Fault::CloseBefore);
-            let mut stage = stage(case, serving, sloppy);
-            let failed = stage.sync();
-            assert_ne!(failed.outcome.status, Some(0), "{}", stage.context);
+            let mut fixture = fixture(case, serving, sloppy);
+            let failed = fixture.sync();
+            assert_ne!(failed.outcome.status, Some(0), "{}", fixture.context);
             let text = String::from_utf8(text(3)).expect("ASCII");
             let changed = text.replacen(old, new, 1);
             assert_ne!(changed, text);
-            stage.mailbox.replace("uid-3", changed.into_bytes());
-            stage.expect(&[uid(3)]);
-            stage.sync().ends_with(0).names_nothing();
-            stage.holds(&[]);
-            stage.is_settled();
+            fixture.mailbox.replace("uid-3", changed.into_bytes());
+            fixture.expect(&[uid(3)]);
+            fixture.sync().ends_with(0).names_nothing();
+            fixture.holds(&[]);
+            fixture.is_settled();
         },
     );
 }
@@ -122,16 +122,16 @@ fn another_body_or_field_makes_it_another_message() {
 #[test]
 fn without_unique_ids_it_is_not_stored_again_either() {
     each(NONE_BAD, &["always"], &VARYING, |case, serving| {
-        let mut stage = stage(case, serving, |server| server.lacking("UIDL"));
+        let mut fixture = fixture(case, serving, |server| server.lacking("UIDL"));
         for _ in 0..3 {
-            stage.sync().ends_with(0).names(&[]);
-            stage.holds(&stage.mailbox.uids());
+            fixture.sync().ends_with(0).names(&[]);
+            fixture.holds(&fixture.mailbox.uids());
         }
     });
 }
 
 /// Makes the journal what version 0.1.0 would have written: its keys, its records, its facts.
-fn as_version_0_1_0(stage: &Stage) {
+fn as_version_0_1_0(fixture: &Fixture) {
     const KEYS: [&str; 15] = [
         "popfetch", "user", "host", "port", "is", "uid", "to", "name", "digest", "octets",
         "listed", "file", "range", "owed", "at",
@@ -148,7 +148,7 @@ fn as_version_0_1_0(stage: &Stage) {
         "shared",
         "dropped",
     ];
-    let path = stage.sandbox.journal();
+    let path = fixture.sandbox.journal();
     let journal = fs::read_to_string(&path).expect("a journal");
     let mut lines = String::new();
     for line in journal.lines() {
@@ -173,19 +173,19 @@ fn as_version_0_1_0(stage: &Stage) {
 }
 
 /// Nothing is left of what was stored.
-fn lose_the_copies(stage: &mut Stage) {
-    stage.stored.clear();
-    match stage.case.deliver {
+fn lose_the_copies(fixture: &mut Fixture) {
+    fixture.stored.clear();
+    match fixture.case.deliver {
         MAILDIR => {
-            let new = stage.sandbox.mail("it").path.join("new");
+            let new = fixture.sandbox.mail("it").path.join("new");
             for file in fs::read_dir(new).expect("a Maildir") {
                 fs::remove_file(file.expect("a file").path()).expect("our own file");
             }
         }
-        MBOX => fs::write(stage.sandbox.home("it.mbox"), "").expect("our own file"),
+        MBOX => fs::write(fixture.sandbox.home("it.mbox"), "").expect("our own file"),
         _ => {
-            fs::remove_dir_all(stage.sandbox.home("got")).expect("our own directory");
-            fs::create_dir(stage.sandbox.home("got")).expect("our own directory");
+            fs::remove_dir_all(fixture.sandbox.home("got")).expect("our own directory");
+            fs::create_dir(fixture.sandbox.home("got")).expect("our own directory");
         }
     }
 }
@@ -200,38 +200,38 @@ fn of_what_version_0_1_0_stored_the_copy_is_looked_at() {
         };
         let case = Case { deliver, ..case };
         let sloppy = |server: Server| server.once("QUIT", Fault::CloseBefore);
-        let mut stage = stage(case, serving, sloppy);
-        let failed = stage.sync();
-        assert_ne!(failed.outcome.status, Some(0), "{}", stage.context);
-        as_version_0_1_0(&stage);
-        stage.sync().ends_with(0).names_nothing();
-        stage.holds(&[]);
-        stage.is_settled();
+        let mut fixture = fixture(case, serving, sloppy);
+        let failed = fixture.sync();
+        assert_ne!(failed.outcome.status, Some(0), "{}", fixture.context);
+        as_version_0_1_0(&fixture);
+        fixture.sync().ends_with(0).names_nothing();
+        fixture.holds(&[]);
+        fixture.is_settled();
     });
 }
 
 #[test]
-fn of_what_version_0_1_0_stored_and_nobody_can_look_at_all_stays_and_is_named_once() {
+fn of_what_version_0_1_0_stored_all_that_cannot_be_looked_at_stays_and_is_named_once() {
     each(NONE_BAD, &["never"], &VARYING, |case, serving| {
         let case = Case {
             json: false,
             ..case
         };
         let sloppy = |server: Server| server.once("QUIT", Fault::CloseBefore);
-        let mut stage = stage(case, serving, sloppy);
-        let all = stage.mailbox.uids();
-        let failed = stage.sync();
-        assert_ne!(failed.outcome.status, Some(0), "{}", stage.context);
-        as_version_0_1_0(&stage);
+        let mut fixture = fixture(case, serving, sloppy);
+        let all = fixture.mailbox.uids();
+        let failed = fixture.sync();
+        assert_ne!(failed.outcome.status, Some(0), "{}", fixture.context);
+        as_version_0_1_0(&fixture);
         if case.deliver != PIPE {
-            lose_the_copies(&mut stage);
+            lose_the_copies(&mut fixture);
         }
-        let first = stage.sync();
-        stage.holds(&all);
+        let first = fixture.sync();
+        fixture.holds(&all);
         first.names(&all);
         for _ in 0..2 {
-            let later = stage.sync();
-            stage.holds(&all);
+            let later = fixture.sync();
+            fixture.holds(&all);
             later.names(&[]);
         }
     });
@@ -241,14 +241,14 @@ fn of_what_version_0_1_0_stored_and_nobody_can_look_at_all_stays_and_is_named_on
 fn what_version_0_1_0_stored_and_does_not_vary_goes_when_it_is_due() {
     each(NONE_BAD, &["30d"], &["no variation"], |case, variant| {
         let mailbox = Mailbox::with(texts(COUNT));
-        let mut stage = Stage::new(case, &variant, &mailbox, |server| server);
-        stage.expect(&mailbox.uids());
-        stage.sync().ends_with(0);
-        as_version_0_1_0(&stage);
-        stage.is_settled();
-        stage.later(31 * DAY);
-        stage.sync().ends_with(0).names_nothing();
-        stage.holds(&[]);
-        stage.is_settled();
+        let mut fixture = Fixture::new(case, &variant, &mailbox, |server| server);
+        fixture.expect(&mailbox.uids());
+        fixture.sync().ends_with(0);
+        as_version_0_1_0(&fixture);
+        fixture.is_settled();
+        fixture.later(31 * DAY);
+        fixture.sync().ends_with(0).names_nothing();
+        fixture.holds(&[]);
+        fixture.is_settled();
     });
 }

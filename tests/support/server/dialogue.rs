@@ -11,7 +11,7 @@ use openssl::ssl::SslAcceptor;
 use super::journal::{Journal, Received, SessionLog};
 use super::listener::Listener;
 use super::wire::Wire;
-use super::{Endpoint, PASSWORD, PATIENCE, USER};
+use super::{Endpoint, PASSWORD, TIMEOUT, USER};
 
 /// One turn of the exchange.
 #[derive(Clone)]
@@ -38,7 +38,23 @@ impl Turn {
     }
 }
 
-/// The server; each connection gets the same exchange, and is closed behind it.
+/// From the greeting to an open maildrop, without capabilities.
+pub(crate) fn opened() -> Vec<Turn> {
+    [
+        Turn::send("+OK\r\n"),
+        Turn::Expect("CAPA"),
+        Turn::send("-ERR\r\n"),
+        Turn::Expect("USER"),
+        Turn::send("+OK\r\n"),
+        Turn::Expect("PASS"),
+        Turn::send("+OK\r\n"),
+        Turn::Expect("CAPA"),
+        Turn::send("-ERR\r\n"),
+    ]
+    .into()
+}
+
+/// The server; each connection gets the same exchange, and is closed after it.
 pub(crate) struct Dialogue {
     listener: Listener,
     journal: Arc<Journal>,
@@ -86,7 +102,7 @@ impl Dialogue {
 
     /// Everything received, connection by connection, once all are closed.
     pub(crate) fn sessions(&self) -> Vec<SessionLog> {
-        self.journal.finished(PATIENCE)
+        self.journal.finished(TIMEOUT)
     }
 }
 

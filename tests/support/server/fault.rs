@@ -23,13 +23,13 @@ pub(crate) enum Fault {
     LastWords(Vec<u8>),
     /// The command is carried out, but these bytes are the answer.
     Say(Vec<u8>),
-    /// The good answer, and these bytes behind it at once.
+    /// The good answer, and these bytes right after it.
     Inject(Vec<u8>),
     /// The connection ends; the command is not carried out.
     CloseBefore,
     /// The command is carried out; the connection ends without an answer.
     CloseUnanswered,
-    /// The connection ends behind the good answer.
+    /// The connection ends after the good answer.
     CloseAfter,
     /// The connection ends after so many bytes of the good answer.
     CloseWithin(usize),
@@ -37,7 +37,7 @@ pub(crate) enum Fault {
     ResetWithin(usize),
     /// The command is not carried out, and nothing is ever sent again, though the connection stays.
     Stall,
-    /// Nothing is sent behind so many bytes of the good answer, though the connection stays.
+    /// Nothing is sent after so many bytes of the good answer, though the connection stays.
     StallWithin(usize),
     /// The good answer without its last line, and then these bytes over and over until the client ends
     /// the connection.

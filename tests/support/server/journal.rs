@@ -88,11 +88,11 @@ impl Journal {
     }
 
     /// All sessions, once none is open.
-    pub(super) fn finished(&self, patience: Duration) -> Vec<SessionLog> {
+    pub(super) fn finished(&self, time_limit: Duration) -> Vec<SessionLog> {
         let open = |sessions: &mut Vec<SessionLog>| sessions.iter().any(|log| !log.closed);
         let (sessions, _) = self
             .changed
-            .wait_timeout_while(self.lock(), patience, open)
+            .wait_timeout_while(self.lock(), time_limit, open)
             .unwrap_or_else(PoisonError::into_inner);
         assert!(
             sessions.iter().all(|log| log.closed),
@@ -102,12 +102,12 @@ impl Journal {
     }
 
     /// Returns once this command came.
-    pub(super) fn wait_for(&self, command: &str, patience: Duration) {
+    pub(super) fn wait_for(&self, command: &str, time_limit: Duration) {
         let came = |log: &SessionLog| log.received.iter().any(|r| r.line == command.as_bytes());
         let missing = |sessions: &mut Vec<SessionLog>| !sessions.iter().any(came);
         let (sessions, waited) = self
             .changed
-            .wait_timeout_while(self.lock(), patience, missing)
+            .wait_timeout_while(self.lock(), time_limit, missing)
             .unwrap_or_else(PoisonError::into_inner);
         assert!(!waited.timed_out(), "{command} never came: {sessions:#?}");
     }

@@ -76,14 +76,14 @@ impl Session<'_> {
             .any(|line| line.split(' ').next() == Some(capability))
     }
 
-    /// Everything behind SASL.
+    /// Everything after SASL.
     pub(super) fn announced_mechanisms(&self) -> String {
         let lines = self.settings.capabilities_in(self.state);
         let list = lines.iter().find_map(|line| line.strip_prefix("SASL "));
         list.unwrap_or_default().to_owned()
     }
 
-    /// A client may also try what is not announced, where it was told to; PLAIN is then known.
+    /// A client may also try what is not announced, where it is configured to; PLAIN is then known.
     pub(super) fn knows_mechanism(&self, mechanism: &str) -> bool {
         let announced = self.announced_mechanisms();
         mechanism == "PLAIN" || announced.split(' ').any(|name| name == mechanism)

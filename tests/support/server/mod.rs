@@ -39,7 +39,7 @@ use openssl::ssl::SslAcceptor;
 use super::certificates::Certificates;
 use super::mailbox::Mailbox;
 
-pub(crate) use dialogue::{Dialogue, Turn};
+pub(crate) use dialogue::{Dialogue, Turn, opened};
 pub(crate) use fault::{ANY, Fault, GREETING, HANDSHAKE, LOGIN, RESPONSE};
 pub(crate) use journal::SessionLog;
 pub(crate) use serving::{SCAN, STATUS, Serving};
@@ -56,7 +56,7 @@ pub(crate) const USER: &str = "alice";
 pub(crate) const PASSWORD: &str = "open sesame";
 
 /// The longest a test waits for the server to see something.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The scripted server; it ends when this is dropped.
 pub(crate) struct Server {
@@ -95,7 +95,7 @@ pub(crate) struct Endpoint {
 
 /// Settings. Each takes effect with the next session; faults at once.
 impl Server {
-    /// Serves this maildrop to [`USER`] without TLS, until told otherwise.
+    /// Serves this maildrop to [`USER`] without TLS, unless another method says otherwise.
     pub(crate) fn start(mailbox: &Mailbox) -> Self {
         let shared = Arc::new(Shared {
             settings: Mutex::new(Settings::new(mailbox)),
@@ -207,7 +207,7 @@ impl Server {
         self.set(|settings| settings.expires_at_once = true)
     }
 
-    /// Announces UTF8, and as Courier does hides a message behind a note, another one in each session,
+    /// Announces UTF8, and as Courier does hides a message until it is asked for UTF8, another one in each session,
     /// if its header is not ASCII and no UTF8 was asked for (RFC 6856 section 2.1).
     pub(crate) fn knowing_utf8(self) -> Self {
         self.set(|settings| settings.knows_utf8 = true)
@@ -278,7 +278,7 @@ impl Server {
         self.set(|settings| settings.place_after(times, step, fault))
     }
 
-    /// So many octets of good answers go out, all sessions together: behind the last of them the
+    /// So many octets of good answers go out, all sessions together: after the last of them the
     /// connection ends, and every later one at once.
     pub(crate) fn cut_after(self, octets: usize) -> Self {
         self.set(|settings| settings.most = octets)
@@ -330,7 +330,7 @@ impl Server {
 
     /// Everything received, session by session.
     pub(crate) fn sessions(&self) -> Vec<SessionLog> {
-        self.shared.journal.finished(PATIENCE)
+        self.shared.journal.finished(TIMEOUT)
     }
 
     /// The commands of all sessions, one after the other.
@@ -372,7 +372,7 @@ impl Server {
 
     /// Waits until some session received this command, as it was sent.
     pub(crate) fn wait_for(&self, command: &str) {
-        self.shared.journal.wait_for(command, PATIENCE);
+        self.shared.journal.wait_for(command, TIMEOUT);
     }
 }
 

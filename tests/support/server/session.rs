@@ -15,10 +15,10 @@ use super::wire::Wire;
 use crate::support::mailbox::{Mail, Mailbox};
 use openssl::ssl::SslAcceptor;
 
-/// How long a server listens for commands sent behind one that nothing may follow before its answer.
+/// How long a server listens for commands sent after one that nothing may follow before its answer.
 const GRACE: Duration = Duration::from_millis(3);
 
-/// Nothing may be sent behind these before their answer: servers hand over to another process there.
+/// Nothing may be sent after these before their answer: servers hand over to another process there.
 const NOTHING_BEHIND: [&str; 6] = ["USER", "PASS", "APOP", "AUTH", "STLS", "QUIT"];
 
 /// A session.
@@ -33,9 +33,9 @@ pub(super) struct Session<'a> {
     pub(super) named: Option<String>,
     /// A challenge was sent; a response to this is to follow.
     pub(super) asked: Option<Asked>,
-    /// The client was told that it may send ahead.
+    /// It was announced that the client may send ahead.
     pub(super) may_send_ahead: bool,
-    /// What it was told is taken back as soon as it has caught up.
+    /// The announcement is taken back as soon as the client has caught up.
     pub(super) taken_back: bool,
     /// UTF8 was asked for.
     pub(super) utf8: bool,
@@ -240,8 +240,8 @@ impl<'a> Session<'a> {
         for rule in broken {
             self.violation(rule, text);
         }
-        let patience = if alone { GRACE } else { Duration::ZERO };
-        let ahead = self.wire.has_more(patience)?;
+        let time_limit = if alone { GRACE } else { Duration::ZERO };
+        let ahead = self.wire.has_more(time_limit)?;
         self.note(|log| {
             if let Some(received) = log.received.last_mut() {
                 received.followed = ahead;
@@ -249,7 +249,7 @@ impl<'a> Session<'a> {
         });
         if ahead && alone {
             self.violation(
-                "something sent behind a command that nothing may follow",
+                "something sent after a command that nothing may follow",
                 text,
             );
         } else if ahead && !self.may_send_ahead {

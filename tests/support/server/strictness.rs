@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn good_commands_pass() {
+    fn good_commands_are_none() {
         let longest = format!("USER {}\r\n", "a".repeat(248));
         for line in ["CAPA\r\n", "RETR 3\r\n", "PASS  two  spaces \r\n", &longest] {
             assert!(form_of_command(line.as_bytes()).is_empty(), "{line:?}");
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_commands_do_not() {
+    fn bad_commands_are_violations() {
         let too_long = format!("USER {}\r\n", "a".repeat(249));
         let bad = [
             "capa\r\n",

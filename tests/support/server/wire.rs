@@ -79,10 +79,10 @@ impl Wire {
     }
 
     /// Whether the client sent something more already, waiting so long for it.
-    pub(super) fn has_more(&mut self, patience: Duration) -> io::Result<bool> {
+    pub(super) fn has_more(&mut self, time_limit: Duration) -> io::Result<bool> {
         self.fill_without_waiting()?;
-        if self.input.is_empty() && !patience.is_zero() && !self.ended {
-            self.socket()?.set_read_timeout(Some(patience))?;
+        if self.input.is_empty() && !time_limit.is_zero() && !self.ended {
+            self.socket()?.set_read_timeout(Some(time_limit))?;
             let filled = self.fill();
             self.socket()?.set_read_timeout(None)?;
             if let Err(error) = filled

@@ -79,17 +79,17 @@ impl Scenario {
     }
 
     /// Everything up to the run that will be killed.
-    pub(super) fn stage(self) -> Stage {
-        self.stage_in(Sandbox::new())
+    pub(super) fn fixture(self) -> Fixture {
+        self.fixture_in(Sandbox::new())
     }
 
     /// The same in this sandbox.
-    pub(super) fn stage_in(self, sandbox: Sandbox) -> Stage {
+    pub(super) fn fixture_in(self, sandbox: Sandbox) -> Fixture {
         let mailbox = Mailbox::with(small(SMALL));
         // Larger than any buffer on its way.
         let large = Generator::new(7).message(Shape::Plain, 200_000);
         mailbox.add("large", large);
-        let mut stage = Stage {
+        let mut fixture = Fixture {
             server: Server::start(&mailbox),
             expected: mailbox.stored_forms(),
             uids: mailbox.uids(),
@@ -98,18 +98,18 @@ impl Scenario {
             scenario: self,
         };
         if self.before != Before::Nothing {
-            stage.configure("always");
-            stage.sync(&[], &[]).ends_with(0);
+            fixture.configure("always");
+            fixture.sync(&[], &[]).ends_with(0);
         }
         if matches!(self.before, Before::Renumbered | Before::Recognised) {
-            stage.mailbox.renumber("moved-");
-            stage.uids = stage.mailbox.uids();
+            fixture.mailbox.renumber("moved-");
+            fixture.uids = fixture.mailbox.uids();
         }
         if self.before == Before::Recognised {
-            stage.sync(&[], &[]).ends_with(0);
+            fixture.sync(&[], &[]).ends_with(0);
         }
-        stage.configure(self.retention);
-        stage
+        fixture.configure(self.retention);
+        fixture
     }
 }
 
@@ -117,7 +117,7 @@ impl Scenario {
 const SMALL: usize = 2;
 
 /// A maildrop, a server, a sandbox.
-pub(super) struct Stage {
+pub(super) struct Fixture {
     pub(super) scenario: Scenario,
     pub(super) sandbox: Sandbox,
     pub(super) mailbox: Mailbox,
@@ -126,7 +126,7 @@ pub(super) struct Stage {
     expected: Vec<Vec<u8>>,
 }
 
-impl Stage {
+impl Fixture {
     /// The unique-ids of all messages, in the order of their numbers.
     pub(super) fn uids(&self) -> &[String] {
         &self.uids
@@ -166,7 +166,7 @@ impl Stage {
         }
     }
 
-    /// The next run completes what was begun, and the one behind it finds nothing to do.
+    /// The next run completes what was begun, and the one after it finds nothing to do.
     #[track_caller]
     pub(super) fn completes(&self, context: &str) {
         let outcome = self.sync(&[], &[]);
@@ -178,7 +178,7 @@ impl Stage {
         assert_eq!(before, self.traces(), "{context}: the second run did work");
     }
 
-    /// All is as after a run that nobody disturbed.
+    /// All is as after a run that was not disturbed.
     #[track_caller]
     pub(super) fn is_complete(&self, context: &str) {
         for destination in self.scenario.destinations {
@@ -215,7 +215,7 @@ impl Stage {
 fn collect(directory: &Path, into: &mut BTreeMap<PathBuf, (i64, i64, u64)>) {
     for entry in fs::read_dir(directory).into_iter().flatten() {
         let path = entry.expect("a directory can be read").path();
-        let metadata = fs::metadata(&path).expect("a file that nobody removes");
+        let metadata = fs::metadata(&path).expect("a file that stays");
         if metadata.is_dir() {
             collect(&path, into);
         } else {

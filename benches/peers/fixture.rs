@@ -15,10 +15,10 @@ use crate::support::mailbox::Mailbox;
 use crate::support::sandbox::{Outcome, Running, Sandbox};
 
 /// The longest that a run may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A maildrop and a home.
-pub(crate) struct Stage {
+pub(crate) struct Fixture {
     pub(crate) mailbox: Mailbox,
     pub(crate) sandbox: Sandbox,
     /// The bodies of all messages that ever were in the maildrop, and their unique-ids.
@@ -33,23 +33,23 @@ pub(crate) struct Tally {
     /// Still on the server, and not stored whole.
     pub(crate) missing: usize,
     /// Stored more often than they came.
-    pub(crate) doubled: usize,
+    pub(crate) duplicated: usize,
     /// Stored texts that are no message of the maildrop, or not all of one.
     pub(crate) partial: usize,
 }
 
-impl Stage {
+impl Fixture {
     /// An empty home for the mail of this maildrop.
     pub(crate) fn new(mailbox: Mailbox, mut sandbox: Sandbox) -> Self {
-        sandbox.patience(PATIENCE);
-        // Getmail delivers as somebody else where it is run by root.
+        sandbox.time_limit(TIMEOUT);
+        // Getmail delivers as another user where it is run by root.
         for directory in sandbox.home("").ancestors().take(2) {
             fs::set_permissions(directory, Permissions::from_mode(0o711))
                 .expect("our own directory");
         }
         let texts = mailbox.stored_forms();
         let bodies = texts.iter().map(|text| body(text).to_vec());
-        Stage {
+        Fixture {
             bodies: bodies.zip(mailbox.uids()).collect(),
             mailbox,
             sandbox,
@@ -92,7 +92,7 @@ impl Stage {
                 ..0 if left.contains(uid) => tally.missing += 1,
                 ..0 => tally.lost += 1,
                 0 => {}
-                1.. => tally.doubled += 1,
+                1.. => tally.duplicated += 1,
             }
         }
         tally
