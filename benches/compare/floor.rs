@@ -36,7 +36,7 @@ pub(crate) enum Floor {
     Uidl,
     /// And retrieves the last [`NEW`] messages.
     UidlAndNew,
-    /// Talks to nobody: makes a TLS connector that trusts what the system trusts, as native-tls makes it.
+    /// Connects to no server: makes a TLS connector that trusts what the system trusts, as native-tls makes it.
     Connector,
 }
 

@@ -11,9 +11,9 @@ use crate::support::messages::{Generator, Shape, stored_form};
 /// The messages of a maildrop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Load {
-    /// So many, each of about so many octets.
+    /// This many, each of about this many octets.
     Equal { count: usize, octets: usize },
-    /// So many as people have them: median 12 KB, up to 5 MB, some 68 KB on average.
+    /// This many as people have them: median 12 KB, up to 5 MB, some 68 KB on average.
     Mixed { count: usize },
 }
 
@@ -119,7 +119,7 @@ impl Maildrop {
         self.expected.sort();
     }
 
-    /// So many more arrive; returns what has to be stored of these.
+    /// This many more arrive; returns what has to be stored of these.
     pub(crate) fn arrive(&mut self, count: usize) -> Expected {
         let before = std::mem::take(&mut self.expected);
         let octets = 4_000;
@@ -139,7 +139,7 @@ impl Maildrop {
         self.dovecot.fill([message]);
     }
 
-    /// Fills it again where somebody deleted everything.
+    /// Fills it again where everything was deleted.
     pub(crate) fn refill(&mut self) {
         if self.dovecot.messages() == 0 {
             self.dovecot.fill(self.load.messages(self.seed));

@@ -58,7 +58,7 @@ pub(crate) struct Row {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Allowance {
     pub(crate) against: Program,
-    /// So many seconds a gigabyte.
+    /// This many seconds a gigabyte.
     pub(crate) by_size: f64,
     /// What one TLS connector takes.
     pub(crate) connector: bool,

@@ -51,7 +51,7 @@ impl Bench {
         fs::create_dir_all(work_dir).map_err(cannot)?;
         let memory = tempfile::tempdir().map_err(cannot)?;
         let disk = tempfile::tempdir_in(work_dir).map_err(cannot)?;
-        // A peer may deliver as somebody else.
+        // A peer may deliver as another user.
         fs::set_permissions(memory.path(), Permissions::from_mode(0o711)).map_err(cannot)?;
         is_on(memory.path(), TMPFS, "tmpfs")?;
         is_on(disk.path(), EXT4, "ext4")?;

@@ -83,7 +83,7 @@ impl Row {
         )
     }
 
-    /// Kills so many runs, evenly spread over all that a run does.
+    /// Kills this many runs, evenly spread over all that a run does.
     fn counts(&self, popfetch: &Path, kills: usize) -> Result<Counts, String> {
         let (fixture, server) = set_up();
         let command = self.command(popfetch, &fixture, &server);

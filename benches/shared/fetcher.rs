@@ -116,7 +116,7 @@ impl Fetcher {
         };
         command.env("HOME", home).env("LC_ALL", "C");
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
-        // There is no key ring, and nobody looks for one.
+        // There is no key ring, and none is looked for.
         command.env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent");
         command
     }

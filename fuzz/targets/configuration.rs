@@ -11,7 +11,7 @@ use popfetch::error::{Failure, Kind};
 use popfetch::journal::Mailbox;
 use popfetch::secret::SecretSource;
 
-/// What somebody wrote where no password belongs.
+/// What was written where no password belongs.
 const PASSWORD: &str = "hunter2";
 
 /// The file; or, where it begins so, a URL.
@@ -66,7 +66,7 @@ fn sound(accounts: &[Account]) {
     }
 }
 
-/// Whether the password stands only where nobody could take it for anything else: at the end of a
+/// Whether the password stands only where it could not be taken for anything else: at the end of a
 /// line that begins with the word.
 fn hides_password(input: &[u8]) -> bool {
     let text = String::from_utf8_lossy(input);

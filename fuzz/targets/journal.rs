@@ -289,7 +289,7 @@ fn text(choices: &mut Choices<'_>) -> String {
     String::from_utf8_lossy(choices.bytes(length.into())).into_owned()
 }
 
-/// A journal of lines that somebody wrote with care: it is refused or taken, and then means the same
+/// A journal of lines that were written with care: it is refused or taken, and then means the same
 /// whenever it is read.
 fn sealed_text(directory: &Path, input: &[u8]) {
     let mut content =

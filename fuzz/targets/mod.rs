@@ -66,7 +66,7 @@ impl<'a> Choices<'a> {
         chosen % bound.max(1)
     }
 
-    /// So many bytes, or as many as there are.
+    /// This many bytes, or as many as there are.
     fn bytes(&mut self, most: usize) -> &'a [u8] {
         let (taken, rest) = self.0.split_at(most.min(self.0.len()));
         self.0 = rest;

@@ -38,7 +38,7 @@ pub(super) fn run(input: &[u8]) {
     }
 }
 
-/// Begins an abbreviation: [`LONG`], a count and a byte stand for so many times 512 of that byte.
+/// Begins an abbreviation: [`LONG`], a count and a byte stand for this many times 512 of that byte.
 const LONG: u8 = 0xfe;
 
 /// The input with its abbreviations written out, so that short inputs reach the limits of lines.

@@ -34,7 +34,7 @@ fn a_password_is_kept_used_and_removed() {
         "{outcome:#?}"
     );
 
-    // Nobody is there to be asked.
+    // There is no person to ask.
     sandbox.run(&["sync"]).ends_with(0).says_nothing();
     sandbox.mail("work").holds(mailbox.stored_forms());
 

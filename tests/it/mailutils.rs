@@ -1,4 +1,4 @@
-//! The program against a server whose greeting promises APOP to everybody and which has a secret for nobody.
+//! The program against a server whose greeting promises APOP to all users and which has a secret for none.
 
 use crate::support::mailutils::Mailutils;
 use crate::support::messages::{small, stored_form};

@@ -17,7 +17,7 @@ use crate::support::server::{Fault, LOGIN, Pipelining, Server};
 /// One thing that happens.
 #[derive(Debug, Clone)]
 enum Event {
-    /// So many messages arrive.
+    /// This many messages arrive.
     Arrive(usize),
     /// The server gives every message a new unique-id.
     Renumber,
@@ -25,7 +25,7 @@ enum Event {
     Restore,
     /// A reader moves all messages, without changing one.
     Tidy,
-    /// A reader deletes the copies of a message, one of so many.
+    /// A reader deletes the copies of a message, chosen by this number.
     Discard(prop::sample::Index),
     /// From now on this goes wrong at this step, until it is healed.
     Fault(&'static str, Fault),
@@ -93,7 +93,7 @@ struct Model {
     arrived: Vec<Vec<u8>>,
     /// The same, as the server sends them, with their last unique-ids.
     sent: Vec<(String, Vec<u8>)>,
-    /// Those of them whose copies somebody deleted here.
+    /// Those of them whose copies were deleted here.
     discarded: BTreeSet<Vec<u8>>,
     /// Those of them that may go from the server all the same: what is stored under its own id is
     /// deleted when it is due, whatever became of the copy.
@@ -339,7 +339,7 @@ fn files(directory: &Path) -> Vec<PathBuf> {
 }
 
 /// The messages of an mbox, each with its From_ line; none where a run was cut off while it wrote one:
-/// readers leave such a file alone until somebody has mended it.
+/// readers leave such a file alone until it is repaired.
 fn mbox(path: &Path) -> Option<Vec<Vec<u8>>> {
     let content = fs::read(path)
         .ok()

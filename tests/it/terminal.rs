@@ -82,7 +82,7 @@ fn a_question_for_the_password_ends_with_the_first_signal() {
         (login, Some(Signal::TERM), 143),
     ] {
         let mut sandbox = asking_sandbox(&server);
-        // Nobody is asked for a password that could not be kept.
+        // A password that could not be kept is not asked for.
         let _ring = (command == login).then(|| KeyRing::start(&mut sandbox));
         let asking = Terminal::start(&sandbox, command);
         asking.shows("Password for alice at 127.0.0.1: ");

@@ -74,7 +74,7 @@ fn a_login_delay_ends_the_windows_with_75_and_what_was_stored_stays() {
 }
 
 /// A server that drops what was fetched and says in these states that it wants a pause between logins,
-/// with so many messages.
+/// with this many messages.
 fn delaying_in(states: &[State], messages: usize) -> (Mailbox, Server) {
     let mailbox = Mailbox::with(small(messages));
     let mut server = Server::start(&mailbox).expires_at_once().listing_window(10);
@@ -214,7 +214,7 @@ fn sessions_of_a_host_where_all_mail_went_at_once_are_two_at_most() {
     let server = Server::start(&mailbox);
     let sandbox = sandbox_for(&server, &[]);
     sandbox.run(&["sync"]).ends_with(0);
-    // Somebody cleared the maildrop by other means.
+    // The maildrop was cleared by other means.
     mailbox.clear();
     mailbox.add("new", small(4).remove(3));
     sandbox.run(&["sync"]).ends_with(0);

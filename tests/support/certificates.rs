@@ -35,7 +35,7 @@ pub(crate) enum Kind {
     SelfSigned,
     /// By an authority that the client does not know.
     UnknownAuthority,
-    /// By an authority between ours and it, whose certificate is valid from and until so many days
+    /// By an authority between ours and it, whose certificate is valid from and until this many days
     /// from now.
     Below(i64, i64),
     /// For this name only, as these bytes, whatever they are.
@@ -244,7 +244,7 @@ struct Draft {
 }
 
 impl Draft {
-    /// Valid from and until so many days from now.
+    /// Valid from and until this many days from now.
     fn new(common_name: &str, (from, until): (i64, i64)) -> Self {
         let make = || {
             let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1)?;

@@ -1,6 +1,5 @@
 //! File systems of the tests' own: images with ext4, with btrfs for its quotas, and small ones in memory.
-//! They need root and a kernel that lets it mount; where that is missing, tests say aloud that they were
-//! skipped.
+//! They need root and a kernel that lets it mount; where that is missing, tests are skipped, and reported as that.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

@@ -230,7 +230,7 @@ impl Drop for Dovecot {
 /// The key that access tokens are signed with.
 const TOKEN_KEY: &[u8] = b"a key that only Dovecot and the makers of tokens know";
 
-/// An access token for this user (RFC 7519) that ends so many seconds from now.
+/// An access token for this user (RFC 7519) that ends this many seconds from now.
 pub(crate) fn access_token(user: &str, seconds: i64) -> String {
     let now = jiff::Timestamp::now().as_second();
     let end = now + seconds;
@@ -284,7 +284,7 @@ fn launch(configuration: &Path) -> Child {
             .stderr(Stdio::null())
             .spawn()
     };
-    // Directories of system programs are not in everybody's PATH.
+    // Directories of system programs are not in every user's PATH.
     match start("dovecot").or_else(|_| start("/usr/sbin/dovecot")) {
         Ok(child) => child,
         Err(error) if error.kind() == ErrorKind::NotFound => {

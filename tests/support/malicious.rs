@@ -78,7 +78,7 @@ pub(crate) const UIDS_OF_CONTROLS: [&[u8]; 4] = [
     b"a\rb",
 ];
 
-/// First messages of SCRAM that nobody may go on after; `NONCE` stands for the client's (A32).
+/// First messages of SCRAM after which no client may go on; `NONCE` stands for the client's (A32).
 pub(crate) const SCRAM_FIRSTS: [&str; 10] = [
     "r=NONCEx,s=c2FsdA==,i=1000000000000",
     "r=NONCEx,s=c2FsdA==,i=2147483647",

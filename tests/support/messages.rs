@@ -108,7 +108,7 @@ impl Generator {
         }
     }
 
-    /// A message of about so many octets, where its shape allows it.
+    /// A message of about this many octets, where its shape allows it.
     pub(crate) fn message(&mut self, shape: Shape, size: usize) -> Vec<u8> {
         if shape == Shape::Empty {
             return Vec::new();

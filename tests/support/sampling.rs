@@ -33,7 +33,7 @@ pub(crate) fn sample_always(
     chosen
 }
 
-/// Reports that so many cases of a row were tried.
+/// Reports that this many cases of a row were tried.
 pub(crate) fn count_cases(taken: usize, all: usize) {
     report::add("cases", &format!("{taken}\t{all}"));
 }

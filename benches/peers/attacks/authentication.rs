@@ -60,7 +60,7 @@ fn stamps() -> Vec<Case> {
     stamps.map(case).into()
 }
 
-/// A login that hides the password was asked for, and nobody offers it.
+/// A login that hides the password was asked for, and is not offered.
 fn stripped() -> Vec<Case> {
     let without_stamp = Case::reply(GREETING, "+OK ready\r\n").login(Login::Apop);
     let without_mechanism =

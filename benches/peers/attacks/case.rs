@@ -62,16 +62,16 @@ pub(crate) struct Case {
     pub(crate) resumes: bool,
     /// Every message is to be there in the end.
     pub(crate) complete: bool,
-    /// Nobody may log in to this server.
+    /// No client may log in to this server.
     pub(crate) distrusts: bool,
-    /// Nobody may believe that the login was good.
+    /// No client may believe that the login was good.
     pub(crate) unproven: bool,
     /// The server goes on after an answer that was forged.
     pub(crate) injects: bool,
     /// What it means where something is stored that is none of the messages; none, where that cannot be known
     /// from one.
     pub(crate) stored: Option<&'static str>,
-    /// Those who can be reached; everybody, where nobody is named.
+    /// The clients that can be reached by it; all of them, where none is named.
     pub(crate) only: &'static [Fetcher],
 }
 
@@ -237,7 +237,7 @@ impl Case {
         }
     }
 
-    /// Nobody logs in.
+    /// No client logs in.
     pub(crate) fn distrusted(self) -> Self {
         Case {
             distrusts: true,
@@ -253,7 +253,7 @@ impl Case {
         }
     }
 
-    /// Nobody takes the forged answer for an answer.
+    /// No client takes the forged answer for an answer.
     pub(crate) fn injecting(self) -> Self {
         Case {
             injects: true,

@@ -10,9 +10,9 @@ use super::watch::TOO_MUCH;
 pub(crate) enum Finding {
     /// It did not end in time.
     Hangs,
-    /// A signal ended it that nobody sent.
+    /// A signal ended it that was not sent to it.
     Crashes,
-    /// It used more memory than any of this needs, or more disk: so many octets.
+    /// It used more memory than any of this needs, or more disk: this many octets.
     Memory(u64),
     Disk(u64),
     /// Characters reached the terminal that could control it.
@@ -52,7 +52,7 @@ impl Display for Finding {
     }
 }
 
-/// So much, in words; nobody may go on where it is too much.
+/// This much, in words; no client may go on where it is too much.
 fn amount(octets: u64) -> String {
     match octets > TOO_MUCH {
         true => format!("more than {} MB", TOO_MUCH >> 20),

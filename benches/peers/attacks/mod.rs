@@ -2,7 +2,7 @@
 //! no longer than two seconds for the server, and is judged only by what was seen from outside.
 //!
 //! A program withstands an attack where it ends in time and with little memory and disk, where nothing of the
-//! password reaches anybody who is not to have it and no control character the terminal, and where what is
+//! password reaches a party that must not have it and no control character the terminal, and where what is
 //! stored is whole, there once, and there before it is deleted on the server. A dash stands where an attack
 //! does not reach it, since it knows nothing of what is attacked. Each program has to fetch everything from an
 //! honest server first, with the same configuration: else there is no table.

@@ -301,7 +301,7 @@ fn other_certificate() -> Case {
     showing(Tls::Implicit, Kind::Good, None).pinned()
 }
 
-/// The first session breaks; from then on nobody knows STLS.
+/// The first session breaks; from then on the server has no STLS.
 fn second_connection() -> Case {
     stls(Case::server(|server, _| {
         server

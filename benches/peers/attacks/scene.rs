@@ -6,7 +6,7 @@ pub(crate) enum Scene {
     Plain,
     /// The disk takes no more than two of three messages; once the server is honest, it takes them all.
     FullDisk,
-    /// In the place of the mbox, a link of ours leads to one of somebody else, and that to a file of ours.
+    /// In the place of the mbox, a link of ours leads to one of another user, and that to a file of ours.
     Link,
     /// The umask lets all users read what is made.
     Umask,

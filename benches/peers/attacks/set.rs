@@ -23,7 +23,7 @@ use crate::support::server::{PASSWORD, SessionLog};
 /// How long a program may take, though the server is silent for ever.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// What nobody may write to.
+/// The content of a file that must not change.
 const PRECIOUS: &str = "nothing is to be added here\n";
 
 /// A fixture on which a case takes place.
@@ -199,7 +199,7 @@ fn open_to_all(home: &Path) {
     }
 }
 
-/// Whether the password is where everybody can see it, or in the hands of a child.
+/// Whether the password is where every user can see it, or in the hands of a child.
 fn inspect(group: u32) -> Option<Finding> {
     let mut files = members(group).flat_map(|process| {
         ["cmdline", "environ"].map(|name| PathBuf::from(format!("/proc/{process}/{name}")))

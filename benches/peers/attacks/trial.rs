@@ -295,7 +295,7 @@ fn shows_password(line: &str) -> bool {
         .any(|beginning| line.starts_with(beginning))
 }
 
-/// Whether it is a command of somebody who is logged in.
+/// Whether it is a command after the login.
 fn needs_login(line: &str) -> bool {
     ["STAT", "LIST", "UIDL", "RETR", "TOP", "DELE", "LAST"].contains(&verb(line))
 }

@@ -320,7 +320,7 @@ fn a58_what_breaks_off_at_such_a_line_is_not_stored_and_costs_no_other() {
     }
 }
 
-/// A session that fetches everything, with or without deleting it, ends after so many octets of what
+/// A session that fetches everything, with or without deleting it, ends after this many octets of what
 /// the server says; a server that is well again is asked twice more. Returns how many octets there are.
 fn cut_after(octets: usize, pipelining: bool, retention: &str) -> usize {
     let texts = ["Subject: 1\r\n\r\n.dot\r\n", "\r\nab\r\n", "From: 3\r\n"];

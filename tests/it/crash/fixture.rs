@@ -113,7 +113,7 @@ impl Scenario {
     }
 }
 
-/// So many small messages, and a large one: there is a first, a last, and one between them.
+/// This many small messages, and a large one: there is a first, a last, and one between them.
 const SMALL: usize = 2;
 
 /// A maildrop, a server, a sandbox.

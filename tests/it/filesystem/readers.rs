@@ -20,7 +20,7 @@ fn read_all(maildir: &Path) {
         let entry = entry.expect("a directory can be read");
         let name = entry.file_name().to_string_lossy().into_owned();
         let seen = maildir.join("cur").join(format!("{name}:2,S"));
-        // Nobody else moves files away from here.
+        // No other program moves files away from here.
         fs::rename(entry.path(), seen).expect("a message can be moved");
     }
 }

@@ -119,7 +119,7 @@ impl Client {
         std::mem::take(&mut self.input)
     }
 
-    /// The next so many bytes.
+    /// The next bytes, this many.
     pub(crate) fn take(&mut self, count: usize) -> Vec<u8> {
         while self.input.len() < count && self.fill() {}
         self.input.drain(..count).collect()

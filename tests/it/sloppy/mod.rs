@@ -320,7 +320,7 @@ impl Fixture {
         tomorrow
     }
 
-    /// What is on the server once the rule was applied to what was stored so many hours ago: of these messages those
+    /// What is on the server once the rule was applied to what was stored this many hours ago: of these messages those
     /// that stay.
     fn left_of(&self, uids: &[String], hours: i64, staying: &[String]) -> Vec<String> {
         let stays = |uid: &&String| match self.case.rule {
@@ -438,7 +438,7 @@ impl Came {
         messages.unwrap_or_else(|| panic!("no {key}, {context}: {outcome:#?}"))
     }
 
-    /// In JSON, the report counts so many messages under this key.
+    /// In JSON, the report counts this many messages under this key.
     #[track_caller]
     fn counts(&self, key: &str, messages: usize) -> &Self {
         if self.json {

@@ -19,7 +19,7 @@ fn mailbox(case: Case) -> Mailbox {
     Mailbox::with(texts)
 }
 
-/// Makes the server send only so many octets of the bad messages.
+/// Makes the server send only this many octets of the bad messages.
 fn cropped(case: Case, octets: usize) -> impl Fn(Server) -> Server {
     move |server| {
         let crop = |server: Server, number: &usize| {

@@ -31,13 +31,13 @@ pub(crate) enum Fault {
     CloseUnanswered,
     /// The connection ends after the good answer.
     CloseAfter,
-    /// The connection ends after so many bytes of the good answer.
+    /// The connection ends after this many bytes of the good answer.
     CloseWithin(usize),
     /// The same, with a reset instead of an orderly end.
     ResetWithin(usize),
     /// The command is not carried out, and nothing is ever sent again, though the connection stays.
     Stall,
-    /// Nothing is sent after so many bytes of the good answer, though the connection stays.
+    /// Nothing is sent after this many bytes of the good answer, though the connection stays.
     StallWithin(usize),
     /// The good answer without its last line, and then these bytes over and over until the client ends
     /// the connection.

@@ -75,7 +75,7 @@ impl Journal {
         self.changed.notify_all();
     }
 
-    /// How often the message with this unique-id was retrieved in the first so many sessions.
+    /// How often the message with this unique-id was retrieved in this many sessions, the first ones.
     pub(super) fn retrievals(&self, uid: &str, sessions: usize) -> usize {
         let logs = self.lock();
         let retrieved = logs.iter().take(sessions).flat_map(|log| &log.retrieved);

@@ -196,7 +196,7 @@ impl Server {
         self.set(|settings| settings.pipelining = pipelining)
     }
 
-    /// Shows at most so many messages a session, the oldest that no finished session retrieved, as
+    /// Shows at most this many messages a session, the oldest that no finished session retrieved, as
     /// Gmail does.
     pub(crate) fn listing_window(self, most: usize) -> Self {
         self.set(|settings| settings.window = Some(most))
@@ -249,7 +249,7 @@ impl Server {
         self.set(|settings| settings.counts_line_ends_as_one = true)
     }
 
-    /// STAT claims so many octets more than LIST does for all messages together.
+    /// STAT claims this many octets more than LIST does for all messages together.
     pub(crate) fn adding_to_stat(self, octets: u64) -> Self {
         self.set(|settings| settings.added_to_stat = octets)
     }
@@ -273,12 +273,12 @@ impl Server {
         self.set(|settings| settings.place(step, fault, 1))
     }
 
-    /// The first so many times that this step comes, nothing; then always this fault.
+    /// Nothing, this many times when this step comes; then always this fault.
     pub(crate) fn after(self, times: usize, step: &str, fault: Fault) -> Self {
         self.set(|settings| settings.place_after(times, step, fault))
     }
 
-    /// So many octets of good answers go out, all sessions together: after the last of them the
+    /// This many octets of good answers go out, all sessions together: after the last of them the
     /// connection ends, and every later one at once.
     pub(crate) fn cut_after(self, octets: usize) -> Self {
         self.set(|settings| settings.most = octets)

@@ -119,7 +119,7 @@ impl Session<'_> {
     fn begin(&mut self, mechanism: &str, text: String) -> Option<Answer> {
         match mechanism {
             "PLAIN" => {
-                // RFC 4616: whom to act as (nobody else here), who, and the password.
+                // RFC 4616: authorization identity (empty here), user, and password.
                 let parts: Vec<&str> = text.split('\0').collect();
                 let ["", name, password] = parts[..] else {
                     return None;

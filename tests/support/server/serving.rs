@@ -10,7 +10,7 @@ pub(crate) enum Serving {
     Unstuffed,
     /// The same, but what follows the first such line is held back until the next command has come.
     UnstuffedLate,
-    /// Only its first so many octets, properly ended.
+    /// Only this many octets of its beginning, properly ended.
     Cropped(usize),
     /// A header line in front, another one at each retrieval, as proxies add it.
     ScannedInFront,
