@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use jiff::Timestamp;
-use popfetch::deliver::{Complete, Destination, Mbox, StoredRef};
+use popfetch::deliver::{Complete, Destination, Mbox, Mode, StoredRef};
 use popfetch::environment::Environment;
 use popfetch::mail::{Digest, Place};
 use popfetch::message::Peek;
@@ -78,10 +78,10 @@ fn store(mbox: &mut Mbox, messages: &[&[u8]], lengths: &[usize]) -> Vec<Place> {
     for text in messages {
         let (mut in_pieces, mut whole) = (Peek::default(), Peek::default());
         whole.feed(text);
-        mbox.begin().expect("begun");
+        let mut writer = mbox.begin().expect("begun");
         for piece in pieces(text, lengths) {
             in_pieces.feed(piece);
-            mbox.write(piece).expect("written");
+            writer.write(piece).expect("written");
         }
         let sender = in_pieces.sender();
         assert_eq!(sender, whole.sender());
@@ -91,15 +91,13 @@ fn store(mbox: &mut Mbox, messages: &[&[u8]], lengths: &[usize]) -> Vec<Place> {
             sender,
             uid: None,
         };
-        mbox.end(&complete).expect("ended");
+        writer.finish(&complete).expect("finished");
     }
-    let places = mbox.prepare().expect("prepared");
-    let placed = mbox.place();
-    assert_eq!(placed.len(), messages.len());
-    placed
-        .into_iter()
-        .for_each(|placed| placed.expect("placed"));
-    places
+    let prepared = mbox.prepare().expect("prepared");
+    let promised = prepared.places().to_vec();
+    let stored: Result<Vec<_>, _> = prepared.commit().into_iter().collect();
+    assert_eq!(stored.expect("stored"), promised);
+    promised
 }
 
 /// A message as it comes out of an mbox: its last line has an end.
@@ -149,7 +147,7 @@ impl Batch<'_> {
     /// After a mail program has put another message in front.
     fn is_found_again(&self, mbox: &mut Mbox, path: &Path) {
         fs::write(path, [FRONT, &self.mbox].concat()).expect("our own file");
-        let stored = self.settle(mbox, false);
+        let stored = self.recover(mbox, Mode::DryRun);
         assert!(stored.iter().all(|stored| *stored), "{stored:?}");
     }
 
@@ -158,7 +156,7 @@ impl Batch<'_> {
     fn is_cut_back(&self, mbox: &mut Mbox, path: &Path, cut: usize) {
         let cut = self.start + cut % (self.mbox.len() - self.start + 1);
         fs::write(path, &self.mbox[..cut]).expect("our own file");
-        let stored = self.settle(mbox, true);
+        let stored = self.recover(mbox, Mode::Apply);
         let ends = || self.places.iter().map(|place| range(place).end);
         assert!(stored.iter().copied().eq(ends().map(|end| end <= cut)));
 
@@ -178,13 +176,13 @@ impl Batch<'_> {
         assert!(fs::read(path).expect("our own file") == self.mbox);
     }
 
-    fn settle(&self, mbox: &mut Mbox, act: bool) -> Vec<bool> {
+    fn recover(&self, mbox: &mut Mbox, mode: Mode) -> Vec<bool> {
         let digests: Vec<_> = self.messages.iter().map(|text| digest(text)).collect();
-        let unsettled = self.places.iter().zip(&digests);
-        let unsettled: Vec<_> = unsettled
+        let intents = self.places.iter().zip(&digests);
+        let intents: Vec<_> = intents
             .map(|(place, digest)| StoredRef { place, digest })
             .collect();
-        mbox.settle(&unsettled, act).expect("settled")
+        mbox.recover(&intents, mode).expect("recovered")
     }
 }
 

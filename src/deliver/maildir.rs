@@ -9,16 +9,19 @@ mod recovery;
 mod search;
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 
+use jiff::Timestamp;
 use rustix::fs::Advice;
 use rustix::io::Errno;
 
 use self::directories::Directories;
 use self::name::Names;
 use super::directory::Directory;
-use super::{Complete, DeliveryError, Destination, StoredRef, disk};
+use super::{
+    Complete, DeliveryError, Destination, MessageWriter, Mode, PreparedBatch, StoredRef, disk,
+};
 use crate::crash;
 use crate::environment::Environment;
 use crate::error::{Failure, Result};
@@ -29,13 +32,13 @@ const DIRECTORIES: [&str; 3] = ["cur", "new", "tmp"];
 
 /// How many files of a batch are kept open until they are durable. A batch may have more messages
 /// than a process may have files; then it is made durable in several turns.
-const OPEN_FILES: usize = 64;
+const MAX_OPEN_FILES: usize = 64;
 
 /// Text is written in pieces of this size, in bytes.
 const BUFFER: usize = 64 * 1024;
 
-/// How often a name that turns out to be taken is replaced by another.
-const NAMES_TRIED: usize = 10;
+/// How many names are tried before all are taken to be in use.
+const MAX_NAMES_TRIED: usize = 10;
 
 /// A Maildir that takes messages.
 pub struct Maildir {
@@ -46,21 +49,21 @@ pub struct Maildir {
     is_used: bool,
     /// Opened, and made where missing, by the first message.
     directories: Option<Directories>,
-    growing: Option<Growing>,
-    batch: Vec<Grown>,
-    /// Why some file of the batch could not be made durable.
+    batch: Batch,
+}
+
+/// The messages that are whole and wait in `tmp/`.
+#[derive(Default)]
+struct Batch {
+    messages: Vec<Waiting>,
+    /// How many of them are open.
+    open: usize,
+    /// Why some file could not be made durable.
     broken: Option<Failure>,
 }
 
-/// A message that is being written.
-struct Growing {
-    unique: String,
-    file: BufWriter<File>,
-    bytes: u64,
-}
-
 /// A message that is whole and waits in `tmp/`.
-struct Grown {
+struct Waiting {
     unique: String,
     bytes: u64,
     /// Open as long as its data may not be durable.
@@ -77,9 +80,7 @@ impl Maildir {
             environment: environment.clone(),
             is_used: false,
             directories: None,
-            growing: None,
-            batch: Vec::new(),
-            broken: None,
+            batch: Batch::default(),
         }
     }
 
@@ -104,90 +105,179 @@ impl Maildir {
         }
         Err(disk::gone("the Maildir", &self.path, &DIRECTORIES))
     }
+}
 
-    /// A new file in `tmp/` for a message.
-    fn create(&mut self) -> Result<Growing> {
-        let directories = match self.directories.take() {
-            Some(directories) => directories,
-            None => self.open()?,
-        };
-        let directories = self.directories.insert(directories);
-        let mut tries = NAMES_TRIED;
-        loop {
-            tries -= 1;
-            let unique = self.names.next(self.environment.now());
-            match directories.create(&unique)? {
-                Some(file) => return Ok(Growing::new(unique, file)),
-                None if tries > 0 => {}
-                None => return Err(directories.failure("create a file in", "tmp", Errno::EXIST)),
-            }
+/// A new file in `tmp/`, and its name.
+fn create(directories: &Directories, names: &Names, now: Timestamp) -> Result<(String, File)> {
+    for _ in 0..MAX_NAMES_TRIED {
+        let unique = names.next(now);
+        if let Some(file) = directories.create(&unique)? {
+            return Ok((unique, file));
         }
     }
+    Err(directories.failure("create a file in", "tmp", Errno::EXIST))
+}
 
-    fn cannot_write(&self, error: &std::io::Error) -> DeliveryError {
-        let errno = Errno::from_io_error(error).unwrap_or(Errno::IO);
-        let failure = disk::failure("write a message in", &self.path.join("tmp"), errno);
-        match errno {
-            // Larger than a limit allows; a smaller one may pass.
-            Errno::FBIG => DeliveryError::Message(failure),
-            _ => DeliveryError::Destination(failure),
+impl Batch {
+    /// Adds a message. Where too many are open, they are made durable now.
+    fn add(&mut self, message: Waiting, directories: &Directories) {
+        self.messages.push(message);
+        self.open += 1;
+        if self.open >= MAX_OPEN_FILES {
+            self.sync_files(directories);
         }
     }
 
     /// Makes the data of all files that are still open durable, and closes them. A failure is
     /// remembered, because asking again would prove nothing: the kernel reports a lost write once.
-    fn sync_files(&mut self) {
+    fn sync_files(&mut self, directories: &Directories) {
         crash::point("maildir: data not synced");
-        let messages = self.batch.iter_mut();
+        self.open = 0;
+        let messages = self.messages.iter_mut();
         let files: Vec<_> = messages.filter_map(|message| message.file.take()).collect();
         // This begins the writing of all of them, so that they share the disk's flushes; it makes the whole
         // nearly twice as fast. Where the hint is not taken, the next step does all the work.
         for file in &files {
             let _ = rustix::fs::fadvise(file, 0, None, Advice::DontNeed);
         }
-        let Some(directories) = &self.directories else {
-            return; // No file was made.
-        };
-        if let Err(errno) = files
-            .iter()
-            .try_for_each(|file| directories.sync_file(file))
-        {
-            let tmp = self.path.join("tmp");
-            self.broken = Some(disk::failure("make durable a message in", &tmp, errno));
+        let mut synced = files.iter().map(|file| directories.sync_file(file));
+        if let Err(errno) = synced.try_for_each(|synced| synced) {
+            self.broken = Some(directories.failure("make durable a message in", "tmp", errno));
         }
+    }
+
+    /// Makes all of it durable, and says which place each message will have.
+    fn sync(&mut self, directories: &Directories) -> Result<Vec<Place>> {
+        self.sync_files(directories);
+        if let Some(failure) = self.broken.take() {
+            return Err(failure);
+        }
+        crash::point("maildir: data synced, tmp/ not");
+        let synced = directories.sync_tmp();
+        synced.map_err(|errno| directories.failure("make durable what is in", "tmp", errno))?;
+        Ok(self.messages.iter().map(Waiting::place).collect())
     }
 }
 
-/// Moves a whole message where readers see it.
-fn publish(directories: &Directories, message: &Grown) -> Result<(), DeliveryError> {
-    crash::point("maildir: message not placed");
-    directories
-        .publish(&message.unique, &message.name())
-        .map_err(|errno| {
-            directories.remove(&message.unique);
+impl Waiting {
+    /// Its name in `new/`.
+    fn name(&self) -> String {
+        name::sized(&self.unique, self.bytes)
+    }
+
+    fn place(&self) -> Place {
+        Place::Maildir { name: self.name() }
+    }
+
+    /// Moves the message where readers see it.
+    fn publish(&self, directories: &Directories) -> Result<(), DeliveryError> {
+        crash::point("maildir: message not placed");
+        let published = directories.publish(&self.unique, &self.name());
+        published.map_err(|errno| {
+            directories.remove(&self.unique);
             let failure = directories.failure("put a message into", "new", errno);
             match errno {
-                // The file was removed behind our back, or its name was taken.
+                // The file was removed meanwhile, or its name was taken.
                 Errno::NOENT | Errno::EXIST => DeliveryError::Message(failure),
                 _ => DeliveryError::Destination(failure),
             }
         })
+    }
 }
 
-impl Growing {
-    fn new(unique: String, file: File) -> Self {
-        Growing {
-            unique,
-            file: BufWriter::with_capacity(BUFFER, file),
-            bytes: 0,
+/// A message that grows in `tmp/`.
+struct Writer<'a> {
+    directories: &'a Directories,
+    batch: &'a mut Batch,
+    unique: String,
+    bytes: u64,
+    /// None once the message is whole.
+    file: Option<BufWriter<File>>,
+}
+
+impl Writer<'_> {
+    fn cannot_write(&self, error: &io::Error) -> DeliveryError {
+        let errno = Errno::from_io_error(error).unwrap_or(Errno::IO);
+        let failure = self.directories.failure("write a message in", "tmp", errno);
+        match errno {
+            // Larger than a limit allows; a smaller one may pass.
+            Errno::FBIG => DeliveryError::Message(failure),
+            _ => DeliveryError::Destination(failure),
         }
     }
 }
 
-impl Grown {
-    /// Its name in `new/`.
-    fn name(&self) -> String {
-        name::sized(&self.unique, self.bytes)
+impl MessageWriter for Writer<'_> {
+    fn write(&mut self, text: &[u8]) -> Result<(), DeliveryError> {
+        self.bytes += text.len() as u64;
+        let written = self
+            .file
+            .as_mut()
+            .map_or(Ok(()), |file| file.write_all(text));
+        written.map_err(|error| self.cannot_write(&error))
+    }
+
+    fn finish(mut self: Box<Self>, message: &Complete<'_>) -> Result<(), DeliveryError> {
+        debug_assert_eq!(self.bytes, message.length);
+        let flushed = self.file.as_mut().map_or(Ok(()), Write::flush);
+        flushed.map_err(|error| self.cannot_write(&error))?;
+        if let Some(file) = self.file.take() {
+            let message = Waiting {
+                unique: std::mem::take(&mut self.unique),
+                bytes: self.bytes,
+                file: Some(file.into_parts().0),
+            };
+            self.batch.add(message, self.directories);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Writer<'_> {
+    fn drop(&mut self) {
+        if let Some(file) = self.file.take() {
+            // Taken apart, so that what is left in the buffer isn't written.
+            drop(file.into_parts());
+            self.directories.remove(&self.unique);
+        }
+    }
+}
+
+/// A batch whose data is durable in `tmp/`.
+struct Prepared<'a> {
+    maildir: &'a mut Maildir,
+    places: Vec<Place>,
+}
+
+impl PreparedBatch for Prepared<'_> {
+    fn places(&self) -> &[Place] {
+        &self.places
+    }
+
+    fn commit(self: Box<Self>) -> Vec<Result<Place, DeliveryError>> {
+        let messages = std::mem::take(&mut self.maildir.batch.messages);
+        let Some(directories) = &self.maildir.directories else {
+            return Vec::new(); // No message was begun.
+        };
+        let publish = |message: &Waiting| message.publish(directories).map(|()| message.place());
+        let mut results: Vec<_> = messages.iter().map(publish).collect();
+        crash::point("maildir: messages placed, new/ not synced");
+        if let Err(errno) = directories.sync_new() {
+            let published = messages.iter().zip(&mut results);
+            for (message, result) in published.filter(|(_, result)| result.is_ok()) {
+                // The next run places it anew: if it found it here, it would take it for durable.
+                directories.withdraw(&message.unique, &message.name());
+                let failure = directories.failure("make durable what is in", "new", errno);
+                *result = Err(DeliveryError::Destination(failure));
+            }
+        }
+        results
+    }
+}
+
+impl Drop for Prepared<'_> {
+    fn drop(&mut self) {
+        self.maildir.discard();
     }
 }
 
@@ -211,106 +301,48 @@ impl Destination for Maildir {
         self.check_present()
     }
 
-    fn begin(&mut self) -> Result<(), DeliveryError> {
-        self.abandon();
-        self.growing = Some(self.create().map_err(DeliveryError::Destination)?);
-        crash::point("maildir: message begun");
-        Ok(())
-    }
-
-    fn write(&mut self, text: &[u8]) -> Result<(), DeliveryError> {
-        let growing = self.growing.as_mut().expect("begin comes before write");
-        growing.bytes += text.len() as u64;
-        let written = growing.file.write_all(text);
-        written.map_err(|error| self.cannot_write(&error))
-    }
-
-    fn end(&mut self, message: &Complete<'_>) -> Result<(), DeliveryError> {
-        let growing = self.growing.as_mut().expect("begin comes before end");
-        debug_assert_eq!(growing.bytes, message.length);
-        if let Err(error) = growing.file.flush() {
-            let trouble = self.cannot_write(&error);
-            self.abandon();
-            return Err(trouble);
-        }
-        if let Some(growing) = self.growing.take() {
-            self.batch.push(Grown::from(growing));
-        }
-        if self
-            .batch
-            .iter()
-            .filter(|message| message.file.is_some())
-            .count()
-            >= OPEN_FILES
-        {
-            self.sync_files();
-        }
-        Ok(())
-    }
-
-    fn abandon(&mut self) {
-        if let (Some(growing), Some(directories)) = (self.growing.take(), &self.directories) {
-            // Taken apart, so that what is left in the buffer isn't written.
-            drop(growing.file.into_parts());
-            directories.remove(&growing.unique);
-        }
-    }
-
-    fn prepare(&mut self) -> Result<Vec<Place>> {
-        self.abandon();
-        self.sync_files();
-        if let Some(failure) = self.broken.take() {
-            return Err(failure);
-        }
-        crash::point("maildir: data synced, tmp/ not");
-        if let Some(directories) = &self.directories {
-            let synced = directories.sync_tmp();
-            synced.map_err(|errno| directories.failure("make durable what is in", "tmp", errno))?;
-        }
-        let places = self.batch.iter().map(|message| Place::Maildir {
-            name: message.name(),
-        });
-        Ok(places.collect())
-    }
-
-    fn place(&mut self) -> Vec<Result<(), DeliveryError>> {
-        let Some(directories) = &self.directories else {
-            return Vec::new();
+    fn begin(&mut self) -> Result<Box<dyn MessageWriter + '_>, DeliveryError> {
+        let directories = match self.directories.take() {
+            Some(directories) => directories,
+            None => self.open().map_err(DeliveryError::Destination)?,
         };
-        let batch = std::mem::take(&mut self.batch);
-        let mut results: Vec<_> = batch
-            .iter()
-            .map(|message| publish(directories, message))
-            .collect();
-        crash::point("maildir: messages placed, new/ not synced");
-        if let Err(errno) = directories.sync_new() {
-            let placed = batch.iter().zip(&mut results);
-            for (message, result) in placed.filter(|(_, result)| result.is_ok()) {
-                // The next run places it anew: if it found it here, it would take it for durable.
-                directories.withdraw(&message.unique, &message.name());
-                let failure = directories.failure("make durable what is in", "new", errno);
-                *result = Err(DeliveryError::Destination(failure));
-            }
-        }
-        results
+        let directories = &*self.directories.insert(directories);
+        let created = create(directories, &self.names, self.environment.now());
+        let (unique, file) = created.map_err(DeliveryError::Destination)?;
+        crash::point("maildir: message begun");
+        Ok(Box::new(Writer {
+            directories,
+            batch: &mut self.batch,
+            unique,
+            bytes: 0,
+            file: Some(BufWriter::with_capacity(BUFFER, file)),
+        }))
+    }
+
+    fn prepare(&mut self) -> Result<Box<dyn PreparedBatch + '_>> {
+        let directories = self.directories.as_ref();
+        let synced = directories.map(|directories| self.batch.sync(directories));
+        let places = synced.transpose()?.unwrap_or_default();
+        Ok(Box::new(Prepared {
+            maildir: self,
+            places,
+        }))
     }
 
     fn discard(&mut self) {
-        self.abandon();
-        self.broken = None;
+        let messages = std::mem::take(&mut self.batch).messages;
         if let Some(directories) = &self.directories {
-            self.batch
-                .drain(..)
-                .for_each(|message| directories.remove(&message.unique));
+            let unique = messages.iter().map(|message| &message.unique);
+            unique.for_each(|unique| directories.remove(unique));
         }
     }
 
-    fn settle(&mut self, unsettled: &[StoredRef<'_>], act: bool) -> Result<Vec<bool>> {
-        recovery::settle(&self.path, unsettled, act)
+    fn recover(&mut self, intents: &[StoredRef<'_>], mode: Mode) -> Result<Vec<bool>> {
+        recovery::recover(&self.path, intents, mode)
     }
 
-    fn find(&mut self, stored: &[StoredRef<'_>], act: bool) -> Result<Vec<bool>> {
-        search::find(&self.path, stored, act)
+    fn find(&mut self, stored: &[StoredRef<'_>], mode: Mode) -> Result<Vec<bool>> {
+        search::find(&self.path, stored, mode)
     }
 
     fn identify(&mut self, stored: &[StoredRef<'_>]) -> Result<Vec<Option<Identity>>> {
@@ -318,18 +350,7 @@ impl Destination for Maildir {
     }
 }
 
-impl From<Growing> for Grown {
-    fn from(growing: Growing) -> Self {
-        let (file, _written) = growing.file.into_parts();
-        Grown {
-            unique: growing.unique,
-            bytes: growing.bytes,
-            file: Some(file),
-        }
-    }
-}
-
-/// Whatever ends the work, nothing half-done stays behind.
+/// Whatever ends the work, nothing half-done is left.
 impl Drop for Maildir {
     fn drop(&mut self) {
         self.discard();
@@ -347,7 +368,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::deliver::testing::{add, environment, find, settle, store};
+    use crate::deliver::testing::{add, commit, environment, find, finish, recover, store};
     use crate::error::Kind;
 
     fn maildir(root: &Path) -> Maildir {
@@ -386,11 +407,13 @@ mod tests {
         }
     }
 
-    /// A place that is prepared, as it is when the run is killed before [`Destination::place`].
+    /// A place that is prepared, as it is when the run is killed before [`PreparedBatch::commit`].
     fn prepared(root: &Path, text: &[u8]) -> Place {
         let mut maildir = maildir(root);
         add(&mut maildir, text);
-        let place = maildir.prepare().expect("prepared").remove(0);
+        let prepared = maildir.prepare().expect("prepared");
+        let place = prepared.places()[0].clone();
+        std::mem::forget(prepared);
         std::mem::forget(maildir);
         place
     }
@@ -412,7 +435,9 @@ mod tests {
     #[test]
     fn a_batch_larger_than_the_number_of_open_files_is_whole() {
         let root = tempdir();
-        let texts: Vec<_> = (0..3 * OPEN_FILES).map(|n| format!("N: {n}\n\n")).collect();
+        let texts: Vec<_> = (0..3 * MAX_OPEN_FILES)
+            .map(|n| format!("N: {n}\n\n"))
+            .collect();
         let texts: Vec<_> = texts.iter().map(String::as_bytes).collect();
         store(&mut maildir(root.path()), &texts);
         let mut stored: Vec<_> = files(root.path(), "new")
@@ -475,12 +500,12 @@ mod tests {
     fn nothing_is_made_before_a_message_comes() {
         let root = tempdir();
         let mut maildir = maildir(root.path());
-        assert_eq!(maildir.prepare().expect("empty"), []);
-        assert!(maildir.place().is_empty());
+        assert_eq!(maildir.prepare().expect("empty").places(), []);
+        assert!(commit(&mut maildir).is_empty());
         let place = Place::Maildir {
             name: "1.M2P3Q4.h,S=1".into(),
         };
-        assert!(!settle(&mut maildir, &place, b"x", true));
+        assert!(!recover(&mut maildir, &place, b"x", Mode::Apply));
         drop(maildir);
         assert!(!root.path().join("Mail").exists());
     }
@@ -496,14 +521,14 @@ mod tests {
             Err(DeliveryError::Destination(failure)) => {
                 assert_eq!(failure.kind(), Kind::Destination)
             }
-            other => panic!("{other:?} without a Maildir"),
+            _ => panic!("no error without a Maildir"),
         }
         assert!(maildir.expect_present().is_err());
         assert!(!root.path().join("Mail").exists());
     }
 
     #[test]
-    fn a_path_that_is_a_file_is_the_destinations_trouble() {
+    fn a_path_that_is_a_file_is_an_error_of_the_destination() {
         for file in ["Mail", "Mail/work", "Mail/work/new"] {
             let root = tempdir();
             let file = root.path().join(file);
@@ -514,20 +539,20 @@ mod tests {
                     assert_eq!(failure.kind(), Kind::Destination);
                     assert!(failure.message().contains(&disk::shown(&file)), "{failure}");
                 }
-                other => panic!("{other:?} with a file at {}", file.display()),
+                _ => panic!("no error with a file at {}", file.display()),
             }
         }
     }
 
     #[test]
-    fn a_place_where_nothing_can_be_made_is_the_destinations_trouble() {
+    fn a_place_where_nothing_can_be_made_is_an_error_of_the_destination() {
         let root = tempdir();
         let mut maildir = Maildir::new("/proc/popfetch".into(), &environment(root.path()));
         match maildir.begin() {
             Err(DeliveryError::Destination(failure)) => {
                 assert_eq!(failure.kind(), Kind::Destination)
             }
-            other => panic!("{other:?} in /proc"),
+            _ => panic!("no error in /proc"),
         }
     }
 
@@ -535,19 +560,22 @@ mod tests {
     fn what_is_given_up_leaves_nothing() {
         let root = tempdir();
         let mut maildir = maildir(root.path());
-        maildir.begin().expect("begun");
-        maildir.write(&[0; 2 * BUFFER]).expect("written");
-        maildir.abandon();
+        let mut writer = maildir.begin().expect("begun");
+        writer.write(&[0; 2 * BUFFER]).expect("written");
+        assert_eq!(count(root.path()), [1, 0, 0]);
+        drop(writer);
         assert_eq!(count(root.path()), [0, 0, 0]);
 
         add(&mut maildir, b"one");
         add(&mut maildir, b"two");
-        maildir.prepare().expect("prepared");
-        maildir.discard();
+        drop(maildir.prepare().expect("prepared"));
         assert_eq!(count(root.path()), [0, 0, 0]);
 
         add(&mut maildir, b"three");
-        maildir.begin().expect("begun");
+        maildir.discard();
+        assert_eq!(count(root.path()), [0, 0, 0]);
+
+        add(&mut maildir, b"four");
         drop(maildir);
         assert_eq!(count(root.path()), [0, 0, 0]);
     }
@@ -557,9 +585,9 @@ mod tests {
         let root = tempdir();
         let mut maildir = maildir(root.path());
         add(&mut maildir, b"one");
-        maildir.begin().expect("begun");
-        maildir.write(b"half of t").expect("written");
-        maildir.abandon();
+        let mut writer = maildir.begin().expect("begun");
+        writer.write(b"half of t").expect("written");
+        drop(writer);
         store(&mut maildir, &[b"three"]);
         let mut stored: Vec<_> = files(root.path(), "new")
             .into_iter()
@@ -575,13 +603,13 @@ mod tests {
         let mut maildir = maildir(root.path());
         add(&mut maildir, b"one");
         add(&mut maildir, b"two");
-        maildir.prepare().expect("prepared");
+        let prepared = maildir.prepare().expect("prepared");
         let (gone, _) = files(root.path(), "tmp")
             .into_iter()
             .find(|(_, text)| text == b"one")
             .expect("waits");
         fs::remove_file(root.path().join("Mail/work/tmp").join(gone)).expect("removed");
-        let results = maildir.place();
+        let results = prepared.commit();
         assert!(
             matches!(results[0], Err(DeliveryError::Message(_))),
             "{results:?}"
@@ -595,25 +623,19 @@ mod tests {
         let root = tempdir();
         let mut maildir = maildir(root.path());
         add(&mut maildir, b"one");
-        maildir.begin().expect("begun");
+        let mut writer = maildir.begin().expect("begun");
         for name in DIRECTORIES {
             let directory = root.path().join("Mail/work").join(name);
             fs::rename(&directory, root.path().join(name)).expect("moved");
             fs::create_dir_all(root.path().join("precious").join(name)).expect("made");
             symlink(root.path().join("precious").join(name), directory).expect("linked");
         }
-        maildir.write(b"two").expect("written");
-        let (digest, length) = (crate::deliver::testing::digest(b"two"), 3);
-        let complete = Complete {
-            digest,
-            length,
-            sender: None,
-            uid: None,
-        };
-        maildir.end(&complete).expect("ended");
-        assert_eq!(maildir.prepare().expect("prepared").len(), 2);
-        assert!(maildir.place().iter().all(Result::is_ok));
-        assert_eq!(count(root.path()), [0, 0, 0], "behind the links");
+        writer.write(b"two").expect("written");
+        finish(writer, b"two", None);
+        let results = commit(&mut maildir);
+        assert_eq!(results.len(), 2);
+        assert!(results.iter().all(Result::is_ok));
+        assert_eq!(count(root.path()), [0, 0, 0], "where the links lead");
         let new = fs::read_dir(root.path().join("new")).expect("there");
         assert_eq!(new.count(), 2);
     }
@@ -622,15 +644,25 @@ mod tests {
     fn a_message_that_waits_whole_is_placed_by_recovery() {
         let root = tempdir();
         let place = prepared(root.path(), b"text");
-        assert!(settle(&mut maildir(root.path()), &place, b"text", false));
+        assert!(recover(
+            &mut maildir(root.path()),
+            &place,
+            b"text",
+            Mode::DryRun
+        ));
         assert_eq!(count(root.path()), [1, 0, 0], "looking changes nothing");
-        assert!(settle(&mut maildir(root.path()), &place, b"text", true));
+        assert!(recover(
+            &mut maildir(root.path()),
+            &place,
+            b"text",
+            Mode::Apply
+        ));
         assert_eq!(
             files(root.path(), "new"),
             [(name(&place).to_owned(), b"text".to_vec())]
         );
         assert!(
-            settle(&mut maildir(root.path()), &place, b"text", true),
+            recover(&mut maildir(root.path()), &place, b"text", Mode::Apply),
             "again the same"
         );
         assert_eq!(count(root.path()), [0, 1, 0]);
@@ -643,9 +675,19 @@ mod tests {
             let place = prepared(root.path(), b"text");
             let (file, _) = files(root.path(), "tmp").remove(0);
             fs::write(root.path().join("Mail/work/tmp").join(file), damaged).expect("damaged");
-            assert!(!settle(&mut maildir(root.path()), &place, b"text", false));
+            assert!(!recover(
+                &mut maildir(root.path()),
+                &place,
+                b"text",
+                Mode::DryRun
+            ));
             assert_eq!(count(root.path()), [1, 0, 0], "looking changes nothing");
-            assert!(!settle(&mut maildir(root.path()), &place, b"text", true));
+            assert!(!recover(
+                &mut maildir(root.path()),
+                &place,
+                b"text",
+                Mode::Apply
+            ));
             assert_eq!(count(root.path()), [0, 0, 0]);
         }
     }
@@ -662,9 +704,9 @@ mod tests {
                 work.join("cur").join(read),
             )
             .expect("read");
-            for act in [false, true] {
+            for mode in [Mode::DryRun, Mode::Apply] {
                 assert!(
-                    settle(&mut maildir(root.path()), &place, b"text", act),
+                    recover(&mut maildir(root.path()), &place, b"text", mode),
                     "{read_as}"
                 );
             }
@@ -691,8 +733,8 @@ mod tests {
             let put = work.join(put.replace("{}", name(&place)));
             fs::create_dir_all(put.parent().expect("a directory")).expect("made");
             fs::write(&put, content).expect("written");
-            for act in [false, true] {
-                let found = find(&mut maildir(root.path()), &place, b"text", act);
+            for mode in [Mode::DryRun, Mode::Apply] {
+                let found = find(&mut maildir(root.path()), &place, b"text", mode);
                 assert_eq!(found, is_found, "{}", put.display());
                 assert_eq!(fs::read(&put).expect("left alone"), content);
             }
@@ -705,7 +747,12 @@ mod tests {
         let place = Place::Maildir {
             name: "1.M2P3Q4.h,S=4".into(),
         };
-        assert!(!find(&mut maildir(root.path()), &place, b"text", true));
+        assert!(!find(
+            &mut maildir(root.path()),
+            &place,
+            b"text",
+            Mode::Apply
+        ));
         assert!(!root.path().join("Mail").exists());
     }
 
@@ -720,7 +767,12 @@ mod tests {
             work.join("new").join(name(&place)),
         )
         .expect("linked");
-        assert!(settle(&mut maildir(root.path()), &place, b"text", true));
+        assert!(recover(
+            &mut maildir(root.path()),
+            &place,
+            b"text",
+            Mode::Apply
+        ));
         assert_eq!(count(root.path()), [0, 1, 0]);
     }
 
@@ -729,15 +781,20 @@ mod tests {
         let root = tempdir();
         let place = store(&mut maildir(root.path()), &[b"text"]).remove(0);
         fs::remove_file(root.path().join("Mail/work/new").join(name(&place))).expect("deleted");
-        assert!(!settle(&mut maildir(root.path()), &place, b"text", true));
+        assert!(!recover(
+            &mut maildir(root.path()),
+            &place,
+            b"text",
+            Mode::Apply
+        ));
         let elsewhere = Place::Maildir {
             name: "../../escape,S=4".into(),
         };
-        assert!(!settle(
+        assert!(!recover(
             &mut maildir(root.path()),
             &elsewhere,
             b"text",
-            true
+            Mode::Apply
         ));
     }
 
@@ -755,7 +812,7 @@ mod tests {
             let file = File::create(tmp.join(name)).expect("made");
             file.set_modified(written).expect("dated");
         }
-        maildir(root.path()).begin().expect("begun");
+        drop(maildir(root.path()).begin().expect("begun"));
         let left: Vec<_> = files(root.path(), "tmp")
             .into_iter()
             .map(|(name, _)| name)

@@ -1,4 +1,4 @@
-//! mbox: one file with one message behind the other, in mboxrd form.
+//! mbox: one file with one message after another, in mboxrd form.
 //!
 //! Messages wait in a spool until the batch is complete. Only then is the mbox locked, and only for
 //! as long as it takes to write down where the messages will be, to append them and to make
@@ -26,16 +26,19 @@ use self::file::Spot;
 use self::lock::{Locked, Patience};
 use self::marks::Marker;
 use self::turns::Turn;
+use super::batch::{Batch, Quoted};
 use super::directory::Directory;
-use super::quoted::{Quoted, QuotedBatch};
-use super::{Complete, DeliveryError, Destination, StoredRef, disk};
+use super::mboxrd::{Quoter, from_line};
+use super::{
+    Complete, DeliveryError, Destination, MessageWriter, Mode, PreparedBatch, StoredRef, disk,
+};
 use crate::crash;
 use crate::environment::Environment;
 use crate::error::{Failure, Kind, Result};
 use crate::mail::{Digest, Identity, Place};
 
-/// The longest wait for whoever has the mbox locked.
-const LOCK_WAIT: Duration = Duration::from_secs(30);
+/// The longest wait until others have unlocked the mbox.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Text is appended in pieces of this size, in bytes.
 const BUFFER: usize = 128 * 1024;
@@ -44,14 +47,12 @@ const BUFFER: usize = 128 * 1024;
 pub struct Mbox {
     path: PathBuf,
     environment: Environment,
-    batch: QuotedBatch,
-    lock_wait: Duration,
+    batch: Batch<String>,
+    lock_timeout: Duration,
     /// Mail was stored in it by an earlier run: its directory is not made anew.
     is_used: bool,
     /// Whether we looked that an mbox can be there, and made sure that its entry is durable.
     checked: bool,
-    /// From [`Destination::prepare`] on: the mbox, locked.
-    append: Option<Append>,
 }
 
 /// A locked mbox, about to be appended to.
@@ -70,19 +71,42 @@ impl Mbox {
         Mbox {
             path,
             environment: environment.clone(),
-            batch: QuotedBatch::new(environment.state_dir.clone()),
-            lock_wait: environment.wait("POPFETCH_TEST_LOCK_WAIT", LOCK_WAIT),
+            batch: Batch::new(environment.state_dir.clone()),
+            lock_timeout: environment.wait("POPFETCH_TEST_LOCK_WAIT", LOCK_TIMEOUT),
             is_used: false,
             checked: false,
-            append: None,
         }
     }
 
     fn patience(&self) -> Patience {
         Patience {
-            limit: self.lock_wait,
+            limit: self.lock_timeout,
             now: self.environment.now(),
         }
+    }
+
+    /// Looks, before the first message, whether the mbox can be written or made.
+    fn make_ready(&self) -> Result<()> {
+        if self.is_used {
+            file::check_present(&self.path)?;
+        }
+        file::prepare(&self.path)
+    }
+
+    /// Locks the mbox, with an entry that is durable, and says where each message of the batch will be.
+    fn lock_and_plan(&mut self) -> Result<(Append, Vec<Place>)> {
+        crash::point("mbox: not locked");
+        let (append, places) = self.intend()?;
+        crash::point("mbox: locked, entry not synced");
+        if !self.checked {
+            append.locked.spot.sync_entry()?;
+            if append.end == 0 {
+                // Nothing was ever stored, and the directory may be what a run left, too.
+                append.locked.spot.sync_directory()?;
+            }
+            self.checked = true;
+        }
+        Ok((append, places))
     }
 
     /// Locks the mbox and says where each message of the batch will be.
@@ -114,7 +138,7 @@ impl Mbox {
         Ok((append, places))
     }
 
-    /// The place at the offset of a message with these bytes before it; moves the offset behind it.
+    /// The place at the offset of a message with these bytes before it; moves the offset to its end.
     fn place_of(&self, message: &Quoted, before: &[u8], offset: &mut u64) -> Result<Place> {
         let mut hash = Sha256::new();
         let mut marker = Marker::new();
@@ -140,7 +164,7 @@ impl Mbox {
         let Some(spot) = Spot::find(&self.path)? else {
             return Ok(None);
         };
-        let _turn = Turn::wait(spot.identity()?, self.lock_wait);
+        let _turn = Turn::wait(spot.identity()?, self.lock_timeout);
         let Some(file) = spot.open_to_read()? else {
             return Ok(None);
         };
@@ -217,7 +241,7 @@ impl<'a> Appender<'a> {
         }
     }
 
-    fn append(&mut self, batch: &QuotedBatch, message: &Quoted) -> Result<(), DeliveryError> {
+    fn append(&mut self, batch: &Batch<String>, message: &Quoted) -> Result<(), DeliveryError> {
         if let Some(kind) = self.broken {
             let what = format!(
                 "{} took no more messages after that",
@@ -239,7 +263,7 @@ impl<'a> Appender<'a> {
     }
 
     /// Writes one message, and says how many bytes that were.
-    fn write(&mut self, batch: &QuotedBatch, message: &Quoted) -> Result<u64> {
+    fn write(&mut self, batch: &Batch<String>, message: &Quoted) -> Result<u64> {
         let mut writer = BufWriter::with_capacity(BUFFER, self.file);
         let before: &[u8] = if self.missing_newline { b"\n" } else { b"" };
         let cannot = |error: io::Error| disk::failure("append to", self.path, error);
@@ -298,84 +322,51 @@ impl Destination for Mbox {
         file::check_present(&self.path)
     }
 
-    fn begin(&mut self) -> Result<(), DeliveryError> {
+    fn begin(&mut self) -> Result<Box<dyn MessageWriter + '_>, DeliveryError> {
         if !self.checked {
-            let present = match self.is_used {
-                true => file::check_present(&self.path),
-                false => Ok(()),
-            };
-            let prepared = present.and_then(|()| file::prepare(&self.path));
-            prepared.map_err(DeliveryError::Destination)?;
+            self.make_ready().map_err(DeliveryError::Destination)?;
         }
-        self.batch.begin();
-        Ok(())
+        let now = self.environment.now();
+        let from_line = move |message: &Complete<'_>| from_line(message.sender, now);
+        Ok(Box::new(self.batch.begin(Some(Quoter::new()), from_line)))
     }
 
-    fn write(&mut self, text: &[u8]) -> Result<(), DeliveryError> {
-        self.batch.write(text)
-    }
-
-    fn end(&mut self, message: &Complete<'_>) -> Result<(), DeliveryError> {
-        self.batch.end(message, self.environment.now())
-    }
-
-    fn abandon(&mut self) {
-        self.batch.abandon();
-    }
-
-    fn prepare(&mut self) -> Result<Vec<Place>> {
-        self.batch.abandon();
-        if self.batch.messages().is_empty() {
-            return Ok(Vec::new());
-        }
-        crash::point("mbox: not locked");
-        let (append, places) = self.intend()?;
-        crash::point("mbox: locked, entry not synced");
-        if !self.checked {
-            append.locked.spot.sync_entry()?;
-            if append.end == 0 {
-                // Nothing was ever stored, and the directory may be what a run left, too.
-                append.locked.spot.sync_directory()?;
-            }
-            self.checked = true;
-        }
-        self.append = Some(append);
-        Ok(places)
-    }
-
-    fn place(&mut self) -> Vec<Result<(), DeliveryError>> {
-        let Some(append) = self.append.take() else {
-            return Vec::new(); // Nothing was prepared.
+    fn prepare(&mut self) -> Result<Box<dyn PreparedBatch + '_>> {
+        let (append, places) = if self.batch.messages().is_empty() {
+            (None, Vec::new())
+        } else {
+            let (append, places) = self.lock_and_plan()?;
+            (Some(append), places)
         };
-        let results = self.append(&append);
-        crash::point("mbox: messages placed, still locked");
-        self.batch.clear();
-        results
+        Ok(Box::new(Prepared {
+            append,
+            places,
+            mbox: self,
+        }))
     }
 
     fn discard(&mut self) {
-        self.append = None;
         self.batch.clear();
     }
 
-    fn settle(&mut self, unsettled: &[StoredRef<'_>], act: bool) -> Result<Vec<bool>> {
-        if unsettled.is_empty() {
+    fn recover(&mut self, intents: &[StoredRef<'_>], mode: Mode) -> Result<Vec<bool>> {
+        if intents.is_empty() {
             return Ok(Vec::new());
         }
-        let settled = match act {
-            true => self.lock(|locked| settle(locked, unsettled))?,
-            false => self.look(|file| Ok(recovery::look(file, unsettled)?.stored))?,
+        let recovered = match mode {
+            Mode::Apply => self.lock(|locked| recover(locked, intents))?,
+            Mode::DryRun => self.look(|file| Ok(recovery::look(file, intents)?.stored))?,
         };
-        Ok(settled.unwrap_or_else(|| vec![false; unsettled.len()]))
+        Ok(recovered.unwrap_or_else(|| vec![false; intents.len()]))
     }
 
-    fn find(&mut self, stored: &[StoredRef<'_>], act: bool) -> Result<Vec<bool>> {
+    fn find(&mut self, stored: &[StoredRef<'_>], mode: Mode) -> Result<Vec<bool>> {
         if stored.is_empty() {
             return Ok(Vec::new());
         }
-        let found = match act {
-            true => self.lock(|locked| find(locked, stored))?,
-            false => self.look(|file| recovery::find(file, stored))?,
+        let found = match mode {
+            Mode::Apply => self.lock(|locked| find(locked, stored))?,
+            Mode::DryRun => self.look(|file| recovery::find(file, stored))?,
         };
         Ok(found.unwrap_or_else(|| vec![false; stored.len()]))
     }
@@ -386,18 +377,51 @@ impl Destination for Mbox {
     }
 }
 
-/// Settles intents for good.
-fn settle(locked: &Locked, unsettled: &[StoredRef<'_>]) -> Result<Vec<bool>> {
+/// A batch about to be appended; the mbox is locked as long as this lives.
+struct Prepared<'a> {
+    /// None for an empty batch.
+    append: Option<Append>,
+    places: Vec<Place>,
+    mbox: &'a mut Mbox,
+}
+
+impl PreparedBatch for Prepared<'_> {
+    fn places(&self) -> &[Place] {
+        &self.places
+    }
+
+    fn commit(mut self: Box<Self>) -> Vec<Result<Place, DeliveryError>> {
+        let Some(append) = &self.append else {
+            return Vec::new();
+        };
+        let results = self.mbox.append(append);
+        crash::point("mbox: messages placed, still locked");
+        let places = std::mem::take(&mut self.places);
+        let placed = results.into_iter().zip(places);
+        placed
+            .map(|(result, place)| result.map(|()| place))
+            .collect()
+    }
+}
+
+impl Drop for Prepared<'_> {
+    fn drop(&mut self) {
+        self.mbox.discard();
+    }
+}
+
+/// Recovers intents for good.
+fn recover(locked: &Locked, intents: &[StoredRef<'_>]) -> Result<Vec<bool>> {
     let cannot = |doing| move |error: io::Error| disk::failure(doing, &locked.spot.path, error);
-    let settled = recovery::look(&locked.file, unsettled).map_err(cannot("read"))?;
-    if let Some(length) = settled.cut {
+    let recovered = recovery::look(&locked.file, intents).map_err(cannot("read"))?;
+    if let Some(length) = recovered.cut {
         crash::point("mbox: part of a message to be cut off");
         let cut = file::cut(&locked.file, length);
         cut.map_err(cannot("cut a part of a message off the end of"))?;
     }
     crash::point("mbox: recovered, not synced");
     make_durable(locked)?;
-    Ok(settled.stored)
+    Ok(recovered.stored)
 }
 
 /// Finds stored copies, and makes them durable.
@@ -409,7 +433,7 @@ fn find(locked: &Locked, stored: &[StoredRef<'_>]) -> Result<Vec<bool>> {
     Ok(found)
 }
 
-/// Whoever wrote what was found, the record that it is stored must not outlive it.
+/// Another program may have written what was found: the record that it is stored must not outlive it.
 fn make_durable(locked: &Locked) -> Result<()> {
     let synced = disk::sync_found(&locked.file);
     synced.map_err(|errno| disk::failure("make durable", &locked.spot.path, errno))?;

@@ -1,24 +1,23 @@
 //! Where messages go.
 //!
-//! A [`Destination`] takes messages one after the other and commits them as a batch, so that many
-//! messages share one disk flush. The store thread calls it in this order:
+//! A [`Destination`] takes messages one after another and commits them as a batch, so that many
+//! messages share one disk flush. The types have the order of the steps:
 //!
 //! ```text
-//! for each message:   begin → write … → end      (or abandon: the message never was)
-//! for the batch:      prepare → place            (or discard: the batch never was)
+//! for each message:   begin → MessageWriter: write … → finish     (dropped: the message never was)
+//! for the batch:      prepare → PreparedBatch: commit             (dropped: the batch never was)
 //! ```
 //!
-//! Between `prepare` and `place` the places are written to the journal; after `place` the messages
-//! are. So whatever is cut off can be settled at the next start. Calls in another order are
-//! mistakes of the caller, and may panic.
+//! Between `prepare` and `commit` the places are written to the journal; after `commit` the messages
+//! are. So whatever is cut off can be recovered at the next start.
 
+mod batch;
 mod directory;
 mod disk;
 mod maildir;
 mod mbox;
 mod mboxrd;
 mod pipe;
-mod quoted;
 mod spec;
 mod spool;
 mod stdout;
@@ -66,7 +65,16 @@ pub struct StoredRef<'a> {
     pub digest: &'a Digest,
 }
 
-/// Where messages go; see the module's text for the order of calls.
+/// Whether something may be changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// What can be finished is finished, and what is found is made durable.
+    Apply,
+    /// Nothing is changed; the answer is what [`Mode::Apply`] would lead to.
+    DryRun,
+}
+
+/// Where messages go; see the module's text for the order of the steps.
 pub trait Destination: Send {
     /// Whether what it stores is there after a power cut. What proves nothing durable never leads to a deletion.
     fn is_durable(&self) -> bool;
@@ -95,75 +103,51 @@ pub trait Destination: Send {
         usize::MAX
     }
 
-    /// Whether storing a message takes as long as somebody else's program likes. Then nothing more is begun once the
-    /// run was asked to stop, not even with what is here already.
-    fn takes_its_time(&self) -> bool {
+    /// Whether storing a message waits for another program. Then nothing more is begun once the run was asked to stop,
+    /// not even with what is here already.
+    fn waits_for_others(&self) -> bool {
         false
     }
 
-    /// What is worth telling although nothing failed, since it was last asked: whole sentences, safe to show.
-    /// Worth asking after [`Destination::place`].
-    fn take_notices(&mut self) -> Vec<String> {
+    /// What is worth reporting although nothing failed, since this was last asked: whole sentences, safe to show.
+    /// Worth asking after a commit.
+    fn take_warnings(&mut self) -> Vec<String> {
         Vec::new()
     }
 
-    /// A message begins.
+    /// A message begins. Dropping the writer gives the message up; nothing of it stays.
     ///
     /// # Errors
     ///
-    /// No place could be made for it. The message is then not part of the batch.
-    fn begin(&mut self) -> Result<(), DeliveryError>;
+    /// No place could be made for it.
+    fn begin(&mut self) -> Result<Box<dyn MessageWriter + '_>, DeliveryError>;
 
-    /// More of the message's text: CRLF turned into LF, otherwise as the server sent it.
+    /// Makes the data of all finished messages durable. Dropping the batch gives it up; nothing of it stays.
     ///
     /// # Errors
     ///
-    /// It could not be written. The caller then calls [`Destination::abandon`].
-    fn write(&mut self, text: &[u8]) -> Result<(), DeliveryError>;
+    /// The data could not be made durable; the batch is given up.
+    fn prepare(&mut self) -> Result<Box<dyn PreparedBatch + '_>>;
 
-    /// The message is complete and part of the batch.
-    ///
-    /// # Errors
-    ///
-    /// It could not be completed; the message is then not part of the batch.
-    fn end(&mut self, message: &Complete<'_>) -> Result<(), DeliveryError>;
-
-    /// The message that was begun last and not ended is given up; nothing of it stays.
-    fn abandon(&mut self);
-
-    /// Makes the data of the batch durable and says which place each of its messages will have, in the order they came.
-    ///
-    /// # Errors
-    ///
-    /// Nothing of the batch will be placed; the caller then calls [`Destination::discard`].
-    fn prepare(&mut self) -> Result<Vec<Place>>;
-
-    /// Puts each message of the batch where [`Destination::prepare`] said, durably, and begins a new batch.
-    /// One result for each message, in the same order. One that failed is not known to be stored and is not known
-    /// to be gone either (the disk may have failed in between): its intent stays to be settled at the next start.
-    fn place(&mut self) -> Vec<Result<(), DeliveryError>>;
-
-    /// Gives the batch up; nothing of it stays.
+    /// Gives up all messages that were finished since the last commit; nothing of them stays.
     fn discard(&mut self);
 
-    /// Settles intents of an earlier run that was cut off: says of each whether its message is stored here.
-    /// With `act`, finishes what can be finished and removes what cannot; without it changes nothing
-    /// and says what acting would lead to.
+    /// Recovers intents of an earlier run that was cut off: says of each whether its message is stored here. Finishes
+    /// what can be finished and removes what cannot.
     ///
     /// # Errors
     ///
     /// The destination could not be looked into.
-    fn settle(&mut self, unsettled: &[StoredRef<'_>], act: bool) -> Result<Vec<bool>>;
+    fn recover(&mut self, intents: &[StoredRef<'_>], mode: Mode) -> Result<Vec<bool>>;
 
     /// Says of each of these messages, stored by an earlier run, whether its copy is here, with the same
-    /// text still. With `act`, what is found is made durable; without it nothing is changed. Where
-    /// nothing can be looked up, nothing is found.
+    /// text still. Where nothing can be looked up, nothing is found.
     ///
     /// # Errors
     ///
     /// The destination could not be looked into.
-    fn find(&mut self, stored: &[StoredRef<'_>], act: bool) -> Result<Vec<bool>> {
-        let _ = act;
+    fn find(&mut self, stored: &[StoredRef<'_>], mode: Mode) -> Result<Vec<bool>> {
+        let _ = mode;
         Ok(vec![false; stored.len()])
     }
 
@@ -178,6 +162,34 @@ pub trait Destination: Send {
     }
 }
 
+/// A message that is coming in.
+pub trait MessageWriter {
+    /// More of the message's text: CRLF turned into LF, otherwise as the server sent it.
+    ///
+    /// # Errors
+    ///
+    /// It could not be written; the message is to be given up.
+    fn write(&mut self, text: &[u8]) -> Result<(), DeliveryError>;
+
+    /// The message is complete and part of the batch.
+    ///
+    /// # Errors
+    ///
+    /// It could not be completed; nothing of it stays.
+    fn finish(self: Box<Self>, message: &Complete<'_>) -> Result<(), DeliveryError>;
+}
+
+/// A batch whose data is durable.
+pub trait PreparedBatch {
+    /// Which place each message will have, in the order they came.
+    fn places(&self) -> &[Place];
+
+    /// Puts each message into its place, durably: for each, in the same order, the place that it has. One that failed is
+    /// not known to be stored and is not known to be gone either (the disk may have failed in between): its intent stays
+    /// to be recovered at the next start.
+    fn commit(self: Box<Self>) -> Vec<Result<Place, DeliveryError>>;
+}
+
 /// What a destination has to know of the account it works for.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings<'a> {
@@ -188,7 +200,7 @@ pub struct Settings<'a> {
 }
 
 /// The destination that this specification names, ready to take messages. Nothing is created before
-/// the first message or [`Destination::settle`] needs it.
+/// the first message or [`Destination::recover`] needs it.
 #[must_use]
 pub fn open(
     spec: &Spec,
@@ -232,39 +244,49 @@ mod testing {
 
     /// The same, from this envelope sender.
     pub(super) fn add_from(destination: &mut dyn Destination, text: &[u8], sender: Option<&[u8]>) {
-        destination.begin().expect("begun");
+        let mut writer = destination.begin().expect("begun");
         let (one, two) = text.split_at(text.len() / 2);
-        destination.write(one).expect("written");
-        destination.write(two).expect("written");
+        writer.write(one).expect("written");
+        writer.write(two).expect("written");
+        finish(writer, text, sender);
+    }
+
+    /// Finishes a message of which this was written.
+    pub(super) fn finish(writer: Box<dyn MessageWriter + '_>, text: &[u8], sender: Option<&[u8]>) {
         let complete = Complete {
             digest: digest(text),
             length: text.len() as u64,
             sender,
             uid: None,
         };
-        destination.end(&complete).expect("ended");
+        writer.finish(&complete).expect("finished");
+    }
+
+    /// Commits the batch.
+    pub(super) fn commit(destination: &mut dyn Destination) -> Vec<Result<Place, DeliveryError>> {
+        destination.prepare().expect("prepared").commit()
     }
 
     /// Stores a batch and says where.
     pub(super) fn store(destination: &mut dyn Destination, texts: &[&[u8]]) -> Vec<Place> {
         texts.iter().for_each(|text| add(destination, text));
-        let places = destination.prepare().expect("prepared");
-        for result in destination.place() {
-            result.expect("placed");
-        }
-        places
+        let prepared = destination.prepare().expect("prepared");
+        let promised = prepared.places().to_vec();
+        let stored: Result<Vec<_>, _> = prepared.commit().into_iter().collect();
+        assert_eq!(stored.expect("stored"), promised);
+        promised
     }
 
     /// Asks for one intent.
-    pub(super) fn settle(
+    pub(super) fn recover(
         destination: &mut dyn Destination,
         place: &Place,
         text: &[u8],
-        act: bool,
+        mode: Mode,
     ) -> bool {
         let digest = &digest(text);
-        let settled = destination.settle(&[StoredRef { place, digest }], act);
-        settled.expect("settled")[0]
+        let recovered = destination.recover(&[StoredRef { place, digest }], mode);
+        recovered.expect("recovered")[0]
     }
 
     /// Asks for one stored copy.
@@ -272,10 +294,10 @@ mod testing {
         destination: &mut dyn Destination,
         place: &Place,
         text: &[u8],
-        act: bool,
+        mode: Mode,
     ) -> bool {
         let digest = &digest(text);
-        let found = destination.find(&[StoredRef { place, digest }], act);
+        let found = destination.find(&[StoredRef { place, digest }], mode);
         found.expect("looked for")[0]
     }
 }

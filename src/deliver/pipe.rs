@@ -10,12 +10,13 @@ use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::num::NonZeroUsize;
 use std::ops::Range;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use self::variables::Variables;
+use super::batch::{Batch, Spooled};
 use super::spool::Spool;
-use super::{Complete, DeliveryError, Destination, Settings, StoredRef};
+use super::{DeliveryError, Destination, MessageWriter, Mode, PreparedBatch, Settings, StoredRef};
 use crate::cancel::CancelToken;
 use crate::environment::Environment;
 use crate::error::{Failure, Kind, Result};
@@ -39,39 +40,27 @@ pub struct Pipe {
     environment: Environment,
     jobs: NonZeroUsize,
     timeout: Duration,
-    spool: Spool,
-    /// Where the message that is being written begins.
-    start: Option<u64>,
-    batch: Vec<Waiting>,
-    course: Course,
-    notices: Vec<String>,
+    batch: Batch<Variables>,
+    health: Health,
+    warnings: Vec<String>,
 }
 
-/// A message that is whole.
-struct Waiting {
-    text: Range<u64>,
-    variables: Variables,
-}
-
-/// How it has been going.
+/// Whether the command can be expected to take more messages.
 #[derive(Default)]
-struct Course {
+struct Health {
     /// Refusals since the last message that was taken.
     refusals: u32,
-    /// Nothing more is handed over, for a reason of this kind.
+    /// It gets no more messages, for a reason of this kind.
     ended: Option<Kind>,
 }
 
 /// Why a command did not take a message.
-struct Fault {
+struct Refusal {
     what: String,
     kind: Kind,
-    /// Whether it would be the same with every other message.
-    lasts: bool,
+    /// It would be the same with every other message.
+    is_lasting: bool,
 }
-
-/// A result and what the command said.
-type Handed = (Result<(), DeliveryError>, Vec<String>);
 
 impl Pipe {
     /// The command, for `/bin/sh -c`. It isn't run before a batch is complete.
@@ -83,11 +72,9 @@ impl Pipe {
             environment: environment.clone(),
             jobs: settings.pipe_jobs,
             timeout: environment.wait("POPFETCH_TEST_PIPE_WAIT", PIPE_TIMEOUT),
-            spool: Spool::new(environment.state_dir.clone()),
-            start: None,
-            batch: Vec::new(),
-            course: Course::default(),
-            notices: Vec::new(),
+            batch: Batch::new(environment.state_dir.clone()),
+            health: Health::default(),
+            warnings: Vec::new(),
         }
     }
 
@@ -95,12 +82,42 @@ impl Pipe {
         Untrusted(self.command.as_bytes())
     }
 
-    /// Hands one message over.
-    fn hand(&self, message: &Waiting) -> Result<Outcome> {
+    /// Takes messages from the queue and hands them over, one after another, until it is empty.
+    fn work(&self, queue: &Mutex<Queue<'_>>) {
+        while let Some((index, message)) = self.next(queue) {
+            let outcome = self.hand_over(message);
+            let mut queue = lock(queue);
+            queue.results[index] = match outcome {
+                Ok(outcome) => {
+                    queue.warnings[index] = outcome.messages(&self.command);
+                    self.result(&outcome.ending, &mut queue.health)
+                }
+                Err(error) => {
+                    let failure = Failure::from(error);
+                    queue.health.ended = Some(failure.kind());
+                    Err(DeliveryError::Destination(failure))
+                }
+            };
+        }
+    }
+
+    /// The next message; those that are not to be handed over any more get their result.
+    fn next<'a>(&self, queue: &Mutex<Queue<'a>>) -> Option<(usize, &'a Spooled<Variables>)> {
+        let mut queue = lock(queue);
+        while let Some((index, message)) = queue.waiting.pop_front() {
+            let Some(kind) = queue.health.ended else {
+                return Some((index, message));
+            };
+            queue.results[index] = Err(self.ended(kind));
+        }
+        None
+    }
+
+    fn hand_over(&self, message: &Spooled<Variables>) -> Result<Outcome, process::Error> {
         let mut shell = process::shell(&self.command, &self.environment);
-        message.variables.tell(&mut shell, &self.account);
+        message.about.set(&mut shell, &self.account);
         let mut text = Text {
-            spool: &self.spool,
+            spool: self.batch.spool(),
             rest: message.text.clone(),
         };
         let terms = Terms {
@@ -112,37 +129,7 @@ impl Pipe {
             // The handing over of a message is never cut off.
             token: &CancelToken::new(),
         };
-        Ok(process::run(&mut shell, terms)?)
-    }
-
-    /// Takes messages from the queue and hands them over, one after the other, until it is empty.
-    fn work(&self, queue: &Mutex<Queue<'_>>) {
-        loop {
-            let (index, message) = {
-                let mut queue = lock(queue);
-                let Some((index, message)) = queue.waiting.pop_front() else {
-                    return;
-                };
-                if let Some(kind) = queue.course.ended {
-                    queue.results[index] = Some((Err(self.ended(kind)), Vec::new()));
-                    continue;
-                }
-                (index, message)
-            };
-            let outcome = self.hand(message);
-            let mut queue = lock(queue);
-            let (result, said) = match outcome {
-                Ok(outcome) => (
-                    self.judge(&outcome.ending, &mut queue.course),
-                    outcome.messages(&self.command),
-                ),
-                Err(failure) => {
-                    queue.course.ended = Some(failure.kind());
-                    (Err(DeliveryError::Destination(failure)), Vec::new())
-                }
-            };
-            queue.results[index] = Some((result, said));
-        }
+        process::run(&mut shell, terms)
     }
 
     /// Why a message isn't handed over at all.
@@ -152,42 +139,46 @@ impl Pipe {
     }
 
     /// What the end of the command means for the message, and for those to come.
-    fn judge(&self, ending: &Ending, course: &mut Course) -> Result<(), DeliveryError> {
-        let Some(fault) = self.fault(ending) else {
-            course.refusals = 0;
-            return Ok(());
+    fn result(&self, ending: &Ending, health: &mut Health) -> Result<Place, DeliveryError> {
+        let Some(refusal) = self.refusal(ending) else {
+            health.refusals = 0;
+            return Ok(Place::Untracked);
         };
-        let failure = Failure::new(fault.kind, format!("\"{}\" {}", self.shown(), fault.what));
-        course.refusals += 1;
-        if fault.lasts || course.refusals >= MAX_REFUSALS {
-            course.ended = Some(fault.kind);
+        let what = format!("\"{}\" {}", self.shown(), refusal.what);
+        let failure = Failure::new(refusal.kind, what);
+        health.refusals += 1;
+        if refusal.is_lasting || health.refusals >= MAX_REFUSALS {
+            health.ended = Some(refusal.kind);
             let hint = "It gets no more messages in this run. What it did not take is still on the server.";
             return Err(DeliveryError::Destination(failure.hint(hint)));
         }
         Err(DeliveryError::Message(failure))
     }
 
-    /// What is wrong when a command ends like this.
-    fn fault(&self, ending: &Ending) -> Option<Fault> {
-        let (what, kind, lasts) = match ending {
-            Ending::Exited(status) if status.success() => return None,
-            Ending::Exited(status) => match status.code() {
-                Some(126) => ("cannot be run".into(), Kind::Destination, true),
-                Some(127) => ("was not found".into(), Kind::Destination, true),
-                Some(TEMPFAIL) => ("cannot take a message now".into(), Kind::Temporary, false),
-                _ => ("did not take a message".into(), Kind::Destination, false),
-            },
-            Ending::TimedOut | Ending::Stopped | Ending::PrintedTooMuch => {
-                let seconds = self.timeout.as_secs();
-                let what = format!("neither read nor ended for {seconds} seconds and was killed");
-                (what, Kind::Temporary, true)
-            }
+    /// Why the message was not taken, if it wasn't.
+    fn refusal(&self, ending: &Ending) -> Option<Refusal> {
+        let Ending::Exited(status) = ending else {
+            let seconds = self.timeout.as_secs();
+            return Some(Refusal {
+                what: format!("neither read nor ended for {seconds} seconds and was killed"),
+                kind: Kind::Temporary,
+                is_lasting: true,
+            });
         };
-        let what = match ending {
-            Ending::Exited(status) => format!("{what} ({status})"),
-            _ => what,
+        if status.success() {
+            return None;
+        }
+        let (what, kind, is_lasting) = match status.code() {
+            Some(126) => ("cannot be run", Kind::Destination, true),
+            Some(127) => ("was not found", Kind::Destination, true),
+            Some(TEMPFAIL) => ("cannot take a message now", Kind::Temporary, false),
+            _ => ("did not take a message", Kind::Destination, false),
         };
-        Some(Fault { what, kind, lasts })
+        Some(Refusal {
+            what: format!("{what} ({status})"),
+            kind,
+            is_lasting,
+        })
     }
 }
 
@@ -204,15 +195,16 @@ impl Read for Text<'_> {
     }
 }
 
-/// The work of a batch, shared by those who do it.
+/// The work of a batch, shared by the threads that do it.
 struct Queue<'a> {
-    waiting: VecDeque<(usize, &'a Waiting)>,
-    results: Vec<Option<Handed>>,
-    course: Course,
+    waiting: VecDeque<(usize, &'a Spooled<Variables>)>,
+    results: Vec<Result<Place, DeliveryError>>,
+    warnings: Vec<Vec<String>>,
+    health: Health,
 }
 
-/// What somebody did who panicked is still true.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+/// What a thread did before it panicked is still true.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -226,87 +218,81 @@ impl Destination for Pipe {
         self.jobs.get()
     }
 
-    fn takes_its_time(&self) -> bool {
+    fn waits_for_others(&self) -> bool {
         true
     }
 
-    fn take_notices(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.notices)
+    fn take_warnings(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.warnings)
     }
 
-    fn begin(&mut self) -> Result<(), DeliveryError> {
-        self.abandon();
-        if let Some(kind) = self.course.ended {
-            return Err(self.ended(kind));
-        }
-        self.start = Some(self.spool.length());
-        Ok(())
-    }
-
-    fn write(&mut self, text: &[u8]) -> Result<(), DeliveryError> {
-        debug_assert!(self.start.is_some(), "begin comes before write");
-        self.spool.write(text).map_err(DeliveryError::Destination)
-    }
-
-    fn end(&mut self, message: &Complete<'_>) -> Result<(), DeliveryError> {
-        let start = self.start.take().expect("begin comes before end");
-        self.batch.push(Waiting {
-            text: start..self.spool.length(),
-            variables: Variables::of(message),
-        });
-        Ok(())
-    }
-
-    fn abandon(&mut self) {
-        if let Some(start) = self.start.take() {
-            self.spool.cut(start);
+    fn begin(&mut self) -> Result<Box<dyn MessageWriter + '_>, DeliveryError> {
+        match self.health.ended {
+            Some(kind) => Err(self.ended(kind)),
+            None => Ok(Box::new(self.batch.begin(None, Variables::of))),
         }
     }
 
-    fn prepare(&mut self) -> Result<Vec<Place>> {
-        self.abandon();
-        Ok(vec![Place::Untracked; self.batch.len()])
-    }
-
-    fn place(&mut self) -> Vec<Result<(), DeliveryError>> {
-        let queue = Mutex::new(Queue {
-            waiting: self.batch.iter().enumerate().collect(),
-            results: self.batch.iter().map(|_| None).collect(),
-            course: std::mem::take(&mut self.course),
-        });
-        let workers = self.jobs.get().min(self.batch.len());
-        std::thread::scope(|scope| {
-            // One of the workers is this thread.
-            for _ in 1..workers {
-                scope.spawn(|| self.work(&queue));
-            }
-            self.work(&queue);
-        });
-        let queue = queue.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let Queue {
-            results, course, ..
-        } = queue;
-        self.course = course;
-        self.discard();
-        let mut handed = Vec::new();
-        for result in results {
-            // Each has one: had a worker panicked, so had we. But what isn't known to be stored never counts as stored.
-            let (result, said) = result.unwrap_or_else(|| (Err(self.ended(Kind::Io)), Vec::new()));
-            self.notices.extend(said);
-            handed.push(result);
-        }
-        handed
+    fn prepare(&mut self) -> Result<Box<dyn PreparedBatch + '_>> {
+        let places = vec![Place::Untracked; self.batch.messages().len()];
+        Ok(Box::new(Prepared { pipe: self, places }))
     }
 
     fn discard(&mut self) {
-        self.start = None;
         self.batch.clear();
-        self.spool.cut(0);
     }
 
-    /// Whether the command took a message before we were cut off, nobody can say: it is handed over again.
-    fn settle(&mut self, unsettled: &[StoredRef<'_>], _act: bool) -> Result<Vec<bool>> {
-        Ok(vec![false; unsettled.len()])
+    /// Nobody can say whether the command took a message before we were cut off: it is handed over again.
+    fn recover(&mut self, intents: &[StoredRef<'_>], _mode: Mode) -> Result<Vec<bool>> {
+        Ok(vec![false; intents.len()])
+    }
+}
+
+/// A batch, ready to be handed over.
+struct Prepared<'a> {
+    pipe: &'a mut Pipe,
+    places: Vec<Place>,
+}
+
+impl PreparedBatch for Prepared<'_> {
+    fn places(&self) -> &[Place] {
+        &self.places
+    }
+
+    fn commit(self: Box<Self>) -> Vec<Result<Place, DeliveryError>> {
+        let health = std::mem::take(&mut self.pipe.health);
+        let pipe = &*self.pipe;
+        let messages = pipe.batch.messages();
+        let queue = Mutex::new(Queue {
+            waiting: messages.iter().enumerate().collect(),
+            // Each gets another one. But what isn't known to be taken never counts as stored.
+            results: messages.iter().map(|_| Err(pipe.ended(Kind::Io))).collect(),
+            warnings: vec![Vec::new(); messages.len()],
+            health,
+        });
+        std::thread::scope(|scope| {
+            // One of the workers is this thread.
+            for _ in 1..pipe.jobs.get().min(messages.len()) {
+                scope.spawn(|| pipe.work(&queue));
+            }
+            pipe.work(&queue);
+        });
+        let queue = queue.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let Queue {
+            results,
+            warnings,
+            health,
+            ..
+        } = queue;
+        self.pipe.health = health;
+        self.pipe.warnings.extend(warnings.into_iter().flatten());
+        results
+    }
+}
+
+impl Drop for Prepared<'_> {
+    fn drop(&mut self) {
+        self.pipe.discard();
     }
 }
 

@@ -5,19 +5,20 @@ use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::sync::{Mutex, PoisonError};
 
-use super::quoted::QuotedBatch;
-use super::{Complete, DeliveryError, Destination, StoredRef};
+use super::batch::{Batch, Quoted};
+use super::mboxrd::{Quoter, from_line};
+use super::{Complete, DeliveryError, Destination, MessageWriter, Mode, PreparedBatch, StoredRef};
 use crate::environment::Environment;
 use crate::error::{Failure, Kind, OrFail, Result};
 use crate::mail::Place;
 
-/// Several accounts may write to standard output; their messages come out one behind the other.
+/// Several accounts may write to standard output; their messages come out one after another.
 static TURN: Mutex<()> = Mutex::new(());
 
 /// A stream that takes messages. Nobody can say what becomes of them, so that it proves nothing durable.
 pub struct Stdout {
     environment: Environment,
-    batch: QuotedBatch,
+    batch: Batch<String>,
     stream: Option<Box<dyn Write + Send>>,
 }
 
@@ -27,7 +28,7 @@ impl Stdout {
     pub fn new(environment: &Environment) -> Self {
         Stdout {
             environment: environment.clone(),
-            batch: QuotedBatch::new(environment.state_dir.clone()),
+            batch: Batch::new(environment.state_dir.clone()),
             stream: None,
         }
     }
@@ -71,63 +72,73 @@ impl Destination for Stdout {
         false
     }
 
-    fn begin(&mut self) -> Result<(), DeliveryError> {
+    fn begin(&mut self) -> Result<Box<dyn MessageWriter + '_>, DeliveryError> {
         if self.stream.is_none() {
             self.stream = Some(standard_output().map_err(DeliveryError::Destination)?);
         }
-        self.batch.begin();
-        Ok(())
+        let now = self.environment.now();
+        let from_line = move |message: &Complete<'_>| from_line(message.sender, now);
+        Ok(Box::new(self.batch.begin(Some(Quoter::new()), from_line)))
     }
 
-    fn write(&mut self, text: &[u8]) -> Result<(), DeliveryError> {
-        self.batch.write(text)
-    }
-
-    fn end(&mut self, message: &Complete<'_>) -> Result<(), DeliveryError> {
-        self.batch.end(message, self.environment.now())
-    }
-
-    fn abandon(&mut self) {
-        self.batch.abandon();
-    }
-
-    fn prepare(&mut self) -> Result<Vec<Place>> {
-        self.batch.abandon();
-        Ok(vec![Place::Untracked; self.batch.messages().len()])
-    }
-
-    fn place(&mut self) -> Vec<Result<(), DeliveryError>> {
-        let Some(stream) = &mut self.stream else {
-            return Vec::new(); // Nothing was prepared.
-        };
-        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        // After a piece of a message is lost, what comes behind it would be taken for the rest of it.
-        let mut broken = false;
-        let mut place = |message| {
-            if broken {
-                return Err(DeliveryError::Destination(cannot_write(
-                    io::ErrorKind::BrokenPipe.into(),
-                )));
-            }
-            let passed = self.batch.copy(message, |piece| {
-                stream.write_all(piece).map_err(cannot_write)
-            });
-            let flushed = passed.and_then(|()| stream.flush().map_err(cannot_write));
-            broken = flushed.is_err();
-            flushed.map_err(DeliveryError::Destination)
-        };
-        let results = self.batch.messages().iter().map(&mut place).collect();
-        self.batch.clear();
-        results
+    fn prepare(&mut self) -> Result<Box<dyn PreparedBatch + '_>> {
+        let places = vec![Place::Untracked; self.batch.messages().len()];
+        Ok(Box::new(Prepared {
+            stdout: self,
+            places,
+        }))
     }
 
     fn discard(&mut self) {
         self.batch.clear();
     }
 
-    /// Whether somebody read what was cut off, nobody can say: it comes again.
-    fn settle(&mut self, unsettled: &[StoredRef<'_>], _act: bool) -> Result<Vec<bool>> {
-        Ok(vec![false; unsettled.len()])
+    /// Nobody can say whether what was cut off was read: it comes again.
+    fn recover(&mut self, intents: &[StoredRef<'_>], _mode: Mode) -> Result<Vec<bool>> {
+        Ok(vec![false; intents.len()])
+    }
+}
+
+/// A batch, ready to be written.
+struct Prepared<'a> {
+    stdout: &'a mut Stdout,
+    places: Vec<Place>,
+}
+
+impl PreparedBatch for Prepared<'_> {
+    fn places(&self) -> &[Place] {
+        &self.places
+    }
+
+    fn commit(self: Box<Self>) -> Vec<Result<Place, DeliveryError>> {
+        let Stdout { batch, stream, .. } = &mut *self.stdout;
+        let Some(stream) = stream else {
+            return Vec::new(); // No message was begun.
+        };
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        // After a part of a message is lost, what comes next would be taken for the rest of it.
+        let mut is_broken = false;
+        let mut write = |message: &Quoted| {
+            if is_broken {
+                return Err(cannot_write(io::ErrorKind::BrokenPipe.into()));
+            }
+            let copied = batch.copy(message, |bytes| {
+                stream.write_all(bytes).map_err(cannot_write)
+            });
+            let written = copied.and_then(|()| stream.flush().map_err(cannot_write));
+            is_broken = written.is_err();
+            written.map(|()| Place::Untracked)
+        };
+        let messages = batch.messages().iter();
+        messages
+            .map(|message| write(message).map_err(DeliveryError::Destination))
+            .collect()
+    }
+}
+
+impl Drop for Prepared<'_> {
+    fn drop(&mut self) {
+        self.stdout.discard();
     }
 }
 
@@ -137,7 +148,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::deliver::testing::{add, add_from, environment, store};
+    use crate::deliver::testing::{add, add_from, commit, environment, store};
 
     #[test]
     fn the_stream_is_an_mbox() {
@@ -168,8 +179,7 @@ mod tests {
         drop(reader);
         add(&mut stdout, b"one");
         add(&mut stdout, b"two");
-        assert_eq!(stdout.prepare().expect("prepared").len(), 2);
-        let results = stdout.place();
+        let results = commit(&mut stdout);
         assert_eq!(results.len(), 2);
         for result in results {
             match result {
@@ -203,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_comes_behind_a_message_that_is_not_whole() {
+    fn nothing_comes_after_a_message_that_is_not_whole() {
         let root = tempfile::tempdir().expect("tempdir");
         let kept = Arc::new(Mutex::new(String::new()));
         let stream = Flaw {
@@ -213,10 +223,9 @@ mod tests {
         let mut stdout = Stdout::to(stream, &environment(root.path()));
         let texts = [&b"one"[..], b"two", b"three", b"four"];
         texts.iter().for_each(|text| add(&mut stdout, text));
-        stdout.prepare().expect("prepared");
-        let placed = stdout.place();
-        let placed: Vec<bool> = placed.iter().map(Result::is_ok).collect();
-        assert_eq!(placed, [true, false, false, false]);
+        let written = commit(&mut stdout);
+        let written: Vec<bool> = written.iter().map(Result::is_ok).collect();
+        assert_eq!(written, [true, false, false, false]);
         let kept = kept.lock().expect("kept");
         let (whole, rest) = kept.split_once("\none\n\n").expect(&kept);
         assert!(whole.starts_with("From "), "{kept}");
@@ -231,9 +240,9 @@ mod tests {
         let mut stdout = Stdout::to(writer, &environment(root.path()));
         add(&mut stdout, b"discarded");
         stdout.discard();
-        stdout.begin().expect("begun");
-        stdout.write(b"abandoned").expect("written");
-        stdout.abandon();
+        let mut writer = stdout.begin().expect("begun");
+        writer.write(b"abandoned").expect("written");
+        drop(writer);
         store(&mut stdout, &[b"kept"]);
         drop(stdout);
         let mut read = String::new();

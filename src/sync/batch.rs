@@ -1,11 +1,9 @@
-//! One batch on its way through the steps of storing: sync, intend, place, record.
-
-use std::collections::HashSet;
+//! One batch on its way through the steps of storing: sync, intend, commit, record.
 
 use jiff::Timestamp;
 
 use crate::crash;
-use crate::deliver::{DeliveryError, Destination};
+use crate::deliver::{DeliveryError, Destination, PreparedBatch};
 use crate::error::{Failure, Kind, Result};
 use crate::journal::{Intent, Journal, Record};
 use crate::mail::{Digest, Number, Place, UniqueId};
@@ -45,7 +43,7 @@ impl Slot {
 
     /// Nothing more is stored there in this run, and nothing of the batch.
     pub(super) fn fail(&mut self, failure: Failure) {
-        self.destination.discard();
+        self.discard();
         self.failure = Some(failure);
     }
 }
@@ -56,13 +54,11 @@ impl Slot {
 ///
 /// There is none; why the first one is broken.
 pub(super) fn some_works(slots: &[Slot]) -> Result<()> {
-    match slots.iter().any(Slot::works) {
-        true => Ok(()),
-        false => slots
-            .iter()
-            .find_map(|slot| slot.failure.clone())
-            .map_or(Ok(()), Err),
+    if slots.iter().any(Slot::works) {
+        return Ok(());
     }
+    let mut failures = slots.iter().filter_map(|slot| slot.failure.clone());
+    failures.next().map_or(Ok(()), Err)
 }
 
 /// The destinations, by the journal's names.
@@ -94,6 +90,22 @@ pub(super) struct Message {
     pub(super) placed: bool,
     /// Why one of them lacks it.
     pub(super) lack: Option<DeliveryGap>,
+}
+
+impl Message {
+    /// What the journal has of it in a destination.
+    fn intent(&self, to: u32, place: Place) -> Intent {
+        Intent {
+            uid: self.key.clone(),
+            to,
+            digest: self.hashes.digest,
+            identity: Some(self.hashes.identity),
+            octets: self.octets,
+            listed: self.listed,
+            place,
+            owed: self.owed.clone(),
+        }
+    }
 }
 
 /// Why a destination lacks a message.
@@ -133,135 +145,142 @@ impl Batch {
     ///
     /// # Errors
     ///
-    /// The journal cannot be written: nothing more may be stored in this run. What was placed is
-    /// settled at the next start.
+    /// The journal cannot be written: nothing more may be stored in this run. What was committed is
+    /// recovered at the next start.
     pub(super) fn commit(
         &mut self,
         slots: &mut [Slot],
         journal: &mut Journal,
         now: Timestamp,
     ) -> Result<()> {
+        let committed = self.commit_to(slots, journal, now);
+        let failed = slots.iter_mut().filter(|slot| !slot.works());
+        failed.for_each(Slot::discard);
+        committed
+    }
+
+    fn commit_to(
+        &mut self,
+        slots: &mut [Slot],
+        journal: &mut Journal,
+        now: Timestamp,
+    ) -> Result<()> {
         crash::point("batch: before sync");
-        let placed = prepare(slots, &mut self.messages);
+        let prepared = prepare(slots, &mut self.messages);
         crash::point("batch: synced, not intended");
-        journal
-            .commit(intents(&placed, slots, &self.messages))
-            .inspect_err(|_| {
-                slots.iter_mut().for_each(|slot| slot.destination.discard());
-            })?;
+        journal.commit(intents(&prepared, &self.messages))?;
         crash::point("batch: intended, not placed");
-        let stored = place(placed, slots, &mut self.messages);
-        crash::point("batch: placed, not recorded");
-        for placed in &stored {
-            self.messages[placed.message].placed = true;
+        let mut stored = Vec::new();
+        for part in prepared {
+            stored.extend(part.commit(&mut self.messages));
         }
-        journal.append(records(&stored, slots, &self.messages, now))?;
+        crash::point("batch: placed, not recorded");
+        for stored in &stored {
+            self.messages[stored.message].placed = true;
+        }
+        journal.append(records(stored, &self.messages, now))?;
         crash::point("batch: recorded");
         Ok(())
     }
 }
 
-/// A message of the batch, in a destination: both as indices, and the place it has there.
-struct Placed {
-    slot: usize,
+/// The part of the batch that goes to one destination.
+struct Part<'a> {
+    /// What the journal calls the destination.
+    to: u32,
+    is_durable: bool,
+    failure: &'a mut Option<Failure>,
+    prepared: Box<dyn PreparedBatch + 'a>,
+    /// The messages, as indices, in the order of their places.
+    members: Vec<usize>,
+}
+
+/// A message that a destination says it has stored.
+struct Stored {
+    to: u32,
+    is_durable: bool,
     message: usize,
     place: Place,
 }
 
-impl Placed {
-    fn intent(&self, slots: &[Slot], messages: &[Message]) -> Intent {
-        let message = &messages[self.message];
-        Intent {
-            uid: message.key.clone(),
-            to: slots[self.slot].id,
-            digest: message.hashes.digest,
-            identity: Some(message.hashes.identity),
-            octets: message.octets,
-            listed: message.listed,
-            place: self.place.clone(),
-            owed: message.owed.clone(),
-        }
-    }
-}
-
 /// Step 2: the data is made durable, the places are known.
-fn prepare(slots: &mut [Slot], messages: &mut [Message]) -> Vec<Placed> {
-    let mut placed = Vec::new();
-    for (index, slot) in slots.iter_mut().enumerate() {
+fn prepare<'a>(slots: &'a mut [Slot], messages: &mut [Message]) -> Vec<Part<'a>> {
+    let mut parts = Vec::new();
+    for slot in slots {
         let members = std::mem::take(&mut slot.members);
         if members.is_empty() {
             continue;
         }
-        let prepared = slot.destination.prepare().and_then(|places| {
-            let complete = places.len() == members.len();
-            complete.then_some(places).ok_or_else(miscounted)
+        let is_durable = slot.destination.is_durable();
+        let prepared = slot.destination.prepare().and_then(|prepared| {
+            let is_complete = prepared.places().len() == members.len();
+            is_complete.then_some(prepared).ok_or_else(miscounted)
         });
         match prepared {
-            Ok(places) => {
-                let with_place = members.into_iter().zip(places);
-                placed.extend(with_place.map(|(message, place)| Placed {
-                    slot: index,
-                    message,
-                    place,
-                }));
-            }
+            Ok(prepared) => parts.push(Part {
+                to: slot.id,
+                is_durable,
+                failure: &mut slot.failure,
+                prepared,
+                members,
+            }),
             Err(failure) => {
-                for message in members {
-                    messages[message].lack = Some(DeliveryGap::Broken);
-                }
-                slot.fail(failure);
+                lack(&members, messages);
+                slot.failure = Some(failure);
             }
         }
     }
-    placed
+    parts
 }
 
-/// Step 3: what the journal is told before anything is placed.
-fn intents(placed: &[Placed], slots: &[Slot], messages: &[Message]) -> Vec<Record> {
-    let findable = placed
-        .iter()
-        .filter(|placed| placed.place != Place::Untracked);
-    findable
-        .map(|placed| Record::Intend(placed.intent(slots, messages)))
+/// Step 3: what the journal has before any message is in its place.
+fn intents(parts: &[Part<'_>], messages: &[Message]) -> Vec<Record> {
+    let planned = parts.iter().flat_map(|part| {
+        let places = part.members.iter().zip(part.prepared.places());
+        places.map(|(&message, place)| (part.to, message, place))
+    });
+    planned
+        .filter(|(_, _, place)| **place != Place::Untracked)
+        .map(|(to, message, place)| Record::Intend(messages[message].intent(to, place.clone())))
         .collect()
 }
 
-/// Step 4: every message gets its place. What stays in the list is stored: its destination has said so.
-fn place(mut placed: Vec<Placed>, slots: &mut [Slot], messages: &mut [Message]) -> Vec<Placed> {
-    let mut stored = HashSet::new();
-    for (index, slot) in slots.iter_mut().enumerate() {
-        let members: Vec<_> = placed
-            .iter()
-            .filter(|placed| placed.slot == index)
-            .map(|placed| placed.message)
-            .collect();
-        if members.is_empty() {
-            continue;
+impl Part<'_> {
+    /// Step 4: every message gets its place. Only what its destination says is stored.
+    fn commit(self, messages: &mut [Message]) -> Vec<Stored> {
+        let results = self.prepared.commit();
+        if results.len() != self.members.len() {
+            self.failure.get_or_insert_with(miscounted);
+            lack(&self.members, messages);
+            return Vec::new();
         }
-        let results = slot.destination.place();
-        if results.len() != members.len() {
-            slot.failure.get_or_insert_with(miscounted);
-            members
-                .iter()
-                .for_each(|&message| messages[message].lack = Some(DeliveryGap::Broken));
-            continue;
-        }
-        for (message, result) in members.into_iter().zip(results) {
-            messages[message].lack = Some(match result {
-                Ok(()) => {
-                    stored.insert((index, message));
-                    continue;
+        let mut stored = Vec::new();
+        for (&message, result) in self.members.iter().zip(results) {
+            match result {
+                Ok(place) => stored.push(Stored {
+                    to: self.to,
+                    is_durable: self.is_durable,
+                    message,
+                    place,
+                }),
+                Err(DeliveryError::Message(failure)) => {
+                    messages[message].lack = Some(DeliveryGap::Refused(failure));
                 }
-                Err(DeliveryError::Message(failure)) => DeliveryGap::Refused(failure),
                 Err(DeliveryError::Destination(failure)) => {
-                    slot.failure.get_or_insert(failure);
-                    DeliveryGap::Broken
+                    self.failure.get_or_insert(failure);
+                    messages[message].lack = Some(DeliveryGap::Broken);
                 }
-            });
+            }
         }
+        stored
     }
-    placed.retain(|placed| stored.contains(&(placed.slot, placed.message)));
-    placed
+}
+
+/// A destination that is broken lacks these messages.
+fn lack(members: &[usize], messages: &mut [Message]) {
+    for &message in members {
+        messages[message].lack = Some(DeliveryGap::Broken);
+    }
 }
 
 /// It is not known then which of its messages a destination has.
@@ -270,31 +289,29 @@ fn miscounted() -> Failure {
     Failure::new(Kind::Io, what).hint("This is a mistake in popfetch: please report it. What is not known to be stored stays on the server.")
 }
 
-/// Step 5: what the journal is told once everything is in its place.
-fn records(stored: &[Placed], slots: &[Slot], messages: &[Message], at: Timestamp) -> Vec<Record> {
-    let record = |placed: &Placed| {
-        let intent = placed.intent(slots, messages);
-        match slots[placed.slot].destination.is_durable() {
-            true => Record::Stored { intent, at },
-            false => {
-                let Intent {
-                    uid,
-                    to,
-                    digest,
-                    owed,
-                    ..
-                } = intent;
-                Record::Seen {
-                    uid,
-                    to: Some(to),
-                    digest: Some(digest),
-                    owed,
-                    at,
-                }
-            }
+/// Step 5: what the journal has once everything is in its place.
+fn records(stored: Vec<Stored>, messages: &[Message], at: Timestamp) -> Vec<Record> {
+    let record = |stored: Stored| {
+        let intent = messages[stored.message].intent(stored.to, stored.place);
+        if stored.is_durable {
+            return Record::Stored { intent, at };
+        }
+        let Intent {
+            uid,
+            to,
+            digest,
+            owed,
+            ..
+        } = intent;
+        Record::Seen {
+            uid,
+            to: Some(to),
+            digest: Some(digest),
+            owed,
+            at,
         }
     };
-    stored.iter().map(record).collect()
+    stored.into_iter().map(record).collect()
 }
 
 #[cfg(test)]
@@ -302,14 +319,14 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::deliver::{Complete, StoredRef};
+    use crate::deliver::{Complete, MessageWriter, Mode, StoredRef};
     use crate::journal::{Destinations, Found, Mailbox};
     use crate::message::Hasher;
 
-    /// How many are named of so many.
+    /// How many are named of this number of messages.
     type Count = fn(usize) -> usize;
 
-    /// A destination that does not keep its word: it names so many places and so many results.
+    /// A destination that does not keep its word: how many places it names, and how many results.
     struct Forgetful {
         messages: usize,
         places: Count,
@@ -320,26 +337,42 @@ mod tests {
         fn is_durable(&self) -> bool {
             true
         }
-        fn begin(&mut self) -> Result<(), DeliveryError> {
-            Ok(())
+        fn begin(&mut self) -> Result<Box<dyn MessageWriter + '_>, DeliveryError> {
+            Ok(Box::new(self))
         }
+        fn prepare(&mut self) -> Result<Box<dyn PreparedBatch + '_>> {
+            Ok(Box::new(Promised {
+                places: vec![Place::Untracked; (self.places)(self.messages)],
+                results: (self.results)(self.messages),
+            }))
+        }
+        fn discard(&mut self) {}
+        fn recover(&mut self, intents: &[StoredRef<'_>], _: Mode) -> Result<Vec<bool>> {
+            Ok(vec![false; intents.len()])
+        }
+    }
+
+    impl MessageWriter for &mut Forgetful {
         fn write(&mut self, _: &[u8]) -> Result<(), DeliveryError> {
             Ok(())
         }
-        fn end(&mut self, _: &Complete<'_>) -> Result<(), DeliveryError> {
+        fn finish(self: Box<Self>, _: &Complete<'_>) -> Result<(), DeliveryError> {
             self.messages += 1;
             Ok(())
         }
-        fn abandon(&mut self) {}
-        fn prepare(&mut self) -> Result<Vec<Place>> {
-            Ok(vec![Place::Untracked; (self.places)(self.messages)])
+    }
+
+    struct Promised {
+        places: Vec<Place>,
+        results: usize,
+    }
+
+    impl PreparedBatch for Promised {
+        fn places(&self) -> &[Place] {
+            &self.places
         }
-        fn place(&mut self) -> Vec<Result<(), DeliveryError>> {
-            (0..(self.results)(self.messages)).map(|_| Ok(())).collect()
-        }
-        fn discard(&mut self) {}
-        fn settle(&mut self, unsettled: &[StoredRef<'_>], _: bool) -> Result<Vec<bool>> {
-            Ok(vec![false; unsettled.len()])
+        fn commit(self: Box<Self>) -> Vec<Result<Place, DeliveryError>> {
+            (0..self.results).map(|_| Ok(Place::Untracked)).collect()
         }
     }
 
@@ -379,7 +412,8 @@ mod tests {
                 sender: None,
                 uid: None,
             };
-            slots[0].destination.end(&complete).expect("taken");
+            let writer = slots[0].destination.begin().expect("begun");
+            writer.finish(&complete).expect("finished");
             batch.add(message(number), 0, &mut slots, &[0]);
         }
         batch

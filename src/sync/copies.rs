@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use super::batch::Slot;
 use super::{Job, mailbox};
 use crate::crash;
-use crate::deliver::StoredRef;
+use crate::deliver::{Mode, StoredRef};
 use crate::error::Result;
 use crate::journal::{Found, Intent, Journal};
 use crate::mail::{Digest, Identity};
@@ -61,10 +61,15 @@ pub(super) fn look(job: &Job<'_>, slots: &mut [Slot], wanted: &HashSet<Digest>) 
     }
     crash::point("copies: not looked for");
     let stored = stored(job, wanted)?;
+    let mode = if job.dry_run {
+        Mode::DryRun
+    } else {
+        Mode::Apply
+    };
     for slot in slots.iter_mut().filter(|slot| slot.works()) {
         let here = stored.iter().filter(|copy| copy.to == slot.id);
         let sought: Vec<_> = here.map(sought).collect();
-        match slot.destination.find(&sought, !job.dry_run) {
+        match slot.destination.find(&sought, mode) {
             Ok(there) => {
                 let there = sought.iter().zip(there).filter(|(_, there)| *there);
                 there.for_each(|(copy, _)| found.add(*copy.digest, slot.id));

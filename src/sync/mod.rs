@@ -39,6 +39,7 @@ mod batch;
 mod blame;
 mod copies;
 mod deletion;
+mod delivery;
 mod ended;
 mod feed;
 mod headers;

@@ -1,10 +1,10 @@
-//! What a run that was cut off left behind is settled before anything new is begun.
+//! What a run that was cut off left is recovered before anything new is begun.
 
 use jiff::Timestamp;
 
 use super::batch::{Slot, some_works};
 use crate::crash;
-use crate::deliver::{Destination, StoredRef};
+use crate::deliver::{Destination, Mode, StoredRef};
 use crate::error::Result;
 use crate::journal::{Intent, Journal, Memory, Record};
 
@@ -14,13 +14,13 @@ use crate::journal::{Intent, Journal, Memory, Record};
 /// # Errors
 ///
 /// No destination is left, or the journal cannot be written.
-pub(super) fn settle(slots: &mut [Slot], journal: &mut Journal, now: Timestamp) -> Result<()> {
+pub(super) fn recover(slots: &mut [Slot], journal: &mut Journal, now: Timestamp) -> Result<()> {
     for slot in slots.iter_mut().filter(|slot| slot.works()) {
         let intents = of(journal.memory(), slot.id);
         crash::point("recovery: not begun");
-        match ask(slot.destination.as_mut(), intents, true, now) {
+        match ask(slot.destination.as_mut(), intents, Mode::Apply, now) {
             Ok(records) => {
-                crash::point("recovery: settled, not recorded");
+                crash::point("recovery: recovered, not recorded");
                 journal.commit(records)?;
                 crash::point("recovery: recorded");
             }
@@ -30,7 +30,7 @@ pub(super) fn settle(slots: &mut [Slot], journal: &mut Journal, now: Timestamp) 
     some_works(slots)
 }
 
-/// What [`settle`] would record, as if it had: nothing is changed but the memory.
+/// What [`recover`] would record, as if it had: nothing is changed but the memory.
 ///
 /// # Errors
 ///
@@ -38,7 +38,7 @@ pub(super) fn settle(slots: &mut [Slot], journal: &mut Journal, now: Timestamp) 
 pub(super) fn foresee(slots: &mut [Slot], memory: &mut Memory, now: Timestamp) -> Result<()> {
     for slot in slots.iter_mut().filter(|slot| slot.works()) {
         let intents = of(memory, slot.id);
-        match ask(slot.destination.as_mut(), intents, false, now) {
+        match ask(slot.destination.as_mut(), intents, Mode::DryRun, now) {
             Ok(records) => records.into_iter().for_each(|record| memory.apply(record)),
             Err(failure) => slot.fail(failure),
         }
@@ -58,26 +58,25 @@ fn of(memory: &Memory, to: u32) -> Vec<Intent> {
 fn ask(
     destination: &mut dyn Destination,
     intents: Vec<Intent>,
-    act: bool,
+    mode: Mode,
     now: Timestamp,
 ) -> Result<Vec<Record>> {
     if intents.is_empty() {
         return Ok(Vec::new());
     }
-    let unsettled: Vec<_> = intents
-        .iter()
-        .map(|intent| StoredRef {
-            place: &intent.place,
-            digest: &intent.digest,
-        })
-        .collect();
-    let stored = destination.settle(&unsettled, act)?;
-    let record = |(intent, stored): (Intent, bool)| match stored {
-        true => Record::Stored { intent, at: now },
-        false => Record::IntentAborted {
+    let places = intents.iter().map(|intent| StoredRef {
+        place: &intent.place,
+        digest: &intent.digest,
+    });
+    let stored = destination.recover(&places.collect::<Vec<_>>(), mode)?;
+    let record = |(intent, stored): (Intent, bool)| {
+        if stored {
+            return Record::Stored { intent, at: now };
+        }
+        Record::IntentAborted {
             uid: intent.uid,
             to: intent.to,
-        },
+        }
     };
     Ok(intents.into_iter().zip(stored).map(record).collect())
 }

@@ -100,7 +100,7 @@ impl<'a> Session<'a> {
         journal: &mut Journal,
     ) -> Result<SessionSummary, SessionError> {
         // What an earlier run, or the session before, has left half done.
-        recovery::settle(slots, journal, self.job.environment.now())?;
+        recovery::recover(slots, journal, self.job.environment.now())?;
         let opened = self.connecting.open();
         let mut transaction = opened.map_err(|failure| SessionError {
             before_login: true,

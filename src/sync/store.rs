@@ -8,15 +8,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::batch::{Batch, DeliveryGap, Message, Slot};
+use super::delivery::{Delivered, Delivery};
 use super::nameless::Nameless;
-use super::parcel::{Incoming, Item, Parcel};
+use super::parcel::{Incoming, Item, Items, Parcel};
 use super::queue::Queue;
 use super::recognition::{Arrived, Recognised, Recognition};
 use crate::cancel::Interrupt;
-use crate::deliver::{Complete, DeliveryError};
+use crate::deliver::Complete;
 use crate::environment::Environment;
 use crate::error::{Failure, Kind};
-use crate::journal::{Destinations, Journal, Record, Remembered, is_short};
+use crate::journal::{Destinations, Journal, Memory, Record, Remembered, is_short};
 use crate::mail::{Digest, Number, UniqueId};
 use crate::message::{Hasher, Hashes};
 use crate::monitor::{Event, FailedMessage, Monitor, Problem};
@@ -62,10 +63,16 @@ pub(super) struct StopFlag {
 }
 
 impl StopFlag {
-    /// These destinations are broken.
-    fn partly(&self, broken: Vec<u32>) {
-        *self.broken() = broken;
-        self.partial.store(true, Ordering::Relaxed);
+    /// Which destinations work, by the journal's names.
+    pub(super) fn update(&self, states: impl Iterator<Item = (u32, bool)>) {
+        let (working, broken): (Vec<_>, Vec<_>) = states.partition(|(_, works)| *works);
+        if !broken.is_empty() {
+            *self.broken() = broken.into_iter().map(|(to, _)| to).collect();
+            self.partial.store(true, Ordering::Relaxed);
+        }
+        if working.is_empty() {
+            self.entirely();
+        }
     }
 
     /// Whether none of these destinations takes mail any more.
@@ -121,13 +128,15 @@ pub(super) struct Store<'a> {
     pub(super) verdicts: Sender<bool>,
 }
 
-/// A message that is coming in.
-struct Current {
+/// A message that came in whole.
+struct Received {
     incoming: Incoming,
-    /// The destinations that have taken it in so far.
-    taken_by: Vec<usize>,
+    /// Under which id the journal knows it.
+    key: UniqueId,
     hasher: Hasher,
-    lack: Option<DeliveryGap>,
+    hashes: Hashes,
+    /// On the wire, with CRLF counted as two.
+    octets: u64,
 }
 
 /// The batch that is being filled, and all that came of the ones before.
@@ -146,6 +155,16 @@ struct Progress {
 impl Progress {
     fn is_overdue(&self) -> bool {
         self.closes.is_some_and(|closes| closes <= Instant::now())
+    }
+
+    /// A message that was withheld for its size is here for the second time, fetched alone: was the
+    /// first fetch right after all?
+    fn compare(&mut self, number: Number, second: Hashes, verdicts: &Sender<bool>) {
+        if let Some(first) = self.withheld.remove(&number) {
+            let is_same = first.digest == second.digest || first.identity == second.identity;
+            // The wire thread waits for this; if it is gone, so is the question.
+            let _ = verdicts.send(is_same);
+        }
     }
 
     /// What came so far is what was asked for.
@@ -178,19 +197,23 @@ impl Store<'_> {
             doubtful: StoreOutcome::default(),
             kept: StoreOutcome::default(),
         };
-        let mut current = None;
+        let mut items = Items::of(self.queue);
         loop {
             // A batch closes between two messages, when nothing in it is in doubt.
-            let may_close = current.is_none() && !progress.is_doubtful;
-            let until = progress.closes.filter(|_| may_close);
-            let Some(mut parcel) = self.queue.receive(until) else {
-                self.commit(&mut progress);
-                continue;
-            };
-            if self.unpack(&mut parcel, &mut current, &mut progress) {
-                break;
+            let until = progress.closes.filter(|_| !progress.is_doubtful);
+            match items.next(until) {
+                None => self.commit(&mut progress),
+                Some(Item::Begin(incoming)) => self.receive(incoming, &mut items, &mut progress),
+                Some(Item::Confirm { pauses }) => {
+                    progress.confirm();
+                    if pauses || progress.is_overdue() || self.is_full(&progress.batch) {
+                        self.commit(&mut progress);
+                    }
+                }
+                Some(Item::Finish) => break,
+                // Of a message that is not stored.
+                Some(Item::Text { .. } | Item::End { .. } | Item::Withhold | Item::Abandon) => {}
             }
-            self.queue.give_back(parcel);
         }
         if progress.is_doubtful {
             self.give_up(&mut progress);
@@ -203,62 +226,6 @@ impl Store<'_> {
     fn give_up(&mut self, progress: &mut Progress) {
         progress.batch = Batch::default();
         self.slots.iter_mut().for_each(Slot::discard);
-    }
-
-    /// Takes a parcel's items in; whether they were the last.
-    fn unpack(
-        &mut self,
-        parcel: &mut Parcel,
-        current: &mut Option<Current>,
-        progress: &mut Progress,
-    ) -> bool {
-        let mut text = parcel.text.as_slice();
-        let mut finished = false;
-        for item in parcel.items.drain(..) {
-            match item {
-                Item::Begin(incoming) => {
-                    if progress.is_overdue() && !progress.is_doubtful {
-                        self.commit(progress);
-                    }
-                    let begins = !self.is_to_stop_before(&incoming, progress);
-                    *current = begins.then(|| self.begin(incoming));
-                }
-                Item::Text { bytes } => {
-                    let (piece, rest) = text.split_at(bytes);
-                    text = rest;
-                    if let Some(message) = current {
-                        self.write(message, piece);
-                    }
-                }
-                Item::End { octets } => {
-                    if let Some(message) = current.take() {
-                        self.end(message, octets, progress);
-                    }
-                }
-                Item::Withhold => {
-                    if let Some(message) = current.take() {
-                        self.withdraw(&message.taken_by);
-                        let number = message.incoming.number;
-                        let hashes = message.hasher.hashes();
-                        progress.withheld.insert(number, hashes);
-                    }
-                }
-                Item::Abandon => {
-                    if let Some(message) = current.take() {
-                        self.withdraw(&message.taken_by);
-                    }
-                }
-                Item::Confirm { pauses } => {
-                    progress.confirm();
-                    if pauses || progress.is_overdue() || self.is_full(&progress.batch) {
-                        self.commit(progress);
-                    }
-                }
-                Item::Finish => finished = true,
-            }
-        }
-        parcel.text.clear();
-        finished
     }
 
     /// What is stored is recorded durably, or not claimed.
@@ -279,120 +246,82 @@ impl Store<'_> {
     fn is_to_stop_before(&self, incoming: &Incoming, progress: &Progress) -> bool {
         let mut slots = self.slots.iter().filter(|slot| slot.works());
         self.interrupt.is_stopping()
-            && slots.any(|slot| slot.destination.takes_its_time())
+            && slots.any(|slot| slot.destination.waits_for_others())
             // The wire thread waits for what comes of such a one.
             && !progress.withheld.contains_key(&incoming.number)
     }
 
-    fn begin(&mut self, incoming: Incoming) -> Current {
-        let mut current = Current {
-            taken_by: Vec::with_capacity(self.slots.len()),
-            incoming,
-            hasher: Hasher::default(),
-            lack: None,
+    /// Takes a message in, up to its end.
+    fn receive(&mut self, incoming: Incoming, items: &mut Items<'_>, progress: &mut Progress) {
+        if progress.is_overdue() && !progress.is_doubtful {
+            self.commit(progress);
+        }
+        if self.is_to_stop_before(&incoming, progress) {
+            return;
+        }
+        let mut hasher = Hasher::default();
+        let mut delivery = Delivery::begin(self.slots, self.halt);
+        let octets = loop {
+            match items.next(None) {
+                Some(Item::Text { .. }) => {
+                    hasher.update(items.text());
+                    delivery.write(items.text());
+                }
+                Some(Item::End { octets }) => break octets,
+                Some(Item::Withhold) => {
+                    progress.withheld.insert(incoming.number, hasher.hashes());
+                    return;
+                }
+                _ => return, // The rest of it does not come.
+            }
         };
-        for slot in 0..self.slots.len() {
-            if self.slots[slot].works() {
-                let begun = self.slots[slot].destination.begin();
-                self.note(slot, begun, &mut current);
-            }
-        }
-        current
-    }
-
-    fn write(&mut self, current: &mut Current, text: &[u8]) {
-        current.hasher.update(text);
-        for slot in std::mem::take(&mut current.taken_by) {
-            let written = self.slots[slot].destination.write(text);
-            if written.is_err() {
-                self.slots[slot].destination.abandon();
-            }
-            self.note(slot, written, current);
-        }
-    }
-
-    fn end(&mut self, current: Current, octets: u64, progress: &mut Progress) {
-        let hashes = current.hasher.hashes();
+        let hashes = hasher.hashes();
         progress.is_doubtful = true;
-        self.compare(current.incoming.number, hashes, progress);
+        progress.compare(incoming.number, hashes, &self.verdicts);
         let memory = self.journal.memory();
-        let key = current.incoming.key.clone();
+        let key = incoming.key.clone();
         let key = key.unwrap_or_else(|| progress.nameless.id(&hashes, memory));
-        let message = Arrived {
-            incoming: &current.incoming,
-            key: &key,
+        let message = Received {
+            incoming,
+            key,
+            hasher,
             hashes,
-            is_short: is_short(Some(octets), current.incoming.listed),
+            octets,
         };
         let here = &self.destinations.here;
-        let recognised = self.recognition.of(&message, memory, here);
+        let recognised = self.recognition.of(&message.arrived(), memory, here);
+        if let Recognised::New = recognised {
+            let owed = owed(&message, &mut delivery, memory, &self.destinations);
+            let delivered = delivery.finish(&message.complete());
+            return self.keep(message, owed, delivered, progress);
+        }
+        drop(delivery);
         match recognised {
-            Recognised::Stored(learnt) => self.pass_over(&current, key, learnt, progress),
-            Recognised::Seen(learnt) => {
-                self.withdraw(&current.taken_by);
-                progress.doubtful.learnt.extend(learnt);
-            }
-            Recognised::BeyondLimit => self.leave(&current),
-            Recognised::ShortAgain => self.withhold(&current, key, octets, progress),
-            Recognised::Unproven => self.doubt(&current, key, octets, progress),
-            Recognised::New => self.keep(current, key, hashes, octets, progress),
+            Recognised::New => {}
+            Recognised::Stored(learnt) => pass_over(message, learnt, progress),
+            Recognised::Seen(learnt) => progress.doubtful.learnt.extend(learnt),
+            Recognised::BeyondLimit => self.leave(),
+            Recognised::ShortAgain => self.withhold(message, progress),
+            Recognised::Unproven => doubt(message, progress),
         }
     }
 
     /// A message that came incomplete once more is not stored once more.
-    fn withhold(&mut self, current: &Current, key: UniqueId, octets: u64, progress: &mut Progress) {
-        self.withdraw(&current.taken_by);
-        let at = self.environment.now();
-        let failure = incomplete_again(octets, current.incoming.listed);
-        progress
-            .doubtful
-            .withhold(&current.incoming, octets, failure);
-        progress
-            .doubtful
-            .learnt
-            .push(Record::Short { uid: key, at });
-    }
-
-    /// A message of which nothing says whether it is the stored one is left alone, and named once.
-    fn doubt(&mut self, current: &Current, key: UniqueId, octets: u64, progress: &mut Progress) {
-        self.withdraw(&current.taken_by);
-        progress
-            .doubtful
-            .withhold(&current.incoming, octets, unproven());
-        progress.doubtful.learnt.push(Record::Unproven { uid: key });
-    }
-
-    /// A message that is stored already is not stored again.
-    fn pass_over(
-        &mut self,
-        current: &Current,
-        key: UniqueId,
-        learnt: Vec<Record>,
-        progress: &mut Progress,
-    ) {
-        self.withdraw(&current.taken_by);
-        let Incoming {
-            number,
-            certain,
-            due,
+    fn withhold(&mut self, message: Received, progress: &mut Progress) {
+        let Received {
+            incoming,
+            key: uid,
+            octets,
             ..
-        } = current.incoming;
-        let kept = &mut progress.doubtful;
-        kept.settled += 1;
-        kept.learnt.extend(learnt);
-        // Where only its size and order tell it from others, the stored copy may be another's.
-        if due && certain {
-            kept.safe.push(Safe {
-                number,
-                key,
-                now: false,
-            });
-        }
+        } = message;
+        let failure = incomplete_again(octets, incoming.listed);
+        let at = self.environment.now();
+        progress.doubtful.withhold(&incoming, octets, failure);
+        progress.doubtful.learnt.push(Record::Short { uid, at });
     }
 
-    /// A message that is new is left for the next run, as are all behind it.
-    fn leave(&mut self, current: &Current) {
-        self.withdraw(&current.taken_by);
+    /// A message that is new is left for the next run, as are all after it.
+    fn leave(&mut self) {
         self.halt.entirely();
         self.event(&Event::Warning("the limit is reached, and more messages without a unique-id are new: they are left for the next run"));
     }
@@ -400,132 +329,56 @@ impl Store<'_> {
     /// Adds a message to the batch.
     fn keep(
         &mut self,
-        mut current: Current,
-        key: UniqueId,
-        hashes: Hashes,
-        octets: u64,
+        message: Received,
+        owed: Vec<u32>,
+        delivered: Delivered,
         progress: &mut Progress,
     ) {
+        let Received {
+            incoming,
+            key,
+            hasher,
+            hashes,
+            octets,
+        } = message;
         let remembered = self.journal.memory().recall(key.as_bytes());
         let incomplete = remembered.filter(|remembered| remembered.is_short());
-        let completes = incomplete.and_then(Remembered::digest);
-        let owed = self.owed(&mut current, &key, &hashes);
-        let sender = current.hasher.peek().sender().map(<[u8]>::to_vec);
-        let uid = current.incoming.key.clone();
-        let complete = Complete {
-            digest: hashes.digest,
-            length: current.hasher.length(),
-            sender: sender.as_deref(),
-            uid: uid.as_ref(),
-        };
-        for slot in std::mem::take(&mut current.taken_by) {
-            let ended = self.slots[slot].destination.end(&complete);
-            self.note(slot, ended, &mut current);
-        }
         let message = Message {
-            number: current.incoming.number,
+            number: incoming.number,
+            completes: incomplete.and_then(Remembered::digest),
             key,
             hashes,
             octets,
-            listed: current.incoming.listed,
-            due: current.incoming.due,
-            has_uid: current.incoming.key.is_some(),
-            again: current.incoming.purpose == Purpose::StoreAgain,
-            completes,
+            listed: incoming.listed,
+            due: incoming.due,
+            has_uid: incoming.key.is_some(),
+            again: incoming.purpose == Purpose::StoreAgain,
             owed,
             placed: false,
-            lack: current.lack,
+            lack: delivered.gap,
         };
         progress
             .closes
             .get_or_insert_with(|| Instant::now() + BATCH_TIME);
-        let length = current.hasher.length();
+        let length = hasher.length();
         progress
             .batch
-            .add(message, length, self.slots, &current.taken_by);
+            .add(message, length, self.slots, &delivered.slots);
     }
 
     fn is_full(&self, batch: &Batch) -> bool {
         batch.messages.len() >= self.batch_messages() || batch.bytes >= BATCH_BYTES
     }
 
-    /// A message that was withheld for its size is here for the second time, fetched alone: was the
-    /// first fetch right after all?
-    fn compare(&mut self, number: Number, second: Hashes, progress: &mut Progress) {
-        if let Some(first) = progress.withheld.remove(&number) {
-            let is_same = first.digest == second.digest || first.identity == second.identity;
-            // The wire thread waits for this; if it is gone, so is the question.
-            let _ = self.verdicts.send(is_same);
-        }
-    }
-
-    /// The destinations that are to have this message, by the journal's names. One that only some
-    /// lack is withdrawn from the others, if it is the same.
-    fn owed(&mut self, current: &mut Current, key: &UniqueId, hashes: &Hashes) -> Vec<u32> {
-        let remembered = self.journal.memory().recall(key.as_bytes());
-        let same = remembered.filter(|remembered| remembered.is(hashes));
-        let fills_gaps = match current.incoming.purpose {
-            Purpose::FillGaps => true,
-            Purpose::Store | Purpose::StoreIfNew => current.incoming.key.is_none(),
-            Purpose::StoreAgain | Purpose::Compare => false,
-        };
-        let (owed, wanting): (Vec<u32>, Vec<bool>) = match same.filter(|_| fills_gaps) {
-            Some(same) => {
-                let lacks = |slot: &Slot| same.lacks(&[slot.id]);
-                (same.owed().to_vec(), self.slots.iter().map(lacks).collect())
-            }
-            None => (self.owed_anew(), vec![true; self.slots.len()]),
-        };
-        let (wanted, unwanted): (Vec<_>, Vec<_>) =
-            current.taken_by.iter().partition(|slot| wanting[**slot]);
-        current.taken_by = wanted;
-        self.withdraw(&unwanted);
-        let broken = |slot: usize| wanting[slot] && !self.slots[slot].works();
-        if current.lack.is_none() && (0..self.slots.len()).any(broken) {
-            current.lack = Some(DeliveryGap::Broken);
-        }
-        owed
-    }
-
-    /// The destinations that are to have a new message. Those that this run leaves out get it in a later one.
-    fn owed_anew(&self) -> Vec<u32> {
-        let Destinations { here, elsewhere } = &self.destinations;
-        [here.as_slice(), elsewhere].concat()
-    }
-
-    /// Nothing of a message stays in these destinations.
-    fn withdraw(&mut self, taken_by: &[usize]) {
-        for &slot in taken_by {
-            self.slots[slot].destination.abandon();
-        }
-    }
-
-    /// Notes whether a destination has taken what it was given.
-    fn note(&mut self, slot: usize, result: Result<(), DeliveryError>, current: &mut Current) {
-        match result {
-            Ok(()) => current.taken_by.push(slot),
-            Err(DeliveryError::Message(failure)) => {
-                current.lack = Some(DeliveryGap::Refused(failure))
-            }
-            Err(DeliveryError::Destination(failure)) => {
-                current.lack = Some(DeliveryGap::Broken);
-                self.slots[slot].failure.get_or_insert(failure);
-                self.check_destinations();
-            }
-        }
-    }
-
     fn event(&self, event: &Event<'_>) {
         self.monitor.event(self.account, event);
     }
 
-    fn pass_on_notices(&mut self) {
-        for notice in self
-            .slots
-            .iter_mut()
-            .flat_map(|slot| slot.destination.take_notices())
-        {
-            self.monitor.event(self.account, &Event::Warning(&notice));
+    fn pass_on_warnings(&mut self) {
+        for slot in self.slots.iter_mut() {
+            for warning in slot.destination.take_warnings() {
+                self.monitor.event(self.account, &Event::Warning(&warning));
+            }
         }
     }
 
@@ -537,14 +390,8 @@ impl Store<'_> {
 
     /// Says whether all destinations can still take mail, some, or none.
     pub(super) fn check_destinations(&self) {
-        let broken = self.slots.iter().filter(|slot| !slot.works());
-        let broken: Vec<_> = broken.map(|slot| slot.id).collect();
-        if !broken.is_empty() {
-            self.halt.partly(broken);
-        }
-        if !self.slots.iter().any(Slot::works) {
-            self.halt.entirely();
-        }
+        let states = self.slots.iter().map(|slot| (slot.id, slot.works()));
+        self.halt.update(states);
     }
 
     /// Closes the batch.
@@ -555,7 +402,7 @@ impl Store<'_> {
             return;
         }
         let committed = batch.commit(self.slots, self.journal, self.environment.now());
-        self.pass_on_notices();
+        self.pass_on_warnings();
         self.check_destinations();
         if committed.is_err() {
             self.halt.entirely();
@@ -630,6 +477,80 @@ impl Store<'_> {
             });
         }
     }
+}
+
+impl Received {
+    /// What it is recognised by.
+    fn arrived(&self) -> Arrived<'_> {
+        Arrived {
+            incoming: &self.incoming,
+            key: &self.key,
+            hashes: self.hashes,
+            is_short: is_short(Some(self.octets), self.incoming.listed),
+        }
+    }
+
+    /// What its destinations are told at its end.
+    fn complete(&self) -> Complete<'_> {
+        Complete {
+            digest: self.hashes.digest,
+            length: self.hasher.length(),
+            sender: self.hasher.peek().sender(),
+            uid: self.incoming.key.as_ref(),
+        }
+    }
+}
+
+/// The destinations that are to have this message in the end, by the journal's names. One that only some lack is
+/// delivered to no others, if it is the same. Those that this run leaves out get a new one in a later run.
+fn owed(
+    message: &Received,
+    delivery: &mut Delivery<'_>,
+    memory: &Memory,
+    destinations: &Destinations,
+) -> Vec<u32> {
+    let remembered = memory.recall(message.key.as_bytes());
+    let same = remembered.filter(|remembered| remembered.is(&message.hashes));
+    let fills_gaps = match message.incoming.purpose {
+        Purpose::FillGaps => true,
+        Purpose::Store | Purpose::StoreIfNew => message.incoming.key.is_none(),
+        Purpose::StoreAgain | Purpose::Compare => false,
+    };
+    if let Some(same) = same.filter(|_| fills_gaps) {
+        delivery.keep_to(|to| same.lacks(&[to]));
+        return same.owed().to_vec();
+    }
+    delivery.keep_to(|_| true);
+    let Destinations { here, elsewhere } = destinations;
+    [here.as_slice(), elsewhere].concat()
+}
+
+/// A message that is stored already is not stored again.
+fn pass_over(message: Received, learnt: Vec<Record>, progress: &mut Progress) {
+    let Incoming {
+        number,
+        certain,
+        due,
+        ..
+    } = message.incoming;
+    let kept = &mut progress.doubtful;
+    kept.settled += 1;
+    kept.learnt.extend(learnt);
+    // Where only its size and order tell it from others, the stored copy may be another's.
+    if due && certain {
+        kept.safe.push(Safe {
+            number,
+            key: message.key,
+            now: false,
+        });
+    }
+}
+
+/// A message of which nothing says whether it is the stored one is left alone, and named once.
+fn doubt(message: Received, progress: &mut Progress) {
+    let kept = &mut progress.doubtful;
+    kept.withhold(&message.incoming, message.octets, unproven());
+    kept.learnt.push(Record::Unproven { uid: message.key });
 }
 
 impl StoreOutcome {

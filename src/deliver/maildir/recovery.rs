@@ -10,40 +10,41 @@ use super::directories::Directories;
 use super::name;
 use super::search::{self, Files, Named, PUBLISHED};
 use crate::crash;
-use crate::deliver::{StoredRef, disk};
+use crate::deliver::{Mode, StoredRef, disk};
 use crate::error::Result;
 
 /// After so many seconds (36 hours) a file in `tmp/` is a remainder, says the Maildir specification.
 const STALE: i64 = 36 * 60 * 60;
 
-/// Settles intents: see [`crate::deliver::Destination::settle`]. A message is stored where its file is in `new/` or `cur/`,
+/// See [`crate::deliver::Destination::recover`]. A message is stored where its file is in `new/` or `cur/`,
 /// and as good as stored where it waits whole in `tmp/`.
-pub(super) fn settle(maildir: &Path, unsettled: &[StoredRef<'_>], act: bool) -> Result<Vec<bool>> {
-    let named = unsettled.iter().filter_map(Named::of);
+pub(super) fn recover(maildir: &Path, intents: &[StoredRef<'_>], mode: Mode) -> Result<Vec<bool>> {
+    let named = intents.iter().filter_map(Named::of);
     let wanted: HashSet<_> = named.map(|named| named.unique).collect();
     let published = find_published(maildir, &wanted)?;
     let is_wanted = |name: &str| wanted.contains(name);
     let waiting = search::files_in(maildir, "tmp", |name| name, is_wanted)?;
     if published.is_empty() && waiting.is_empty() {
-        return Ok(vec![false; unsettled.len()]);
+        return Ok(vec![false; intents.len()]);
     }
+    let directories = (mode == Mode::Apply).then(|| Directories::open(maildir));
     let remains = Remains {
         published,
         waiting,
-        directories: act.then(|| Directories::open(maildir)).transpose()?,
+        directories: directories.transpose()?,
     };
-    let settled = unsettled.iter().map(|one| remains.settle(one));
-    let settled = settled.collect::<Result<Vec<_>>>()?;
+    let recovered = intents.iter().map(|intent| remains.recover(intent));
+    let recovered = recovered.collect::<Result<Vec<_>>>()?;
     crash::point("maildir: recovered, not synced");
     if let Some(directories) = &remains.directories {
         search::make_durable(directories).inspect_err(|_| {
             // The next run places them anew: if it found them here, it would take them for durable.
-            for named in unsettled.iter().filter_map(Named::of) {
+            for named in intents.iter().filter_map(Named::of) {
                 directories.withdraw(named.unique, named.name);
             }
         })?;
     }
-    Ok(settled)
+    Ok(recovered)
 }
 
 /// Those of the wanted that are in `new/` or `cur/`, whatever flags they have by now.
@@ -72,12 +73,12 @@ struct Remains {
 
 impl Remains {
     /// Whether this message is stored, finishing what can be finished.
-    fn settle(&self, unsettled: &StoredRef<'_>) -> Result<bool> {
+    fn recover(&self, intent: &StoredRef<'_>) -> Result<bool> {
         let Some(Named {
             name,
             unique,
             bytes,
-        }) = Named::of(unsettled)
+        }) = Named::of(intent)
         else {
             return Ok(false);
         };
@@ -85,9 +86,10 @@ impl Remains {
         if !self.waiting.contains(unique) {
             return Ok(published);
         }
-        let whole = match published {
-            true => None,
-            false => self.waiting.whole(unique, bytes, unsettled.digest)?,
+        let whole = if published {
+            None
+        } else {
+            self.waiting.whole(unique, bytes, intent.digest)?
         };
         match (&self.directories, &whole) {
             (None, _) => {}

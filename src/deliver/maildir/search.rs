@@ -5,20 +5,20 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use super::directories::Directories;
 use super::name;
 use crate::crash;
 use crate::deliver::directory::Directory;
-use crate::deliver::{StoredRef, disk};
+use crate::deliver::{Mode, StoredRef, disk};
 use crate::error::Result;
 use crate::mail::{Digest, Identity, Place};
 use crate::message::{Hasher, Hashes};
 
 /// Where readers see messages, in the order to look. A reader that renames a file while its directory is
-/// being read can hide it from us: who was not seen is looked for a second time. `new` comes first,
+/// being read can hide it from us: what was not seen is looked for a second time. `new` comes first,
 /// because files move from there to `cur`.
 pub(super) const PUBLISHED: [&str; 4] = ["new", "cur", "new", "cur"];
 
@@ -48,13 +48,14 @@ impl<'a> Named<'a> {
 }
 
 /// Finds stored copies: see [`crate::deliver::Destination::find`]. One that cannot be read is as good as not there.
-pub(super) fn find(maildir: &Path, stored: &[StoredRef<'_>], act: bool) -> Result<Vec<bool>> {
+pub(super) fn find(maildir: &Path, stored: &[StoredRef<'_>], mode: Mode) -> Result<Vec<bool>> {
+    let applies = mode == Mode::Apply;
     let mut found = vec![false; stored.len()];
     each_copy(maildir, stored, |n, file, _| {
-        found[n] = !act || disk::sync_found(file).is_ok();
+        found[n] = !applies || disk::sync_found(file).is_ok();
         found[n]
     })?;
-    if act && found.contains(&true) {
+    if applies && found.contains(&true) {
         crash::point("maildir: copies found, not synced");
         make_durable(&Directories::open(maildir)?)?;
     }
@@ -165,7 +166,7 @@ impl Files {
         };
         let path = directory.path().join(name);
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let mut file = match rustix::fs::openat(directory, name, flags, Mode::empty()) {
+        let mut file = match rustix::fs::openat(directory, name, flags, rustix::fs::Mode::empty()) {
             Ok(file) => File::from(file),
             Err(Errno::NOENT | Errno::LOOP) => return Ok(None),
             Err(errno) => return Err(disk::failure("open", &path, errno)),
@@ -191,7 +192,7 @@ fn hashes_of(file: &mut impl Read) -> io::Result<Hashes> {
     }
 }
 
-/// Whoever moved the files that were found, the record that they are stored must not outlive them.
+/// Another program may have moved the files that were found: the record that they are stored must not outlive them.
 pub(super) fn make_durable(directories: &Directories) -> Result<()> {
     let cannot =
         |directory| move |errno| directories.failure("make durable what is in", directory, errno);

@@ -25,7 +25,7 @@ const FROM_LINE: usize = 512;
 /// An intent, taken apart.
 #[derive(Clone, Copy)]
 struct Intent<'a> {
-    /// Which of the unsettled it is.
+    /// Which of the intended it is.
     index: usize,
     offset: u64,
     length: u64,
@@ -35,8 +35,8 @@ struct Intent<'a> {
 }
 
 impl<'a> Intent<'a> {
-    fn of((index, unsettled): (usize, &StoredRef<'a>)) -> Option<Self> {
-        match unsettled.place {
+    fn of((index, intended): (usize, &StoredRef<'a>)) -> Option<Self> {
+        match intended.place {
             Place::Mbox {
                 offset,
                 length,
@@ -48,7 +48,7 @@ impl<'a> Intent<'a> {
                 length: *length,
                 bytes: digest,
                 marks,
-                text: unsettled.digest,
+                text: intended.digest,
             }),
             _ => None,
         }
@@ -73,8 +73,8 @@ impl<'a> Intent<'a> {
 }
 
 /// What became of the messages.
-pub(super) struct Settled {
-    /// For each of the unsettled, whether it is stored.
+pub(super) struct Recovered {
+    /// For each intent, whether it is stored.
     pub(super) stored: Vec<bool>,
     /// Where a part of ours begins that has to be cut away.
     pub(super) cut: Option<u64>,
@@ -85,10 +85,10 @@ pub(super) struct Settled {
 /// # Errors
 ///
 /// The file could not be read.
-pub(super) fn look(file: &File, unsettled: &[StoredRef<'_>]) -> io::Result<Settled> {
+pub(super) fn look(file: &File, intended: &[StoredRef<'_>]) -> io::Result<Recovered> {
     let contents = Contents::of(file)?;
-    let mut intents = Intent::all(unsettled);
-    let mut stored = vec![false; unsettled.len()];
+    let mut intents = Intent::all(intended);
+    let mut stored = vec![false; intended.len()];
     let mut kept = in_place(contents, &intents)?;
     mark(&mut stored, &mut intents, &kept);
     let counts = |range: &Range<u64>| {
@@ -104,7 +104,7 @@ pub(super) fn look(file: &File, unsettled: &[StoredRef<'_>]) -> io::Result<Settl
     mark(&mut stored, &mut intents, &elsewhere);
     kept.extend(elsewhere);
     let cut = part_of_ours(contents, &intents, &kept)?;
-    Ok(Settled { stored, cut })
+    Ok(Recovered { stored, cut })
 }
 
 /// Which of these messages, stored earlier, are still there.

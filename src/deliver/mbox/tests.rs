@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::deliver::mboxrd::Unquoter;
-use crate::deliver::testing::{add, add_from, digest, environment, find, settle, store};
+use crate::deliver::testing::{add, add_from, commit, digest, environment, find, recover, store};
 
 /// A message that shares its first half with others of its kind: what tests and robots send.
 const SIMILAR: &[u8] =
@@ -25,7 +25,7 @@ fn mbox(root: &Path) -> Mbox {
     let now = "2026-08-03T04:05:06Z".parse().expect("a time");
     let environment = environment(root).with_clock(move || now);
     let mut mbox = Mbox::new(root.join("mail/inbox"), &environment);
-    mbox.lock_wait = Duration::from_millis(200);
+    mbox.lock_timeout = Duration::from_millis(200);
     mbox
 }
 
@@ -56,11 +56,7 @@ fn read(content: &[u8]) -> Vec<(String, Vec<u8>)> {
         let mut unquoted = Vec::new();
         unquoter.unquote(text, |bytes| unquoted.extend_from_slice(bytes));
         unquoter.finish(|bytes| unquoted.extend_from_slice(bytes));
-        assert_eq!(
-            unquoted.pop(),
-            Some(b'\n'),
-            "no empty line behind a message"
-        );
+        assert_eq!(unquoted.pop(), Some(b'\n'), "no empty line after a message");
         messages.push((String::from_utf8_lossy(from_line).into_owned(), unquoted));
         rest = behind;
     }
@@ -84,15 +80,20 @@ fn offset_and_length(place: &Place) -> (usize, usize) {
     }
 }
 
-/// Settles all at once.
-fn settle_all(root: &Path, places: &[Place], texts: &[&[u8]], act: bool) -> Vec<bool> {
+/// Recovers all at once.
+fn recover_all(root: &Path, places: &[Place], texts: &[&[u8]], mode: Mode) -> Vec<bool> {
     let digests: Vec<_> = texts.iter().map(|text| digest(text)).collect();
-    let unsettled: Vec<_> = places
+    let intents: Vec<_> = places
         .iter()
         .zip(&digests)
         .map(|(place, digest)| StoredRef { place, digest })
         .collect();
-    mbox(root).settle(&unsettled, act).expect("settled")
+    mbox(root).recover(&intents, mode).expect("recovered")
+}
+
+/// Why the batch of an mbox cannot be prepared.
+fn cannot_prepare(mbox: &mut Mbox) -> Failure {
+    mbox.prepare().err().expect("it cannot be prepared")
 }
 
 #[test]
@@ -181,13 +182,14 @@ fn what_is_given_up_leaves_nothing_and_no_lock() {
     let root = tempdir();
     let mut mbox = mbox(root.path());
     add(&mut mbox, b"one");
-    mbox.prepare().expect("prepared");
+    drop(mbox.prepare().expect("prepared"));
+    add(&mut mbox, b"two");
     mbox.discard();
-    mbox.begin().expect("begun");
-    mbox.write(b"half").expect("written");
-    mbox.abandon();
-    assert_eq!(mbox.prepare().expect("empty"), []);
-    assert!(mbox.place().is_empty());
+    let mut writer = mbox.begin().expect("begun");
+    writer.write(b"half").expect("written");
+    drop(writer);
+    assert_eq!(mbox.prepare().expect("empty").places(), []);
+    assert!(commit(&mut mbox).is_empty());
     assert_eq!(content(root.path()), b"");
     assert_eq!(
         fs::read_dir(root.path().join("mail"))
@@ -201,14 +203,14 @@ fn what_is_given_up_leaves_nothing_and_no_lock() {
 fn nothing_is_made_before_a_message_comes() {
     let root = tempdir();
     let mut mbox = mbox(root.path());
-    assert_eq!(mbox.prepare().expect("empty"), []);
+    assert_eq!(mbox.prepare().expect("empty").places(), []);
     let place = Place::Mbox {
         offset: 0,
         length: 10,
         digest: digest(b""),
         marks: vec![],
     };
-    assert!(!settle(&mut mbox, &place, b"x", true));
+    assert!(!recover(&mut mbox, &place, b"x", Mode::Apply));
     drop(mbox);
     assert_eq!(fs::read_dir(root.path()).expect("readable").count(), 0);
 }
@@ -222,14 +224,14 @@ fn an_mbox_whose_directory_vanishes_after_it_was_looked_at_is_not_made_anew() {
     fs::remove_dir_all(root.path().join("mail")).expect("unmounted");
     match mbox.begin() {
         Err(DeliveryError::Destination(failure)) => assert_eq!(failure.kind(), Kind::Destination),
-        other => panic!("{other:?} without a directory"),
+        _ => panic!("no error without a directory"),
     }
     assert!(mbox.expect_present().is_err());
     assert!(!root.path().join("mail").exists());
 }
 
 #[test]
-fn what_cannot_be_an_mbox_is_the_destinations_trouble() {
+fn what_cannot_be_an_mbox_is_an_error_of_the_destination() {
     let root = tempdir();
     fs::create_dir_all(path(root.path())).expect("a directory in its place");
     let elsewhere = |path: &str| Mbox::new(path.into(), &environment(root.path()));
@@ -238,23 +240,23 @@ fn what_cannot_be_an_mbox_is_the_destinations_trouble() {
         elsewhere("/dev/null"),
         elsewhere("/dev/null/x"),
     ] {
+        let path = mbox.path.display().to_string();
         match mbox.begin() {
             Err(DeliveryError::Destination(failure)) => {
                 assert_eq!(failure.kind(), Kind::Destination);
-                let path = mbox.path.display().to_string();
                 assert!(
                     failure.to_string().contains(path.trim_end_matches("/x")),
                     "{failure}"
                 );
             }
-            other => panic!("{other:?} at {}", mbox.path.display()),
+            _ => panic!("no error at {path}"),
         }
     }
     // As root nobody can tell before trying.
     let mut mbox = elsewhere("/proc/x");
     if mbox.begin().is_ok() {
         add(&mut mbox, b"text");
-        let failure = mbox.prepare().expect_err("nothing can be made in /proc");
+        let failure = cannot_prepare(&mut mbox);
         assert_eq!(failure.kind(), Kind::Destination);
     }
 }
@@ -291,12 +293,12 @@ fn modes_do_not_depend_on_the_umask() {
         let root = Path::new(&root);
         let mut mbox = mbox(root);
         add(&mut mbox, b"A: 1\n");
-        mbox.prepare().expect("prepared");
+        let prepared = mbox.prepare().expect("prepared");
         let lock = fs::metadata(dot_lock::path_of(&path(root))).expect("locked");
         let ours = lock.permissions().mode() & 0o600;
         assert_eq!(ours, 0o600, "killed now, the next run has to read it");
-        for result in mbox.place() {
-            result.expect("placed");
+        for result in prepared.commit() {
+            result.expect("stored");
         }
         return;
     }
@@ -329,8 +331,7 @@ fn a_message_that_does_not_fit_is_taken_back_and_those_before_it_stay() {
                 format!("N: {n}\n\n{}\n", "x".repeat(2000)).as_bytes(),
             );
         }
-        mbox.prepare().expect("prepared");
-        let results = mbox.place();
+        let results = commit(&mut mbox);
         assert!(results[0].is_ok() && results[1].is_ok(), "{results:?}");
         for result in &results[2..] {
             match result {
@@ -407,16 +408,15 @@ fn an_mbox_locked_by_another_process_is_waited_for() {
     let mut mbox = mbox(root.path());
     add(&mut mbox, b"text\n");
     let begun = Instant::now();
-    let failure = mbox.prepare().expect_err("it is locked");
-    assert!(begun.elapsed() >= mbox.lock_wait);
+    let failure = cannot_prepare(&mut mbox);
+    assert!(begun.elapsed() >= mbox.lock_timeout);
     assert_eq!(failure.kind(), Kind::Temporary);
     assert!(
         failure.message().contains("is locked by another program"),
         "{failure}"
     );
     drop(holder);
-    mbox.prepare().expect("the batch is still there");
-    assert!(mbox.place()[0].is_ok());
+    assert!(commit(&mut mbox)[0].is_ok(), "the batch is still there");
     assert_eq!(texts(root.path()), [b"text\n"]);
 }
 
@@ -428,25 +428,25 @@ fn a_dot_lock_of_another_program_is_waited_for() {
     fs::write(&lock, "1\n").expect("locked");
     let mut mbox = mbox(root.path());
     add(&mut mbox, b"text\n");
-    let failure = mbox.prepare().expect_err("it is locked");
+    let failure = cannot_prepare(&mut mbox);
     assert_eq!(failure.kind(), Kind::Temporary);
     assert!(failure.message().contains("inbox.lock"), "{failure}");
     assert!(lock.exists());
 }
 
 #[test]
-fn the_mbox_is_locked_from_prepare_to_place_and_not_before() {
+fn the_mbox_is_locked_from_prepare_to_commit_and_not_before() {
     let root = tempdir();
     let lock = root.path().join("mail/inbox.lock");
     let (mut first, mut second) = (mbox(root.path()), mbox(root.path()));
     add(&mut first, b"one\n");
     add(&mut second, b"two\n");
     assert!(!lock.exists());
-    first.prepare().expect("prepared");
+    let prepared = first.prepare().expect("prepared");
     assert!(lock.exists());
-    let failure = second.prepare().expect_err("the first has it");
+    let failure = cannot_prepare(&mut second);
     assert_eq!(failure.kind(), Kind::Temporary);
-    first.place().remove(0).expect("placed");
+    prepared.commit().remove(0).expect("stored");
     assert!(!lock.exists());
     store(&mut second, &[]);
     assert_eq!(texts(root.path()), [b"one\n", b"two\n"]);
@@ -460,7 +460,7 @@ fn accounts_that_share_an_mbox_do_not_mix_their_messages() {
             let root = root.path();
             scope.spawn(move || {
                 let mut mbox = mbox(root);
-                mbox.lock_wait = Duration::from_secs(60);
+                mbox.lock_timeout = Duration::from_secs(60);
                 for batch in 0..5 {
                     let text = format!("A: {account} {batch}\n\n{}\n", "x".repeat(5000));
                     store(&mut mbox, &[text.as_bytes(), text.as_bytes()]);
@@ -481,9 +481,9 @@ fn an_mbox_that_changed_although_it_was_locked_is_not_written_to() {
     let root = tempdir();
     let mut mbox = mbox(root.path());
     add(&mut mbox, b"text\n");
-    mbox.prepare().expect("prepared");
+    let prepared = mbox.prepare().expect("prepared");
     fs::write(path(root.path()), b"From x\n\nsurprise\n\n").expect("written");
-    let results = mbox.place();
+    let results = prepared.commit();
     assert!(
         matches!(&results[0], Err(DeliveryError::Message(failure)) if failure.kind() == Kind::Temporary)
     );
@@ -492,7 +492,7 @@ fn an_mbox_that_changed_although_it_was_locked_is_not_written_to() {
 
 /// The heart: cut off at every byte of what is appended, with or without NULs where bytes were to be.
 #[test]
-fn a_batch_cut_off_at_any_byte_is_settled_so_that_storing_the_rest_completes_it() {
+fn a_batch_cut_off_at_any_byte_is_recovered_so_that_storing_the_rest_completes_it() {
     let batch: [&[u8]; 4] = [SIMILAR, b"From here\n>From there\nno end", b"", SIMILAR];
     for before in [&b""[..], b"From x\n\ntext\n\n", b"From x\n\nno end"] {
         let root = tempdir();
@@ -511,11 +511,11 @@ fn a_batch_cut_off_at_any_byte_is_settled_so_that_storing_the_rest_completes_it(
                 write(root.path(), &torn);
                 let expected: Vec<_> = ends.iter().map(|end| *end <= cut).collect();
                 // Identical messages may stand for one another.
-                let told = settle_all(root.path(), &places, &batch, false);
+                let foreseen = recover_all(root.path(), &places, &batch, Mode::DryRun);
                 assert_eq!(content(root.path()), torn, "looking changes nothing");
-                let settled = settle_all(root.path(), &places, &batch, true);
-                assert_eq!(told, settled, "cut at {cut}, {nuls} NULs");
-                assert_eq!(settled, expected, "cut at {cut}, {nuls} NULs");
+                let recovered = recover_all(root.path(), &places, &batch, Mode::Apply);
+                assert_eq!(foreseen, recovered, "cut at {cut}, {nuls} NULs");
+                assert_eq!(recovered, expected, "cut at {cut}, {nuls} NULs");
                 let last = ends
                     .iter()
                     .rfind(|end| **end <= cut)
@@ -527,7 +527,7 @@ fn a_batch_cut_off_at_any_byte_is_settled_so_that_storing_the_rest_completes_it(
                     "cut at {cut}, {nuls} NULs"
                 );
                 assert_eq!(
-                    settle_all(root.path(), &places, &batch, true),
+                    recover_all(root.path(), &places, &batch, Mode::Apply),
                     expected,
                     "again the same"
                 );
@@ -547,7 +547,12 @@ fn more_nuls_than_there_was_to_be_text_are_somebody_elses() {
     let (_, length) = offset_and_length(&place);
     let nuls = vec![0; length + 1];
     write(root.path(), &nuls);
-    assert!(!settle(&mut mbox(root.path()), &place, SIMILAR, true));
+    assert!(!recover(
+        &mut mbox(root.path()),
+        &place,
+        SIMILAR,
+        Mode::Apply
+    ));
     assert_eq!(content(root.path()), nuls);
 }
 
@@ -555,7 +560,8 @@ fn more_nuls_than_there_was_to_be_text_are_somebody_elses() {
 fn prepared(root: &Path, text: &[u8]) -> Place {
     let mut mbox = mbox(root);
     add(&mut mbox, text);
-    mbox.prepare().expect("prepared").remove(0)
+    let prepared = mbox.prepare().expect("prepared");
+    prepared.places()[0].clone()
 }
 
 #[test]
@@ -581,8 +587,8 @@ fn a_message_of_somebody_else_where_ours_was_to_be_is_never_cut() {
         let place = prepared(root.path(), &long);
         let now = [&before[..], theirs.as_bytes()].concat();
         write(root.path(), &now);
-        let settled = settle(&mut mbox(root.path()), &place, &long, true);
-        assert!(!settled, "{theirs}");
+        let recovered = recover(&mut mbox(root.path()), &place, &long, Mode::Apply);
+        assert!(!recovered, "{theirs}");
         assert_eq!(content(root.path()), now, "\"{theirs}\" is theirs");
     }
 }
@@ -600,8 +606,8 @@ fn what_somebody_appended_to_a_part_of_ours_is_never_cut() {
         write(root.path(), &now);
         // All but the empty line behind it is all of the message.
         let stored = cut == whole.len() - 1;
-        let settled = settle_all(root.path(), &places, &[&ours], true);
-        assert_eq!(settled, [stored], "cut at {cut}");
+        let recovered = recover_all(root.path(), &places, &[&ours], Mode::Apply);
+        assert_eq!(recovered, [stored], "cut at {cut}");
         assert_eq!(content(root.path()), now, "cut at {cut}");
     }
 }
@@ -636,14 +642,14 @@ fn a_message_is_found_in_an_mbox_that_a_reader_rewrote() {
         ),
     ] {
         write(root.path(), rewritten.as_bytes());
-        for act in [false, true] {
+        for mode in [Mode::DryRun, Mode::Apply] {
             assert_eq!(
-                settle(&mut mbox(root.path()), &place, text, act),
+                recover(&mut mbox(root.path()), &place, text, mode),
                 stored,
                 "{rewritten}"
             );
             assert_eq!(
-                find(&mut mbox(root.path()), &place, text, act),
+                find(&mut mbox(root.path()), &place, text, mode),
                 stored,
                 "{rewritten}"
             );
@@ -662,8 +668,8 @@ fn one_message_in_a_rewritten_mbox_stands_for_one_intent_only() {
     let whole = content(root.path());
     let (offset, length) = offset_and_length(&places[1]);
     write(root.path(), &whole[offset..offset + length]);
-    let settled = settle_all(root.path(), &places[1..], &[SIMILAR, SIMILAR], true);
-    assert_eq!(settled.iter().filter(|stored| **stored).count(), 1);
+    let recovered = recover_all(root.path(), &places[1..], &[SIMILAR, SIMILAR], Mode::Apply);
+    assert_eq!(recovered.iter().filter(|stored| **stored).count(), 1);
 }
 
 #[test]
@@ -673,7 +679,10 @@ fn messages_alike_but_for_their_last_line_ends_are_all_found_in_a_rewritten_mbox
     let places = store(&mut mbox(root.path()), &texts);
     let front = b"From other@example.org Thu Jan  1 00:00:00 1970\nS: put in front\n\n\n";
     write(root.path(), &[&front[..], &content(root.path())].concat());
-    assert_eq!(settle_all(root.path(), &places, &texts, false), [true; 4]);
+    assert_eq!(
+        recover_all(root.path(), &places, &texts, Mode::DryRun),
+        [true; 4]
+    );
 }
 
 #[test]
@@ -684,8 +693,8 @@ fn a_message_that_begins_like_ours_and_goes_on_is_not_ours() {
         let place = prepared(root.path(), text);
         let longer = [text, more.as_bytes()].concat();
         store(&mut mbox(root.path()), &[&longer]);
-        for act in [false, true] {
-            assert!(!settle(&mut mbox(root.path()), &place, text, act));
+        for mode in [Mode::DryRun, Mode::Apply] {
+            assert!(!recover(&mut mbox(root.path()), &place, text, mode));
             assert_eq!(texts(root.path()), [&longer[..]]);
         }
     }

@@ -6,7 +6,8 @@ use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
 
 use super::*;
-use crate::deliver::testing::{add, digest, environment, store};
+use crate::deliver::Complete;
+use crate::deliver::testing::{add, commit, digest, environment, store};
 use crate::mail::UniqueId;
 
 fn tempdir() -> TempDir {
@@ -28,21 +29,22 @@ fn with_jobs(root: &Path, command: &str, jobs: usize) -> Pipe {
     Pipe::new(command, &settings, &environment)
 }
 
-fn place(pipe: &mut Pipe, texts: &[&[u8]]) -> Vec<Result<(), DeliveryError>> {
+fn hand_over(pipe: &mut Pipe, texts: &[&[u8]]) -> Vec<Result<Place, DeliveryError>> {
     texts.iter().for_each(|text| add(pipe, text));
-    assert_eq!(pipe.prepare().expect("prepared").len(), texts.len());
-    pipe.place()
+    let results = commit(pipe);
+    assert_eq!(results.len(), texts.len());
+    results
 }
 
-/// The trouble that ended the destination.
-fn end(results: Vec<Result<(), DeliveryError>>) -> Failure {
+/// The error that ended the destination.
+fn end(results: Vec<Result<Place, DeliveryError>>) -> Failure {
     match results.into_iter().next_back() {
         Some(Err(DeliveryError::Destination(failure))) => failure,
         other => panic!("{other:?} instead of the end"),
     }
 }
 
-fn refusal(result: &Result<(), DeliveryError>) -> &Failure {
+fn refusal(result: &Result<Place, DeliveryError>) -> &Failure {
     match result {
         Err(DeliveryError::Message(failure)) => failure,
         other => panic!("{other:?} instead of a refusal"),
@@ -80,7 +82,7 @@ fn the_command_gets_each_message_byte_for_byte() {
         let got = fs::read(root.path().join(text.len().to_string())).expect("written");
         assert!(got == text, "{} bytes instead of {}", got.len(), text.len());
     }
-    assert_eq!(pipe.take_notices(), Vec::<String>::new());
+    assert_eq!(pipe.take_warnings(), Vec::<String>::new());
 }
 
 #[test]
@@ -89,9 +91,9 @@ fn what_was_given_up_is_not_handed_over() {
     let mut pipe = pipe(root.path(), "cat >> $D/all");
     add(&mut pipe, b"discarded");
     pipe.discard();
-    pipe.begin().expect("begun");
-    pipe.write(b"abandoned").expect("written");
-    pipe.abandon();
+    let mut writer = pipe.begin().expect("begun");
+    writer.write(b"abandoned").expect("written");
+    drop(writer);
     store(&mut pipe, &[b"kept"]);
     assert_eq!(fs::read(root.path().join("all")).expect("written"), b"kept");
 }
@@ -107,9 +109,9 @@ fn the_environment_tells_about_the_message_and_no_secrets() {
         sender: Some(b"o\"brien@x\x1b"),
         uid: Some(&uid),
     };
-    pipe.begin().expect("begun");
-    pipe.end(&complete).expect("ended");
-    pipe.place().remove(0).expect("taken");
+    let writer = pipe.begin().expect("begun");
+    writer.finish(&complete).expect("finished");
+    commit(&mut pipe).remove(0).expect("taken");
     let told = fs::read_to_string(root.path().join("env")).expect("written");
     for line in [
         "POPFETCH_ACCOUNT=work",
@@ -136,7 +138,7 @@ fn the_environment_tells_about_the_message_and_no_secrets() {
 fn a_refused_message_is_left_and_the_next_one_handed_over() {
     let root = tempdir();
     let mut pipe = pipe(root.path(), "read -r status; exit $status");
-    let results = place(&mut pipe, &[b"1\n", b"0\n", b"75\n", b"0\n"]);
+    let results = hand_over(&mut pipe, &[b"1\n", b"0\n", b"75\n", b"0\n"]);
     assert_eq!(refusal(&results[0]).kind(), Kind::Destination);
     assert!(refusal(&results[0]).to_string().contains("exit status: 1"));
     assert_eq!(refusal(&results[2]).kind(), Kind::Temporary);
@@ -146,7 +148,7 @@ fn a_refused_message_is_left_and_the_next_one_handed_over() {
 #[test]
 fn a_command_killed_by_a_signal_refused_its_message() {
     let root = tempdir();
-    let results = place(&mut pipe(root.path(), "kill -SEGV $$"), &[b"x"]);
+    let results = hand_over(&mut pipe(root.path(), "kill -SEGV $$"), &[b"x"]);
     assert!(
         refusal(&results[0]).to_string().contains("SIGSEGV"),
         "{results:?}"
@@ -158,12 +160,12 @@ fn five_refusals_in_a_row_end_the_destination() {
     let root = tempdir();
     let command = "read -r status; echo >> $D/runs; exit $status";
     let mut pipe = pipe(root.path(), command);
-    let results = place(&mut pipe, &[b"1\n", b"1\n", b"1\n", b"1\n", b"0\n", b"1\n"]);
+    let results = hand_over(&mut pipe, &[b"1\n", b"1\n", b"1\n", b"1\n", b"0\n", b"1\n"]);
     assert!(
         results[4].is_ok(),
         "a success begins the row anew: {results:?}"
     );
-    let results = place(&mut pipe, &[b"1\n", b"1\n", b"1\n", b"1\n", b"0\n"]);
+    let results = hand_over(&mut pipe, &[b"1\n", b"1\n", b"1\n", b"1\n", b"0\n"]);
     assert!(
         matches!(results[2], Err(DeliveryError::Message(_))),
         "{results:?}"
@@ -185,16 +187,16 @@ fn five_refusals_in_a_row_end_the_destination() {
 fn a_command_that_is_not_there_or_not_runnable_ends_the_destination_at_once() {
     let root = tempdir();
     let mut missing = pipe(root.path(), "popfetch-no-such-command");
-    let failure = end(place(&mut missing, &[b"x"]));
+    let failure = end(hand_over(&mut missing, &[b"x"]));
     assert_eq!(failure.kind(), Kind::Destination);
     assert!(
         failure.to_string().contains("popfetch-no-such-command"),
         "{failure}"
     );
     assert!(failure.to_string().contains("was not found"), "{failure}");
-    assert!(missing.take_notices().concat().contains("not found"));
+    assert!(missing.take_warnings().concat().contains("not found"));
     let mut directory = pipe(root.path(), "$D");
-    let failure = end(place(&mut directory, &[b"x"]));
+    let failure = end(hand_over(&mut directory, &[b"x"]));
     assert!(failure.to_string().contains("cannot be run"), "{failure}");
 }
 
@@ -202,12 +204,12 @@ fn a_command_that_is_not_there_or_not_runnable_ends_the_destination_at_once() {
 fn a_command_need_not_read_its_input() {
     let root = tempdir();
     let big = vec![b'x'; 1_000_000];
-    let results = place(
+    let results = hand_over(
         &mut pipe(root.path(), "exec <&-; exit 0"),
         &[&big, b"small"],
     );
     assert!(results.iter().all(Result::is_ok), "{results:?}");
-    let results = place(
+    let results = hand_over(
         &mut pipe(root.path(), "head -c 10 >/dev/null; exit 3"),
         &[&big],
     );
@@ -220,7 +222,7 @@ fn a_command_that_hangs_is_killed_with_all_it_started() {
         let root = tempdir();
         let mut pipe = pipe(root.path(), command);
         pipe.timeout = Duration::from_secs(3);
-        let failure = end(place(&mut pipe, &[&vec![b'x'; 1_000_000]]));
+        let failure = end(hand_over(&mut pipe, &[&vec![b'x'; 1_000_000]]));
         assert_eq!(failure.kind(), Kind::Temporary);
         assert!(failure.to_string().contains("was killed"), "{failure}");
         assert!(
@@ -247,7 +249,7 @@ fn a_slow_reader_is_not_stuck() {
         "for i in 1 2 3 4 5 6; do sleep 0.4; head -c 200000; done > /dev/null; cat > /dev/null";
     let mut pipe = pipe(root.path(), command);
     pipe.timeout = Duration::from_secs(2);
-    let results = place(&mut pipe, &[&vec![b'x'; 1_500_000]]);
+    let results = hand_over(&mut pipe, &[&vec![b'x'; 1_500_000]]);
     assert!(results[0].is_ok(), "{results:?}");
 }
 
@@ -256,7 +258,7 @@ fn a_child_that_lives_on_does_not_hold_us() {
     let root = tempdir();
     let command = "sleep 1000 & echo $! > $D/child; cat > /dev/null";
     // Held until the timeout, it would have killed the command.
-    let results = place(&mut pipe(root.path(), command), &[b"x"]);
+    let results = hand_over(&mut pipe(root.path(), command), &[b"x"]);
     assert!(results[0].is_ok(), "{results:?}");
     rustix::process::kill_process(child(root.path()), Signal::KILL).expect("it was left alone");
 }
@@ -266,8 +268,8 @@ fn what_a_command_says_is_shown_escaped() {
     let root = tempdir();
     let command = "cat >/dev/null; printf 'one\\033[31m\\n\\ntwo' >&2; exit 1";
     let mut pipe = pipe(root.path(), command);
-    place(&mut pipe, &[b"x"]);
-    let notices = pipe.take_notices();
+    hand_over(&mut pipe, &[b"x"]);
+    let notices = pipe.take_warnings();
     assert_eq!(notices.len(), 2, "{notices:?}");
     assert!(notices[0].ends_with("says: one\\x1b[31m"), "{notices:?}");
     assert!(notices[1].ends_with("says: two"), "{notices:?}");
@@ -277,10 +279,10 @@ fn what_a_command_says_is_shown_escaped() {
 fn of_a_flood_on_standard_error_the_first_4_kb_are_shown() {
     let root = tempdir();
     let mut pipe = pipe(root.path(), "head -c 1000000 /dev/zero | tr '\\0' Z >&2");
-    let results = place(&mut pipe, &[b"x"]);
+    let results = hand_over(&mut pipe, &[b"x"]);
     assert!(results[0].is_ok(), "{results:?}");
     let in_command = pipe.command.matches('Z').count();
-    let shown = pipe.take_notices();
+    let shown = pipe.take_warnings();
     let said = |notice: &String| notice.matches('Z').count() - in_command;
     assert_eq!(shown.iter().map(said).sum::<usize>(), 4096);
 }
@@ -288,7 +290,7 @@ fn of_a_flood_on_standard_error_the_first_4_kb_are_shown() {
 #[test]
 fn standard_output_goes_nowhere() {
     let root = tempdir();
-    let results = place(&mut pipe(root.path(), "head -c 1000000 /dev/zero"), &[b"x"]);
+    let results = hand_over(&mut pipe(root.path(), "head -c 1000000 /dev/zero"), &[b"x"]);
     assert!(results[0].is_ok(), "{results:?}");
 }
 
@@ -301,7 +303,7 @@ fn several_run_at_once_and_the_results_keep_their_order() {
         "read -r n; : > $D/here/$n; while [ $(ls $D/here | wc -l) -lt 4 ]; do :; done; exit $n";
     let mut pipe = with_jobs(root.path(), command, 4);
     assert_eq!(pipe.batch_limit(), 4);
-    let results = place(&mut pipe, &[b"1\n", b"0\n", b"3\n", b"4\n"]);
+    let results = hand_over(&mut pipe, &[b"1\n", b"0\n", b"3\n", b"4\n"]);
     assert!(results[1].is_ok(), "{results:?}");
     for (at, status) in [(0, 1), (2, 3), (3, 4)] {
         let expected = format!("exit status: {status}");

@@ -1,4 +1,4 @@
-//! What a command is told in its environment. What comes from a message or a server goes nowhere else:
+//! What a command finds in its environment. What comes from a message or a server goes nowhere else:
 //! not into the command line, where a shell would obey it.
 
 use std::process::Command;
@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::deliver::Complete;
 use crate::process::{MAX_VALUE, is_plain, word};
 
-/// What a command is told about one message.
+/// What a command finds about one message.
 pub(super) struct Variables {
     uid: String,
     sender: String,
@@ -26,8 +26,8 @@ impl Variables {
         }
     }
 
-    /// Tells the command. A value that is not known is empty, so that none comes from outside.
-    pub(super) fn tell(&self, command: &mut Command, account: &str) {
+    /// Gives them to the command. A value that is not known is empty, so that none comes from outside.
+    pub(super) fn set(&self, command: &mut Command, account: &str) {
         command
             .env("POPFETCH_ACCOUNT", word(account.as_bytes()))
             .env("POPFETCH_UID", &self.uid)
