@@ -157,8 +157,16 @@ pub enum Place {
         /// them is known again by these, and only what is known for ours is ever cut back.
         marks: Vec<u32>,
     },
-    /// Handed to somebody else; there is nothing to find again.
+    /// Handed over to another program; there is nothing to find again.
     Untracked,
+}
+
+impl Place {
+    /// Whether what was put there can be found again.
+    #[must_use]
+    pub fn can_be_found(&self) -> bool {
+        !matches!(self, Place::Untracked)
+    }
 }
 
 #[cfg(test)]

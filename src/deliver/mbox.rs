@@ -4,6 +4,7 @@
 //! as long as it takes to write down where the messages will be, to append them and to make
 //! them durable: nobody who reads mail waits for our network.
 
+mod append;
 mod contents;
 mod dot_lock;
 mod file;
@@ -11,22 +12,17 @@ mod lock;
 mod marks;
 mod recovery;
 mod search;
-mod turns;
 
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use rustix::io::Errno;
-use sha2::{Digest as _, Sha256};
-
+use self::append::{Append, no_mbox};
 use self::contents::Contents;
 use self::file::Spot;
-use self::lock::{Locked, Patience};
-use self::marks::Marker;
-use self::turns::Turn;
-use super::batch::{Batch, Quoted};
+use self::lock::{Locked, Patience, Turn};
+use super::batch::Batch;
 use super::directory::Directory;
 use super::mboxrd::{Quoter, from_line};
 use super::{
@@ -34,14 +30,11 @@ use super::{
 };
 use crate::crash;
 use crate::environment::Environment;
-use crate::error::{Failure, Kind, Result};
-use crate::mail::{Digest, Identity, Place};
+use crate::error::Result;
+use crate::mail::{Identity, Place};
 
 /// The longest wait until others have unlocked the mbox.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// Text is appended in pieces of this size, in bytes.
-const BUFFER: usize = 128 * 1024;
 
 /// An mbox that takes messages.
 pub struct Mbox {
@@ -53,15 +46,6 @@ pub struct Mbox {
     is_used: bool,
     /// Whether we looked that an mbox can be there, and made sure that its entry is durable.
     checked: bool,
-}
-
-/// A locked mbox, about to be appended to.
-struct Append {
-    locked: Locked,
-    /// Its length before.
-    end: u64,
-    /// Whether its last line lacks its end, which comes before our first message then.
-    unfinished: bool,
 }
 
 impl Mbox {
@@ -93,70 +77,16 @@ impl Mbox {
         file::prepare(&self.path)
     }
 
-    /// Locks the mbox, with an entry that is durable, and says where each message of the batch will be.
-    fn lock_and_plan(&mut self) -> Result<(Append, Vec<Place>)> {
+    /// Locks the mbox and makes sure that its entry is durable.
+    fn lock_to_append(&mut self) -> Result<Append> {
         crash::point("mbox: not locked");
-        let (append, places) = self.intend()?;
+        let append = Append::to(Locked::create(&self.path, self.patience())?)?;
         crash::point("mbox: locked, entry not synced");
         if !self.checked {
-            append.locked.spot.sync_entry()?;
-            if append.end == 0 {
-                // Nothing was ever stored, and the directory may be what a run left, too.
-                append.locked.spot.sync_directory()?;
-            }
+            append.sync_entry()?;
             self.checked = true;
         }
-        Ok((append, places))
-    }
-
-    /// Locks the mbox and says where each message of the batch will be.
-    fn intend(&self) -> Result<(Append, Vec<Place>)> {
-        let locked = Locked::create(&self.path, self.patience())?;
-        let look = || {
-            let contents = Contents::of(&locked.file)?;
-            let unfinished = contents.is_unfinished()?;
-            Ok((contents.length, unfinished, contents.is_mbox()?))
-        };
-        let (end, unfinished, is_mbox) =
-            look().map_err(|error: io::Error| disk::failure("read", &locked.spot.path, error))?;
-        if !is_mbox {
-            return Err(no_mbox(&locked.spot.path));
-        }
-        let mut offset = end;
-        let mut missing_newline = if unfinished { &b"\n"[..] } else { b"" };
-        let mut places = Vec::new();
-        for message in self.batch.messages() {
-            let place =
-                self.place_of(message, std::mem::take(&mut missing_newline), &mut offset)?;
-            places.push(place);
-        }
-        let append = Append {
-            locked,
-            end,
-            unfinished,
-        };
-        Ok((append, places))
-    }
-
-    /// The place at the offset of a message with these bytes before it; moves the offset to its end.
-    fn place_of(&self, message: &Quoted, before: &[u8], offset: &mut u64) -> Result<Place> {
-        let mut hash = Sha256::new();
-        let mut marker = Marker::new();
-        let mut update = |bytes: &[u8]| {
-            hash.update(bytes);
-            marker.update(bytes);
-            Ok::<_, Failure>(())
-        };
-        update(before)?;
-        self.batch.copy(message, update)?;
-        let place = Place::Mbox {
-            offset: *offset,
-            length: before.len() as u64 + message.length(),
-            digest: Digest(hash.finalize().into()),
-            marks: marker.finish(),
-        };
-        *offset += before.len() as u64 + message.length();
-        Ok(place)
+        Ok(append)
     }
 
     /// Looks into the mbox as it is; none where there is none. Nothing is changed, not even a lock is made.
@@ -176,126 +106,6 @@ impl Mbox {
     fn lock<T>(&self, work: impl FnOnce(&Locked) -> Result<T>) -> Result<Option<T>> {
         let locked = Locked::existing(&self.path, self.patience())?;
         locked.map(|locked| work(&locked)).transpose()
-    }
-
-    /// Appends the batch, durably. Whatever fails, no part of a message stays.
-    fn append(&self, append: &Append) -> Vec<Result<(), DeliveryError>> {
-        let path = &append.locked.spot.path;
-        if Contents::of(&append.locked.file).map(|now| now.length).ok() != Some(append.end) {
-            let grown = || Err(DeliveryError::Message(changed(path)));
-            return self.batch.messages().iter().map(|_| grown()).collect();
-        }
-        let mut writer = Appender::new(append);
-        let messages = self.batch.messages().iter();
-        let mut results: Vec<_> = messages
-            .map(|message| writer.append(&self.batch, message))
-            .collect();
-        if let Err(errno) = writer.sync() {
-            let stored = results.iter_mut().filter(|result| result.is_ok());
-            stored.for_each(|result| {
-                let failure = disk::failure("make durable what was appended to", path, errno);
-                *result = Err(DeliveryError::Destination(failure));
-            });
-        }
-        results
-    }
-}
-
-/// Nothing is appended to what holds no mail: the path may be a mistake.
-fn no_mbox(path: &Path) -> Failure {
-    let shown = disk::shown(path);
-    Failure::new(
-        Kind::Destination,
-        format!("{shown} is no mbox: its first line does not begin with \"From \""),
-    )
-    .hint("Name another file. If it is a damaged mbox, mend it first.")
-}
-
-fn changed(path: &Path) -> Failure {
-    let what = format!("{} changed although it was locked", disk::shown(path));
-    Failure::new(Kind::Temporary, what)
-        .hint("Some program writes to it without locking it. Run popfetch again when that is done.")
-}
-
-/// Appends message by message.
-struct Appender<'a> {
-    file: &'a File,
-    path: &'a Path,
-    /// Where the last message that is whole ends; at first, where the file ended.
-    whole: u64,
-    start: u64,
-    missing_newline: bool,
-    /// After a message could not be written, none is; why, in a word.
-    broken: Option<Kind>,
-}
-
-impl<'a> Appender<'a> {
-    fn new(append: &'a Append) -> Self {
-        Appender {
-            file: &append.locked.file,
-            path: &append.locked.spot.path,
-            whole: append.end,
-            start: append.end,
-            missing_newline: append.unfinished,
-            broken: None,
-        }
-    }
-
-    fn append(&mut self, batch: &Batch<String>, message: &Quoted) -> Result<(), DeliveryError> {
-        if let Some(kind) = self.broken {
-            let what = format!(
-                "{} took no more messages after that",
-                disk::shown(self.path)
-            );
-            return Err(DeliveryError::Destination(Failure::new(kind, what)));
-        }
-        match self.write(batch, message) {
-            Ok(length) => {
-                self.whole += length;
-                self.missing_newline = false;
-                Ok(())
-            }
-            Err(failure) => {
-                self.broken = Some(failure.kind());
-                Err(DeliveryError::Destination(self.cut_back(failure)))
-            }
-        }
-    }
-
-    /// Writes one message, and says how many bytes that were.
-    fn write(&mut self, batch: &Batch<String>, message: &Quoted) -> Result<u64> {
-        let mut writer = BufWriter::with_capacity(BUFFER, self.file);
-        let before: &[u8] = if self.missing_newline { b"\n" } else { b"" };
-        let cannot = |error: io::Error| disk::failure("append to", self.path, error);
-        crash::point("mbox: message not appended");
-        let written = writer
-            .write_all(before)
-            .map_err(cannot)
-            .and_then(|()| batch.copy(message, |piece| writer.write_all(piece).map_err(cannot)));
-        // What is longer than the buffer is there in part.
-        crash::point("mbox: message appended in part");
-        let written = written.and_then(|()| writer.flush().map_err(cannot));
-        // Taken apart, so that what is left in the buffer isn't written after all.
-        drop(writer.into_parts());
-        written.map(|()| before.len() as u64 + message.length())
-    }
-
-    /// Takes back what was written of a message that isn't whole.
-    fn cut_back(&self, failure: Failure) -> Failure {
-        match file::cut(self.file, self.whole) {
-            Ok(()) => failure,
-            Err(_) => failure.hint(
-                "A part of a message is left at the end of the mbox; the next run takes it away.",
-            ),
-        }
-    }
-
-    fn sync(self) -> Result<(), Errno> {
-        crash::point("mbox: messages appended, not synced");
-        rustix::fs::fdatasync(self.file).inspect_err(|_| {
-            // What is not known to be durable comes again, and should not be there twice.
-            let _ = file::cut(self.file, self.start);
-        })
     }
 }
 
@@ -332,12 +142,12 @@ impl Destination for Mbox {
     }
 
     fn prepare(&mut self) -> Result<Box<dyn PreparedBatch + '_>> {
-        let (append, places) = if self.batch.messages().is_empty() {
-            (None, Vec::new())
-        } else {
-            let (append, places) = self.lock_and_plan()?;
-            (Some(append), places)
-        };
+        let (mut append, mut places) = (None, Vec::new());
+        if !self.batch.messages().is_empty() {
+            let locked = self.lock_to_append()?;
+            places = locked.places(&self.batch)?;
+            append = Some(locked);
+        }
         Ok(Box::new(Prepared {
             append,
             places,
@@ -391,10 +201,10 @@ impl PreparedBatch for Prepared<'_> {
     }
 
     fn commit(mut self: Box<Self>) -> Vec<Result<Place, DeliveryError>> {
-        let Some(append) = &self.append else {
+        let Some(append) = &mut self.append else {
             return Vec::new();
         };
-        let results = self.mbox.append(append);
+        let results = append.append(&self.mbox.batch);
         crash::point("mbox: messages placed, still locked");
         let places = std::mem::take(&mut self.places);
         let placed = results.into_iter().zip(places);

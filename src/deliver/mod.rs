@@ -24,7 +24,6 @@ mod stdout;
 
 use std::num::NonZeroUsize;
 
-use crate::environment::Environment;
 use crate::error::{Failure, Result};
 use crate::mail::{Digest, Identity, Place, UniqueId};
 
@@ -133,12 +132,15 @@ pub trait Destination: Send {
     fn discard(&mut self);
 
     /// Recovers intents of an earlier run that was cut off: says of each whether its message is stored here. Finishes
-    /// what can be finished and removes what cannot.
+    /// what can be finished and removes what cannot. Where nothing can be looked up, nothing is stored: it comes again.
     ///
     /// # Errors
     ///
     /// The destination could not be looked into.
-    fn recover(&mut self, intents: &[StoredRef<'_>], mode: Mode) -> Result<Vec<bool>>;
+    fn recover(&mut self, intents: &[StoredRef<'_>], mode: Mode) -> Result<Vec<bool>> {
+        let _ = mode;
+        Ok(vec![false; intents.len()])
+    }
 
     /// Says of each of these messages, stored by an earlier run, whether its copy is here, with the same
     /// text still. Where nothing can be looked up, nothing is found.
@@ -199,22 +201,6 @@ pub struct Settings<'a> {
     pub pipe_jobs: NonZeroUsize,
 }
 
-/// The destination that this specification names, ready to take messages. Nothing is created before
-/// the first message or [`Destination::recover`] needs it.
-#[must_use]
-pub fn open(
-    spec: &Spec,
-    settings: &Settings<'_>,
-    environment: &Environment,
-) -> Box<dyn Destination> {
-    match spec {
-        Spec::Maildir(path) => Box::new(Maildir::new(path.clone(), environment)),
-        Spec::Mbox(path) => Box::new(Mbox::new(path.clone(), environment)),
-        Spec::Stdout => Box::new(Stdout::new(environment)),
-        Spec::Pipe(command) => Box::new(Pipe::new(command.clone(), settings, environment)),
-    }
-}
-
 /// What the tests of all destinations need.
 #[cfg(test)]
 mod testing {
@@ -223,6 +209,7 @@ mod testing {
     use sha2::{Digest as _, Sha256};
 
     use super::*;
+    use crate::environment::Environment;
 
     /// Surroundings in a directory of the test's own.
     pub(super) fn environment(root: &Path) -> Environment {

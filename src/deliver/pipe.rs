@@ -16,7 +16,7 @@ use std::time::Duration;
 use self::variables::Variables;
 use super::batch::{Batch, Spooled};
 use super::spool::Spool;
-use super::{DeliveryError, Destination, MessageWriter, Mode, PreparedBatch, Settings, StoredRef};
+use super::{DeliveryError, Destination, MessageWriter, PreparedBatch, Settings};
 use crate::cancel::CancelToken;
 use crate::environment::Environment;
 use crate::error::{Failure, Kind, Result};
@@ -240,11 +240,6 @@ impl Destination for Pipe {
 
     fn discard(&mut self) {
         self.batch.clear();
-    }
-
-    /// Nobody can say whether the command took a message before we were cut off: it is handed over again.
-    fn recover(&mut self, intents: &[StoredRef<'_>], _mode: Mode) -> Result<Vec<bool>> {
-        Ok(vec![false; intents.len()])
     }
 }
 

@@ -1,9 +1,11 @@
-//! The name of a destination: `maildir:PATH`, `mbox:PATH`, `mbox:-` or `pipe:COMMAND`.
+//! Destinations as a person names them: `maildir:PATH`, `mbox:PATH`, `mbox:-` or `pipe:COMMAND`. Each kind is known here,
+//! and in its own module.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::disk;
+use super::{Destination, Maildir, Mbox, Pipe, Settings, Stdout, disk};
+use crate::environment::Environment;
 
 /// A destination as a person writes it. Its canonical text ([`fmt::Display`]) is its name in the journal.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -24,8 +26,8 @@ pub enum NotADestination {
     /// No known kind before the colon.
     #[error("a destination is written maildir:PATH, mbox:PATH, mbox:- or pipe:COMMAND")]
     Kind,
-    /// Nothing behind the colon of this kind.
-    #[error("the {what} is missing behind {0}:", what = if *.0 == "pipe" { "command" } else { "path" })]
+    /// Nothing after the colon of this kind.
+    #[error("the {what} is missing after {0}:", what = if *.0 == "pipe" { "command" } else { "path" })]
     Empty(&'static str),
     /// What a shell would have put something in place of.
     #[error(
@@ -52,16 +54,35 @@ impl Spec {
             Some(("maildir", "")) => Err(NotADestination::Empty("maildir")),
             Some(("mbox", "")) => Err(NotADestination::Empty("mbox")),
             Some(("mbox", "-")) => Ok(Spec::Stdout),
-            Some(("maildir" | "mbox", behind)) if wants_a_shell(behind) => {
+            Some(("maildir" | "mbox", rest)) if wants_a_shell(rest) => {
                 Err(NotADestination::Unexpanded)
             }
-            Some(("maildir", behind)) => Ok(Spec::Maildir(path(behind))),
-            Some(("mbox", behind)) => Ok(Spec::Mbox(path(behind))),
-            Some(("pipe", behind)) if behind.trim().is_empty() => {
-                Err(NotADestination::Empty("pipe"))
-            }
-            Some(("pipe", behind)) => Ok(Spec::Pipe(behind.trim().to_owned())),
+            Some(("maildir", rest)) => Ok(Spec::Maildir(path(rest))),
+            Some(("mbox", rest)) => Ok(Spec::Mbox(path(rest))),
+            Some(("pipe", rest)) if rest.trim().is_empty() => Err(NotADestination::Empty("pipe")),
+            Some(("pipe", rest)) => Ok(Spec::Pipe(rest.trim().to_owned())),
             _ => Err(NotADestination::Kind),
+        }
+    }
+
+    /// The destination, ready to take messages. Nothing is created before the first message or
+    /// [`Destination::recover`] needs it.
+    #[must_use]
+    pub fn open(&self, settings: &Settings<'_>, environment: &Environment) -> Box<dyn Destination> {
+        match self {
+            Spec::Maildir(path) => Box::new(Maildir::new(path.clone(), environment)),
+            Spec::Mbox(path) => Box::new(Mbox::new(path.clone(), environment)),
+            Spec::Stdout => Box::new(Stdout::new(environment)),
+            Spec::Pipe(command) => Box::new(Pipe::new(command.clone(), settings, environment)),
+        }
+    }
+
+    /// Whether what became of a message can be looked up there after a crash.
+    #[must_use]
+    pub fn can_be_looked_into(&self) -> bool {
+        match self {
+            Spec::Maildir(_) | Spec::Mbox(_) => true,
+            Spec::Stdout | Spec::Pipe(_) => false,
         }
     }
 
@@ -148,7 +169,7 @@ mod tests {
         }
         assert_eq!(
             NotADestination::Empty("pipe").to_string(),
-            "the command is missing behind pipe:"
+            "the command is missing after pipe:"
         );
     }
 }

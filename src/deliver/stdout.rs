@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::batch::{Batch, Quoted};
 use super::mboxrd::{Quoter, from_line};
-use super::{Complete, DeliveryError, Destination, MessageWriter, Mode, PreparedBatch, StoredRef};
+use super::{Complete, DeliveryError, Destination, MessageWriter, PreparedBatch};
 use crate::environment::Environment;
 use crate::error::{Failure, Kind, OrFail, Result};
 use crate::mail::Place;
@@ -91,11 +91,6 @@ impl Destination for Stdout {
 
     fn discard(&mut self) {
         self.batch.clear();
-    }
-
-    /// Nobody can say whether what was cut off was read: it comes again.
-    fn recover(&mut self, intents: &[StoredRef<'_>], _mode: Mode) -> Result<Vec<bool>> {
-        Ok(vec![false; intents.len()])
     }
 }
 

@@ -240,7 +240,7 @@ fn intents(parts: &[Part<'_>], messages: &[Message]) -> Vec<Record> {
         places.map(|(&message, place)| (part.to, message, place))
     });
     planned
-        .filter(|(_, _, place)| **place != Place::Untracked)
+        .filter(|(_, _, place)| place.can_be_found())
         .map(|(to, message, place)| Record::Intend(messages[message].intent(to, place.clone())))
         .collect()
 }
@@ -319,7 +319,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::deliver::{Complete, MessageWriter, Mode, StoredRef};
+    use crate::deliver::{Complete, MessageWriter};
     use crate::journal::{Destinations, Found, Mailbox};
     use crate::message::Hasher;
 
@@ -347,9 +347,6 @@ mod tests {
             }))
         }
         fn discard(&mut self) {}
-        fn recover(&mut self, intents: &[StoredRef<'_>], _: Mode) -> Result<Vec<bool>> {
-            Ok(vec![false; intents.len()])
-        }
     }
 
     impl MessageWriter for &mut Forgetful {

@@ -27,10 +27,10 @@
 //! A batch of messages is stored in six steps, each durable before the next begins:
 //!
 //! ```text
-//! write    into a private place            deliver   begin, write, end
+//! write    into a private place            deliver   begin, write, finish
 //! sync     the data                        deliver   prepare
 //! intend   where each will be              journal   commit
-//! place    rename or append                deliver   place
+//! place    rename or append                deliver   commit
 //! record   that it is there                journal   append, durable with the next commit
 //! DELE     then QUIT                       client    delete, quit
 //! ```
@@ -259,19 +259,19 @@ pub fn mailbox(account: &Account) -> Mailbox {
     Mailbox::new(&account.user, &account.host, account.port)
 }
 
-/// The destinations of this run, each with the number that the journal gives it. Commands come last: what they did
-/// cannot be looked up after a crash, so the less can fail behind them the better. The others have an order that
+/// The destinations of this run, each with the number that the journal gives it. Those that cannot be looked into
+/// after a crash come last: the less can fail after them the better. The others have an order that
 /// is the same for every account: two that lock the same files never wait for each other.
 fn open_all(job: &Job<'_>, mut number: impl FnMut(&str) -> Result<u32>) -> Result<Vec<Slot>> {
     let mut specs: Vec<&Spec> = job.account.deliver.iter().collect();
-    specs.sort_by_key(|spec| (matches!(spec, Spec::Pipe(_)), spec.to_string()));
+    specs.sort_by_key(|spec| (!spec.can_be_looked_into(), spec.to_string()));
     for spec in &job.account.deliver_otherwise {
         number(&spec.to_string())?;
     }
     let mut slots = Vec::new();
     for spec in specs {
         let id = number(&spec.to_string())?;
-        let destination = deliver::open(spec, &job.settings(), job.environment);
+        let destination = spec.open(&job.settings(), job.environment);
         slots.push(Slot::new(id, destination));
     }
     Ok(slots)

@@ -2,7 +2,7 @@
 
 use super::Job;
 use super::batch::{Slot, some_works};
-use crate::deliver::{self, Spec};
+use crate::deliver::Spec;
 use crate::error::{Failure, Result};
 use crate::journal::Memory;
 use crate::mail::Retention;
@@ -40,6 +40,6 @@ fn gone_elsewhere(job: &Job<'_>, memory: &Memory) -> Option<Failure> {
         number.is_some_and(|number| memory.has_used(number))
     };
     let used = job.account.deliver_otherwise.iter().filter(is_used);
-    let mut opened = used.map(|spec| deliver::open(spec, &job.settings(), job.environment));
+    let mut opened = used.map(|spec| spec.open(&job.settings(), job.environment));
     opened.find_map(|mut destination| destination.expect_present().err())
 }

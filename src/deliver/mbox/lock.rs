@@ -1,9 +1,15 @@
 //! The locks of an mbox, as Debian's policy (section 11.6) has them: fcntl first, then the dot-lock;
 //! who gets only one of them gives it back and begins anew. In a directory where no dot-lock can be
 //! made, as `/var/mail` is for most, fcntl alone has to do.
+//!
+//! Locks of fcntl belong to the whole process: a second thread would get them as well, and the one that closes the
+//! file first gives them up for both. So threads take turns.
 
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs::File;
 use std::path::Path;
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -12,7 +18,6 @@ use rustix::io::Errno;
 
 use super::dot_lock::{self, DotLock};
 use super::file::Spot;
-use super::turns::Turn;
 use crate::cancel::POLL_INTERVAL;
 use crate::deliver::disk;
 use crate::error::{Failure, Kind, Result};
@@ -142,6 +147,38 @@ fn locked(path: &Path, busy: &Busy, limit: Duration) -> Failure {
         disk::shown(path)
     );
     Failure::new(Kind::Temporary, what).hint(hint)
+}
+
+/// An mbox: the device and the number of its directory, and its name there.
+type Identity = (u64, u64, OsString);
+
+static TAKEN: Mutex<BTreeSet<Identity>> = Mutex::new(BTreeSet::new());
+static ENDED: Condvar = Condvar::new();
+
+/// No other thread of this process touches the mbox while this lives.
+pub(super) struct Turn(Identity);
+
+impl Turn {
+    /// Waits for the turn, at most so long. None when another has it all the time.
+    pub(super) fn wait(mbox: Identity, limit: Duration) -> Option<Self> {
+        let taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut taken, timeout) = ENDED
+            .wait_timeout_while(taken, limit, |taken| taken.contains(&mbox))
+            .unwrap_or_else(PoisonError::into_inner);
+        if timeout.timed_out() {
+            return None;
+        }
+        taken.insert(mbox.clone());
+        Some(Turn(mbox))
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
+        taken.remove(&self.0);
+        ENDED.notify_all();
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 use std::ffi::OsStr;
 use std::fs::{self, OpenOptions};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write as _};
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
@@ -11,6 +12,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::deliver::mboxrd::Unquoter;
 use crate::deliver::testing::{add, add_from, commit, digest, environment, find, recover, store};
+use crate::error::{Failure, Kind};
 
 /// A message that shares its first half with others of its kind: what tests and robots send.
 const SIMILAR: &[u8] =
