@@ -85,7 +85,7 @@ pub(crate) struct Terms<'a> {
 /// How a command ended.
 #[derive(Debug)]
 pub(crate) enum Ending {
-    /// By itself, or by somebody's signal.
+    /// By itself, or by another's signal.
     Exited(ExitStatus),
     /// Killed: it neither read nor ended for too long.
     TimedOut,

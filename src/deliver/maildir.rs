@@ -1,7 +1,7 @@
 //! Maildir: a directory with one file for each message.
 //!
-//! A message grows in `tmp/` and is moved into `new/` once it is whole and durable. Nobody needs a
-//! lock: names are unique, and readers never look into `tmp/`.
+//! A message grows in `tmp/` and is moved into `new/` once it is whole and durable. No lock
+//! is needed: names are unique, and readers never look into `tmp/`.
 
 mod directories;
 mod name;

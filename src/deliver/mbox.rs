@@ -2,7 +2,7 @@
 //!
 //! Messages wait in a spool until the batch is complete. Only then is the mbox locked, and only for
 //! as long as it takes to write down where the messages will be, to append them and to make
-//! them durable: nobody who reads mail waits for our network.
+//! them durable: readers of mail never wait for our network.
 
 mod append;
 mod contents;

@@ -5,20 +5,20 @@
 use jiff::Timestamp;
 use memchr::memchr;
 
-/// How a line begins that has to be quoted, behind any number of `>`.
+/// How a line begins that has to be quoted, after any number of `>`.
 pub(super) const FROM: &[u8; 5] = b"From ";
 
 /// The longest sender that goes into a From_ line, in bytes (RFC 5321 section 4.5.3.1.3: a path has at most 256).
-const SENDER: usize = 256;
+const MAX_SENDER: usize = 256;
 
-/// Who sends what nobody sends, bounces above all.
-const NOBODY: &str = "MAILER-DAEMON";
+/// The sender of what has none, bounces above all.
+const NO_SENDER: &str = "MAILER-DAEMON";
 
 /// The line before a message: its envelope sender and when it was stored, in UTC.
 pub(super) fn from_line(sender: Option<&[u8]>, stored: Timestamp) -> String {
     let sender = match sender {
         Some(sender) if !sender.is_empty() => plain(sender),
-        _ => NOBODY.to_owned(),
+        _ => NO_SENDER.to_owned(),
     };
     format!(
         "From {sender} {}\n",
@@ -28,7 +28,7 @@ pub(super) fn from_line(sender: Option<&[u8]>, stored: Timestamp) -> String {
 
 /// A sender as one word of ASCII: readers split the line at spaces, and some stumble over anything else.
 fn plain(sender: &[u8]) -> String {
-    let shown = sender.iter().take(SENDER);
+    let shown = sender.iter().take(MAX_SENDER);
     shown
         .map(|byte| {
             if byte.is_ascii_graphic() {
@@ -40,7 +40,7 @@ fn plain(sender: &[u8]) -> String {
         .collect()
 }
 
-/// Whether a line that begins with `From ` goes on like a From_ line: somewhere a time, behind it a year.
+/// Whether a line that begins with `From ` goes on like a From_ line: somewhere a time, after it a year.
 pub(super) fn looks_like_from_line(line: &[u8]) -> bool {
     let mut fields = line
         .split(u8::is_ascii_whitespace)
@@ -135,7 +135,7 @@ pub(super) struct Unquoter {
 enum At {
     /// At its beginning.
     Beginning,
-    /// Behind one or more `>`, the first of which is held back, and so many bytes of `From `, held back as well.
+    /// After one or more `>`, the first of which is held back, and this many bytes of `From `, held back as well.
     Quotes(usize),
     Inside,
 }
@@ -209,11 +209,11 @@ mod tests {
     fn naive(text: &[u8]) -> Vec<u8> {
         let mut quoted = Vec::new();
         for line in text.split_inclusive(|byte| *byte == b'\n') {
-            let behind = line
+            let text = line
                 .iter()
                 .position(|byte| *byte != b'>')
                 .unwrap_or(line.len());
-            if line[behind..].starts_with(b"From ") {
+            if line[text..].starts_with(b"From ") {
                 quoted.push(b'>');
             }
             quoted.extend_from_slice(line);

@@ -1,7 +1,7 @@
 //! `pipe:COMMAND`: each message is handed to a command, and counts as stored when that exits with 0.
 //!
 //! Messages wait in a spool until the batch is complete, so that no command ever waits for our network.
-//! Nobody can look up later what became of a message, so that one whose run was cut off is handed over
+//! What became of a message cannot be looked up later, so that one whose run was cut off is handed over
 //! again: at least once, not exactly once.
 
 mod variables;

@@ -99,8 +99,8 @@ impl Spec {
     }
 }
 
-/// Whether a path begins with `~NAME` or `$NAME`. A directory of that name, which nobody wants, would be
-/// made and the mail put into it; who does want one writes `./` in front.
+/// Whether a path begins with `~NAME` or `$NAME`. Hardly ever is a directory of that name wanted, and it
+/// would be made and the mail put into it; where it is wanted, it is written with `./` in front.
 fn wants_a_shell(path: &str) -> bool {
     let is_home = path == "~" || path.starts_with("~/");
     path.starts_with('$') || path.starts_with('~') && !is_home

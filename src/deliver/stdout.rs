@@ -15,7 +15,7 @@ use crate::mail::Place;
 /// Several accounts may write to standard output; their messages come out one after another.
 static TURN: Mutex<()> = Mutex::new(());
 
-/// A stream that takes messages. Nobody can say what becomes of them, so that it proves nothing durable.
+/// A stream that takes messages. What becomes of them cannot be known, so that it proves nothing durable.
 pub struct Stdout {
     environment: Environment,
     batch: Batch<String>,
@@ -60,7 +60,7 @@ fn cannot_write(error: io::Error) -> Failure {
     match error.kind() {
         io::ErrorKind::BrokenPipe => Failure::new(
             Kind::Io,
-            "whoever reads our standard output stopped reading",
+            "the program that reads our standard output has stopped reading",
         )
         .hint("Nothing was deleted on the server. The next run goes on where this one could no longer write, and with --all begins anew."),
         _ => Failure::new(Kind::Io, "cannot write to standard output").because(error),

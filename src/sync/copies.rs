@@ -1,5 +1,5 @@
-//! Whether messages that only their content identifies are still where they were stored. Whoever
-//! reads mail may have moved or deleted them since; only what is found can stand for a deletion.
+//! Whether messages that only their content identifies are still where they were stored. A reader
+//! of mail may have moved or deleted them since; only what is found can stand for a deletion.
 
 use std::collections::{HashMap, HashSet};
 

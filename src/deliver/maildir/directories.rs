@@ -59,11 +59,11 @@ impl Directories {
             Err(Errno::EXIST) => return Ok(None),
             Err(errno) => return Err(self.failure("create a file in", "tmp", errno)),
         };
-        let settled = self
+        let prepared = self
             .set_mode(&file)
             .map_err(|errno| self.failure("create a file in", "tmp", errno))
             .and_then(|()| self.give_away(&file, name));
-        settled.inspect_err(|_| self.remove(name))?;
+        prepared.inspect_err(|_| self.remove(name))?;
         Ok(Some(file.into()))
     }
 
@@ -108,7 +108,7 @@ impl Directories {
         Ok(stat.st_mtime)
     }
 
-    /// Removes a file from `tmp/`. Where that fails, it stays until it is stale; nobody takes it for mail.
+    /// Removes a file from `tmp/`. Where that fails, it stays until it is stale; readers don't take it for mail.
     pub(super) fn remove(&self, name: &str) {
         let _ = rustix::fs::unlinkat(&self.tmp, name, AtFlags::empty());
     }

@@ -1,6 +1,6 @@
 //! The names of files in a Maildir.
 //!
-//! `seconds.M<microseconds>P<process>Q<count>.host` makes a name unique; `,S=<bytes>` behind it
+//! `seconds.M<microseconds>P<process>Q<count>.host` makes a name unique; `,S=<bytes>` after it
 //! tells readers the size without a look at the file. In `tmp/`, where the size isn't known yet,
 //! a file has the first part alone, so that either name leads to the other.
 
@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use jiff::Timestamp;
 
 /// The longest part of the host's name that is used, in octets as written; a file name has at most 255.
-const HOST: usize = 100;
+const MAX_HOST: usize = 100;
 
 /// Makes unique names.
 pub(super) struct Names {
@@ -26,7 +26,7 @@ impl Names {
         Names { host: escape(host) }
     }
 
-    /// A name nobody had before, for `tmp/`.
+    /// A name that was never used before, for `tmp/`.
     pub(super) fn next(&self, now: Timestamp) -> String {
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let micros = now.as_microsecond().max(0);
@@ -46,7 +46,7 @@ pub(super) fn sized(unique: &str, bytes: u64) -> String {
 }
 
 /// Takes a name that [`sized`] made apart. None where it isn't one: names come back from the journal,
-/// and what was written there by somebody else never becomes a path.
+/// and what another program wrote there never becomes a path.
 pub(super) fn parts(name: &str) -> Option<(&str, u64)> {
     let (unique, bytes) = name.split_once(",S=")?;
     let bytes = bytes.parse().ok()?;
@@ -63,7 +63,7 @@ pub(super) fn is_unique_name(name: &str) -> bool {
     number(seconds) && is_middle(middle) && !host.is_empty() && !host.contains(['/', ':', ','])
 }
 
-/// `M…P…Q…` with a number behind each letter.
+/// `M…P…Q…` with a number after each letter.
 fn is_middle(text: &str) -> bool {
     let split = || {
         let (micros, rest) = text.strip_prefix('M')?.split_once('P')?;
@@ -87,7 +87,7 @@ pub(super) fn unique_part(name: &str) -> &str {
 fn escape(host: &str) -> String {
     let mut escaped = String::new();
     for byte in host.bytes() {
-        if escaped.len() + 4 > HOST {
+        if escaped.len() + 4 > MAX_HOST {
             break;
         }
         match byte {
@@ -132,7 +132,7 @@ mod tests {
         assert_eq!(escape("a/b:c,d"), "a\\057b\\072c\\054d");
         assert_eq!(escape("é h\n"), "\\303\\251\\040h\\012");
         assert_eq!(escape(""), "localhost");
-        assert!(escape(&"/".repeat(300)).len() <= HOST);
+        assert!(escape(&"/".repeat(300)).len() <= MAX_HOST);
     }
 
     #[test]

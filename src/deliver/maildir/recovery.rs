@@ -13,8 +13,8 @@ use crate::crash;
 use crate::deliver::{Mode, StoredRef, disk};
 use crate::error::Result;
 
-/// After so many seconds (36 hours) a file in `tmp/` is a remainder, says the Maildir specification.
-const STALE: i64 = 36 * 60 * 60;
+/// A file in `tmp/` of this age, in seconds (36 hours), is a remainder, says the Maildir specification.
+const STALE_AGE: i64 = 36 * 60 * 60;
 
 /// See [`crate::deliver::Destination::recover`]. A message is stored where its file is in `new/` or `cur/`,
 /// and as good as stored where it waits whole in `tmp/`.
@@ -109,7 +109,7 @@ fn publish(directories: &Directories, file: &File, unique: &str, name: &str) -> 
         .map_err(|errno| directories.failure("put a message into", "new", errno))
 }
 
-/// Removes files with our kind of name from `tmp/` that nobody can still be writing. What cannot be removed stays.
+/// Removes files with our kind of name from `tmp/` that no program can still be writing. What cannot be removed stays.
 pub(super) fn remove_stale(directories: &Directories, now: Timestamp) {
     let Ok(entries) = directories.waiting() else {
         return;
@@ -121,7 +121,7 @@ pub(super) fn remove_stale(directories: &Directories, now: Timestamp) {
         };
         if directories
             .written(name)
-            .is_ok_and(|written| disk::is_older(written, STALE, now))
+            .is_ok_and(|written| disk::is_older(written, STALE_AGE, now))
         {
             directories.remove(name);
         }

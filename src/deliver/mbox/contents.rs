@@ -12,7 +12,7 @@ use super::marks::Marker;
 use crate::mail::Digest;
 
 /// Bytes are read in pieces of this size.
-const PIECE: usize = 64 * 1024;
+const BUFFER: usize = 64 * 1024;
 
 /// What separates a message from the one before.
 const SEPARATOR: &[u8] = b"\nFrom ";
@@ -43,7 +43,7 @@ impl<'a> Contents<'a> {
     /// Passes a range on, piece by piece.
     pub(super) fn each(self, range: Range<u64>, mut pass: impl FnMut(&[u8])) -> io::Result<()> {
         let mut reader = self.range(range);
-        let mut piece = vec![0; PIECE];
+        let mut piece = vec![0; BUFFER];
         loop {
             match reader.read(&mut piece)? {
                 0 => return Ok(()),
@@ -52,12 +52,12 @@ impl<'a> Contents<'a> {
         }
     }
 
-    /// Whether it begins as an mbox does: with a From_ line, behind empty lines that some programs leave there; or
+    /// Whether it begins as an mbox does: with a From_ line, after empty lines that some programs leave there; or
     /// has nothing in it.
     pub(super) fn is_mbox(self) -> io::Result<bool> {
-        const ENOUGH: u64 = 1024;
+        const MAX_LOOKED_AT: u64 = 1024;
         let mut beginning = Vec::new();
-        self.range(0..self.length.min(ENOUGH))
+        self.range(0..self.length.min(MAX_LOOKED_AT))
             .read_to_end(&mut beginning)?;
         let is_text = |byte: &u8| !matches!(byte, b'\n' | b'\r');
         let first = beginning.iter().position(is_text);
@@ -90,10 +90,10 @@ impl<'a> Contents<'a> {
     /// Where the NULs begin that the file ends in: after a power cut a file can have its length and not its bytes.
     pub(super) fn end_of_text(self) -> io::Result<u64> {
         let mut end = self.length;
-        let mut piece = vec![0; PIECE];
+        let mut piece = vec![0; BUFFER];
         while end > 0 {
-            let start = end.saturating_sub(PIECE as u64);
-            let piece = &mut piece[..usize::try_from(end - start).unwrap_or(PIECE)];
+            let start = end.saturating_sub(BUFFER as u64);
+            let piece = &mut piece[..usize::try_from(end - start).unwrap_or(BUFFER)];
             self.file.read_exact_at(piece, start)?;
             if let Some(last) = piece.iter().rposition(|byte| *byte != 0) {
                 return Ok(start + last as u64 + 1);
@@ -154,7 +154,7 @@ mod tests {
     fn messages_begin_at_from_lines_wherever_the_pieces_end() {
         for shift in 0..8 {
             let mut content = b"From a\n\n".to_vec();
-            content.resize(PIECE - shift, b'x');
+            content.resize(BUFFER - shift, b'x');
             content.extend_from_slice(b"\nFrom b\n>From \n From c\n\nFrom d\n");
             let file = file(&content);
             let starts = Contents::of(&file)
@@ -162,7 +162,7 @@ mod tests {
                 .messages()
                 .expect("read");
             let d = (content.len() - b"From d\n".len()) as u64;
-            let b = (PIECE - shift + 1) as u64;
+            let b = (BUFFER - shift + 1) as u64;
             assert_eq!(starts, [0, b, d], "shifted by {shift}");
         }
         let file = file(b"no From_ line");
@@ -178,7 +178,7 @@ mod tests {
     #[test]
     fn the_text_ends_where_the_nuls_begin() {
         let mut content = b"text\0text".to_vec();
-        content.resize(3 * PIECE, 0);
+        content.resize(3 * BUFFER, 0);
         let end = |content: &[u8]| {
             let file = file(content);
             Contents::of(&file)

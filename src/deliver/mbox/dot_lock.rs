@@ -1,4 +1,4 @@
-//! The dot-lock: as long as `PATH.lock` exists, the mbox at `PATH` belongs to whoever made it.
+//! The dot-lock: as long as `PATH.lock` exists, the mbox at `PATH` belongs to the program that made it.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -17,12 +17,12 @@ use crate::deliver::disk;
 use crate::error::Result;
 
 /// A dot-lock is not taken for a remainder before it has this age, in seconds. Other programs wait as long.
-const STALE: i64 = 5 * 60;
+const STALE_AGE: i64 = 5 * 60;
 
 /// The second line of our dot-locks; the first is the process, as other programs write it.
 const OURS: &str = "popfetch";
 
-/// Others may read who holds the lock.
+/// Others may read which process holds the lock.
 const MODE: Mode = Mode::RUSR
     .union(Mode::WUSR)
     .union(Mode::RGRP)
@@ -32,8 +32,8 @@ const MODE: Mode = Mode::RUSR
 pub(super) struct DotLock {
     directory: Directory,
     name: OsString,
-    /// StoreOutcome open, so that no other file can get the same inode: should somebody have taken our lock
-    /// for a remainder, theirs stays.
+    /// Kept open, so that no other file can get the same inode: should another program have taken our lock
+    /// for a remainder, its own stays.
     file: File,
 }
 
@@ -41,7 +41,7 @@ pub(super) struct DotLock {
 pub(super) enum Attempt {
     /// We have it.
     Made(DotLock),
-    /// Somebody else has it.
+    /// Another program has it.
     Busy,
     /// No lock can be made in this directory.
     Forbidden,
@@ -107,7 +107,7 @@ pub(super) fn try_make(mbox: &Spot, alone: bool, now: Timestamp) -> Result<Attem
 }
 
 /// Writes a lock file under a name of our own, durably: after a power cut its name may be there, and
-/// without its content nobody would know it for ours.
+/// without its content the next run would not know it for ours.
 fn write(directory: &Directory, draft: &OsStr) -> Result<File, Errno> {
     remove(directory, draft);
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
@@ -138,7 +138,7 @@ fn remove(directory: &Directory, name: &OsStr) {
     let _ = rustix::fs::unlinkat(directory, name, AtFlags::empty());
 }
 
-/// Whether nobody can be behind a lock any more.
+/// Whether no program can hold a lock any more.
 fn is_stale(directory: &Directory, lock: &OsStr, alone: bool, now: Timestamp) -> bool {
     let Ok((content, written)) = read(directory, lock) else {
         return false;
@@ -148,7 +148,7 @@ fn is_stale(directory: &Directory, lock: &OsStr, alone: bool, now: Timestamp) ->
     if alone && lines.next() == Some(OURS.as_bytes()) {
         return true;
     }
-    disk::is_older(written, STALE, now) && !process.is_some_and(is_alive)
+    disk::is_older(written, STALE_AGE, now) && !process.is_some_and(is_alive)
 }
 
 /// The beginning of a lock file, and when it was written, in seconds since 1970.
@@ -198,7 +198,7 @@ mod tests {
         matches!(attempt(mbox, alone), Attempt::Made(_))
     }
 
-    /// A lock file with this content, so many seconds old.
+    /// A lock file with this content and age, in seconds.
     fn leave(mbox: &Path, content: &str, age: u64) {
         fs::write(path_of(mbox), content).expect("written");
         let file = File::options()
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_killed_run_left_is_no_obstacle_to_whoever_holds_the_other_lock() {
+    fn what_a_killed_run_left_is_no_obstacle_to_the_holder_of_the_other_lock() {
         let root = tempfile::tempdir().expect("tempdir");
         let mbox = root.path().join("inbox");
         // This process lives: after a restart of the machine the number may belong to anyone.
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_of_another_program_counts_as_left_behind_when_it_is_old_and_its_process_is_gone() {
+    fn a_lock_of_another_program_counts_as_left_when_it_is_old_and_its_process_is_gone() {
         let root = tempfile::tempdir().expect("tempdir");
         let mbox = root.path().join("inbox");
         let (dead, alive) = (dead_process().to_string(), std::process::id().to_string());
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn the_lock_of_somebody_who_took_ours_stays() {
+    fn the_lock_of_a_program_that_took_ours_stays() {
         let root = tempfile::tempdir().expect("tempdir");
         let mbox = root.path().join("inbox");
         let ours = attempt(&mbox, true);

@@ -28,7 +28,7 @@ impl Spot {
     ///
     /// # Errors
     ///
-    /// It cannot be reached, or by a link only that somebody else made: where others may write, theirs would lead our
+    /// It cannot be reached, or only by a link that another user made: where others may write, theirs would lead our
     /// mail into any file of ours.
     pub(super) fn find(path: &Path) -> Result<Option<Self>> {
         Self::reach(path, Missing::Leave)
@@ -192,7 +192,7 @@ impl Spot {
                 })?;
                 Ok(Some(file))
             }
-            // Somebody else was faster.
+            // Another program was faster.
             Err(Errno::EXIST) => match self.open()? {
                 Some(file) => Ok(Some(file)),
                 None => Err(disk::failure("create", &self.path, Errno::EXIST)),
@@ -252,7 +252,7 @@ impl Spot {
     ///
     /// # Errors
     ///
-    /// It has another name too, which makes it somebody else's; or it cannot be looked at.
+    /// It has another name too, which makes it another user's; or it cannot be looked at.
     pub(super) fn is(&self, file: &File) -> Result<bool> {
         match is_at(&self.directory, &self.name, file) {
             Some(is_only) => self.check_names(is_only).map(|()| true),
@@ -345,7 +345,7 @@ pub(super) fn is_at(directory: &Directory, name: &OsStr, file: &File) -> Option<
     same.then_some(there.st_nlink == 1)
 }
 
-/// Cuts the file to this length. Where it can't be cut, what is behind that is not spoilt either: the next
+/// Cuts the file to this length. Where it can't be cut, what comes after that is not spoilt either: the next
 /// run has to know it again.
 ///
 /// # Errors

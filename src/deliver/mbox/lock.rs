@@ -1,5 +1,5 @@
 //! The locks of an mbox, as Debian's policy (section 11.6) has them: fcntl first, then the dot-lock;
-//! who gets only one of them gives it back and begins anew. In a directory where no dot-lock can be
+//! a program that gets only one of them gives it back and begins anew. In a directory where no dot-lock can be
 //! made, as `/var/mail` is for most, fcntl alone has to do.
 //!
 //! Locks of fcntl belong to the whole process: a second thread would get them as well, and the one that closes the
@@ -22,7 +22,7 @@ use crate::cancel::POLL_INTERVAL;
 use crate::deliver::disk;
 use crate::error::{Failure, Kind, Result};
 
-/// An open mbox that nobody else touches. The order of the fields is the order they are given back.
+/// An open mbox that no other program touches. The order of the fields is the order they are given back.
 pub(super) struct Locked {
     _dot_lock: Option<DotLock>,
     /// Open for reading and appending; closing it gives the fcntl lock back.
@@ -32,7 +32,7 @@ pub(super) struct Locked {
     _turn: Turn,
 }
 
-/// Who keeps us waiting.
+/// What keeps us waiting.
 enum Busy {
     Thread,
     Fcntl,
@@ -53,7 +53,7 @@ impl Locked {
     ///
     /// # Errors
     ///
-    /// [`Kind::Temporary`] when somebody else has it all the time; else it cannot be opened, made or locked.
+    /// [`Kind::Temporary`] when another program has it all the time; else it cannot be opened, made or locked.
     pub(super) fn create(path: &Path, patience: Patience) -> Result<Self> {
         let locked = acquire(Spot::make(path)?, patience, Spot::open_or_create)?;
         locked.ok_or_else(|| disk::failure("create", path, Errno::NOENT))
@@ -86,7 +86,7 @@ fn acquire(
             return Ok(None);
         };
         let busy = match attempt(&spot, &file, patience.now)? {
-            // A file that was replaced meanwhile is nobody's mbox any more.
+            // A file that was replaced meanwhile is no mbox any more.
             Ok(dot_lock) if spot.is(&file)? => {
                 return Ok(Some(Locked {
                     _dot_lock: dot_lock,
@@ -125,7 +125,7 @@ fn attempt(spot: &Spot, file: &File, now: Timestamp) -> Result<Result<Option<Dot
 }
 
 fn locked(path: &Path, busy: &Busy, limit: Duration) -> Failure {
-    let (who, hint) = match busy {
+    let (holder, hint) = match busy {
         Busy::Thread => (
             "another account that stores into it".to_owned(),
             "Run popfetch again later.".to_owned(),
@@ -143,7 +143,7 @@ fn locked(path: &Path, busy: &Busy, limit: Duration) -> Failure {
     };
     let seconds = limit.as_secs();
     let what = format!(
-        "{} is locked by {who}, {seconds} seconds on",
+        "{} is locked by {holder}, {seconds} seconds on",
         disk::shown(path)
     );
     Failure::new(Kind::Temporary, what).hint(hint)
@@ -159,7 +159,7 @@ static ENDED: Condvar = Condvar::new();
 pub(super) struct Turn(Identity);
 
 impl Turn {
-    /// Waits for the turn, at most so long. None when another has it all the time.
+    /// Waits for the turn, at most this long. None when another has it all the time.
     pub(super) fn wait(mbox: Identity, limit: Duration) -> Option<Self> {
         let taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut taken, timeout) = ENDED

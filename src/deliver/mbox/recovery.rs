@@ -1,7 +1,7 @@
 //! What became of messages that were being appended when a run was cut off.
 //!
-//! Each is where it was to be; or a part of it, or nothing, is at the end of the file; or somebody
-//! rewrote the file meanwhile and it may be anywhere. Only bytes that are known to be a part of ours are
+//! Each is where it was to be; or a part of it, or nothing, is at the end of the file; or another
+//! program rewrote the file meanwhile and it may be anywhere. Only bytes that are known to be a part of ours are
 //! ever cut away: another program may have appended a message where ours was to begin.
 //!
 //! What was stored long ago is looked for in the same way.
@@ -20,7 +20,7 @@ use crate::deliver::mboxrd;
 use crate::mail::{Digest, Identity, Place};
 
 /// How much of a line is looked at to see whether it is a From_ line, in bytes.
-const FROM_LINE: usize = 512;
+const MAX_FROM_LINE: usize = 512;
 
 /// An intent, taken apart.
 #[derive(Clone, Copy)]
@@ -94,7 +94,7 @@ pub(super) fn look(file: &File, intended: &[StoredRef<'_>]) -> io::Result<Recove
     let counts = |range: &Range<u64>| {
         let is_taken = kept.iter().any(|(_, taken)| taken.contains(&range.start));
         // A part of one of ours at the end of the file may look like a whole message: the text of another one,
-        // or its own without the empty line behind it.
+        // or its own without the empty line after it.
         let is_part = |intent: &Intent<'_>| {
             intent.begins_at(range.start) && contents.length < intent.range().end
         };
@@ -177,15 +177,15 @@ fn in_place(
     Ok(found)
 }
 
-/// Whether a message may end here, in an mbox whose text ends there: behind it there is nothing, or a From_ line,
+/// Whether a message may end here, in an mbox whose text ends there: after it there is nothing, or a From_ line,
 /// or as much of one as came. What has the same bytes and goes on is another message, which begins like it.
 fn may_end_at(contents: Contents<'_>, at: u64, end_of_text: u64) -> io::Result<bool> {
     let end = at.saturating_add(mboxrd::FROM.len() as u64);
-    let mut behind = Vec::new();
+    let mut next = Vec::new();
     contents.each(at..end.min(end_of_text), |piece| {
-        behind.extend_from_slice(piece);
+        next.extend_from_slice(piece);
     })?;
-    Ok(mboxrd::FROM.starts_with(&behind))
+    Ok(mboxrd::FROM.starts_with(&next))
 }
 
 /// Those that are somewhere else, in a file that was rewritten, among the ranges that count.
@@ -212,7 +212,7 @@ fn elsewhere(
         .collect())
 }
 
-/// Where at the end of the file a part of what was to be appended begins, if nothing else is behind it.
+/// Where at the end of the file a part of what was to be appended begins, if nothing else comes after it.
 fn part_of_ours(
     contents: Contents<'_>,
     missing: &[Intent<'_>],
@@ -220,9 +220,9 @@ fn part_of_ours(
 ) -> io::Result<Option<u64>> {
     let end = contents.end_of_text()?;
     for (n, first) in missing.iter().enumerate() {
-        let is_behind_all = kept.iter().all(|(_, kept)| kept.end <= first.offset);
+        let is_after_all = kept.iter().all(|(_, kept)| kept.end <= first.offset);
         if first.offset < contents.length
-            && is_behind_all
+            && is_after_all
             && is_explained(contents, end, &missing[n..])?
         {
             return Ok(Some(first.offset));
@@ -231,7 +231,7 @@ fn part_of_ours(
     Ok(None)
 }
 
-/// Whether everything from the first of these to the end of the file is them, one behind the other,
+/// Whether everything from the first of these to the end of the file is them, one after another,
 /// up to where the writing was cut off.
 fn is_explained(contents: Contents<'_>, end: u64, missing: &[Intent<'_>]) -> io::Result<bool> {
     let mut at = missing.first().map_or(end, |first| first.offset);
@@ -246,7 +246,7 @@ fn is_explained(contents: Contents<'_>, end: u64, missing: &[Intent<'_>]) -> io:
         }
         at = range.end;
     }
-    // Behind the text there may be NULs, but no more of them than there was to be text.
+    // After the text there may be NULs, but no more of them than there was to be text.
     let planned = missing.last().map_or(0, |last| last.range().end);
     Ok(at >= end && contents.length <= planned)
 }
@@ -276,7 +276,7 @@ fn is_beginning_of_from_line(contents: Contents<'_>, range: Range<u64>) -> io::R
     Ok(alike && !line.contains(&b'\n'))
 }
 
-/// Whether behind its first line a range holds a From_ line, be it in the middle of a line: that is
+/// Whether after its first line a range holds a From_ line, be it in the middle of a line: that is
 /// where another program appends to ours when ours was cut off.
 fn holds_another_from_line(contents: Contents<'_>, range: Range<u64>) -> io::Result<bool> {
     // The first byte may be the end of the line before; then our own From_ line begins at the second.
@@ -286,7 +286,7 @@ fn holds_another_from_line(contents: Contents<'_>, range: Range<u64>) -> io::Res
     let mut found = false;
     contents.each(start..range.end.max(start), |piece| {
         window.extend_from_slice(piece);
-        let complete = window.len().saturating_sub(FROM_LINE);
+        let complete = window.len().saturating_sub(MAX_FROM_LINE);
         found |= from_lines(&window).any(|at| at < complete);
         window.drain(..complete.saturating_sub(1));
     })?;
@@ -297,7 +297,7 @@ fn holds_another_from_line(contents: Contents<'_>, range: Range<u64>) -> io::Res
 fn from_lines(window: &[u8]) -> impl Iterator<Item = usize> {
     memmem::find_iter(window, b"From ").filter(|at| {
         let before = at.checked_sub(1).and_then(|before| window.get(before));
-        let line = &window[*at..window.len().min(at + FROM_LINE)];
+        let line = &window[*at..window.len().min(at + MAX_FROM_LINE)];
         let line = line.split(|byte| *byte == b'\n').next().unwrap_or(line);
         before.is_some_and(|before| *before != b'>') && mboxrd::looks_like_from_line(line)
     })

@@ -25,10 +25,10 @@ const NOTES: [&[u8]; 10] = [
 ];
 
 /// How much shorter or longer than it was stored a message may be to be worth a closer look, in bytes.
-const NOTES_LENGTH: u64 = 2048;
+const MAX_NOTES: u64 = 2048;
 
-/// A line of a header is looked at so far, in bytes.
-const LINE: u64 = 64 * 1024;
+/// How much of a line of a header is looked at, in bytes.
+const MAX_LINE: u64 = 64 * 1024;
 
 /// A message that is looked for.
 #[derive(Clone, Copy)]
@@ -60,7 +60,7 @@ pub(super) fn search(
     let ends = starts.iter().skip(1).copied().chain([contents.length]);
     for (start, end) in starts.iter().copied().zip(ends) {
         let length = end - start;
-        let near = length.saturating_sub(NOTES_LENGTH)..=length.saturating_add(NOTES_LENGTH);
+        let near = length.saturating_sub(MAX_NOTES)..=length.saturating_add(MAX_NOTES);
         let range = start..end;
         if lengths.range(near).next().is_none() || !counts(&range) {
             continue;
@@ -96,7 +96,7 @@ pub(super) fn identity(
 }
 
 /// The texts, hashed, that a stored message may have come from, the likeliest first: with and without
-/// the readers' notes, and as nobody can tell by looking whether its last line had an end, each with and
+/// the readers' notes, and as it cannot be seen whether its last line had an end, each with and
 /// without that.
 fn texts(contents: Contents<'_>, message: Range<u64>) -> io::Result<Vec<Hashes>> {
     let mut texts = Vec::new();
@@ -149,7 +149,10 @@ fn pass(reader: &mut impl BufRead, notes: bool, mut to: impl FnMut(&[u8])) -> io
     let mut line = Vec::new();
     while in_header {
         line.clear();
-        reader.by_ref().take(LINE).read_until(b'\n', &mut line)?;
+        reader
+            .by_ref()
+            .take(MAX_LINE)
+            .read_until(b'\n', &mut line)?;
         let continues = matches!(line.first(), Some(b' ' | b'\t'));
         in_note = if continues { in_note } else { is_note(&line) };
         if !in_note {
@@ -195,8 +198,8 @@ impl Text {
             .unquote(quoted, |bytes| self.hasher.update(bytes));
     }
 
-    /// Its hashes with none, one … of so many line ends behind it. The last line end is the empty line that
-    /// we put behind a message, and the one before it hardly ever is ours: in that order they are tried, so
+    /// Its hashes with none, one … of this number of line ends after it. The last line end is the empty line that
+    /// we put after a message, and the one before it hardly ever is ours: in that order they are tried, so
     /// that messages that differ in nothing but such line ends are not taken for each other.
     fn finish(self, newlines: u64) -> Vec<Hashes> {
         let mut hasher = self.hasher;

@@ -51,7 +51,7 @@ fn read(content: &[u8]) -> Vec<(String, Vec<u8>)> {
     while !rest.is_empty() {
         assert!(rest.starts_with(b"From "), "a message without a From_ line");
         let next = memchr::memmem::find(rest, b"\nFrom ").map_or(rest.len(), |at| at + 1);
-        let (message, behind) = rest.split_at(next);
+        let (message, next_ones) = rest.split_at(next);
         let line = memchr::memchr(b'\n', message).expect("a From_ line") + 1;
         let (from_line, text) = message.split_at(line);
         let mut unquoter = Unquoter::new();
@@ -60,7 +60,7 @@ fn read(content: &[u8]) -> Vec<(String, Vec<u8>)> {
         unquoter.finish(|bytes| unquoted.extend_from_slice(bytes));
         assert_eq!(unquoted.pop(), Some(b'\n'), "no empty line after a message");
         messages.push((String::from_utf8_lossy(from_line).into_owned(), unquoted));
-        rest = behind;
+        rest = next_ones;
     }
     messages
 }
@@ -254,7 +254,7 @@ fn what_cannot_be_an_mbox_is_an_error_of_the_destination() {
             _ => panic!("no error at {path}"),
         }
     }
-    // As root nobody can tell before trying.
+    // As root this cannot be told before trying.
     let mut mbox = elsewhere("/proc/x");
     if mbox.begin().is_ok() {
         add(&mut mbox, b"text");
@@ -543,7 +543,7 @@ fn a_batch_cut_off_at_any_byte_is_recovered_so_that_storing_the_rest_completes_i
 }
 
 #[test]
-fn more_nuls_than_there_was_to_be_text_are_somebody_elses() {
+fn more_nuls_than_there_was_to_be_text_are_not_ours() {
     let root = tempdir();
     let place = prepared(root.path(), SIMILAR);
     let (_, length) = offset_and_length(&place);
@@ -567,7 +567,7 @@ fn prepared(root: &Path, text: &[u8]) -> Place {
 }
 
 #[test]
-fn a_message_of_somebody_else_where_ours_was_to_be_is_never_cut() {
+fn a_message_of_another_program_where_ours_was_to_be_is_never_cut() {
     let long = [SIMILAR, &[b'x'; 500]].concat();
     let from_line = "From MAILER-DAEMON Mon Aug  3 04:05:06 2026\n";
     let theirs = [
@@ -596,7 +596,7 @@ fn a_message_of_somebody_else_where_ours_was_to_be_is_never_cut() {
 }
 
 #[test]
-fn what_somebody_appended_to_a_part_of_ours_is_never_cut() {
+fn what_another_program_appended_to_a_part_of_ours_is_never_cut() {
     let ours = [SIMILAR, &[b'x'; 500]].concat();
     let root = tempdir();
     let places = store(&mut mbox(root.path()), &[&ours]);
@@ -606,7 +606,7 @@ fn what_somebody_appended_to_a_part_of_ours_is_never_cut() {
         let mut now = whole[..cut].to_vec();
         now.extend_from_slice(theirs);
         write(root.path(), &now);
-        // All but the empty line behind it is all of the message.
+        // All but the empty line after it is all of the message.
         let stored = cut == whole.len() - 1;
         let recovered = recover_all(root.path(), &places, &[&ours], Mode::Apply);
         assert_eq!(recovered, [stored], "cut at {cut}");

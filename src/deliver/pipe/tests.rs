@@ -58,7 +58,7 @@ fn child(root: &Path) -> Pid {
     number.and_then(Pid::from_raw).expect("a process")
 }
 
-/// Waits until a process is gone, or a zombie that nobody waited for.
+/// Waits until a process is gone, or a zombie.
 fn ends(process: Pid) -> bool {
     let stat = format!("/proc/{}/stat", process.as_raw_nonzero());
     let end = Instant::now() + Duration::from_secs(10);
@@ -112,7 +112,7 @@ fn the_environment_tells_about_the_message_and_no_secrets() {
     let writer = pipe.begin().expect("begun");
     writer.finish(&complete).expect("finished");
     commit(&mut pipe).remove(0).expect("taken");
-    let told = fs::read_to_string(root.path().join("env")).expect("written");
+    let variables = fs::read_to_string(root.path().join("env")).expect("written");
     for line in [
         "POPFETCH_ACCOUNT=work",
         "POPFETCH_UID=a%27b%0A%24%28x%29",
@@ -120,8 +120,8 @@ fn the_environment_tells_about_the_message_and_no_secrets() {
         "POPFETCH_SIZE=0",
     ] {
         assert!(
-            told.lines().any(|told| told == line),
-            "{line} is not in {told}"
+            variables.lines().any(|variable| variable == line),
+            "{line} is not in {variables}"
         );
     }
     assert!(
@@ -129,8 +129,8 @@ fn the_environment_tells_about_the_message_and_no_secrets() {
         "there is something to hide"
     );
     assert!(
-        !told.lines().any(|line| line.starts_with("HOME=")),
-        "{told}"
+        !variables.lines().any(|line| line.starts_with("HOME=")),
+        "{variables}"
     );
 }
 
