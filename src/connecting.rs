@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 
 use crate::cancel::CancelToken;
 use crate::client::{Authorization, Censor, LoggedIn, Login, Parties, Refusal, Transaction};
-use crate::config::{Account, Tls};
+use crate::config::{Account, Server, Tls};
 use crate::error::{Failure, Kind, Result};
 use crate::monitor::{Monitor, Phase, Phases};
 use crate::net::{self, Certificate, Endpoint, Stream, TlsConnector, TlsConnectors, TlsPolicy};
@@ -32,13 +32,13 @@ pub struct Connecting<'a> {
 ///
 /// [`Kind::Config`]: it would cross the network in clear, and nobody has consented to that.
 pub fn check_protection(account: &Account) -> Result<()> {
-    let Account {
+    let Server {
         tls,
         auth,
         host,
         allow_cleartext_password,
         ..
-    } = account;
+    } = &account.server;
     let hidden = matches!(auth, Rule::Only(method) if !method.exposes_secret());
     if *tls != Tls::None || *allow_cleartext_password || hidden {
         return Ok(());
@@ -63,12 +63,12 @@ impl<'a> Connecting<'a> {
         token: &'a CancelToken,
         connectors: &TlsConnectors,
     ) -> Result<Self> {
-        let connector = match account.tls {
+        let connector = match account.server.tls {
             Tls::Implicit | Tls::StartTls => Some(connectors.get(&TlsPolicy {
-                ca_files: account.ca_files.clone(),
-                fingerprints: account.tls_fingerprints.clone(),
-                client: account.client_certificate.clone(),
-                least: account.tls_min_version,
+                ca_files: account.server.ca_files.clone(),
+                fingerprints: account.server.tls_fingerprints.clone(),
+                client: account.server.client_certificate.clone(),
+                least: account.server.tls_min_version,
             })?),
             Tls::None => None,
         };
@@ -139,12 +139,12 @@ impl<'a> Connecting<'a> {
     fn log_in_at(&self, server: Authorization, refused: Option<&Refusal>) -> Result<LoggedIn> {
         let account = self.account;
         server.log_in(&Login {
-            user: &account.user,
+            user: &account.server.user,
             secret: self.secret,
-            host: &account.host,
-            port: account.port,
-            rule: account.auth,
-            allow_cleartext: account.allow_cleartext_password,
+            host: &account.server.host,
+            port: account.server.port,
+            rule: account.server.auth,
+            allow_cleartext: account.server.allow_cleartext_password,
             worked: self.worked(),
             refused,
         })
@@ -169,7 +169,7 @@ impl<'a> Connecting<'a> {
         let server = Authorization::greet(stream, self.parties(), self.censor(), |failure| {
             self.explain_silence(failure)
         })?;
-        match (account.tls, &self.connector) {
+        match (account.server.tls, &self.connector) {
             (Tls::StartTls, Some(connector)) => {
                 phases.begin(Phase::Tls);
                 server.start_tls(connector, self.server_name())
@@ -180,30 +180,34 @@ impl<'a> Connecting<'a> {
 
     /// What no word of the server's may show, from its greeting on.
     fn censor(&self) -> Censor {
-        Censor::new(&self.account.user, self.secret)
+        Censor::new(&self.account.server.user, self.secret)
     }
 
     fn parties(&self) -> Parties {
         Parties {
             account: self.account.name.as_str().into(),
-            host: self.account.host.as_str().into(),
+            host: self.account.server.host.as_str().into(),
         }
     }
 
     fn endpoint(&self) -> Endpoint<'_> {
         let account = self.account;
         Endpoint {
-            host: &account.host,
-            port: account.port,
+            host: &account.server.host,
+            port: account.server.port,
             server_name: self.server_name(),
-            timeout: account.timeout,
+            timeout: account.server.timeout,
         }
     }
 
     /// The name that the server's certificate must be made for.
     fn server_name(&self) -> &str {
-        let Account { host, .. } = self.account;
-        self.account.tls_server_name.as_ref().unwrap_or(host)
+        let Server {
+            host,
+            tls_server_name,
+            ..
+        } = &self.account.server;
+        tls_server_name.as_ref().unwrap_or(host)
     }
 
     /// What a refused certificate says is not known from the refusal: another connection looks, and ends there.
@@ -212,14 +216,16 @@ impl<'a> Connecting<'a> {
             return failure;
         }
         match self.look_at_certificate() {
-            Ok(Some(certificate)) => net::explained(failure, &self.account.host, &certificate),
+            Ok(Some(certificate)) => {
+                net::explained(failure, &self.account.server.host, &certificate)
+            }
             Ok(None) | Err(_) => failure,
         }
     }
 
     fn look_at_certificate(&self) -> Result<Option<Certificate>> {
         let stream = net::open(&self.endpoint(), None, self.token, &mut |_| {})?;
-        match self.account.tls {
+        match self.account.server.tls {
             Tls::Implicit => stream.certificate(self.server_name()),
             Tls::StartTls => {
                 Authorization::greet(stream, self.parties(), self.censor(), |failure| failure)?
@@ -231,9 +237,9 @@ impl<'a> Connecting<'a> {
 
     /// A server that does not greet on a connection without TLS may be waiting for TLS to begin.
     fn explain_silence(&self, failure: Failure) -> Failure {
-        let Account {
+        let Server {
             tls, host, port, ..
-        } = self.account;
+        } = &self.account.server;
         let silent = failure.kind() == Kind::Temporary && *tls != Tls::Implicit;
         if !silent || self.token.is_cancelled() || !net::speaks_tls(&self.endpoint(), self.token) {
             return failure;
@@ -247,7 +253,7 @@ impl<'a> Connecting<'a> {
         let at_once = self
             .connector
             .as_ref()
-            .filter(|_| account.tls == Tls::Implicit);
+            .filter(|_| account.server.tls == Tls::Implicit);
         net::open(&self.endpoint(), at_once, self.token, &mut |phase| {
             phases.begin(phase)
         })
@@ -257,5 +263,5 @@ impl<'a> Connecting<'a> {
 /// Whether the account's owner has to be asked for a password: not where a certificate says who it is.
 #[must_use]
 pub fn needs_secret(account: &Account) -> bool {
-    account.auth.needs_secret()
+    account.server.auth.needs_secret()
 }

@@ -1,5 +1,6 @@
 //! The plain words every module uses: unique-ids, digests, what a maildrop lists.
 
+mod mailbox;
 mod message_name;
 mod unique_id;
 
@@ -7,6 +8,7 @@ use std::fmt;
 
 use jiff::SignedDuration;
 
+pub use mailbox::Mailbox;
 pub use message_name::{MessageName, NotAMessageName};
 pub use unique_id::{NotAUniqueId, UniqueId};
 
@@ -19,13 +21,8 @@ pub struct Digest(pub [u8; 32]);
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let digits = |byte: u8| [byte >> 4, byte & 15].map(|digit| DIGITS[usize::from(digit)]);
         let mut text = [0; 64];
-        for (pair, &byte) in text.chunks_exact_mut(2).zip(&self.0) {
-            pair.copy_from_slice(&digits(byte));
-        }
-        // Digits are ASCII.
+        hex::encode_to_slice(self.0, &mut text).map_err(|_| fmt::Error)?;
         f.write_str(str::from_utf8(&text).map_err(|_| fmt::Error)?)
     }
 }
@@ -45,19 +42,8 @@ impl std::str::FromStr for Digest {
     type Err = NotADigest;
 
     fn from_str(text: &str) -> Result<Self, NotADigest> {
-        let digits = text.as_bytes();
-        if digits.len() != 64 {
-            return Err(NotADigest);
-        }
         let mut digest = [0; 32];
-        for (byte, pair) in digest.iter_mut().zip(digits.chunks_exact(2)) {
-            let (high, low) = (
-                char::from(pair[0]).to_digit(16),
-                char::from(pair[1]).to_digit(16),
-            );
-            let (high, low) = high.zip(low).ok_or(NotADigest)?;
-            *byte = u8::try_from(high << 4 | low).map_err(|_| NotADigest)?;
-        }
+        hex::decode_to_slice(text, &mut digest).map_err(|_| NotADigest)?;
         Ok(Digest(digest))
     }
 }

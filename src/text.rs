@@ -1,5 +1,6 @@
 //! Text from outside, made safe to show: nothing that a server, a message or a file name says
-//! reaches a terminal, a log or an error message except through [`Untrusted`].
+//! reaches a terminal, a log or an error message except through [`Untrusted`]. And text in which some bytes
+//! are written `%XX`, read back.
 
 use std::fmt;
 
@@ -103,6 +104,15 @@ fn turns_the_line(character: char) -> bool {
     matches!(character,
         '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
         | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// The bytes of a text with each `%XX` decoded; none where a `%` is followed by something else.
+#[must_use]
+pub fn percent_decoded(text: &str) -> Option<Vec<u8>> {
+    let decoded: Vec<u8> = percent_encoding::percent_decode_str(text).collect();
+    // The crate leaves a stray % as it is; each good one makes three bytes into one.
+    let escapes = memchr::memchr_iter(b'%', text.as_bytes()).count();
+    (decoded.len() + 2 * escapes == text.len()).then_some(decoded)
 }
 
 #[cfg(test)]

@@ -8,7 +8,8 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
-use popfetch::journal::{Intent, Journal, Mailbox, Record};
+use popfetch::journal::{Intent, Journal, Record};
+use popfetch::mail::Mailbox;
 use popfetch::mail::{Digest, HeaderIdentity, Identity, Place, UniqueId};
 use popfetch::pop3::{Event, Receiver, Shape, Uids};
 

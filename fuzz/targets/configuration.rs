@@ -4,11 +4,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
 
-use popfetch::config::{self, Account, MOST_PIPE_JOBS, Overrides, Tls};
+use popfetch::config::{self, Account, MAX_PIPE_JOBS, Overrides, Server, Tls};
 use popfetch::deliver::Spec;
 use popfetch::environment::Environment;
 use popfetch::error::{Failure, Kind};
-use popfetch::journal::Mailbox;
 use popfetch::secret::SecretSource;
 
 /// What was written where no password belongs.
@@ -31,7 +30,8 @@ fn of_file(input: &[u8]) {
         environment.home = directory.join("home");
         match config::load(Some(&path), &environment, &Overrides::default()) {
             Ok(config) => sound(&config.accounts),
-            Err(failure) => {
+            Err(error) => {
+                let failure = Failure::from(error);
                 assert_eq!(failure.kind(), Kind::Config);
                 check_report(&failure, !hides_password(input));
             }
@@ -46,17 +46,19 @@ fn sound(accounts: &[Account]) {
     };
     assert!(!accounts.is_empty());
     assert!(distinct(|account| account.name.clone()));
-    let journal =
-        |account: &Account| Mailbox::new(&account.user, &account.host, account.port).file_stem();
-    assert!(distinct(journal), "two accounts would share a journal");
+    assert!(
+        distinct(|account| account.mailbox().file_stem()),
+        "two accounts would share a journal"
+    );
     for account in accounts {
+        let server = &account.server;
         let no_control = |text: &str| !text.is_empty() && !text.contains(char::is_control);
-        assert!(no_control(&account.host) && no_control(&account.user) && account.port != 0);
+        assert!(no_control(&server.host) && no_control(&server.user) && server.port != 0);
         assert!(!account.deliver.is_empty());
         let distinct: BTreeSet<_> = account.deliver.iter().map(ToString::to_string).collect();
         assert_eq!(distinct.len(), account.deliver.len());
-        assert!((Duration::from_secs(1)..=Duration::from_secs(3600)).contains(&account.timeout));
-        assert!(account.pipe_jobs.get() <= MOST_PIPE_JOBS);
+        assert!((Duration::from_secs(1)..=Duration::from_secs(3600)).contains(&server.timeout));
+        assert!(account.pipe_jobs.get() <= MAX_PIPE_JOBS);
         for spec in &account.deliver {
             let (Spec::Maildir(path) | Spec::Mbox(path)) = spec else {
                 continue;
@@ -92,32 +94,34 @@ fn of_url(url: &str) {
     };
     let account = match config::one_off(url, SecretSource::Prompt, &overrides) {
         Ok(account) => account,
-        Err(failure) => {
+        Err(error) => {
+            let failure = Failure::from(error);
             assert_eq!(failure.kind(), Kind::Usage);
             return check_report(&failure, false);
         }
     };
     sound(std::slice::from_ref(&account));
-    assert!(account.tls != Tls::None && !account.allow_cleartext_password);
-    assert_eq!(account.name, format!("{}@{}", account.user, account.host));
-    let again = config::one_off(&written(&account), SecretSource::Prompt, &overrides);
+    let server = &account.server;
+    assert!(server.tls != Tls::None && !server.allow_cleartext_password);
+    assert_eq!(account.name, format!("{}@{}", server.user, server.host));
+    let again = config::one_off(&written(&account.server), SecretSource::Prompt, &overrides);
     let again = again.expect("what was read can be written");
     assert_eq!(format!("{again:?}"), format!("{account:?}"));
 }
 
-fn written(account: &Account) -> String {
-    let scheme = match account.tls {
+fn written(server: &Server) -> String {
+    let scheme = match server.tls {
         Tls::Implicit => "pops",
         Tls::StartTls | Tls::None => "pop3",
     };
-    let user: String = account
+    let user: String = server
         .user
         .bytes()
         .map(|byte| format!("%{byte:02x}"))
         .collect();
-    let host = match account.host.contains(':') {
-        true => format!("[{}]", account.host),
-        false => account.host.clone(),
+    let host = match server.host.contains(':') {
+        true => format!("[{}]", server.host),
+        false => server.host.clone(),
     };
-    format!("{scheme}://{user}@{host}:{}", account.port)
+    format!("{scheme}://{user}@{host}:{}", server.port)
 }

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use popfetch::error::Kind;
-use popfetch::journal::{Fact, Intent, Journal, Mailbox, Memory, Record};
+use popfetch::journal::{Fact, Intent, Journal, Memory, Record};
+use popfetch::mail::Mailbox;
 use popfetch::mail::{Digest, HeaderIdentity, Identity, Place, UniqueId};
 
 use super::Choices;

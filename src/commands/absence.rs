@@ -7,11 +7,10 @@ use crate::environment::Environment;
 use crate::error::Failure;
 use crate::journal::Absence;
 use crate::report::Report;
-use crate::sync;
 
 /// Decides whether what ended this account's run is worth telling. The exit status stays what it is.
 pub(super) fn judge(account: &Account, environment: &Environment, report: &mut Report) {
-    let absence = Absence::of(&sync::mailbox(account), &environment.state_dir);
+    let absence = Absence::of(&account.mailbox(), &environment.state_dir);
     let away = report.failure.as_ref().map(Failure::kind);
     let (Some(limit), true) = (
         account.quiet_temporary,

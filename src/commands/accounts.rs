@@ -49,7 +49,7 @@ fn of_configuration(
     let variables = config
         .accounts
         .iter()
-        .filter_map(|account| match &account.secret {
+        .filter_map(|account| match &account.server.secret {
             SecretSource::Variable(name) => Some(name.clone()),
             _ => None,
         });
@@ -101,8 +101,8 @@ pub(super) fn secret(
 ) -> Result<Secret> {
     let who = Who::from(account);
     let token = interrupt.stop_token();
-    let obtain = || secret::obtain(&account.secret, &who, context.environment, token);
-    match secret::may_ask(&account.secret) {
+    let obtain = || secret::obtain(&account.server.secret, &who, context.environment, token);
+    match secret::may_ask(&account.server.secret) {
         true => context.ui.aside(obtain),
         false => obtain(),
     }

@@ -44,7 +44,7 @@ fn wants_keyring(account: &Account) -> Result<()> {
         return Err(Failure::new(Kind::Config, message)
             .hint("With auth = \"external\" its certificate says who it is."));
     }
-    if account.secret == SecretSource::Keyring {
+    if account.server.secret == SecretSource::Keyring {
         return Ok(());
     }
     let message = format!(

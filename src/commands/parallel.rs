@@ -123,7 +123,7 @@ impl<'a> State<'a> {
 }
 
 fn server(account: &Account) -> (&str, u16) {
-    (&account.host, account.port)
+    (&account.server.host, account.server.port)
 }
 
 #[cfg(test)]
@@ -152,7 +152,7 @@ mod tests {
         hosts
             .iter()
             .map(account)
-            .collect::<Result<_>>()
+            .collect::<Result<_, _>>()
             .expect("accounts")
     }
 
@@ -198,7 +198,7 @@ mod tests {
         let b_is_missing = |begun: &mut Vec<String>| !begun.contains(&"b".to_owned());
         let work = |account: &Account| {
             let mut begun = begun.lock().expect("no panic");
-            begun.push(account.host.clone());
+            begun.push(account.server.host.clone());
             changed.notify_all();
             let waited = changed.wait_timeout_while(begun, PATIENCE, b_is_missing);
             drop(waited.expect("no panic"));

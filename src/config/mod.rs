@@ -4,11 +4,12 @@
 //! complete [`Account`]s. [`values`] reads single values, for the file and the command line alike.
 
 mod account;
-mod check;
-mod diagnose;
-mod mask;
+mod diagnostic;
+mod entry;
+mod error;
+mod file;
+mod keys;
 mod nearest;
-mod raw;
 mod url;
 pub mod values;
 
@@ -16,19 +17,24 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use toml::de::DeTable;
+
 use crate::deliver::Spec;
 use crate::environment::Environment;
-use crate::error::{Failure, Kind, OrFail, Result};
 use crate::mail::Retention;
 use crate::text::Untrusted;
-use diagnose::Source;
+use diagnostic::{Diagnostic, Source};
+use entry::Directories;
 use nearest::nearest;
 
-pub use account::{Account, DEFAULT_TIMEOUT, MOST_PIPE_JOBS, Tls};
-pub use url::one_off;
+pub use account::{Account, DEFAULT_TIMEOUT, MAX_PIPE_JOBS, Server, Tls};
+pub use error::{Error, Problem};
+pub use url::{NotAUrl, one_off};
 
-/// The largest configuration file that is read, in bytes; what is longer was not written by a person.
-pub const LARGEST_FILE: u64 = 1024 * 1024;
+type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// The largest configuration file that is read, in bytes; a longer one was not written by a person.
+pub const MAX_FILE: u64 = 1024 * 1024;
 
 /// The accounts of a configuration file.
 #[derive(Debug, Clone)]
@@ -39,8 +45,8 @@ pub struct Config {
     pub path: PathBuf,
 }
 
-/// What the command line says of every account; it takes the place of what the configuration says, but
-/// for the roots, which are added.
+/// What the command line says of every account. It takes the place of what the configuration says; only roots
+/// are added.
 #[derive(Debug, Clone, Default)]
 pub struct Overrides {
     /// The only destination (`--to`).
@@ -59,27 +65,21 @@ pub struct Overrides {
 ///
 /// # Errors
 ///
-/// [`Kind::Config`]: the file cannot be read, or something in it is wrong. The message then has
-/// several lines: what is wrong, the place, the line, and a caret under what is meant. Secrets that
-/// were written into the file are never part of it.
+/// The file cannot be read, or something in it is wrong. No error repeats a value that may be a secret.
 pub fn load(
     path: Option<&Path>,
     environment: &Environment,
     overrides: &Overrides,
 ) -> Result<Config> {
     let default = environment.config_dir.join("config.toml");
-    let path = std::path::absolute(path.unwrap_or(&default))
-        .or_fail(Kind::Config, || "the configuration has no usable path")?;
-    let text = match read(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound && path == default => {
-            return Err(nothing_configured(&path));
-        }
-        Err(error) => {
-            let message = format!("cannot read the configuration {}", shown(&path));
-            return Err(Failure::new(Kind::Config, message).because(error));
-        }
-    };
+    let path = std::path::absolute(path.unwrap_or(&default)).map_err(Error::Path)?;
+    let text = read(&path).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound if path == default => Error::Missing(shown(&path)),
+        _ => Error::Unreadable {
+            path: shown(&path),
+            source,
+        },
+    })?;
     Ok(Config {
         accounts: parse(&text, &path, &environment.home, overrides)?,
         path,
@@ -89,46 +89,33 @@ pub fn load(
 fn read(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     let read = File::open(path)?
-        .take(LARGEST_FILE + 1)
+        .take(MAX_FILE + 1)
         .read_to_string(&mut text)?;
-    if u64::try_from(read).is_ok_and(|length| length <= LARGEST_FILE) {
+    if u64::try_from(read).is_ok_and(|length| length <= MAX_FILE) {
         Ok(text)
     } else {
-        Err(io::Error::other("it is larger than a mebibyte"))
+        Err(io::Error::other("it is larger than 1 MiB"))
     }
-}
-
-fn nothing_configured(path: &Path) -> Failure {
-    let path = shown(path);
-    Failure::new(
-        Kind::Config,
-        format!("there is no configuration: {path} does not exist"),
-    )
-    .hint(
-        "Write it, for example:\n\
-             [accounts.work]\n\
-             host = \"pop.example.com\"\n\
-             user = \"alice\"\n\
-             deliver = \"maildir:~/Mail/work\"",
-    )
-    .hint("Or name a mailbox without one, with `--url pops://user@host --to maildir:~/Mail`.")
 }
 
 fn shown(path: &Path) -> String {
     Untrusted(path.as_os_str().as_encoded_bytes()).to_string()
 }
 
-/// The accounts of a configuration that says this and stands there; the path is absolute.
+fn sanitized(name: &str) -> String {
+    Untrusted(name.as_bytes()).to_string()
+}
+
+/// The accounts of a configuration with this text; the path is absolute.
 fn parse(text: &str, path: &Path, home: &Path, overrides: &Overrides) -> Result<Vec<Account>> {
-    let source = Source { path, text };
-    let directories = check::Directories {
+    let directories = Directories {
         home,
         base: path.parent().unwrap_or(path),
     };
-    toml::from_str(text)
-        .map_err(|error| diagnose::from_toml(&error))
-        .and_then(|file| check::accounts(&file, directories, overrides))
-        .map_err(|complaint| source.failure(complaint))
+    let tables = DeTable::parse(text)
+        .map_err(|error| Source::broken(path, text).error(Diagnostic::of_syntax(&error, text)))?;
+    file::accounts(tables.get_ref(), directories, overrides)
+        .map_err(|diagnostic| Source::new(path, text, tables.get_ref()).error(diagnostic))
 }
 
 impl Config {
@@ -136,7 +123,7 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// [`Kind::Usage`]: no account has one of the names.
+    /// No account has one of the names.
     pub fn select(&self, names: &[String]) -> Result<Vec<Account>> {
         if names.is_empty() {
             return Ok(self.accounts.clone());
@@ -152,33 +139,20 @@ impl Config {
         Ok(selected)
     }
 
-    fn no_such_account(&self, name: &str) -> Failure {
+    fn no_such_account(&self, name: &str) -> Error {
         let path = shown(&self.path);
-        if is_url(name) {
-            let what = format!("a URL stands where the name of an account in {path} belongs");
-            return Failure::new(Kind::Usage, what)
-                .hint("A mailbox without an account is named so: `popfetch sync --url pops://user@host --to maildir:~/Mail`.")
-                .hint(self.names());
-        }
         let names = self.accounts.iter().map(|account| account.name.as_str());
-        let hint = match nearest(name, names) {
-            Some(near) => format!("Did you mean {}?", Untrusted(near.as_bytes())),
-            None => self.names(),
-        };
-        let name = Untrusted(name.as_bytes());
-        Failure::new(
-            Kind::Usage,
-            format!("no account in {path} is called \"{name}\""),
-        )
-        .hint(hint)
-    }
-
-    fn names(&self) -> String {
-        let names = self.accounts.iter().map(|account| &account.name);
-        let shown: Vec<_> = names
-            .map(|name| Untrusted(name.as_bytes()).to_string())
-            .collect();
-        format!("There are: {}.", shown.join(", "))
+        let nearest = nearest(name, names.clone()).map(sanitized);
+        let accounts = names.map(sanitized).collect();
+        if is_url(name) {
+            return Error::UrlForAccount { path, accounts };
+        }
+        Error::UnknownAccount {
+            path,
+            name: sanitized(name),
+            nearest,
+            accounts,
+        }
     }
 }
 

@@ -1,4 +1,12 @@
-//! What somebody meant who mistyped a name.
+//! What was meant by a mistyped name.
+
+/// The question whether the nearest of these names was meant, or else all of them.
+pub(super) fn did_you_mean(wrong: &str, names: &[&str]) -> String {
+    match nearest(wrong, names.iter().copied()) {
+        Some(name) => format!("did you mean `{name}`?"),
+        None => format!("expected one of `{}`", names.join("`, `")),
+    }
+}
 
 /// The candidate that `wrong` most likely stands for: a few letters off, or the only one that begins so.
 /// Case and `-` for `_` do not count.

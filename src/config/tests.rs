@@ -9,12 +9,13 @@ use snapbox::{Data, assert_data_eq};
 use tempfile::TempDir;
 
 use super::*;
+use crate::error::{Failure, Kind};
 
 const HOME: &str = "/home/alice";
 
-fn read_sample(text: &str) -> Result<Vec<Account>> {
+fn read_sample(text: &str) -> Result<Vec<Account>, Failure> {
     let path = Path::new("/etc/popfetch/config.toml");
-    parse(text, path, Path::new(HOME), &Overrides::default())
+    Ok(parse(text, path, Path::new(HOME), &Overrides::default())?)
 }
 
 /// Compares what becomes of each sample in the directory with the text beside it.
@@ -43,31 +44,41 @@ fn described(account: &Account) -> String {
     writeln!(
         text,
         "{}: {} at {} port {}",
-        account.name, account.user, account.host, account.port
+        account.name, account.server.user, account.server.host, account.server.port
     )
     .expect("a string takes it");
     for (what, value) in [
-        ("tls", format!("{:?}", account.tls)),
-        ("tls_min_version", account.tls_min_version.to_string()),
-        ("ca_files", format!("{:?}", account.ca_files)),
+        ("tls", format!("{:?}", account.server.tls)),
+        (
+            "tls_min_version",
+            account.server.tls_min_version.to_string(),
+        ),
+        ("ca_files", format!("{:?}", account.server.ca_files)),
         (
             "pins",
             format!(
                 "{:?}",
                 account
+                    .server
                     .tls_fingerprints
                     .iter()
                     .map(ToString::to_string)
                     .collect::<Vec<_>>()
             ),
         ),
-        ("server name", format!("{:?}", account.tls_server_name)),
-        ("client", format!("{:?}", account.client_certificate)),
-        ("secret", format!("{:?}", account.secret)),
-        ("auth", format!("{:?}", account.auth)),
-        ("cleartext", account.allow_cleartext_password.to_string()),
+        (
+            "server name",
+            format!("{:?}", account.server.tls_server_name),
+        ),
+        ("client", format!("{:?}", account.server.client_certificate)),
+        ("secret", format!("{:?}", account.server.secret)),
+        ("auth", format!("{:?}", account.server.auth)),
+        (
+            "cleartext",
+            account.server.allow_cleartext_password.to_string(),
+        ),
         ("leave", format!("{:?}", account.leave_on_server)),
-        ("timeout", format!("{:?}", account.timeout)),
+        ("timeout", format!("{:?}", account.server.timeout)),
         ("pipe_jobs", account.pipe_jobs.to_string()),
         ("quiet_temporary", format!("{:?}", account.quiet_temporary)),
         ("after_new", format!("{:?}", account.after_new)),
@@ -155,7 +166,7 @@ fn relative_paths_begin_in_the_files_directory() {
         panic!("two accounts: {:?}", config.accounts);
     };
     let base = &environment.config_dir;
-    assert_eq!(work.ca_files, [base.join("roots.pem")]);
+    assert_eq!(work.server.ca_files, [base.join("roots.pem")]);
     assert_eq!(work.deliver, [Spec::Maildir(base.join("Mail"))]);
     assert_eq!(home.deliver, [Spec::Maildir(environment.home.join("Mail"))]);
 }
@@ -179,8 +190,8 @@ fn the_command_line_overrides_every_account_and_adds_roots() {
     assert_eq!(config.accounts.len(), 3);
     let own = directory.path().join("roots.pem");
     let extra = PathBuf::from("/other.pem");
-    assert_eq!(config.accounts[0].ca_files, [own, extra.clone()]);
-    assert_eq!(config.accounts[1].ca_files, [extra]);
+    assert_eq!(config.accounts[0].server.ca_files, [own, extra.clone()]);
+    assert_eq!(config.accounts[1].server.ca_files, [extra]);
     for account in &config.accounts {
         assert_eq!(account.deliver, std::slice::from_ref(&to));
         assert_eq!(account.leave_on_server, Retention::Always);
@@ -191,7 +202,8 @@ fn the_command_line_overrides_every_account_and_adds_roots() {
 fn a_first_run_is_told_what_to_write() {
     let directory = TempDir::new().expect("a directory");
     let environment = machine(&directory);
-    let failure = load(None, &environment, &Overrides::default()).expect_err("no file");
+    let error = load(None, &environment, &Overrides::default()).expect_err("no file");
+    let failure = Failure::from(error);
     assert_eq!(failure.kind(), Kind::Config);
     assert!(failure.message().contains("config.toml"), "{failure}");
     let (_, example) = failure.hints()[0].split_once('\n').expect("an example");
@@ -209,7 +221,8 @@ fn a_file_that_cannot_be_read_is_a_configuration_error() {
     let endless = directory.path().join("large.toml");
     fs::write(&endless, vec![b'#'; 1024 * 1024 + 1]).expect("written");
     for path in [&missing, &no_text, &endless, &directory.path().to_owned()] {
-        let failure = load(Some(path), &environment, &Overrides::default()).expect_err("no text");
+        let error = load(Some(path), &environment, &Overrides::default()).expect_err("no text");
+        let failure = Failure::from(error);
         assert_eq!(failure.kind(), Kind::Config);
         let name = path.display().to_string();
         assert!(failure.message().contains(&name), "{failure}");
@@ -222,7 +235,7 @@ fn accounts_are_selected_in_the_order_of_the_command_line() {
         accounts: read_sample(ACCOUNTS).expect("a configuration"),
         path: PathBuf::from("/etc/popfetch/config.toml"),
     };
-    let selected = |names: &[&str]| -> Result<Vec<String>> {
+    let selected = |names: &[&str]| -> Result<Vec<String>, Failure> {
         let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
         let accounts = config.select(&names)?;
         Ok(accounts.into_iter().map(|account| account.name).collect())
@@ -253,7 +266,8 @@ fn a_url_in_the_place_of_a_name_is_not_repeated() {
         "imap://hunter2",
         "alice:hunter2@host",
     ] {
-        let failure = config.select(&[name.to_owned()]).expect_err("no account");
+        let error = config.select(&[name.to_owned()]).expect_err("no account");
+        let failure = Failure::from(error);
         assert_eq!(failure.kind(), Kind::Usage);
         let told = format!("{failure} {:?}", failure.hints());
         assert!(!told.contains("hunter2"), "{told}");

@@ -210,6 +210,23 @@ pub fn user(text: &str) -> Result<&str, NotAUser> {
     Ok(text)
 }
 
+/// A text that is no name of an environment variable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("this is not the name of an environment variable")]
+pub struct NotAVariable;
+
+/// Checks the name of an environment variable.
+///
+/// # Errors
+///
+/// It is empty, or has what no such name has.
+pub fn variable(name: &str) -> Result<&str, NotAVariable> {
+    if name.is_empty() || name.contains(['=', '\0']) {
+        return Err(NotAVariable);
+    }
+    Ok(name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

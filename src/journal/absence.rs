@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use super::{Mailbox, file};
+use super::file;
 use crate::error::{Kind, OrFail, Result};
+use crate::mail::Mailbox;
 
 /// The memory of one server's absence: a file beside the journal with one time in it, there only while
 /// the absence lasts. It is not a part of the journal, which another popfetch may have locked; losing it

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use super::file;
 use super::format;
 use super::loading;
-use super::mailbox::Mailbox;
 use super::memory::{Memory, Remembered};
 use super::record::Record;
 use crate::error::{Failure, Kind, OrFail, Result};
+use crate::mail::Mailbox;
 use crate::mail::UniqueId;
 
 /// A journal is rewritten when it has more dead lines than this, and more than half as many as messages: so

@@ -39,8 +39,8 @@ use jiff::Timestamp;
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::mailbox::Mailbox;
 use super::record::{Fact, Intent, Record};
+use crate::mail::Mailbox;
 use crate::mail::{Digest, Identity, Place, UniqueId};
 
 /// The version this program writes. A reader refuses a higher one.

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 
 use super::format::{self, VERSION};
-use super::mailbox::Mailbox;
 use super::memory::Memory;
 use crate::error::{Failure, Kind, OrFail, Result};
+use crate::mail::Mailbox;
 
 /// The longest line that is read, in bytes: a unique-id of the longest kind, escaped, and the rest of a record.
 const LINE: u64 = 64 * 1024;

@@ -13,7 +13,6 @@ mod format;
 mod found;
 mod loading;
 mod lock;
-mod mailbox;
 mod memory;
 mod proof;
 mod record;
@@ -28,13 +27,12 @@ use lock::Lock;
 
 use crate::crash;
 use crate::error::Result;
-use crate::mail::{Digest, Number, UniqueId};
+use crate::mail::{Digest, Mailbox, Number, UniqueId};
 
 pub use absence::Absence;
 pub use destinations::Destinations;
 pub use found::Found;
 pub use loading::Damage;
-pub use mailbox::Mailbox;
 pub use memory::{Memory, Position, Remembered, is_short};
 pub use proof::Proof;
 pub use record::{Fact, Intent, Record};

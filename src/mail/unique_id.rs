@@ -6,7 +6,9 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
-use crate::text::Untrusted;
+use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
+
+use crate::text::{self, Untrusted};
 
 /// A message's unique-id as the server gave it (RFC 1939 section 7): any bytes but line ends, at most
 /// [`crate::pop3::limits::UNIQUE_ID`]. Never a path, never shown raw.
@@ -83,21 +85,13 @@ impl Ord for UniqueId {
     }
 }
 
-/// As the journal and reports write it: bytes outside 0x21–0x7E and `%` as `%XX`.
+/// What is written `%XX`: bytes outside 0x21–0x7E, and `%` itself.
+const ESCAPED: AsciiSet = CONTROLS.add(b' ').add(b'%');
+
+/// As the journal and reports write it.
 impl fmt::Display for UniqueId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let is_plain = |byte: &u8| matches!(byte, 0x21..=0x7e) && *byte != b'%';
-        let runs = self
-            .as_bytes()
-            .chunk_by(|one, next| is_plain(one) && is_plain(next));
-        for run in runs {
-            match (run, str::from_utf8(run)) {
-                ([byte], _) if !is_plain(byte) => write!(f, "%{byte:02X}")?,
-                (_, Ok(plain)) => f.write_str(plain)?,
-                (_, Err(_)) => return Err(fmt::Error), // What is plain is ASCII.
-            }
-        }
-        Ok(())
+        fmt::Display::fmt(&percent_encode(self.as_bytes(), &ESCAPED), f)
     }
 }
 
@@ -117,25 +111,7 @@ impl FromStr for UniqueId {
 
     /// Reads what [`fmt::Display`] wrote.
     fn from_str(text: &str) -> Result<Self, NotAUniqueId> {
-        if memchr::memchr(b'%', text.as_bytes()).is_none() {
-            return Ok(UniqueId::new(text.as_bytes()));
-        }
-        let refused = || NotAUniqueId(text.to_owned());
-        let mut bytes = Vec::with_capacity(text.len());
-        let mut rest = text.as_bytes();
-        while let Some((&first, behind)) = rest.split_first() {
-            if first == b'%' {
-                let digits = behind
-                    .get(..2)
-                    .and_then(|two| str::from_utf8(two).ok())
-                    .ok_or_else(refused)?;
-                bytes.push(u8::from_str_radix(digits, 16).map_err(|_| refused())?);
-                rest = &behind[2..];
-            } else {
-                bytes.push(first);
-                rest = behind;
-            }
-        }
+        let bytes = text::percent_decoded(text).ok_or_else(|| NotAUniqueId(text.to_owned()))?;
         Ok(UniqueId::new(&bytes))
     }
 }
@@ -152,8 +128,9 @@ mod tests {
     fn a_unique_id_reads_as_the_journal_writes_it() {
         let uid = UniqueId::new(b"a%b c\xff\x1b");
         assert_eq!(uid.to_string(), "a%25b%20c%FF%1B");
-        assert!("bad%2".parse::<UniqueId>().is_err());
-        assert!("bad%zz".parse::<UniqueId>().is_err());
+        for text in ["bad%2", "bad%", "bad%zz", "bad%+1", "bad%%20"] {
+            assert!(text.parse::<UniqueId>().is_err(), "{text}");
+        }
     }
 
     #[test]

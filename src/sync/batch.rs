@@ -320,7 +320,8 @@ mod tests {
 
     use super::*;
     use crate::deliver::{Complete, MessageWriter};
-    use crate::journal::{Destinations, Found, Mailbox};
+    use crate::journal::{Destinations, Found};
+    use crate::mail::Mailbox;
     use crate::message::Hasher;
 
     /// How many are named of this number of messages.

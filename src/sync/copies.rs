@@ -3,8 +3,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::Job;
 use super::batch::Slot;
-use super::{Job, mailbox};
 use crate::crash;
 use crate::deliver::{Mode, StoredRef};
 use crate::error::Result;
@@ -17,7 +17,7 @@ use crate::mail::{Digest, Identity};
 ///
 /// The journal cannot be read.
 pub(super) fn stored(job: &Job<'_>, wanted: &HashSet<Digest>) -> Result<Vec<Intent>> {
-    Journal::copies(&job.environment.state_dir, &mailbox(job.account), wanted)
+    Journal::copies(&job.environment.state_dir, &job.account.mailbox(), wanted)
 }
 
 /// What the stored copies of messages with such content are known by where header lines come and go, as far as they are

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use indexmap::IndexSet;
 
+use super::Job;
 use super::survey::{PlanInputs, Survey};
-use super::{Job, mailbox};
 use crate::connecting::{Connecting, check_protection};
 use crate::error::{Failure, Kind, Result};
 use crate::journal::{Destinations, Fact, Found, Journal, Memory, Record};
@@ -33,7 +33,7 @@ fn mark(job: &Job<'_>, names: Option<&[MessageName]>, marks: &mut Marks) -> Resu
     check_protection(job.account)?;
     let secret = job.secret()?;
     let connecting = job.connecting(secret.as_ref())?;
-    let mut journal = Journal::open(&job.environment.state_dir, &mailbox(job.account))?;
+    let mut journal = Journal::open(&job.environment.state_dir, &job.account.mailbox())?;
     journal
         .corrupt_lines()
         .iter()

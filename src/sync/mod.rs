@@ -70,7 +70,7 @@ use crate::connecting::{Connecting, check_protection, needs_secret};
 use crate::deliver::{self, Spec};
 use crate::environment::Environment;
 use crate::error::{Failure, Result};
-use crate::journal::{Destinations, Journal, Mailbox, Memory};
+use crate::journal::{Destinations, Journal, Memory};
 use crate::monitor::{Event, Monitor, Phases};
 use crate::net::TlsConnectors;
 use crate::plan::Rules;
@@ -104,10 +104,8 @@ pub struct Job<'a> {
 #[must_use]
 pub fn run(job: &Job<'_>) -> Report {
     let began = Instant::now();
-    let Account {
-        name, host, user, ..
-    } = job.account;
-    let report = Report::new(name, host, user, job.environment.now());
+    let Account { name, server, .. } = job.account;
+    let report = Report::new(name, &server.host, &server.user, job.environment.now());
     let recorder = Recorder::new(report, job.monitor);
     let mut plan = None;
     let recorded = &Job {
@@ -134,7 +132,7 @@ fn carry_out(job: &Job<'_>) -> Result<()> {
     check_protection(job.account)?;
     let secret = job.secret()?;
     let connecting = job.connecting(secret.as_ref())?;
-    let mailbox = mailbox(job.account);
+    let mailbox = job.account.mailbox();
     let claim = Journal::claim(&job.environment.state_dir, &mailbox)?;
     let mut journal = beside(&connecting, || claim.open())?;
     journal
@@ -160,7 +158,7 @@ fn rehearse(job: &Job<'_>, plan: &mut Option<Vec<PlanLine>>) -> Result<()> {
     check_protection(job.account)?;
     let secret = job.secret()?;
     let connecting = job.connecting(secret.as_ref())?;
-    let mailbox = mailbox(job.account);
+    let mailbox = job.account.mailbox();
     let peek = || Journal::peek(&job.environment.state_dir, &mailbox);
     let mut memory = beside(&connecting, peek)?;
     let mut slots = open_all(job, |name| Ok(memory.number_destination(name)))?;
@@ -237,7 +235,7 @@ impl Job<'_> {
     }
 
     fn over_tls(&self) -> bool {
-        self.account.tls != Tls::None
+        self.account.server.tls != Tls::None
     }
 
     fn event(&self, event: &Event<'_>) {
@@ -251,12 +249,6 @@ impl Job<'_> {
     fn warn(&self, warning: &str) {
         self.event(&Event::Warning(warning));
     }
-}
-
-/// The maildrop that the account's journal is about.
-#[must_use]
-pub fn mailbox(account: &Account) -> Mailbox {
-    Mailbox::new(&account.user, &account.host, account.port)
 }
 
 /// The destinations of this run, each with the number that the journal gives it. Those that cannot be looked into

@@ -15,7 +15,7 @@ const LAYERS: &[(&str, &str)] = &[
     ("cli", "mail size"),
     ("ui", "report monitor size error text"),
     // what the errors of the layers below mean to a person and a script
-    ("explain", "process cancel error"),
+    ("explain", "config process cancel error"),
     // carrying a plan out
     (
         "sync",
@@ -31,10 +31,7 @@ const LAYERS: &[(&str, &str)] = &[
         "secret journal pop3 sasl net error mail message text crash",
     ),
     // what a person wrote
-    (
-        "config",
-        "pop3 deliver environment error mail text net secret",
-    ),
+    ("config", "pop3 deliver environment mail text net secret"),
     ("report", "plan monitor error mail"),
     // three that do not know each other
     (

@@ -1,15 +1,26 @@
-//! Whose maildrop a journal is about, and what its file is called.
+//! What tells one maildrop from another, and what the files are called that are kept for it.
 
-use std::fmt::Write as _;
+use std::fmt;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 /// The longest file name, without its ending; file systems allow 255 bytes.
-const LONGEST: usize = 200;
+const MAX_STEM: usize = 200;
 
-/// A maildrop: somebody's, at a server.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// The port that is meant where none is named. POP3 and POP3 over TLS (995) lead to one maildrop.
+const USUAL_PORT: u16 = 110;
+
+/// What is written `%XX` in a file's name: all but `[A-Za-z0-9._+-]`.
+const ESCAPED: AsciiSet = NON_ALPHANUMERIC
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'+')
+    .remove(b'-');
+
+/// A maildrop: that of a user at a server. The host is in lower case and without a final dot.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Mailbox {
     user: String,
     host: String,
@@ -21,8 +32,7 @@ impl Mailbox {
     #[must_use]
     pub fn new(user: &str, host: &str, port: u16) -> Self {
         let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
-        // POP3 and POP3 over TLS are two doors to one maildrop.
-        let port = if port == 995 { 110 } else { port };
+        let port = if port == 995 { USUAL_PORT } else { port };
         Mailbox {
             user: user.to_owned(),
             host,
@@ -30,42 +40,33 @@ impl Mailbox {
         }
     }
 
-    /// The journal's file name, without its ending: `user@host`, then `@port` where that is unusual.
+    /// The name of the files kept for it, without their ending: `user@host`, then `@port` where that is unusual.
     /// No two maildrops have the same: an `@` inside of a part is escaped.
     #[must_use]
     pub fn file_stem(&self) -> String {
-        let mut stem = String::new();
-        escape(&self.user, &mut stem);
-        stem.push('@');
-        escape(&self.host, &mut stem);
-        if self.port != 110 {
-            let _ = write!(stem, "@{}", self.port);
+        let escaped = |part| utf8_percent_encode(part, &ESCAPED);
+        let mut stem = format!("{}@{}", escaped(&self.user), escaped(&self.host));
+        if self.port != USUAL_PORT {
+            stem += &format!("@{}", self.port);
         }
-        if stem.len() <= LONGEST {
+        if stem.len() <= MAX_STEM {
             return stem;
         }
-        let digest = Sha256::digest(&stem);
-        let hashed = digest
-            .iter()
-            .take(16)
-            .fold(String::new(), |mut hashed, byte| {
-                let _ = write!(hashed, "{byte:02x}");
-                hashed
-            });
+        let hashed = hex::encode(&Sha256::digest(&stem)[..16]);
         // An ASCII string can be cut anywhere.
-        stem.truncate(LONGEST - hashed.len() - 1);
+        stem.truncate(MAX_STEM - hashed.len() - 1);
         format!("{stem}~{hashed}")
     }
 }
 
-/// Bytes outside `[A-Za-z0-9._+-]` as `%XX`.
-fn escape(part: &str, into: &mut String) {
-    for byte in part.bytes() {
-        if byte.is_ascii_alphanumeric() || b"._+-".contains(&byte) {
-            into.push(char::from(byte));
-        } else {
-            let _ = write!(into, "%{byte:02X}");
+/// As a person and the key ring know it: `user@host`, then `:port` where that is unusual.
+impl fmt::Display for Mailbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.user, self.host)?;
+        if self.port != USUAL_PORT {
+            write!(f, ":{}", self.port)?;
         }
+        Ok(())
     }
 }
 
@@ -96,7 +97,7 @@ mod tests {
     fn a_long_name_is_hashed_and_stays_unique() {
         let one = Mailbox::new(&"a".repeat(300), "host", 110).file_stem();
         let other = Mailbox::new(&"a".repeat(301), "host", 110).file_stem();
-        assert_eq!(one.len(), LONGEST);
+        assert_eq!(one.len(), MAX_STEM);
         assert_ne!(one, other);
     }
 
@@ -105,7 +106,7 @@ mod tests {
         fn no_two_maildrops_share_a_file(a in any::<(String, String, u16)>(), b in any::<(String, String, u16)>()) {
             let (a, b) = (Mailbox::new(&a.0, &a.1, a.2), Mailbox::new(&b.0, &b.1, b.2));
             prop_assert_eq!(a == b, a.file_stem() == b.file_stem());
-            prop_assert!(!a.file_stem().contains('/') && a.file_stem().len() <= LONGEST);
+            prop_assert!(!a.file_stem().contains('/') && a.file_stem().len() <= MAX_STEM);
         }
     }
 }
