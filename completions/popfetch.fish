@@ -24,67 +24,67 @@ function __fish_popfetch_using_subcommand
     contains -- $cmd[1] $argv
 end
 
-complete -c popfetch -n "__fish_popfetch_needs_command" -l config -d 'Read this configuration instead of the usual one' -r -F
+complete -c popfetch -n "__fish_popfetch_needs_command" -l config -d 'Read this configuration file instead of the default' -r -F
 complete -c popfetch -n "__fish_popfetch_needs_command" -l color -d 'Use colors: auto, always or never' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c popfetch -n "__fish_popfetch_needs_command" -s v -l verbose -d 'Say more; twice, show the dialogue with the server'
-complete -c popfetch -n "__fish_popfetch_needs_command" -s q -l quiet -d 'Say nothing but errors'
+complete -c popfetch -n "__fish_popfetch_needs_command" -s v -l verbose -d 'Show each step; twice (-vv), also the dialogue with the server'
+complete -c popfetch -n "__fish_popfetch_needs_command" -s q -l quiet -d 'Print only errors'
 complete -c popfetch -n "__fish_popfetch_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c popfetch -n "__fish_popfetch_needs_command" -s V -l version -d 'Print version'
 complete -c popfetch -n "__fish_popfetch_needs_command" -f -a "sync" -d 'Retrieve new mail, then apply the retention rule'
-complete -c popfetch -n "__fish_popfetch_needs_command" -f -a "login" -d 'Put an account\'s password into the key ring, proven by logging in'
+complete -c popfetch -n "__fish_popfetch_needs_command" -f -a "login" -d 'Log in and store an account\'s password in the key ring'
 complete -c popfetch -n "__fish_popfetch_needs_command" -f -a "logout" -d 'Remove an account\'s password from the key ring'
 complete -c popfetch -n "__fish_popfetch_needs_command" -f -a "state" -d 'Correct what popfetch remembers'
-complete -c popfetch -n "__fish_popfetch_using_subcommand sync" -l to -d 'Store messages there: maildir:PATH, mbox:PATH, mbox:- (standard output) or pipe:COMMAND' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand sync" -l to -d 'Deliver to maildir:PATH, mbox:PATH, mbox:- (standard output) or pipe:COMMAND' -r -f
 complete -c popfetch -n "__fish_popfetch_using_subcommand sync" -l leave-on-server -d 'How long stored messages stay on the server: always, never, or a time such as 30d' -r -f
-complete -c popfetch -n "__fish_popfetch_using_subcommand sync" -l url -d 'Use a one-off account without configuration, such as pops://alice@pop.example.com' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand sync" -l url -d 'Use an account that is not configured, such as pops://alice@pop.example.com' -r -f
 complete -c popfetch -n "__fish_popfetch_using_subcommand sync" -l password-file -d 'With --url: read the password from this file' -r -F
-complete -c popfetch -n "__fish_popfetch_using_subcommand sync" -l password-command -d 'With --url: run this command and take the first line it prints as the password' -r -f -a "(__fish_complete_command)"
-complete -c popfetch -n "__fish_popfetch_using_subcommand sync" -l ca-file -d 'Trust the certificate authorities in this file (PEM) too' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand sync" -l password-command -d 'With --url: use the first line that this command prints as the password' -r -f -a "(__fish_complete_command)"
+complete -c popfetch -n "__fish_popfetch_using_subcommand sync" -l ca-file -d 'Also trust the certificate authorities in this file (PEM)' -r -F
 complete -c popfetch -n "__fish_popfetch_using_subcommand sync" -l limit -d 'Retrieve at most N messages in this run, the oldest first' -r
 complete -c popfetch -n "__fish_popfetch_using_subcommand sync" -l max-size -d 'Leave larger messages for later: 500kB, 10MB (without a unit, bytes)' -r
-complete -c popfetch -n "__fish_popfetch_using_subcommand sync" -s j -l jobs -d 'Work on N accounts at the same time; on one server\'s, on four at most' -r
-complete -c popfetch -n "__fish_popfetch_using_subcommand sync" -l config -d 'Read this configuration instead of the usual one' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand sync" -s j -l jobs -d 'Process N accounts at the same time, at most four of them on one server' -r
+complete -c popfetch -n "__fish_popfetch_using_subcommand sync" -l config -d 'Read this configuration file instead of the default' -r -F
 complete -c popfetch -n "__fish_popfetch_using_subcommand sync" -l color -d 'Use colors: auto, always or never' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c popfetch -n "__fish_popfetch_using_subcommand sync" -s n -l dry-run -d 'Say exactly what a real run would do; change nothing here or on the server'
-complete -c popfetch -n "__fish_popfetch_using_subcommand sync" -l all -d 'Retrieve also messages that were stored before, and store them once more'
-complete -c popfetch -n "__fish_popfetch_using_subcommand sync" -l json -d 'Write one JSON object a line per account to standard output'
-complete -c popfetch -n "__fish_popfetch_using_subcommand sync" -s v -l verbose -d 'Say more; twice, show the dialogue with the server'
-complete -c popfetch -n "__fish_popfetch_using_subcommand sync" -s q -l quiet -d 'Say nothing but errors'
+complete -c popfetch -n "__fish_popfetch_using_subcommand sync" -s n -l dry-run -d 'Show exactly what a run would do; change nothing here or on the server'
+complete -c popfetch -n "__fish_popfetch_using_subcommand sync" -l all -d 'Also retrieve messages that were stored before, and store them again'
+complete -c popfetch -n "__fish_popfetch_using_subcommand sync" -l json -d 'Print one JSON object per account to standard output, each on a line'
+complete -c popfetch -n "__fish_popfetch_using_subcommand sync" -s v -l verbose -d 'Show each step; twice (-vv), also the dialogue with the server'
+complete -c popfetch -n "__fish_popfetch_using_subcommand sync" -s q -l quiet -d 'Print only errors'
 complete -c popfetch -n "__fish_popfetch_using_subcommand sync" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c popfetch -n "__fish_popfetch_using_subcommand login" -l config -d 'Read this configuration instead of the usual one' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand login" -l config -d 'Read this configuration file instead of the default' -r -F
 complete -c popfetch -n "__fish_popfetch_using_subcommand login" -l color -d 'Use colors: auto, always or never' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c popfetch -n "__fish_popfetch_using_subcommand login" -s v -l verbose -d 'Say more; twice, show the dialogue with the server'
-complete -c popfetch -n "__fish_popfetch_using_subcommand login" -s q -l quiet -d 'Say nothing but errors'
+complete -c popfetch -n "__fish_popfetch_using_subcommand login" -s v -l verbose -d 'Show each step; twice (-vv), also the dialogue with the server'
+complete -c popfetch -n "__fish_popfetch_using_subcommand login" -s q -l quiet -d 'Print only errors'
 complete -c popfetch -n "__fish_popfetch_using_subcommand login" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c popfetch -n "__fish_popfetch_using_subcommand logout" -l config -d 'Read this configuration instead of the usual one' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand logout" -l config -d 'Read this configuration file instead of the default' -r -F
 complete -c popfetch -n "__fish_popfetch_using_subcommand logout" -l color -d 'Use colors: auto, always or never' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c popfetch -n "__fish_popfetch_using_subcommand logout" -s v -l verbose -d 'Say more; twice, show the dialogue with the server'
-complete -c popfetch -n "__fish_popfetch_using_subcommand logout" -s q -l quiet -d 'Say nothing but errors'
+complete -c popfetch -n "__fish_popfetch_using_subcommand logout" -s v -l verbose -d 'Show each step; twice (-vv), also the dialogue with the server'
+complete -c popfetch -n "__fish_popfetch_using_subcommand logout" -s q -l quiet -d 'Print only errors'
 complete -c popfetch -n "__fish_popfetch_using_subcommand logout" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c popfetch -n "__fish_popfetch_using_subcommand state; and not __fish_seen_subcommand_from mark-seen" -l config -d 'Read this configuration instead of the usual one' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and not __fish_seen_subcommand_from mark-seen" -l config -d 'Read this configuration file instead of the default' -r -F
 complete -c popfetch -n "__fish_popfetch_using_subcommand state; and not __fish_seen_subcommand_from mark-seen" -l color -d 'Use colors: auto, always or never' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c popfetch -n "__fish_popfetch_using_subcommand state; and not __fish_seen_subcommand_from mark-seen" -s v -l verbose -d 'Say more; twice, show the dialogue with the server'
-complete -c popfetch -n "__fish_popfetch_using_subcommand state; and not __fish_seen_subcommand_from mark-seen" -s q -l quiet -d 'Say nothing but errors'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and not __fish_seen_subcommand_from mark-seen" -s v -l verbose -d 'Show each step; twice (-vv), also the dialogue with the server'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and not __fish_seen_subcommand_from mark-seen" -s q -l quiet -d 'Print only errors'
 complete -c popfetch -n "__fish_popfetch_using_subcommand state; and not __fish_seen_subcommand_from mark-seen" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c popfetch -n "__fish_popfetch_using_subcommand state; and not __fish_seen_subcommand_from mark-seen" -f -a "mark-seen" -d 'Mark messages as seen: sync leaves them, and begins with what is new from now on'
-complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from mark-seen" -l config -d 'Read this configuration instead of the usual one' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and not __fish_seen_subcommand_from mark-seen" -f -a "mark-seen" -d 'Mark messages as seen, so that sync does not retrieve them'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from mark-seen" -l config -d 'Read this configuration file instead of the default' -r -F
 complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from mark-seen" -l color -d 'Use colors: auto, always or never' -r -f -a "auto\t''
 always\t''
 never\t''"
 complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from mark-seen" -l all -d 'Mark every message that the server lists now'
-complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from mark-seen" -l json -d 'Write a JSON object to standard output'
-complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from mark-seen" -s v -l verbose -d 'Say more; twice, show the dialogue with the server'
-complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from mark-seen" -s q -l quiet -d 'Say nothing but errors'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from mark-seen" -l json -d 'Print a JSON object to standard output'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from mark-seen" -s v -l verbose -d 'Show each step; twice (-vv), also the dialogue with the server'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from mark-seen" -s q -l quiet -d 'Print only errors'
 complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from mark-seen" -s h -l help -d 'Print help (see more with \'--help\')'
 
 # The names of accounts, out of the configuration: those that need no quoting in a shell.

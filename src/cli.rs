@@ -28,21 +28,21 @@ Exit status:
 
 const EXAMPLES: &str = "\
 Examples:
-  popfetch sync                  every account of the configuration
-  popfetch sync --dry-run work   what a run for the account \"work\" would do
+  popfetch sync                  retrieve the new mail of every configured account
+  popfetch sync --dry-run work   show what a run for the account \"work\" would do
   popfetch sync --url pops://alice@pop.example.com --to maildir:~/Mail/alice
-                                 an account that is not in the configuration
+                                 retrieve from an account that is not configured
   popfetch sync --to mbox:- work | zstd > work.mbox.zst
-                                 new mail of \"work\" as a stream in mbox form";
+                                 compress the new mail of \"work\" into one mbox";
 
 const EXAMPLES_OF_MARK_SEEN: &str = "\
 Examples:
   popfetch state mark-seen work --all
-                                 the next sync begins with what is new
+                                 let the next sync retrieve only mail that arrives from now on
   popfetch state mark-seen work 7 uid:12345
-                                 message 7, and the one with the unique-id 12345";
+                                 mark message 7 and the one with the unique-id 12345";
 
-/// The heading of the options that every verb takes.
+/// The heading of the options that every command has.
 const GLOBAL: &str = "Global options";
 
 /// Retrieves mail over POP3 and stores every message exactly once
@@ -55,26 +55,27 @@ const GLOBAL: &str = "Global options";
     after_help = EXIT_STATUS
 )]
 pub struct Cli {
-    /// Read this configuration instead of the usual one
+    /// Read this configuration file instead of the default
     ///
-    /// The usual one is $XDG_CONFIG_HOME/popfetch/config.toml, or ~/.config/popfetch/config.toml.
+    /// The default is $XDG_CONFIG_HOME/popfetch/config.toml, or ~/.config/popfetch/config.toml if
+    /// XDG_CONFIG_HOME is not set.
     #[arg(long, global = true, help_heading = GLOBAL, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
 
-    /// Say more; twice, show the dialogue with the server
+    /// Show each step; twice (-vv), also the dialogue with the server
     ///
-    /// Once: what is being done. Twice (-vv): also every line that the server and popfetch exchange,
-    /// with passwords masked. Where standard error is not a terminal, each line begins with the time.
+    /// With -vv, every line that the server and popfetch exchange is shown, with passwords masked. If
+    /// standard error is not a terminal, each line begins with the time.
     #[arg(short, long, global = true, help_heading = GLOBAL, action = ArgAction::Count, conflicts_with = "quiet")]
     pub verbose: u8,
 
-    /// Say nothing but errors
+    /// Print only errors
     #[arg(short, long, global = true, help_heading = GLOBAL)]
     pub quiet: bool,
 
     /// Use colors: auto, always or never
     ///
-    /// With auto, colors are used where standard error is a terminal and NO_COLOR is not set.
+    /// With auto, colors are used if standard error is a terminal and NO_COLOR is not set.
     #[arg(
         long,
         global = true, help_heading = GLOBAL,
@@ -100,7 +101,7 @@ impl Cli {
         line: impl IntoIterator<Item = T>,
     ) -> Result<Self, clap::Error> {
         let cli = Self::try_parse_from(line)?;
-        // clap checks conflicts before it joins what stands before and behind the verb.
+        // clap checks conflicts before it joins the options before and after the command.
         if cli.quiet && cli.verbose > 0 {
             return Err(Self::command().error(
                 ErrorKind::ArgumentConflict,
@@ -116,7 +117,7 @@ impl Cli {
 pub enum Command {
     /// Retrieve new mail, then apply the retention rule
     Sync(Sync),
-    /// Put an account's password into the key ring, proven by logging in
+    /// Log in and store an account's password in the key ring
     Login(OneAccount),
     /// Remove an account's password from the key ring
     Logout(OneAccount),
@@ -140,7 +141,7 @@ impl Command {
 /// What to correct.
 #[derive(Debug, Subcommand)]
 pub enum State {
-    /// Mark messages as seen: sync leaves them, and begins with what is new from now on
+    /// Mark messages as seen, so that sync does not retrieve them
     MarkSeen(MarkSeen),
 }
 
@@ -152,10 +153,10 @@ pub struct MarkSeen {
     #[arg(value_name = "ACCOUNT")]
     pub account: String,
 
-    /// The messages to mark: numbers, as the server lists them now, or unique-ids
+    /// The messages to mark: numbers in the server's current list, or unique-ids
     ///
-    /// Digits alone are a number. uid:WORD is always a unique-id, and so is anything else. Bytes of a
-    /// unique-id outside 0x21 to 0x7E, and %, are written %XX, as in the output of sync --dry-run --json.
+    /// Digits alone are a number; everything else, and uid:WORD, is a unique-id. Bytes of a unique-id
+    /// outside 0x21 to 0x7E, and %, are written %XX, as in the output of sync --dry-run --json.
     #[arg(value_name = "MSG", conflicts_with = "all")]
     pub messages: Vec<MessageName>,
 
@@ -163,7 +164,7 @@ pub struct MarkSeen {
     #[arg(long)]
     pub all: bool,
 
-    /// Write a JSON object to standard output
+    /// Print a JSON object to standard output
     #[arg(long)]
     pub json: bool,
 }
@@ -180,43 +181,43 @@ pub struct OneAccount {
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Sync {
-    /// The accounts to synchronize, by their names in the configuration [default: all of them]
+    /// The names of the accounts to synchronize [default: all accounts in the configuration]
     #[arg(value_name = "ACCOUNT")]
     pub accounts: Vec<String>,
 
-    /// Say exactly what a real run would do; change nothing here or on the server
+    /// Show exactly what a run would do; change nothing here or on the server
     #[arg(short = 'n', long)]
     pub dry_run: bool,
 
-    /// Store messages there: maildir:PATH, mbox:PATH, mbox:- (standard output) or pipe:COMMAND
+    /// Deliver to maildir:PATH, mbox:PATH, mbox:- (standard output) or pipe:COMMAND
     ///
-    /// Takes the place of the account's deliver setting for this run, for example maildir:~/Mail/work.
-    /// A relative path begins in the current directory. What goes there comes to the account's own destination
-    /// in a later run as well, unless it is deleted on the server by then; what only went to standard output
-    /// is never deleted there. A command gets each message on its standard input and says with
-    /// exit status 0 that it is stored.
+    /// Replaces the account's deliver setting for this run, for example with maildir:~/Mail/work. A
+    /// relative path begins in the current directory. A later run delivers the same messages to the
+    /// account's own destination, unless they are deleted on the server by then. A message that only
+    /// went to standard output is never deleted on the server. A command gets each message on its
+    /// standard input; exit status 0 means that the message is stored.
     #[arg(long, value_name = "DEST", value_hint = ValueHint::Other)]
     pub to: Option<String>,
 
     /// How long stored messages stay on the server: always, never, or a time such as 30d
     ///
-    /// With a time, a message is deleted on the server that long after it was stored here: 12h, 30d, 8w.
-    /// With never, it is deleted as soon as it is stored.
+    /// With a time such as 12h, 30d or 8w, a message is deleted on the server that long after it was
+    /// stored here. With never, it is deleted as soon as it is stored.
     #[arg(long, value_name = "RULE", value_hint = ValueHint::Other)]
     pub leave_on_server: Option<String>,
 
-    /// Use a one-off account without configuration, such as pops://alice@pop.example.com
+    /// Use an account that is not configured, such as pops://alice@pop.example.com
     ///
-    /// pops:// speaks TLS from the first byte (port 995); pop3:// demands STLS (port 110). Another port
-    /// follows the host: pops://alice@pop.example.com:2995. A character that has a meaning in a URL
-    /// is written %XX: alice%40example.com for alice@example.com.
+    /// pops:// uses TLS from the first byte (port 995); pop3:// requires STLS (port 110). Write another
+    /// port after the host: pops://alice@pop.example.com:2995. Write a character that has a meaning in
+    /// a URL as %XX: alice%40example.com for alice@example.com.
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url, conflicts_with = "accounts")]
     pub url: Option<String>,
 
     /// With --url: read the password from this file
     ///
-    /// The file contains nothing else, and must be closed to others: chmod 600. The password may also stand in POPFETCH_PASSWORD
-    /// in the environment.
+    /// The file must contain only the password and must be private: chmod 600. The password can also be
+    /// in the environment variable POPFETCH_PASSWORD.
     #[arg(
         long,
         value_name = "FILE",
@@ -226,7 +227,7 @@ pub struct Sync {
     )]
     pub password_file: Option<PathBuf>,
 
-    /// With --url: run this command and take the first line it prints as the password
+    /// With --url: use the first line that this command prints as the password
     ///
     /// For example --password-command "pass show mail".
     #[arg(
@@ -238,11 +239,11 @@ pub struct Sync {
     )]
     pub password_command: Option<String>,
 
-    /// Trust the certificate authorities in this file (PEM) too
+    /// Also trust the certificate authorities in this file (PEM)
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub ca_file: Option<PathBuf>,
 
-    /// Retrieve also messages that were stored before, and store them once more
+    /// Also retrieve messages that were stored before, and store them again
     #[arg(long)]
     pub all: bool,
 
@@ -254,19 +255,19 @@ pub struct Sync {
     #[arg(long, value_name = "SIZE")]
     pub max_size: Option<Size>,
 
-    /// Work on N accounts at the same time; on one server's, on four at most
+    /// Process N accounts at the same time, at most four of them on one server
     #[arg(short, long, value_name = "N", default_value = "5", value_parser = number::<NonZeroUsize>)]
     pub jobs: NonZeroUsize,
 
-    /// Write one JSON object a line per account to standard output
+    /// Print one JSON object per account to standard output, each on a line
     #[arg(long)]
     pub json: bool,
 }
 
-/// A number that is not 0; what is wrong about another in our words.
+/// A number that is not 0, with an error in our words.
 fn number<T: FromStr>(text: &str) -> Result<T, &'static str> {
     let number = text.parse().ok().filter(|_| text.parse() != Ok(0_u64));
-    number.ok_or("write a whole number, 1 or more")
+    number.ok_or("expected a whole number, 1 or more")
 }
 
 #[cfg(test)]
