@@ -1,4 +1,4 @@
-//! Which accounts a command is about.
+//! The accounts that a command works on.
 
 use std::env;
 
@@ -12,13 +12,13 @@ use crate::error::{Failure, Kind, OrFail, Result};
 use crate::secret::{self, Secret, SecretSource, Who};
 use crate::text::Untrusted;
 
-/// The accounts a run is about, and its surroundings: they know which variables hold passwords.
+/// The accounts of a run, and its environment, which knows the variables that hold passwords.
 pub(super) struct Chosen {
     pub(super) accounts: Vec<Account>,
     pub(super) environment: Environment,
 }
 
-/// The accounts `sync` is about: those that are named, all of the configuration, or the one of `--url`.
+/// The accounts of `sync`: those that are named, all of the configuration, or the one of `--url`.
 pub(super) fn of_sync(context: &Context<'_>, options: &cli::Sync) -> Result<Chosen> {
     let overrides = overrides(context, options)?;
     if let Some(url) = &options.url {
@@ -60,7 +60,7 @@ fn of_configuration(
     })
 }
 
-/// Mail and reports would be one mess on standard output.
+/// Standard output carries either mail or reports.
 fn one_thing_on_standard_output(accounts: &[Account], options: &cli::Sync) -> Result<()> {
     let to_stdout = |account: &&Account| account.deliver.contains(&Spec::Stdout);
     match accounts.iter().find(to_stdout) {
@@ -68,7 +68,7 @@ fn one_thing_on_standard_output(accounts: &[Account], options: &cli::Sync) -> Re
             let name = Untrusted(account.name.as_bytes());
             let what = format!("--json and the mail of {name} would both go to standard output");
             Err(Failure::new(Kind::Usage, what)
-                .hint("Leave one of them away, or store the mail elsewhere with --to."))
+                .hint("Drop --json, or deliver elsewhere with --to."))
         }
         _ => Ok(()),
     }
@@ -79,7 +79,7 @@ pub(super) fn named(context: &Context<'_>, name: &str) -> Result<Account> {
     Ok(one_named(context, name)?.0)
 }
 
-/// The same, with its surroundings.
+/// The same, with the environment.
 pub(super) fn one_named(context: &Context<'_>, name: &str) -> Result<(Account, Environment)> {
     // Where its mail goes does not matter to a command that stores none.
     let overrides = Overrides {

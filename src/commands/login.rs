@@ -48,7 +48,7 @@ fn wants_keyring(account: &Account) -> Result<()> {
         return Ok(());
     }
     let message = format!(
-        "the account {} does not take its password from the key ring",
+        "the password of account {} does not come from the key ring",
         account.name
     );
     Err(Failure::new(Kind::Config, message).hint(

@@ -1,7 +1,6 @@
-//! One file for each verb: what the command line says becomes work for the library, and what came of
-//! it an exit status.
+//! One file for each command: it turns the command line into work for the library, and the outcome into an exit
+//! status.
 
-mod absence;
 mod accounts;
 mod after_new;
 mod login;
@@ -21,9 +20,9 @@ use crate::ui::Ui;
 pub struct Context<'a> {
     /// The command line.
     pub cli: &'a Cli,
-    /// The machine.
+    /// The machine and its user.
     pub environment: &'a Environment,
-    /// The person.
+    /// Where results and errors are shown.
     pub ui: &'a Ui,
 }
 
@@ -31,7 +30,7 @@ pub struct Context<'a> {
 ///
 /// # Errors
 ///
-/// What could not even begin; what failed for an account is shown, and part of the status.
+/// The work could not begin. A failure of a single account is shown, and becomes a part of the status.
 pub fn run(context: &Context<'_>) -> Result<u8> {
     secret::keep_out_of_core_files();
     match &context.cli.command {

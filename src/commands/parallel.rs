@@ -45,7 +45,7 @@ pub(super) fn in_parallel(
     })
 }
 
-/// The accounts that nobody has begun with.
+/// The accounts that have not begun.
 struct Waiting<'a> {
     state: Mutex<State<'a>>,
     done: Condvar,
@@ -160,8 +160,8 @@ mod tests {
         NonZeroUsize::new(jobs).expect("some")
     }
 
-    /// More than any of this takes, however busy the machine is.
-    const PATIENCE: Duration = Duration::from_secs(20);
+    /// More than any of this takes on a busy machine.
+    const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 
     /// The most accounts that were worked on at the same time. Each holds on until so many are expected to be
     /// there, and then for a moment, in which one too many would come.
@@ -173,7 +173,7 @@ mod tests {
             counts.1 = counts.1.max(counts.0);
             changed.notify_all();
             let too_few = |(_, most): &mut (usize, usize)| *most < expected;
-            let waited = changed.wait_timeout_while(counts, PATIENCE, too_few);
+            let waited = changed.wait_timeout_while(counts, TEST_TIMEOUT, too_few);
             drop(waited.expect("no panic"));
             thread::sleep(Duration::from_millis(20));
             state.lock().expect("no panic").0 -= 1;
@@ -200,7 +200,7 @@ mod tests {
             let mut begun = begun.lock().expect("no panic");
             begun.push(account.server.host.clone());
             changed.notify_all();
-            let waited = changed.wait_timeout_while(begun, PATIENCE, b_is_missing);
+            let waited = changed.wait_timeout_while(begun, TEST_TIMEOUT, b_is_missing);
             drop(waited.expect("no panic"));
         };
         in_parallel(&accounts, jobs(5), &CancelToken::new(), work).expect("threads");

@@ -30,7 +30,7 @@ pub(super) fn watch(interrupt: &Arc<Interrupt>) -> Result<()> {
         .into_iter()
         .filter(|signal| !is_ignored(*signal));
     let mut signals = Signals::new(heeded).or_fail(Kind::Io, refused)?;
-    // Whoever writes sees EFBIG; nobody looks at the flag.
+    // The write then fails with EFBIG; the flag itself is not used.
     flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false))).or_fail(Kind::Io, refused)?;
     let interrupt = Arc::clone(interrupt);
     let wait = move || {
@@ -55,8 +55,7 @@ pub(super) fn watch(interrupt: &Arc<Interrupt>) -> Result<()> {
     Ok(())
 }
 
-/// Whether whoever started us wants this signal ignored, as `nohup` does. Where the system does not
-/// say, it is not.
+/// Whether this signal was ignored when we were started, as with `nohup`. If the system does not say, it was not.
 fn is_ignored(signal: i32) -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

@@ -2,19 +2,23 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use jiff::SignedDuration;
+
 use super::accounts::{self, Chosen};
 use super::parallel::in_parallel;
-use super::{Context, absence, after_new, signals};
+use super::{Context, after_new, signals};
 use crate::cancel::Interrupt;
 use crate::cli;
 use crate::config::Account;
-use crate::error::Result;
+use crate::environment::Environment;
+use crate::error::{Failure, Result};
+use crate::journal::Absence;
 use crate::net::TlsConnectors;
 use crate::plan::Rules;
 use crate::report::{self, Report};
 use crate::sync::{self, Job};
 
-/// Works through the accounts; what failed for one holds up no other.
+/// Synchronizes the accounts; a failure of one does not affect the others.
 pub(super) fn run(context: &Context<'_>, options: &cli::Sync) -> Result<u8> {
     let Chosen {
         accounts,
@@ -31,9 +35,9 @@ pub(super) fn run(context: &Context<'_>, options: &cli::Sync) -> Result<u8> {
     let work = |account: &Account| {
         let mut report = one(context, options, account, &interrupt, &connectors);
         if !options.dry_run {
-            absence::judge(account, context.environment, &mut report);
+            apply_quiet_temporary(account, context.environment, &mut report);
         }
-        // What cannot be shown is no reason to leave the other accounts undone.
+        // The other accounts are synchronized even if this report cannot be shown.
         if let Err(failure) = context.ui.report(&report) {
             lock(&unshown).get_or_insert(failure);
         }
@@ -83,4 +87,27 @@ fn one(
         connectors,
         secret: &secret,
     })
+}
+
+/// `quiet_temporary`: decides whether the failure of a server that is unavailable is reported yet. The exit status
+/// does not change.
+fn apply_quiet_temporary(account: &Account, environment: &Environment, report: &mut Report) {
+    let absence = Absence::of(&account.mailbox(), &environment.state_dir);
+    let kind = report.failure.as_ref().map(Failure::kind);
+    let limit = account.quiet_temporary;
+    let Some(limit) = limit.filter(|_| kind.is_some_and(|kind| kind.may_pass())) else {
+        absence.end();
+        return;
+    };
+    let now = environment.now();
+    // If the time cannot be remembered, the failure is reported at once.
+    let Ok(since) = absence.since(now) else {
+        return;
+    };
+    let limit = SignedDuration::try_from(limit).unwrap_or(SignedDuration::MAX);
+    report.hushed = now.duration_since(since) < limit;
+    if !report.hushed {
+        let hint = format!("It has been like this since {since:.0}.");
+        report.failure = report.failure.take().map(|failure| failure.hint(hint));
+    }
 }
