@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// A number of octets. Displays in decimal units with one digit behind the point (`3.4 MB`).
+/// A number of octets. Displays in decimal units with one decimal place (`3.4 MB`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Size(pub u64);
 

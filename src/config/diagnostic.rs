@@ -237,12 +237,9 @@ fn visible_beginning(line: &str) -> usize {
         return indentation + end.unwrap_or(content.len());
     }
     let (key, value) = content.split_once('=').unwrap_or_default();
-    let is_known = |name: &&str| *name == key.trim_end();
-    if keys::names()
-        .iter()
-        .chain(&CLEAR_PASSWORD)
-        .any(|name| is_known(&name))
-    {
+    let names = keys::names();
+    let mut known = names.iter().chain(&CLEAR_PASSWORD);
+    if known.any(|name| *name == key.trim_end()) {
         return line.len() - value.trim_start_matches([' ', '\t']).len();
     }
     indentation

@@ -1,6 +1,6 @@
 //! Single values as people write them, the same in the configuration and on the command line.
 //!
-//! The errors are clauses that can stand beside a caret or behind the value, which they do not repeat.
+//! The errors are clauses that can stand beside a caret or after the value, which they do not repeat.
 
 use std::net::Ipv6Addr;
 use std::time::Duration;
