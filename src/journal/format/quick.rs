@@ -54,8 +54,9 @@ impl<'a> Rest<'a> {
         if digits.len() > 1 && digits.starts_with('0') {
             return None;
         }
+        let number = digits.parse().ok()?;
         self.0 = behind;
-        digits.parse().ok()
+        Some(number)
     }
 
     fn intent(&mut self) -> Option<Intent> {
