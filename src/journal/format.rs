@@ -529,21 +529,40 @@ pub(super) mod tests {
         ]
     }
 
-    /// The content of a line in which a few digits are others; now and then something else is, too.
+    /// The content of a line in which some values are others of the same type, or missing.
     fn any_edited_content() -> impl Strategy<Value = Vec<u8>> {
-        let digits = prop::collection::vec((any::<prop::sample::Index>(), b'0'..=b'9'), 1..4);
-        let byte = prop_oneof![any::<u8>(), prop::sample::select(b"\"\\{}[],: ".to_vec())];
-        let wild = prop::option::weighted(0.25, (any::<prop::sample::Index>(), byte));
-        (any_record(), digits, wild).prop_map(|(record, digits, wild)| {
-            let line = line(&record);
-            let mut content = check_seal(line.trim_ascii_end()).expect("whole").to_vec();
-            for (at, digit) in digits {
-                replace_digit(&mut content, at, digit);
+        let number = prop_oneof![0..9u64, any::<u64>()];
+        let edit = (
+            any::<prop::sample::Index>(),
+            number,
+            "[0-9a-f%]{0,6}",
+            prop::bool::weighted(0.1),
+        );
+        (any_record(), prop::collection::vec(edit, 1..3)).prop_map(|(record, edits)| {
+            let mut line: serde_json::Value = serde_json::from_slice(&line(&record)).expect("JSON");
+            let values = line.as_object_mut().expect("an object");
+            values.remove("crc");
+            for (at, number, text, is_removed) in edits {
+                let key = values
+                    .keys()
+                    .nth(at.index(values.len()))
+                    .expect("a key")
+                    .clone();
+                if is_removed && values.len() > 1 {
+                    values.remove(&key);
+                    continue;
+                }
+                let value = &mut values[&key];
+                *value = match &*value {
+                    serde_json::Value::Number(_) => number.into(),
+                    serde_json::Value::Bool(_) => number.is_multiple_of(2).into(),
+                    serde_json::Value::Array(_) => vec![number].into(),
+                    serde_json::Value::String(_) if key != "is" => text.into(),
+                    other => other.clone(),
+                };
             }
-            if let Some((at, byte)) = wild {
-                let at = at.index(content.len());
-                content[at] = byte;
-            }
+            let mut content = serde_json::to_vec(&line).expect("JSON");
+            content.pop();
             content
         })
     }
