@@ -2,6 +2,9 @@
 
 use std::cell::{Cell, RefCell};
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+
 use crate::cancel::CancelToken;
 use crate::client::{Authorization, Censor, LoggedIn, Login, Parties, Refusal, Transaction};
 use crate::config::{Account, Server, Tls};
@@ -19,8 +22,12 @@ pub struct Connecting<'a> {
     token: &'a CancelToken,
     /// None where the account has no TLS.
     connector: Option<TlsConnector>,
-    /// The way to log in that worked last.
+    /// The authentication mechanism that worked last.
     worked: Cell<Option<LastLogin>>,
+    /// What an earlier run knows of the server. Used once: every further session of a run asks.
+    known: RefCell<Option<Announced>>,
+    /// What the server announced in the last session.
+    announced: RefCell<Option<Announced>>,
     /// A server that has greeted us and waits for the login, or why there is none.
     reached: RefCell<Option<Result<Authorization>>>,
 }
@@ -30,7 +37,7 @@ pub struct Connecting<'a> {
 ///
 /// # Errors
 ///
-/// [`Kind::Config`]: it would cross the network in clear, and nobody has consented to that.
+/// [`Kind::Config`]: it would cross the network in clear, without consent.
 pub fn check_protection(account: &Account) -> Result<()> {
     let Server {
         tls,
@@ -45,8 +52,17 @@ pub fn check_protection(account: &Account) -> Result<()> {
     }
     let message = format!("the password for {host} would cross the network in clear");
     Err(Failure::new(Kind::Config, message).hint(
-        "Use tls = \"implicit\" or \"starttls\". A server without TLS may know a way to log in that does not send the password, such as auth = \"scram-sha-256\" or \"cram-md5\". If you accept that anybody on the way can read it, set allow_cleartext_password = true.",
+        "Use tls = \"implicit\" or \"starttls\". A server without TLS may have an authentication mechanism that does not send the password, such as auth = \"scram-sha-256\" or \"cram-md5\". If you accept that anybody on the way can read it, set allow_cleartext_password = true.",
     ))
+}
+
+/// What a server announced before the login, and on which connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Announced {
+    /// TLS mode, port and certificate.
+    pub connection: String,
+    /// The capabilities.
+    pub capabilities: String,
 }
 
 impl<'a> Connecting<'a> {
@@ -79,29 +95,42 @@ impl<'a> Connecting<'a> {
             token,
             connector,
             worked: Cell::new(None),
+            known: RefCell::default(),
+            announced: RefCell::default(),
             reached: RefCell::new(None),
         })
     }
 
-    /// Connects, up to where a person's name is asked for. What comes of it is told by [`Connecting::open`],
-    /// which then only has to log in.
+    /// Connects, up to where the client speaks first. [`Connecting::open`] reports what comes of it, and then only has
+    /// to log in.
     pub fn begin(&self) {
-        let reached = self.reach_and_ask(&mut self.phases());
+        let reached = self.reach(&mut self.phases());
         self.reached.replace(Some(reached));
     }
 
-    /// Prefers this way to log in, as far as that is safe: it worked before.
+    /// Presumes that the server still announces this on such a connection.
+    pub fn presume(&self, known: Announced) {
+        self.known.replace(Some(known));
+    }
+
+    /// What the server announced before the last login, where that may be presumed another time.
+    #[must_use]
+    pub fn announced(&self) -> Option<Announced> {
+        self.announced.borrow().clone()
+    }
+
+    /// Prefers this authentication mechanism, as far as that is safe: it worked before.
     pub fn remember(&self, worked: LastLogin) {
         self.worked.set(Some(worked));
     }
 
-    /// The way to log in that worked last.
+    /// The authentication mechanism that worked last.
     #[must_use]
     pub fn worked(&self) -> Option<LastLogin> {
         self.worked.get()
     }
 
-    /// Connects and logs in. Where the server refuses the first way to log in and hangs up, the second
+    /// Connects and logs in. Where the server refuses the first mechanism and hangs up, the second
     /// has a connection of its own.
     ///
     /// # Errors
@@ -111,9 +140,9 @@ impl<'a> Connecting<'a> {
         let mut refused = None;
         loop {
             match self.log_in(refused.as_ref())? {
-                LoggedIn::Open(transaction, worked) => {
-                    self.remember(worked);
-                    return Ok(*transaction);
+                LoggedIn::Open(opened) => {
+                    self.remember(opened.login);
+                    return Ok(opened.transaction);
                 }
                 LoggedIn::HungUp(first) => refused = Some(first),
             }
@@ -127,18 +156,21 @@ impl<'a> Connecting<'a> {
     fn log_in(&self, refused: Option<&Refusal>) -> Result<LoggedIn> {
         let mut phases = self.phases();
         let reached = self.reached.take();
-        let reached = reached.unwrap_or_else(|| self.reach_and_ask(&mut phases));
+        let reached = reached.unwrap_or_else(|| self.reach(&mut phases));
         let server = reached.map_err(|failure| match refused {
             Some(refused) => refused.left_alone(&failure),
             None => failure,
         })?;
-        phases.resume(Phase::Auth);
+        phases.begin(Phase::Auth);
         self.log_in_at(server, refused)
     }
 
     fn log_in_at(&self, server: Authorization, refused: Option<&Refusal>) -> Result<LoggedIn> {
         let account = self.account;
-        server.log_in(&Login {
+        let connection = self.connection(&server);
+        let known = self.known.take();
+        let known = known.filter(|known| Some(&known.connection) == connection.as_ref());
+        let logged_in = server.log_in(&Login {
             user: &account.server.user,
             secret: self.secret,
             host: &account.server.host,
@@ -146,24 +178,41 @@ impl<'a> Connecting<'a> {
             rule: account.server.auth,
             allow_cleartext: account.server.allow_cleartext_password,
             worked: self.worked(),
+            known: known.and_then(|known| known.capabilities.parse().ok()),
             refused,
-        })
+        })?;
+        if let (LoggedIn::Open(opened), Some(connection)) = (&logged_in, connection) {
+            let capabilities = opened.announced.as_ref();
+            self.announced
+                .replace(capabilities.map(|capabilities| Announced {
+                    connection,
+                    capabilities: capabilities.to_string(),
+                }));
+        }
+        Ok(logged_in)
     }
 
-    /// The server, once it has told what it can do.
-    fn reach_and_ask(&self, phases: &mut Phases<'_>) -> Result<Authorization> {
-        let mut server = self
-            .reach(phases)
+    /// What the announcements of a server depend on: how TLS begins, the port, and the certificate that was verified.
+    /// None where no certificate was, or where it cannot be told from others.
+    fn connection(&self, server: &Authorization) -> Option<String> {
+        let certificate = BASE64_STANDARD.encode(server.certificate_hash()?);
+        let mode = match self.account.server.tls {
+            Tls::Implicit => "implicit",
+            Tls::StartTls => "starttls",
+            Tls::None => return None,
+        };
+        Some(format!("{mode} {} {certificate}", self.account.server.port))
+    }
+
+    /// The server, once it can be logged in to.
+    fn reach(&self, phases: &mut Phases<'_>) -> Result<Authorization> {
+        self.reach_once(phases)
             .map_err(|failure| self.explain_certificate(failure))
-            .map_err(|failure| self.censor().clean_failure(failure))?;
-        phases.begin(Phase::Auth);
-        server.ask_capabilities()?;
-        server.turn_to_utf8()?;
-        Ok(server)
+            .map_err(|failure| self.censor().clean_failure(failure))
     }
 
     /// The server, once it has greeted us, over TLS where the account wants that.
-    fn reach(&self, phases: &mut Phases<'_>) -> Result<Authorization> {
+    fn reach_once(&self, phases: &mut Phases<'_>) -> Result<Authorization> {
         let account = self.account;
         let stream = self.connect(phases)?;
         let server = Authorization::greet(stream, self.parties(), self.censor(), |failure| {

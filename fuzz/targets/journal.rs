@@ -196,6 +196,10 @@ fn record(choices: &mut Choices<'_>) -> Record {
             way: text(choices),
             over_tls: choices.flag(),
         },
+        18 => Record::Announced {
+            connection: text(choices),
+            capabilities: text(choices),
+        },
         13 => Record::Overrun {
             uid: uid(choices),
             at: at(choices),

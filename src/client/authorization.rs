@@ -1,7 +1,7 @@
 //! From the greeting to the login: AUTHORIZATION state (RFC 1939 section 4).
 
 use super::censor::Censor;
-use super::refusal::{Said, When};
+use super::refusal::When;
 use super::wire::{Parties, Wire};
 use crate::error::{Failure, Kind, Result};
 use crate::net::{Awaited, Certificate, Stream, TlsConnector};
@@ -12,6 +12,8 @@ pub struct Authorization {
     pub(super) wire: Wire,
     pub(super) timestamp: Option<String>,
     pub(super) capabilities: Option<Capabilities>,
+    /// The capabilities are those of an earlier session: the server was not asked yet.
+    pub(super) presumes: bool,
 }
 
 impl Authorization {
@@ -28,15 +30,19 @@ impl Authorization {
         explain: impl FnOnce(Failure) -> Failure,
     ) -> Result<Self> {
         let mut wire = Wire::new(stream, parties, censor);
-        let greeting = wire.reply(Awaited::GREETING, |said| match said.reply.is_ok() {
-            true => Ok(apop::timestamp(said.reply.text).map(str::to_owned)),
-            false => Err(said.failure("the connection", When::Greeting)),
+        let greeting = wire.reply(Awaited::GREETING, |said| {
+            if said.reply.is_ok() {
+                Ok(apop::timestamp(said.reply.text).map(str::to_owned))
+            } else {
+                Err(said.failure("the connection", When::Greeting))
+            }
         });
         let timestamp = greeting.map_err(explain)??;
         Ok(Authorization {
             wire,
             timestamp,
             capabilities: None,
+            presumes: false,
         })
     }
 
@@ -45,10 +51,18 @@ impl Authorization {
     /// # Errors
     ///
     /// The connection broke; `-ERR` is no error.
-    pub fn ask_capabilities(&mut self) -> Result<()> {
+    pub(super) fn ask_capabilities(&mut self) -> Result<()> {
         self.wire.send(&Command::Capa)?;
         self.capabilities = self.wire.capabilities()?;
+        self.presumes = false;
         Ok(())
+    }
+
+    /// A hash of the certificate with which the server has proven who it is; none without TLS, and for a certificate
+    /// whose signature has no hash of its own.
+    #[must_use]
+    pub fn certificate_hash(&self) -> Option<Vec<u8>> {
+        self.wire.end_point()
     }
 
     /// Asks for messages as they are, where the server announces that it has to be asked (RFC 6856
@@ -59,7 +73,7 @@ impl Authorization {
     /// # Errors
     ///
     /// The connection broke; `-ERR` is no error.
-    pub fn turn_to_utf8(&mut self) -> Result<()> {
+    pub(super) fn turn_to_utf8(&mut self) -> Result<()> {
         if !self.announced(|capabilities| capabilities.utf8) {
             return Ok(());
         }
@@ -80,7 +94,7 @@ impl Authorization {
     ///
     /// # Errors
     ///
-    /// The server refuses STLS, says something behind its answer, or TLS fails.
+    /// The server refuses STLS, says something after its answer, or TLS fails.
     pub fn start_tls(mut self, connector: &TlsConnector, name: &str) -> Result<Self> {
         self.agree_on_tls()?;
         // What was said before TLS is forgotten: anybody could have said it. A forged timestamp does no
@@ -90,6 +104,7 @@ impl Authorization {
             wire,
             timestamp: self.timestamp,
             capabilities: None,
+            presumes: false,
         })
     }
 
@@ -108,14 +123,11 @@ impl Authorization {
         self.wire.send(&Command::Stls)?;
         self.wire
             .reply(Awaited::named("the answer to STLS"), |said| {
-                match said.reply.is_ok() {
-                    true => Ok(()),
-                    false => Err(no_stls(&said)),
-                }
+                said.accepted("STLS").map_err(no_stls)
             })??;
         if self.wire.has_leftover() {
             let message = format!(
-                "{} sent something behind its answer to STLS, before TLS began",
+                "{} sent something after its answer to STLS, before TLS began",
                 self.wire.host()
             );
             return Err(Failure::new(Kind::Tls, message)
@@ -125,8 +137,7 @@ impl Authorization {
     }
 }
 
-fn no_stls(said: &Said<'_>) -> Failure {
-    let refused = said.failure("STLS", When::Command);
+fn no_stls(refused: Failure) -> Failure {
     Failure::new(Kind::Tls, refused.message()).hint(
         "The connection cannot be protected this way, and popfetch never goes on without. Try tls = \"implicit\" (port 995).",
     )

@@ -1,4 +1,4 @@
-//! A server may repeat what we told it, also on a later connection. What it says is shown without our secrets.
+//! A server may repeat what was sent to it, also on a later connection. What it says is shown without our secrets.
 
 use std::fmt::Write as _;
 
@@ -11,20 +11,20 @@ use crate::error::{Failure, Kind};
 use crate::secret::Secret;
 use crate::text::Untrusted;
 
-/// What stands where a secret stood.
+/// What takes the place of a secret.
 const MASK: &[u8] = b"****";
 
 /// A secret shorter than that is looked for only as a whole word: it may well be part of innocent words.
-const SHORT: usize = 4;
+const MIN_LONG_SECRET: usize = 4;
 
 /// The shortest part of a response that is looked for by itself.
-const PART: usize = 16;
+const MIN_PART: usize = 16;
 
-/// What stands where foreign text was cut: perhaps in the middle of a secret.
+/// Where untrusted text was cut: perhaps in the middle of a secret.
 const CUT: &str = "…";
 
 /// The most octets that one octet takes once it is escaped.
-const ESCAPED: usize = 4;
+const MAX_ESCAPED: usize = 4;
 
 /// Knows the secrets of a session, in every form in which they cross the wire.
 #[derive(Default)]
@@ -71,14 +71,14 @@ impl Censor {
         self.hide(BASE64_STANDARD.encode(response).as_bytes());
         self.hide(response);
         let parts = response.split(|byte| matches!(byte, b' ' | b',' | 0 | 1));
-        for part in parts.filter(|part| part.len() >= PART && *part != user) {
+        for part in parts.filter(|part| part.len() >= MIN_PART && *part != user) {
             self.hide(part);
         }
     }
 
     /// Hides one form of a secret, and how that looks once it is escaped.
     pub(super) fn hide(&mut self, secret: &[u8]) {
-        let mut escaped = Zeroizing::new(String::with_capacity(ESCAPED * secret.len()));
+        let mut escaped = Zeroizing::new(String::with_capacity(MAX_ESCAPED * secret.len()));
         // A String takes what is written.
         let _ = write!(escaped, "{:#}", Untrusted(secret));
         self.look_for(secret);
@@ -124,7 +124,7 @@ impl Censor {
         let lengths = self.needles.iter().filter_map(|needle| {
             let longest = needle.len().min(text.len());
             let ends = |&length: &usize| text.ends_with(&needle[..length]);
-            (SHORT..=longest).rev().find(ends)
+            (MIN_LONG_SECRET..=longest).rev().find(ends)
         });
         text.len() - lengths.max().unwrap_or(0)
     }
@@ -135,7 +135,7 @@ impl Censor {
             let mut from = 0;
             while let Some(at) = memmem::find(&shown[from..], needle) {
                 let (start, end) = (from + at, from + at + needle.len());
-                if needle.len() < SHORT && !stands_alone(&shown, start, end) {
+                if needle.len() < MIN_LONG_SECRET && !stands_alone(&shown, start, end) {
                     from = end;
                     continue;
                 }
@@ -179,7 +179,7 @@ mod tests {
         assert_eq!(censor.show(alone.as_bytes()), "****");
     }
 
-    /// What stands in an error's text was escaped before the censor sees it.
+    /// Untrusted text in an error was escaped before the censor sees it.
     #[test]
     fn a_password_that_has_to_be_escaped_is_masked_in_escaped_text_too() {
         for secret in [
@@ -203,9 +203,9 @@ mod tests {
         for character in '\0'..=char::MAX {
             let mut bytes = [0; 4];
             let bytes = character.encode_utf8(&mut bytes).as_bytes();
-            assert!(format!("{:#}", Untrusted(bytes)).len() <= ESCAPED * bytes.len());
+            assert!(format!("{:#}", Untrusted(bytes)).len() <= MAX_ESCAPED * bytes.len());
         }
-        assert!(format!("{:#}", Untrusted(b"\xff")).len() <= ESCAPED);
+        assert!(format!("{:#}", Untrusted(b"\xff")).len() <= MAX_ESCAPED);
     }
 
     #[test]

@@ -4,12 +4,12 @@ use log::debug;
 use zeroize::Zeroizing;
 
 use super::authorization::Authorization;
-use super::refusal::{When, refused_login, way_out};
+use super::refusal::{When, not_announced, refused_login, way_out};
 use super::transaction::Transaction;
 use crate::error::{Failure, Kind, OrFail, Result};
 use crate::net::Awaited;
 use crate::pop3::login::{LastLogin, Method, Offer, Protection, Rule, methods, second};
-use crate::pop3::{Capabilities, Command, apop, carries_initial};
+use crate::pop3::{Capabilities, Command, ResponseCode, apop, carries_initial};
 use crate::sasl::{self, Aborted, Answer, Exchange, Mechanism, Next, Parameters, Unfit};
 use crate::secret::Secret;
 
@@ -29,6 +29,8 @@ pub struct Login<'a> {
     pub allow_cleartext: bool,
     /// The mechanism that worked before.
     pub worked: Option<LastLogin>,
+    /// What the server announced in an earlier session on such a connection.
+    pub known: Option<Capabilities>,
     /// The mechanism that was refused on another connection, which ended with that: only the second is left.
     pub refused: Option<&'a Refusal>,
 }
@@ -38,9 +40,22 @@ pub struct Login<'a> {
 pub struct Refusal {
     method: Method,
     failure: Failure,
+    /// The server says that it is about the credentials (RFC 3206).
+    is_about_credentials: bool,
+    /// The capabilities that the mechanism was chosen by, where they were those of an earlier session.
+    presumed: Option<Capabilities>,
 }
 
 impl Refusal {
+    fn new(method: Method, code: Option<ResponseCode>, failure: Failure) -> Self {
+        Refusal {
+            method,
+            failure,
+            is_about_credentials: code == Some(ResponseCode::Auth),
+            presumed: None,
+        }
+    }
+
     /// The failure where no second mechanism could be tried for this reason: the first refusal is what has
     /// to be dealt with.
     #[must_use]
@@ -56,9 +71,19 @@ impl Refusal {
 /// What came of it.
 pub enum LoggedIn {
     /// The maildrop is open, and this is how.
-    Open(Box<Transaction>, LastLogin),
+    Open(Box<OpenMaildrop>),
     /// The server refused a mechanism and hung up; a new connection may try the second.
     HungUp(Refusal),
+}
+
+/// What a login leads to.
+pub struct OpenMaildrop {
+    /// The maildrop.
+    pub transaction: Transaction,
+    /// How the login worked.
+    pub login: LastLogin,
+    /// What the server announced before; none where it has no CAPA.
+    pub announced: Option<Capabilities>,
 }
 
 impl Authorization {
@@ -71,26 +96,32 @@ impl Authorization {
     ///
     /// No such mechanism is left, or the server refused.
     pub fn log_in(mut self, login: &Login<'_>) -> Result<LoggedIn> {
-        let may_go_elsewhere = login.refused.is_none();
+        self.learn_capabilities(login)?;
         let mut refused = login.refused.cloned();
-        for method in self.candidates(login) {
-            if may_go_elsewhere
-                && let Some(first) = &refused
-                && self.has_hung_up()?
-            {
-                return Ok(LoggedIn::HungUp(first.clone()));
-            }
+        let mut next = match &refused {
+            Some(refused) => self.second(refused, login),
+            None => self.methods(login).first().copied(),
+        };
+        while let Some(method) = next.take() {
             debug!("{}: logging in with {method}", self.wire.account());
             match (self.attempt(method, login), refused.take()) {
                 (Ok(Attempt::Accepted), first) => {
-                    let worked = login.worked_with(method, first.map(|first| first.method));
-                    let transaction = Transaction::new(self.wire, self.capabilities);
-                    return Ok(LoggedIn::Open(Box::new(transaction), worked));
+                    let first = first.map(|first| first.method);
+                    let refused = first.filter(|&first| first != method && self.offer().has(first));
+                    return Ok(self.opened(login.worked_with(method, refused)));
                 }
-                (Ok(Attempt::Unusable(failure)), _) => {
-                    debug!("{}: {failure}", self.wire.account());
-                    refused = Some(Refusal { method, failure });
+                (Ok(Attempt::Unusable(mut refusal)), None) => {
+                    debug!("{}: {}", self.wire.account(), refusal.failure);
+                    refusal.presumed = self.capabilities.clone().filter(|_| self.presumes);
+                    // The second is known at once unless the server has to be asked what it offers.
+                    next = self.second(&refusal, login);
+                    if (self.presumes || next.is_some()) && self.has_hung_up()? {
+                        return Ok(LoggedIn::HungUp(refusal));
+                    }
+                    next = self.second(&refusal, login);
+                    refused = Some(self.explained(refusal));
                 }
+                (Ok(Attempt::Unusable(refusal)), Some(_)) => return Err(refusal.failure),
                 (Ok(Attempt::Denied(failure)), _) => return Err(failure),
                 (Err(unfit), Some(first)) if unfit.kind() == Kind::Config => {
                     return Err(first.left_alone(&unfit));
@@ -101,35 +132,99 @@ impl Authorization {
         Err(refused.map_or_else(|| self.no_mechanism(login), |refused| refused.failure))
     }
 
+    /// With what shows only once the server was asked: that the mechanism is not announced any more.
+    fn explained(&self, mut refusal: Refusal) -> Refusal {
+        if refusal.presumed.is_some() && !self.offer().has(refusal.method) {
+            refusal.failure = refusal.failure.hint(not_announced(refusal.method));
+        }
+        refusal
+    }
+
+    fn opened(self, login: LastLogin) -> LoggedIn {
+        let announced = self.capabilities.clone();
+        LoggedIn::Open(Box::new(OpenMaildrop {
+            transaction: Transaction::new(self.wire, self.capabilities, self.presumes),
+            login,
+            announced,
+        }))
+    }
+
+    /// Asks what the server can do, unless an earlier session on such a connection knows that: a round trip less. Only
+    /// where nothing better could be offered meanwhile: a server that has to prove itself, or the mechanism that the
+    /// account's owner has named. What is wrong in that shows in a refusal.
+    fn learn_capabilities(&mut self, login: &Login<'_>) -> Result<()> {
+        self.capabilities = login.known.clone().filter(|_| self.wire.is_protected());
+        let best = self.methods(login).first().copied();
+        let is_best = |method: Method| method.proves_server() || login.rule == Rule::Only(method);
+        self.presumes = self.capabilities.is_some() && best.is_some_and(is_best);
+        if !self.presumes {
+            self.ask_capabilities()?;
+        }
+        self.turn_to_utf8()
+    }
+
     /// Whether the server has hung up since its last answer. It is asked for something harmless: once a
-    /// password was sent, nobody could tell whether it came through, and it would be shown twice.
+    /// password was sent, a lost connection would not show whether it came through, and it would be sent twice.
     fn has_hung_up(&mut self) -> Result<bool> {
         // What lies there is its goodbye, and would be taken for the next answer.
         if self.wire.has_leftover() {
             return Ok(true);
         }
-        let sent = self.wire.send(&Command::Capa);
-        match sent.and_then(|()| self.wire.capabilities()) {
-            Ok(_) => Ok(false),
+        let asked = if self.presumes {
+            self.ask_anew()
+        } else {
+            self.wire
+                .send(&Command::Capa)
+                .and_then(|()| self.wire.capabilities().map(drop))
+        };
+        match asked {
+            Ok(()) => Ok(false),
             Err(lost) if lost.kind() == Kind::Unreachable => Ok(true),
             Err(failure) => Err(failure),
         }
     }
 
-    /// The first mechanism and the second; the second alone where the first was refused before.
-    fn candidates(&self, login: &Login<'_>) -> Vec<Method> {
-        let offer = Offer {
+    /// Asks for the capabilities that were presumed, and for messages as they are, where that was not known to be needed.
+    fn ask_anew(&mut self) -> Result<()> {
+        let turned = self.announced(|capabilities| capabilities.utf8);
+        self.ask_capabilities()?;
+        if turned {
+            return Ok(());
+        }
+        self.turn_to_utf8()
+    }
+
+    /// The mechanism to try after this refusal. Where the refused one was chosen by what an earlier session knew, the server
+    /// says now what it offers: without that mechanism, the login begins anew; with it, an answer about the
+    /// credentials is the end.
+    fn second(&self, refusal: &Refusal, login: &Login<'_>) -> Option<Method> {
+        let methods = self.methods(login);
+        let Some(presumed) = &refusal.presumed else {
+            return second(&methods, refusal.method);
+        };
+        let is_offered = self.offer().has(refusal.method);
+        let offers_binding = self.announced(Capabilities::offers_binding);
+        if is_offered && offers_binding != presumed.offers_binding() {
+            // SCRAM says whether the server is believed to offer channel binding, and must fail where that is wrong.
+            return Some(refusal.method);
+        }
+        if !is_offered {
+            return methods.into_iter().find(|&method| method != refusal.method);
+        }
+        second(&methods, refusal.method).filter(|_| !refusal.is_about_credentials)
+    }
+
+    /// The mechanisms in the order to try them.
+    fn methods(&self, login: &Login<'_>) -> Vec<Method> {
+        let protection = self.protection(login);
+        methods(login.rule, self.offer(), protection, login.worked)
+    }
+
+    fn offer(&self) -> Offer<'_> {
+        Offer {
             capabilities: self.capabilities.as_ref(),
             timestamp: self.timestamp.is_some(),
-        };
-        let methods = methods(login.rule, offer, self.protection(login), login.worked);
-        let first = match login.refused {
-            None => methods.first().copied(),
-            Some(_) => None,
-        };
-        let refused = login.refused.map(|refused| refused.method);
-        let other = refused.or(first).and_then(|it| second(&methods, it));
-        first.into_iter().chain(other).collect()
+        }
     }
 
     fn protection(&self, login: &Login<'_>) -> Protection {
@@ -166,19 +261,26 @@ impl Authorization {
 enum Attempt {
     Accepted,
     /// It does not work here, and the password was not exposed: a second may be tried.
-    Unusable(Failure),
+    Unusable(Refusal),
     /// The server refused, and that is that.
     Denied(Failure),
 }
 
 impl Attempt {
     /// The server refused. Some announce a mechanism without having the secrets that it needs.
-    fn refused(failure: Failure, exposed: bool) -> Self {
-        match failure.kind() {
-            Kind::Auth if !exposed => Attempt::Unusable(failure),
-            _ => Attempt::Denied(failure),
+    fn refused(method: Method, denied: Denial, exposed: bool) -> Self {
+        if denied.failure.kind() == Kind::Auth && !exposed {
+            Attempt::Unusable(Refusal::new(method, denied.code, denied.failure))
+        } else {
+            Attempt::Denied(denied.failure)
         }
     }
+}
+
+/// What the server says where it refuses a login.
+struct Denial {
+    code: Option<ResponseCode>,
+    failure: Failure,
 }
 
 impl Authorization {
@@ -240,18 +342,17 @@ impl Authorization {
         let daring = !login.is_ascii() && !self.announced(|capabilities| capabilities.utf8_user);
         let when = self.when(method);
         self.wire.send(command)?;
-        self.wire
-            .reply(Awaited::named(awaited), |said| match said.reply.is_ok() {
-                true => Attempt::Accepted,
-                false => {
-                    let failure = said.failure("the login", when);
-                    let failure = match failure.kind() == Kind::Auth && daring {
-                        true => failure.hint(BEYOND_ASCII),
-                        false => failure,
-                    };
-                    Attempt::refused(failure, exposes)
-                }
-            })
+        self.wire.reply(Awaited::named(awaited), |said| {
+            if said.reply.is_ok() {
+                return Attempt::Accepted;
+            }
+            let mut failure = said.failure("the login", when);
+            if failure.kind() == Kind::Auth && daring {
+                failure = failure.hint(BEYOND_ASCII);
+            }
+            let code = said.reply.code;
+            Attempt::refused(method, Denial { code, failure }, exposes)
+        })
     }
 
     /// A SASL exchange. Its initial response goes with AUTH where the server announces mechanisms: without that it must
@@ -320,7 +421,10 @@ impl Authorization {
         let awaited = Awaited::named("the answer to AUTH");
         let when = self.when(Method::Sasl(mechanism));
         let (next, denied) = self.wire.reply(awaited, |said| {
-            let denied = said.failure("the login", when);
+            let denied = Denial {
+                code: said.reply.code,
+                failure: said.failure("the login", when),
+            };
             (exchange.proceed(Answer::from(&said.reply)), denied)
         })?;
         Ok(Some(match next {
@@ -335,7 +439,11 @@ impl Authorization {
                 return Ok(None);
             }
             Next::Done => Attempt::Accepted,
-            Next::Denied => Attempt::refused(self.with_complaint(denied, exchange), exposed),
+            Next::Denied => {
+                let failure = self.with_complaint(denied.failure, exchange);
+                let denied = Denial { failure, ..denied };
+                Attempt::refused(Method::Sasl(mechanism), denied, exposed)
+            }
             Next::Cancelled(reason) => self.cancelled(mechanism, &reason, exposed),
             Next::Untrusted(reason) => {
                 let message = format!("{} cannot be trusted", self.wire.host());
@@ -370,7 +478,7 @@ impl Authorization {
         if mechanism.proves_server() || exposed {
             Attempt::Denied(failure)
         } else {
-            Attempt::Unusable(failure)
+            Attempt::Unusable(Refusal::new(Method::Sasl(mechanism), None, failure))
         }
     }
 
@@ -391,8 +499,8 @@ impl Authorization {
             (None, None) => return Err(lost),
         };
         Ok(match attempt {
-            Attempt::Unusable(failure) if lost.kind() != Kind::Unreachable => {
-                Attempt::Denied(failure)
+            Attempt::Unusable(refusal) if lost.kind() != Kind::Unreachable => {
+                Attempt::Denied(refusal.failure)
             }
             attempt => attempt,
         })

@@ -15,7 +15,7 @@ mod wire;
 
 pub use authorization::Authorization;
 pub use censor::Censor;
-pub use login::{LoggedIn, Login, Refusal};
+pub use login::{LoggedIn, Login, OpenMaildrop, Refusal};
 pub use refusal::is_too_soon;
 pub use transaction::{Answer, Ask, Broken, BrokenDeletion, Probe, Transaction, Wanted, Watcher};
 pub use wire::Parties;

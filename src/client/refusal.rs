@@ -23,7 +23,7 @@ pub(super) enum When {
     Greeting,
     /// While logging in.
     Login {
-        /// This way.
+        /// With this mechanism.
         method: Method,
         /// The server promises to say `[AUTH]` where the credentials are wrong (AUTH-RESP-CODE, RFC 3206).
         marked: bool,
@@ -35,7 +35,7 @@ pub(super) enum When {
 }
 
 /// As it stood on the wire, without our secrets and without challenges: who has SCRAM's can try
-/// passwords on them at leisure. What one says that matters is told where the login fails.
+/// passwords on them at leisure. What one says that matters is reported where the login fails.
 impl fmt::Display for Said<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.reply.status, self.reply.text) {
@@ -48,63 +48,86 @@ impl fmt::Display for Said<'_> {
 }
 
 impl Said<'_> {
+    /// The failure that this is, where a command was refused.
+    pub(super) fn accepted(&self, what: &str) -> Result<(), Failure> {
+        if self.reply.is_ok() {
+            Ok(())
+        } else {
+            Err(self.failure(what, When::Command))
+        }
+    }
+
     /// The failure that this refusal is. The response code decides (RFC 2449 section 8, RFC 3206),
-    /// then the text.
+    /// then when it came, then the text.
     pub(super) fn failure(&self, what: &str, when: When) -> Failure {
-        let kind = self.kind(when);
+        let refused = |kind, message: &str| self.refused(kind, message);
+        match self.reply.code {
+            Some(ResponseCode::InUse) => {
+                refused(Kind::Temporary, "says that the mailbox is in use").hint(IN_USE)
+            }
+            Some(ResponseCode::LoginDelay) => {
+                let message = format!("{} wants a longer pause between logins", self.host);
+                Failure::new(Kind::Temporary, message)
+                    .because(TooSoon(self.censor.show(self.reply.text)))
+                    .hint("Run popfetch less often for this account.")
+            }
+            Some(ResponseCode::SysTemp | ResponseCode::Sys) => {
+                refused(Kind::Temporary, "has a problem that should pass")
+            }
+            Some(ResponseCode::SysPerm) => refused(
+                Kind::Unreachable,
+                "has a problem that will not pass by itself",
+            )
+            .hint("Ask the provider's support."),
+            code => {
+                let is_auth = code == Some(ResponseCode::Auth);
+                let by_default = |kind| if is_auth { Kind::Auth } else { kind };
+                match when {
+                    When::Greeting => {
+                        refused(by_default(Kind::Unreachable), "rejected the connection")
+                    }
+                    When::Command => {
+                        refused(by_default(Kind::Protocol), &format!("refused {what}"))
+                    }
+                    When::Login { .. } if !is_auth && says_busy(self.reply.text) => {
+                        refused(Kind::Temporary, "says that the mailbox is busy").hint(IN_USE)
+                    }
+                    When::Login {
+                        method,
+                        marked,
+                        unlisted,
+                    } => {
+                        let failure = refused(Kind::Auth, "refused the login");
+                        if unlisted {
+                            failure.hint(not_announced(method))
+                        } else if marked && !is_auth {
+                            failure.hint(NOT_MARKED)
+                        } else {
+                            failure.hint(what_to_check(method))
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// The host, what it did, and what it said.
+    fn refused(&self, kind: Kind, message: &str) -> Failure {
         let text = match self.reply.text {
             [] => String::new(),
             text => format!(": \"{}\"", self.censor.show(text)),
         };
-        let refused = |message: &str| Failure::new(kind, format!("{} {message}{text}", self.host));
-        match (self.reply.code, when) {
-            (Some(ResponseCode::InUse), _) => refused("says that the mailbox is in use")
-                .hint("Another program has it open; a later run will find it free."),
-            (Some(ResponseCode::LoginDelay), _) => {
-                let message = format!("{} wants a longer pause between logins", self.host);
-                Failure::new(kind, message)
-                    .because(TooSoon(self.censor.show(self.reply.text)))
-                    .hint("Run popfetch less often for this account.")
-            }
-            (Some(ResponseCode::SysTemp | ResponseCode::Sys), _) => {
-                refused("has a problem that should pass")
-            }
-            (Some(ResponseCode::SysPerm), _) => {
-                refused("has a problem that will not pass by itself")
-                    .hint("Ask the provider's support.")
-            }
-            (_, When::Greeting) => refused("does not want to talk to us"),
-            (_, When::Login { .. }) if kind == Kind::Temporary => {
-                refused("says that the mailbox is busy")
-                    .hint("Another program has it open; a later run will find it free.")
-            }
-            (_, When::Login { unlisted: true, method, .. }) => {
-                refused("refused the login").hint(format!("The server does not announce {method}. Without `auth` in the configuration, popfetch takes the best of what it announces; -vv shows that."))
-            }
-            (code, When::Login { method, marked, .. }) => {
-                refused("refused the login").hint(match (code, marked) {
-                    (Some(ResponseCode::Auth), _) | (_, false) => what_to_check(method),
-                    (_, true) => NOT_MARKED,
-                })
-            }
-            (_, When::Command) => refused(&format!("refused {what}")),
-        }
+        Failure::new(kind, format!("{} {message}{text}", self.host))
     }
+}
 
-    fn kind(&self, when: When) -> Kind {
-        match self.reply.code {
-            Some(ResponseCode::InUse | ResponseCode::LoginDelay) => Kind::Temporary,
-            Some(ResponseCode::SysTemp | ResponseCode::Sys) => Kind::Temporary,
-            Some(ResponseCode::SysPerm) => Kind::Unreachable,
-            Some(ResponseCode::Auth) => Kind::Auth,
-            Some(ResponseCode::Utf8 | ResponseCode::Other) | None => match when {
-                When::Greeting => Kind::Unreachable,
-                When::Login { .. } if says_busy(self.reply.text) => Kind::Temporary,
-                When::Login { .. } => Kind::Auth,
-                When::Command => Kind::Protocol,
-            },
-        }
-    }
+const IN_USE: &str = "Another program has it open; a later run will find it free.";
+
+/// What to do about a mechanism that the server does not announce.
+pub(super) fn not_announced(method: Method) -> String {
+    format!(
+        "The server does not announce {method}. Without `auth` in the configuration, popfetch takes the best of what it announces; -vv shows that."
+    )
 }
 
 /// The cause of a refusal with the code LOGIN-DELAY (RFC 2449 section 8.1.1): what the server said, ready
@@ -131,17 +154,20 @@ pub(super) fn way_out(reason: &Aborted, is_protected: bool) -> &'static str {
         Aborted::NotBase64(_)
         | Aborted::Unexpected { .. }
         | Aborted::TooManyChallenges
-        | Aborted::Iterations { too_many: true, .. } => match is_protected {
-            true => "Another `auth` may work with this server. Its provider should know of this.",
-            false => "The server's provider has to put that right.",
-        },
+        | Aborted::Iterations { too_many: true, .. } => {
+            if is_protected {
+                "Another `auth` may work with this server. Its provider should know of this."
+            } else {
+                "The server's provider has to put that right."
+            }
+        }
         _ => "The server is broken, or somebody in between takes its place: tell the provider.",
     }
 }
 
 /// A mechanism that cannot work is not about the credentials either: a second way is tried all the same.
 const NOT_MARKED: &str = "This server says [AUTH] where the name or the password is wrong, and did not say so here: something \
-                          else is, such as the way to log in (`auth`) or a rule of the provider's.";
+                          else is, such as the authentication mechanism (`auth`) or a rule of the provider's.";
 
 /// What may be wrong with the credentials.
 fn what_to_check(method: Method) -> &'static str {

@@ -20,6 +20,8 @@ pub struct Transaction {
     wire: Wire,
     /// As announced before the login.
     capabilities: Option<Capabilities>,
+    /// That was in an earlier session.
+    presumes: bool,
     /// Whether TOP was announced after it; none where nothing was.
     top: Option<bool>,
     expires: bool,
@@ -133,13 +135,14 @@ enum Came {
 }
 
 impl Transaction {
-    pub(super) fn new(wire: Wire, capabilities: Option<Capabilities>) -> Self {
+    pub(super) fn new(wire: Wire, capabilities: Option<Capabilities>, presumes: bool) -> Self {
         let announced = |this: fn(&Capabilities) -> bool| capabilities.as_ref().is_some_and(this);
         Transaction {
             wire,
             expires: announced(Capabilities::expires_at_once),
             delays_logins: announced(Capabilities::delays_logins),
             capabilities,
+            presumes,
             top: None,
             window: Window::new(false),
             in_step: 0,
@@ -181,7 +184,7 @@ impl Transaction {
     /// that it can.
     #[must_use]
     pub fn has_kept_in_step(&self) -> bool {
-        self.in_step >= ENOUGH
+        self.in_step >= MIN_IN_STEP
     }
 
     /// From now on every command waits for the answer to the one before.
@@ -195,7 +198,8 @@ impl Transaction {
     ///
     /// # Errors
     ///
-    /// The connection broke, the server refused STAT, or what it lists makes no sense.
+    /// The connection broke, the server refused STAT, or what it lists makes no sense; or what an earlier session
+    /// knew of the server is wrong, so that another session has to begin by asking.
     pub fn list(&mut self, pipelining: bool, sizes: bool) -> Result<Listing> {
         let one_flight = pipelining && promises_pipelining(self.capabilities.as_ref());
         let commands = [Command::Capa, Command::Stat, Command::Uidl];
@@ -208,9 +212,12 @@ impl Transaction {
                 .try_for_each(|command| self.wire.put(command).map(drop))?;
             self.wire.flush()?;
         }
-        let send = |wire: &mut Wire, command| match one_flight {
-            true => Ok(()),
-            false => wire.send(command),
+        let send = |wire: &mut Wire, command| {
+            if one_flight {
+                Ok(())
+            } else {
+                wire.send(command)
+            }
         };
         send(&mut self.wire, &commands[0])?;
         let announced = self.wire.capabilities()?;
@@ -221,6 +228,7 @@ impl Transaction {
             self.delays_logins |= announced.delays_logins();
         }
         self.top = announced.as_ref().map(|announced| announced.top);
+        let lacks_utf8 = self.lacks_utf8(announced.as_ref());
         self.window = Window::new(pipelining && promises_pipelining(announced.as_ref()));
         send(&mut self.wire, &commands[1])?;
         let stat = self.receive_stat()?;
@@ -240,14 +248,24 @@ impl Transaction {
         if uids.is_none() && !asked_for_sizes {
             self.wire.send(&Command::List)?;
         }
-        let sizes = match uids.is_none() || asked_for_sizes {
-            true => self.receive_sizes()?,
-            false => None,
+        let sizes = if uids.is_none() || asked_for_sizes {
+            self.receive_sizes()?
+        } else {
+            None
         };
         if one_flight {
             self.window.widen();
         }
+        if lacks_utf8 {
+            return Err(outdated(&self.wire.host()));
+        }
         Ok(merge(Some(stat), uids, sizes))
+    }
+
+    /// Whether messages may come other than they are, since it was not known that UTF8 had to be asked for.
+    fn lacks_utf8(&self, announced: Option<&Capabilities>) -> bool {
+        let utf8 = |capabilities: Option<&Capabilities>| capabilities.is_some_and(|it| it.utf8);
+        self.presumes && utf8(announced) && !utf8(self.capabilities.as_ref())
     }
 
     /// Asks for the sizes of the messages and adds them to a listing that has none.
@@ -271,8 +289,12 @@ impl Transaction {
     ///
     /// As [`Transaction::add_sizes`].
     pub fn add_sizes_of(&mut self, listing: &mut Listing, numbers: &[Number]) -> Result<()> {
-        let few = if self.is_pipelining() { FEW } else { 1 };
-        if numbers.len() > few || numbers.len() * WORTH_IT > listing.messages.len() {
+        let few = if self.is_pipelining() {
+            MAX_SINGLE_SIZES
+        } else {
+            1
+        };
+        if numbers.len() > few || numbers.len() * MIN_SHARE > listing.messages.len() {
             return self.add_sizes(listing);
         }
         for number in numbers {
@@ -292,7 +314,7 @@ impl Transaction {
             said.reply.is_ok().then(|| parse_size(said.reply.text))
         })?;
         match size.transpose() {
-            Ok(Some((named, _))) if named != number => Err(self.wire.out_of_step()),
+            Ok(Some((named, _))) if named != number => Err(self.wire.mismatched()),
             Ok(size) => Ok(size.and_then(|(_, octets)| octets)),
             Err(nonsense) => Err(self.wire.nonsense(&nonsense)),
         }
@@ -302,10 +324,7 @@ impl Transaction {
         let stat = self
             .wire
             .reply(Awaited::named("the answer to STAT"), |said| {
-                match said.reply.is_ok() {
-                    true => Ok(parse_stat(said.reply.text)),
-                    false => Err(said.failure("STAT", When::Command)),
-                }
+                said.accepted("STAT").map(|()| parse_stat(said.reply.text))
             })??;
         stat.map_err(|nonsense| self.wire.nonsense(&nonsense))
     }
@@ -377,12 +396,12 @@ impl Transaction {
     fn send(&mut self, flight: &mut Flight, watcher: &mut dyn Watcher) -> Result<()> {
         let mut sent = false;
         // What there is no room for is not even asked about: the watcher may want something else by then.
-        while self.window.fits(LONGEST, 0) {
+        while self.window.fits(MAX_COMMAND, 0) {
             let Some(ask) = flight.waiting.take().or_else(|| watcher.next()) else {
                 break;
             };
             let octets = ask.octets();
-            if !self.window.fits(LONGEST, octets) {
+            if !self.window.fits(MAX_COMMAND, octets) {
                 flight.waiting = Some(ask);
                 break;
             }
@@ -391,10 +410,7 @@ impl Transaction {
             flight.asked.push_back(ask);
             sent = true;
         }
-        match sent {
-            true => self.wire.flush(),
-            false => Ok(()),
-        }
+        if sent { self.wire.flush() } else { Ok(()) }
     }
 
     fn receive_message(&mut self, wanted: Wanted, watcher: &mut dyn Watcher) -> Result<Came> {
@@ -421,7 +437,7 @@ impl Transaction {
             }
             Heard::Entry(_) | Heard::EndOfListing => None,
         })?;
-        came.ok_or_else(|| self.wire.out_of_step())
+        came.ok_or_else(|| self.wire.mismatched())
     }
 
     fn receive_uid(&mut self, number: Number, watcher: &mut dyn Watcher) -> Result<Came> {
@@ -468,22 +484,23 @@ impl Transaction {
             Heard::Entry(_) | Heard::EndOfListing => None,
         })?;
         match heard {
-            None => Err(self.wire.out_of_step()),
+            None => Err(self.wire.mismatched()),
             Some((_, Some(answer))) => self.check(probe, answer, watcher),
             Some((came, None)) => Ok(came),
         }
     }
 
     fn check(&self, probe: Probe, answer: Answer, watcher: &mut dyn Watcher) -> Result<Came> {
-        match watcher.probed(probe, answer) {
-            true => Ok(Came::Whole),
-            false => Err(self.wire.out_of_step()),
+        if watcher.probed(probe, answer) {
+            Ok(Came::Whole)
+        } else {
+            Err(self.wire.mismatched())
         }
     }
 
     fn overlong(&self, wanted: Option<Wanted>) -> Failure {
         let Some(Wanted { number, octets }) = wanted else {
-            return self.wire.out_of_step();
+            return self.wire.mismatched();
         };
         let most = limits::message(octets);
         let expected = match octets {
@@ -493,7 +510,7 @@ impl Transaction {
         let host = self.wire.host();
         let message =
             format!("{host} sent more than {most} octets of message {number}; {expected}");
-        Failure::new(Kind::Data, message).hint("The message stays on the server and is asked for last from now on. Look at it there, or tell whoever runs the server.")
+        Failure::new(Kind::Data, message).hint("The message stays on the server and is asked for last from now on. Look at it there, or inform the server's provider.")
     }
 
     /// Marks messages as deleted, the last thing before [`Transaction::quit`]. The only place that sends DELE,
@@ -519,10 +536,8 @@ impl Transaction {
                 sent += more.map_err(|failure| broken(failure, sent))?;
             }
             let awaited = Awaited::numbered("the answer to DELE", proof.number());
-            let answer = self.wire.reply(awaited, |said| match said.reply.is_ok() {
-                true => Ok(()),
-                false => Err(said.failure(&format!("DELE {}", proof.number()), When::Command)),
-            });
+            let command = format!("DELE {}", proof.number());
+            let answer = self.wire.reply(awaited, |said| said.accepted(&command));
             let answer = answer.map_err(|failure| broken(failure, sent))?;
             self.window.answered();
             refused.extend(answer.err().map(|failure| (index, failure)));
@@ -533,14 +548,14 @@ impl Transaction {
     fn send_deletions(&mut self, proofs: &[Proof]) -> Result<usize> {
         let mut count = 0;
         for proof in proofs {
-            if !self.window.fits(LONGEST, 0) {
+            if !self.window.fits(MAX_COMMAND, 0) {
                 break;
             }
             let bytes = self.wire.put(&Command::Dele(proof.number()))?;
             self.window.sent(bytes, 0);
             count += 1;
         }
-        if count == proofs.len() && self.window.fits(QUIT, 0) {
+        if count == proofs.len() && self.window.fits(QUIT_COMMAND, 0) {
             self.wire.put(&Command::Quit)?;
             self.quitting = true;
         }
@@ -563,10 +578,7 @@ impl Transaction {
         let answer = self
             .wire
             .reply(Awaited::named("the answer to QUIT"), |said| {
-                match said.reply.is_ok() {
-                    true => Ok(()),
-                    false => Err(said.failure("QUIT", When::Command)),
-                }
+                said.accepted("QUIT")
             })?;
         self.wire.close();
         answer
@@ -579,20 +591,20 @@ impl Transaction {
 }
 
 /// Messages that came in step, after which a server is trusted to take commands ahead.
-const ENOUGH: usize = 32;
+const MIN_IN_STEP: usize = 32;
 
-/// So many sizes are asked for one by one where commands go ahead of their answers: they fit into any
+/// This many sizes are asked for one by one where commands go ahead of their answers: they fit into any
 /// kernel's buffers.
-const FEW: usize = 32;
+const MAX_SINGLE_SIZES: usize = 32;
 
-/// And where all messages are at least so many times more.
-const WORTH_IT: usize = 4;
+/// And only where all messages are at least this many times more.
+const MIN_SHARE: usize = 4;
 
 /// The longest command that is sent ahead, in bytes: `TOP 1000000 0` and CRLF.
-const LONGEST: usize = 15;
+const MAX_COMMAND: usize = 15;
 
 /// QUIT and CRLF.
-const QUIT: usize = 6;
+const QUIT_COMMAND: usize = 6;
 
 /// What is on its way.
 #[derive(Default)]
@@ -641,6 +653,12 @@ impl Ask {
             Ask::Probe(_) => 0,
         }
     }
+}
+
+/// The failure that this session began with what is not true any more. Another one begins by asking.
+fn outdated(host: &str) -> Failure {
+    let message = format!("{host} announces UTF8 now, which has to be asked for before the login");
+    Failure::new(Kind::Unreachable, message)
 }
 
 fn promises_pipelining(capabilities: Option<&Capabilities>) -> bool {

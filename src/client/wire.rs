@@ -24,7 +24,7 @@ pub(super) enum Heard<'a> {
     Entry(&'a [u8]),
     /// The listing is complete.
     EndOfListing,
-    /// More text of a message, which has brought so many octets with it. Whoever takes it leaves the
+    /// More text of a message, which has brought so many octets with it. The handler leaves the
     /// buffer empty.
     Text { text: &'a mut Vec<u8>, octets: u64 },
     /// The message is complete, having taken so many octets.
@@ -108,7 +108,7 @@ impl Wire {
         self.stream.end_point()
     }
 
-    /// What the server may repeat and nobody shall see: more of it with every response.
+    /// What the server may repeat and must never be shown: more of it with every response.
     pub(super) fn censor(&mut self) -> &mut Censor {
         &mut self.censor
     }
@@ -118,7 +118,7 @@ impl Wire {
         self.censor.clean(text.to_string())
     }
 
-    /// Writes a command behind what [`Wire::flush`] will send next. Returns its length in bytes.
+    /// Writes a command after what [`Wire::flush`] will send next. Returns its length in bytes.
     ///
     /// # Errors
     ///
@@ -218,11 +218,11 @@ impl Wire {
             Heard::Said(said) => Some(handle(said)),
             _ => None,
         })?;
-        heard.ok_or_else(|| self.out_of_step())
+        heard.ok_or_else(|| self.mismatched())
     }
 
-    /// Waits for a listing. A listing that makes
-    /// no sense ends the session: nothing on this connection can be relied on then.
+    /// Waits for a listing. A listing that makes no sense ends the session: nothing on this connection can be
+    /// relied on then.
     ///
     /// # Errors
     ///
@@ -253,7 +253,7 @@ impl Wire {
                 _ => None,
             })?;
             match (ended, nonsense.take()) {
-                (None, _) => return Err(self.out_of_step()),
+                (None, _) => return Err(self.mismatched()),
                 (_, Some(nonsense)) => return Err(self.nonsense(&nonsense)),
                 (Some(true), None) => return Ok(Listed::Whole),
                 (Some(false), None) => {}
@@ -283,8 +283,8 @@ impl Wire {
         )
     }
 
-    /// The failure that something came which cannot come here.
-    pub(super) fn out_of_step(&self) -> Failure {
+    /// The failure that an answer came which cannot follow the command.
+    pub(super) fn mismatched(&self) -> Failure {
         Failure::new(
             Kind::Protocol,
             format!(

@@ -19,7 +19,7 @@
 //! | version | written by | what is new |
 //! |---|---|---|
 //! | 1 | 0.1.0 | |
-//! | 2 | later ones | `identity`; the records `overrun`, `short`, `listed`, `unproven`, `undeletable`; two facts |
+//! | 2 | later ones | `identity`; the records `overrun`, `short`, `listed`, `unproven`, `undeletable`, `capabilities`; two facts |
 //!
 //! Any JSON with these keys is read; [`quick`] knows the lines of which there are many, word for word as they
 //! are written here.
@@ -146,6 +146,8 @@ struct Line<'a> {
     holds: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tls: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none", borrow)]
+    connection: Option<Text<'a>>,
 }
 
 /// Some numbers.
@@ -220,6 +222,14 @@ pub(super) fn write(record: &Record, into: &mut Vec<u8>) {
             name: Some(way.into()),
             tls: Some(*over_tls),
             ..Line::that_is("logged-in")
+        },
+        Record::Announced {
+            connection,
+            capabilities,
+        } => Line {
+            name: Some(capabilities.into()),
+            connection: Some(connection.into()),
+            ..Line::that_is("capabilities")
         },
         Record::Fact { fact, holds } => Line {
             name: Some(fact.name().into()),
@@ -394,6 +404,13 @@ impl Line<'_> {
             "logged-in" => Record::LoggedIn {
                 way: self.name.ok_or(BadLine::Lacks("name"))?.0.into_owned(),
                 over_tls: self.tls.ok_or(BadLine::Lacks("tls"))?,
+            },
+            "capabilities" => Record::Announced {
+                connection: {
+                    let connection = self.connection.ok_or(BadLine::Lacks("connection"))?;
+                    connection.0.into_owned()
+                },
+                capabilities: self.name.ok_or(BadLine::Lacks("name"))?.0.into_owned(),
             },
             "fact" => Record::Fact {
                 fact: self.fact()?,

@@ -23,6 +23,8 @@ pub struct Memory {
     facts: [bool; Fact::ALL.len()],
     /// The way to log in that worked last, in the clear and over TLS.
     logins: [Option<String>; 2],
+    /// On which connection the server announced what, the last time.
+    announced: Option<(String, String)>,
 }
 
 /// Which of the messages of a [`Memory`] one is: a number that stays, whatever is remembered besides.
@@ -525,6 +527,13 @@ impl Memory {
         self.logins[usize::from(over_tls)].as_deref()
     }
 
+    /// On which connection the server announced which capabilities before the login.
+    #[must_use]
+    pub fn announced(&self) -> Option<(&str, &str)> {
+        let (connection, capabilities) = self.announced.as_ref()?;
+        Some((connection, capabilities))
+    }
+
     /// Messages that were about to be placed, of which nothing more is known: the run was cut off.
     #[must_use]
     pub fn unsettled(&self) -> Vec<&Intent> {
@@ -563,6 +572,7 @@ impl Memory {
             self.intents.in_order(),
             self.facts,
             &self.logins,
+            &self.announced,
         ))
     }
 
@@ -652,6 +662,10 @@ impl Memory {
             Record::LoggedIn { way, over_tls } => {
                 self.logins[usize::from(over_tls)] = Some(way);
             }
+            Record::Announced {
+                connection,
+                capabilities,
+            } => self.announced = Some((connection, capabilities)),
             Record::Fact { fact, holds } => self.facts[fact as usize] = holds,
         }
     }

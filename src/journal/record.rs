@@ -119,6 +119,13 @@ pub enum Record {
         /// Whether it was over TLS.
         over_tls: bool,
     },
+    /// What the server announced before the login.
+    Announced {
+        /// On which connection: TLS mode, port and certificate.
+        connection: String,
+        /// The capabilities.
+        capabilities: String,
+    },
     /// Something was learnt of the server.
     Fact {
         /// What.

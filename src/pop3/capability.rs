@@ -1,5 +1,7 @@
 //! What a server says it can do: the answer to CAPA (RFC 2449).
 
+use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use super::{decimal, limits};
@@ -152,6 +154,43 @@ impl Capabilities {
     }
 }
 
+/// The lines that count here, with commas between them: `PIPELINING, SASL PLAIN, EXPIRE 0`.
+impl fmt::Display for Capabilities {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let flags = [
+            (self.uidl, "UIDL"),
+            (self.top, "TOP"),
+            (self.pipelining, "PIPELINING"),
+            (self.auth_resp_code, "AUTH-RESP-CODE"),
+            (self.utf8 && !self.utf8_user, "UTF8"),
+            (self.utf8_user, "UTF8 USER"),
+        ];
+        let flags = flags.into_iter().filter(|(announced, _)| *announced);
+        let mut lines: Vec<_> = flags.map(|(_, line)| line.to_owned()).collect();
+        lines.extend(self.expire.map(|expire| match expire {
+            Expire::Days(days) => format!("EXPIRE {days}"),
+            Expire::Never => "EXPIRE NEVER".to_owned(),
+        }));
+        let delay = self.login_delay.map(|delay| delay.as_secs());
+        lines.extend(delay.map(|seconds| format!("LOGIN-DELAY {seconds}")));
+        if self.has_sasl() {
+            lines.push(format!("SASL {}", self.mechanisms.join(" ")));
+        }
+        f.write_str(&lines.join(", "))
+    }
+}
+
+impl FromStr for Capabilities {
+    type Err = TooManyCapabilities;
+
+    fn from_str(text: &str) -> Result<Self, TooManyCapabilities> {
+        let mut capabilities = Capabilities::default();
+        text.split(',')
+            .try_for_each(|line| capabilities.add(line.as_bytes()))?;
+        Ok(capabilities)
+    }
+}
+
 fn is_user(word: &[u8]) -> bool {
     word.eq_ignore_ascii_case(b"USER")
 }
@@ -213,6 +252,42 @@ mod tests {
         assert!(!other.has_sasl() && !other.expires_at_once() && other.delays_logins());
         // Cyrus announces it also where it wants no pause.
         assert!(!capabilities(&["LOGIN-DELAY 0"]).delays_logins());
+    }
+
+    #[test]
+    fn what_counts_can_be_written_down_and_read_again() {
+        for (lines, text) in [
+            (&["IMPLEMENTATION x", "X-OWN, TOP"][..], ""),
+            (
+                &["sasl plain LOGIN", "UTF8", "expire never", "UIDL"],
+                "UIDL, UTF8, EXPIRE NEVER, SASL PLAIN LOGIN",
+            ),
+            (
+                &[
+                    "PIPELINING",
+                    "TOP",
+                    "AUTH-RESP-CODE",
+                    "UTF8 USER",
+                    "EXPIRE 0",
+                    "LOGIN-DELAY 60",
+                ],
+                "TOP, PIPELINING, AUTH-RESP-CODE, UTF8 USER, EXPIRE 0, LOGIN-DELAY 60",
+            ),
+        ] {
+            let announced = capabilities(lines);
+            assert_eq!(announced.to_string(), text);
+            let read: Capabilities = text.parse().expect("few lines");
+            assert_eq!(read.to_string(), text);
+            assert_eq!(
+                (read.utf8, read.utf8_user, read.expire, read.mechanisms),
+                (
+                    announced.utf8,
+                    announced.utf8_user,
+                    announced.expire,
+                    announced.mechanisms
+                )
+            );
+        }
     }
 
     #[test]

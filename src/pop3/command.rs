@@ -15,7 +15,7 @@ use crate::text::Untrusted;
 
 /// Something to send to a server.
 ///
-/// Displays, also for debugging, as a log may show it: secrets are `****`, foreign bytes are escaped.
+/// Displays, also for debugging, as a log may show it: secrets are `****`, untrusted bytes are escaped.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Command<'a> {
     /// What can the server do (RFC 2449 section 5)?
@@ -107,7 +107,7 @@ fn name(byte: u8) -> &'static str {
 
 impl Command<'_> {
     /// Appends the line to send, CRLF included. `out` grows at most once and before a secret is in
-    /// it, so that no copy of the secret stays behind; `out` itself is the caller's to wipe.
+    /// it, so that no copy of the secret is left in memory; `out` itself is the caller's to wipe.
     ///
     /// # Errors
     ///
@@ -238,7 +238,7 @@ impl fmt::Display for Command<'_> {
 }
 
 impl Command<'_> {
-    /// The commands that hold nothing secret and nothing foreign are shown as they are sent.
+    /// The commands that hold nothing secret and nothing untrusted are shown as they are sent.
     fn show_plain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut line = Vec::new();
         self.encode(&mut line).map_err(|_| fmt::Error)?;

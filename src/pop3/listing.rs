@@ -68,7 +68,7 @@ pub fn parse_stat(text: &[u8]) -> Result<Stat, BadListing> {
 
 /// Reads a line of UIDL, or the text of the answer to UIDL with a number: the number and the unique-id.
 ///
-/// The id is everything behind the blanks that follow the number, inner ones included, without those
+/// The id is everything after the blanks that follow the number, inner ones included, without those
 /// at its end. None where it is empty or longer than [`limits::UNIQUE_ID`]: such an id identifies nothing.
 ///
 /// # Errors
@@ -223,26 +223,26 @@ pub struct Listing {
     pub disagreement: Option<Disagreement>,
     /// The size of all messages by STAT.
     pub octets: Option<u64>,
-    told: Disagreement,
+    counted: Disagreement,
 }
 
 impl Listing {
     /// Whether LIST was asked for all messages.
     #[must_use]
     pub fn has_sizes(&self) -> bool {
-        self.told.list.is_some()
+        self.counted.list.is_some()
     }
 
     /// Adds sizes that were asked for later. Which messages exist stays as it was.
     pub fn add_sizes(&mut self, sizes: Sizes) {
-        self.told.list = Some(count(&sizes.entries));
+        self.counted.list = Some(count(&sizes.entries));
         let mut sizes = sizes.sorted().into_iter().peekable();
         for message in &mut self.messages {
             let size = size_of(message.number, &mut sizes);
-            self.told.without_size += u32::from(size.is_none());
+            self.counted.without_size += u32::from(size.is_none());
             message.octets = size.flatten();
         }
-        self.disagreement = self.told.exists().then_some(self.told);
+        self.disagreement = self.counted.exists().then_some(self.counted);
     }
 
     /// Adds the size of a single message.
@@ -283,11 +283,11 @@ impl fmt::Display for Disagreement {
             ("LIST", self.list),
             ("UIDL", self.uidl),
         ];
-        let told: Vec<_> = counts
+        let counted: Vec<_> = counts
             .into_iter()
             .filter_map(|(command, count)| Some(format!("{} by {command}", count?)))
             .collect();
-        f.write_str(&told.join(", "))?;
+        f.write_str(&counted.join(", "))?;
         // Where the counts differ they say enough.
         if self.without_size > 0 && self.list == self.uidl {
             write!(f, ", and LIST lacks {} of UIDL's", self.without_size)?;
@@ -297,11 +297,11 @@ impl fmt::Display for Disagreement {
     }
 }
 
-/// Puts together what STAT, UIDL and LIST told. UIDL decides which messages exist; without it LIST does, and
+/// Puts together the answers to STAT, UIDL and LIST. UIDL decides which messages exist; without it LIST does, and
 /// without that STAT, whose messages are numbered from 1 without a gap.
 #[must_use]
 pub fn merge(stat: Option<Stat>, uids: Option<Uids>, sizes: Option<Sizes>) -> Listing {
-    let told = Disagreement {
+    let counted = Disagreement {
         stat: stat.map(|stat| stat.messages),
         list: sizes.as_ref().map(|sizes| count(&sizes.entries)),
         uidl: uids.as_ref().map(|uids| count(&uids.messages)),
@@ -316,19 +316,19 @@ pub fn merge(stat: Option<Stat>, uids: Option<Uids>, sizes: Option<Sizes>) -> Li
         (Some(uids), sizes) => (uids.messages, sizes),
         (None, Some(sizes)) => (sizes.entries.into_iter().map(numbered).collect(), None),
         (None, None) => {
-            let numbers = 1..=told.stat.unwrap_or(0);
+            let numbers = 1..=counted.stat.unwrap_or(0);
             let unsized_ones = numbers.map(|number| numbered((number, None)));
             (unsized_ones.collect(), None)
         }
     };
     // Quick where the server listed them so.
     messages.sort_by_key(|listed| listed.number);
-    let disagreement = told.exists().then_some(told);
+    let disagreement = counted.exists().then_some(counted);
     let mut listing = Listing {
         messages,
         disagreement,
         octets: stat.and_then(|stat| stat.octets),
-        told,
+        counted,
     };
     if let Some(sizes) = more {
         listing.add_sizes(sizes);
@@ -413,8 +413,8 @@ mod tests {
 
     #[test]
     fn a_single_size_is_added_to_its_message_alone() {
-        let told = uids(&["2 b", "4 d"]).expect("a listing");
-        let mut listing = merge(None, Some(told), None);
+        let counted = uids(&["2 b", "4 d"]).expect("a listing");
+        let mut listing = merge(None, Some(counted), None);
         for answer in ["4 40 octets", "3 30"] {
             let (number, octets) = parse_size(answer.as_bytes()).expect("a size");
             listing.add_size(number, octets);
@@ -508,10 +508,10 @@ mod tests {
     #[test]
     fn a_message_whose_unique_id_is_missing_or_too_long_still_exists() {
         let longest = "x".repeat(limits::UNIQUE_ID);
-        let told = uids(&["1", "2 ", &format!("3 {longest}"), &format!("4 {longest}x")])
+        let counted = uids(&["1", "2 ", &format!("3 {longest}"), &format!("4 {longest}x")])
             .expect("a listing");
         assert_eq!(
-            merge(None, Some(told), None).messages,
+            merge(None, Some(counted), None).messages,
             [
                 message(1, None, None),
                 message(2, None, None),
@@ -561,7 +561,7 @@ mod tests {
 
     #[test]
     fn sizes_are_hints() {
-        let told = sizes(&[
+        let counted = sizes(&[
             "1 120",
             "2 4294967400 tail",
             "3 -1",
@@ -569,7 +569,7 @@ mod tests {
             "5",
             "6 18446744073709551615",
         ]);
-        let octets: Vec<_> = merge(None, None, Some(told.expect("a listing")))
+        let octets: Vec<_> = merge(None, None, Some(counted.expect("a listing")))
             .messages
             .iter()
             .map(|message| message.octets)
@@ -644,8 +644,9 @@ mod tests {
             octets: None,
         });
         let without_uidl = merge(stat, None, Some(Sizes::new()));
-        assert!(without_uidl.disagreement.is_some_and(|told| {
-            told.to_string()
+        assert!(without_uidl.disagreement.is_some_and(|counted| {
+            counted
+                .to_string()
                 .ends_with("1 by STAT, 0 by LIST; going by LIST")
         }));
     }

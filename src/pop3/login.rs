@@ -208,8 +208,9 @@ pub struct Offer<'a> {
 }
 
 impl Offer<'_> {
-    /// USER is not given up when it is not announced: many servers never do, or have no CAPA.
-    fn has(&self, method: Method) -> bool {
+    /// Whether this mechanism is offered. USER is not given up when it is not announced: many servers never do, or have no CAPA.
+    #[must_use]
+    pub fn has(&self, method: Method) -> bool {
         match method {
             Method::User => true,
             Method::Apop => self.timestamp,

@@ -5,15 +5,15 @@
 //! ```text
 //!   we                                                      the server
 //!   ──────────────────────────────────────────────────────────────────────────────────
-//!   AUTHORIZATION                              ←  Greeting   +OK ready <stamp@host>
+//!   AUTHORIZATION                              ←  Greeting   +OK ready <timestamp@host>
 //!     Capa                                     →
 //!                                              ←  Listing    +OK, entries          Capabilities
 //!     Stls                                     →
 //!                                              ←  Line       +OK     then TLS, and Capa again
 //!     Utf8                                     →             where it is announced
 //!                                              ←  Line       +OK, or not
-//!     login::methods: which ways, in which order
-//!       Plain   Auth, Respond …                →             driven by sasl::Exchange
+//!     login::methods: which mechanisms, in which order
+//!       SASL    Auth, Respond …                →             driven by sasl::Exchange
 //!                                              ←  Challenge  + …, at last +OK
 //!       User    User, then Pass                →
 //!       Apop    Apop                           →
@@ -31,10 +31,37 @@
 //!
 //! [`Command::encode`] makes every line that is sent, and [`Receiver::receive`] takes everything apart
 //! that comes: it holds the [`Shape`] of each answer that is still to come, in the order of the
-//! commands, so commands may be in flight by the hundred.
+//! commands, so commands may be in flight by the hundred:
 //!
-//! A server repeats what it likes, a password too. What is kept of its words, in an [`Excerpt`] or a
-//! [`Reply`], is looked through for secrets by whoever shows it.
+//! ```
+//! use popfetch::pop3::{Command, Event, Receiver};
+//!
+//! let mut receiver = Receiver::new();
+//! let mut sent = Vec::new();
+//! for command in [Command::Retr(1), Command::Dele(1)] {
+//!     command.encode(&mut sent)?;
+//!     receiver.expect(command.shape());
+//! }
+//! assert_eq!(sent, b"RETR 1\r\nDELE 1\r\n");
+//!
+//! let mut input = &b"+OK 7 octets\r\n..hello\r\n.\r\n-ERR no\r\n"[..];
+//! let (mut text, mut events) = (Vec::new(), Vec::new());
+//! while receiver.outstanding() > 0 {
+//!     let (used, event) = receiver.receive(input, &mut text)?;
+//!     input = &input[used..];
+//!     events.push(event);
+//! }
+//! assert_eq!(text, b".hello\n");
+//! assert!(matches!(
+//!     events[..],
+//!     [Event::Reply(_), Event::Text { octets: 8 }, Event::EndOfMessage { octets: 8 }, Event::Reply(refused)]
+//!         if !refused.is_ok()
+//! ));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! A server repeats what it likes, a password too. What is kept of its words, in a [`Reply`] or an
+//! [`Excerpt`](crate::text::Excerpt), may be shown only after secrets were masked in it.
 
 pub mod apop;
 mod capability;

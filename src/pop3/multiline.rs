@@ -166,12 +166,12 @@ mod tests {
         let mut rest = wire;
         let (mut out, mut octets) = (Vec::new(), 0);
         let mut line_start = true;
-        while let Some((&byte, behind)) = rest.split_first() {
+        while let Some((&byte, following)) = rest.split_first() {
             if line_start && rest.starts_with(b".\r\n") {
                 return (out, octets, Some(rest[3..].to_vec()));
             }
             if line_start && byte == b'.' {
-                (rest, line_start) = (behind, false);
+                (rest, line_start) = (following, false);
             } else if rest.starts_with(b"\r\n") {
                 out.push(b'\n');
                 octets += 2;
@@ -179,7 +179,7 @@ mod tests {
             } else {
                 out.push(byte);
                 octets += 1;
-                (rest, line_start) = (behind, false);
+                (rest, line_start) = (following, false);
             }
         }
         (out, octets, None)

@@ -16,9 +16,9 @@ pub enum Shape {
     Greeting,
     /// A status line.
     Line,
-    /// A status line; behind `+OK`, lines up to a line of a single dot.
+    /// A status line; after `+OK`, lines up to a line of a single dot.
     Listing,
-    /// A status line; behind `+OK`, the text of a message.
+    /// A status line; after `+OK`, the text of a message.
     Message,
     /// A status line, or a SASL challenge.
     Challenge,
@@ -27,7 +27,7 @@ pub enum Shape {
 /// What came from the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event<'a> {
-    /// Nothing more can be made of the input: read on, behind what is left of it.
+    /// Nothing more can be made of the input: read on, after what is left of it.
     Incomplete,
     /// A status line. For [`Shape::Listing`] and [`Shape::Message`], `+OK` is the beginning of the
     /// answer and `-ERR` all of it.

@@ -10,10 +10,10 @@ use crate::text::Untrusted;
 pub struct Reply<'a> {
     /// Yes, no, or go on.
     pub status: Status,
-    /// The response code directly behind the status (RFC 2449 section 8); none behind `+`.
+    /// The response code directly after the status (RFC 2449 section 8); none after `+`.
     /// A classification only: it is read even where RESP-CODES was not announced.
     pub code: Option<ResponseCode>,
-    /// Everything behind the status, the response code included, without white space around it.
+    /// Everything after the status, the response code included, without white space around it.
     pub text: &'a [u8],
 }
 
@@ -36,11 +36,11 @@ pub enum ResponseCode {
     InUse,
     /// `LOGIN-DELAY`: the last login is not long enough ago.
     LoginDelay,
-    /// `SYS/TEMP`: a trouble of the server that will pass.
+    /// `SYS/TEMP`: a problem of the server that will pass.
     SysTemp,
-    /// `SYS/PERM`: a trouble of the server that somebody must mend.
+    /// `SYS/PERM`: a problem of the server that its operator must solve.
     SysPerm,
-    /// `SYS` alone, or with a detail that is not known: a trouble of the server, not of the credentials.
+    /// `SYS` alone, or with a detail that is not known: a problem of the server, not of the credentials.
     Sys,
     /// `AUTH`: something is wrong with the credentials.
     Auth,
@@ -52,7 +52,7 @@ pub enum ResponseCode {
 
 impl<'a> Reply<'a> {
     /// Reads a line without its line end. Upper and lower case are the same, and `+OK` and `-ERR`
-    /// need no space behind them. None for everything else.
+    /// need no space after them. None for everything else.
     #[must_use]
     pub fn parse(line: &'a [u8]) -> Option<Self> {
         let (status, rest) = if let Some(rest) = without_prefix(line, b"+OK") {

@@ -5,25 +5,25 @@
 //! bounded in bytes that any kernel's buffers hold, whatever the server does; and in announced
 //! message sizes, so that little is fetched in vain when a connection breaks. It begins small and
 //! doubles while the server answers in step: so fast that the second flight already is a long one,
-//! since every flight costs a round trip. Behind a whole flight that was answered in step it is as wide as
+//! since every flight costs a round trip. After a whole flight that was answered in step it is as wide as
 //! can be.
 
 use std::collections::VecDeque;
 
 /// Commands in flight at first.
-const FIRST: usize = 32;
+const FIRST_COMMANDS: usize = 32;
 
 /// After so many answers the window doubles.
-const STEP: usize = 8;
+const ANSWERS_PER_DOUBLING: usize = 8;
 
 /// Commands in flight at most.
-const MOST: usize = 1000;
+const MAX_COMMANDS: usize = 1000;
 
 /// Bytes of commands in flight at most: less than the smallest socket buffers of two hosts hold together.
-const MOST_BYTES: usize = 12_000;
+const MAX_BYTES: usize = 12_000;
 
 /// Announced octets of messages in flight at most; one message larger than that is still asked for, alone.
-const MOST_OCTETS: u64 = 64 * 1024 * 1024;
+const MAX_OCTETS: u64 = 64 * 1024 * 1024;
 
 /// The window of commands in flight.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ impl Window {
     /// An empty window; without pipelining it holds one command.
     #[must_use]
     pub fn new(pipelining: bool) -> Self {
-        let size = if pipelining { FIRST } else { 1 };
+        let size = if pipelining { FIRST_COMMANDS } else { 1 };
         Window {
             size,
             bytes: 0,
@@ -52,7 +52,7 @@ impl Window {
     /// The server has answered a flight of commands, all in step: it can.
     pub fn widen(&mut self) {
         if self.is_wide() {
-            self.size = MOST;
+            self.size = MAX_COMMANDS;
         }
     }
 
@@ -79,8 +79,8 @@ impl Window {
     pub fn fits(&self, bytes: usize, octets: u64) -> bool {
         self.flying.is_empty()
             || self.flying.len() < self.size
-                && self.bytes + bytes <= MOST_BYTES
-                && self.octets.saturating_add(octets) <= MOST_OCTETS
+                && self.bytes + bytes <= MAX_BYTES
+                && self.octets.saturating_add(octets) <= MAX_OCTETS
     }
 
     /// A command was put on the wire.
@@ -98,9 +98,9 @@ impl Window {
         self.bytes -= bytes;
         self.octets = self.octets.saturating_sub(octets);
         self.answered += 1;
-        if self.size > 1 && self.answered >= STEP {
+        if self.size > 1 && self.answered >= ANSWERS_PER_DOUBLING {
             self.answered = 0;
-            self.size = (self.size * 2).min(MOST);
+            self.size = (self.size * 2).min(MAX_COMMANDS);
         }
     }
 }
@@ -155,12 +155,12 @@ mod tests {
             widest = widest.max(window.in_flight());
             window.answered();
         }
-        assert_eq!(widest, MOST);
+        assert_eq!(widest, MAX_COMMANDS);
     }
 
     #[test]
-    fn behind_a_flight_answered_in_step_a_thousand_commands_take_one() {
-        for (pipelining, expected) in [(true, MOST), (false, 1)] {
+    fn after_a_flight_answered_in_step_a_thousand_commands_take_one() {
+        for (pipelining, expected) in [(true, MAX_COMMANDS), (false, 1)] {
             let mut window = Window::new(pipelining);
             window.widen();
             while window.fits(11, 4000) {
@@ -173,14 +173,14 @@ mod tests {
     #[test]
     fn a_message_larger_than_the_window_is_asked_for_alone() {
         let mut window = Window::new(true);
-        assert!(window.fits(10, MOST_OCTETS * 2));
-        window.sent(10, MOST_OCTETS * 2);
+        assert!(window.fits(10, MAX_OCTETS * 2));
+        window.sent(10, MAX_OCTETS * 2);
         assert!(!window.fits(10, 0));
     }
 
     proptest! {
         #[test]
-        fn no_bound_is_ever_passed(steps in prop::collection::vec((any::<bool>(), 8..255usize, 0..MOST_OCTETS), 0..4000)) {
+        fn no_bound_is_ever_passed(steps in prop::collection::vec((any::<bool>(), 8..255usize, 0..MAX_OCTETS), 0..4000)) {
             let mut window = Window::new(true);
             for (send, bytes, octets) in steps {
                 if send && window.fits(bytes, octets) {
@@ -188,8 +188,8 @@ mod tests {
                 } else {
                     window.answered();
                 }
-                prop_assert!(window.in_flight() <= MOST);
-                prop_assert!(window.bytes <= MOST_BYTES && window.octets <= MOST_OCTETS);
+                prop_assert!(window.in_flight() <= MAX_COMMANDS);
+                prop_assert!(window.bytes <= MAX_BYTES && window.octets <= MAX_OCTETS);
                 prop_assert_eq!(window.bytes, window.flying.iter().map(|(bytes, _)| bytes).sum::<usize>());
             }
         }

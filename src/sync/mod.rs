@@ -66,7 +66,7 @@ pub use mark::mark_seen;
 
 use crate::cancel::Interrupt;
 use crate::config::{Account, Tls};
-use crate::connecting::{Connecting, check_protection, needs_secret};
+use crate::connecting::{Announced, Connecting, check_protection, needs_secret};
 use crate::deliver::{self, Spec};
 use crate::environment::Environment;
 use crate::error::{Failure, Result};
@@ -142,6 +142,7 @@ fn carry_out(job: &Job<'_>) -> Result<()> {
     let mut slots = open_all(job, |name| journal.destination(name))?;
     let rules = presence::check(job, &mut slots, journal.memory())?;
     job.remember_login(&connecting, journal.memory());
+    job.presume_capabilities(&connecting, journal.memory());
     let mut session = Session::new(job, &connecting, journal.memory(), rules);
     session.run_all(&mut slots, &mut journal)?;
     if let Some(interrupted) = job.interrupt.interrupted() {
@@ -212,6 +213,16 @@ impl Job<'_> {
             .and_then(|text| text.parse::<LastLogin>().ok());
         if let Some(worked) = worked {
             connecting.remember(worked);
+        }
+    }
+
+    /// Begins with what the server announced the last time. Not in a dry run, which cannot correct what is wrong in it.
+    fn presume_capabilities(&self, connecting: &Connecting<'_>, memory: &Memory) {
+        if let Some((connection, capabilities)) = memory.announced() {
+            connecting.presume(Announced {
+                connection: connection.to_owned(),
+                capabilities: capabilities.to_owned(),
+            });
         }
     }
 

@@ -137,10 +137,17 @@ impl<'a> Session<'a> {
     fn remember_login(&self, journal: &mut Journal) -> Result<()> {
         let over_tls = self.job.over_tls();
         let worked = self.connecting.worked().map(|worked| worked.to_string());
-        match worked.filter(|way| Some(way.as_str()) != journal.memory().login(over_tls)) {
-            Some(way) => journal.append(vec![Record::LoggedIn { way, over_tls }]),
-            None => Ok(()),
-        }
+        let worked = worked.filter(|way| Some(way.as_str()) != journal.memory().login(over_tls));
+        let worked = worked.map(|way| Record::LoggedIn { way, over_tls });
+        let announced = self.connecting.announced().filter(|announced| {
+            let known = journal.memory().announced();
+            known != Some((&announced.connection, &announced.capabilities))
+        });
+        let announced = announced.map(|announced| Record::Announced {
+            connection: announced.connection,
+            capabilities: announced.capabilities,
+        });
+        journal.append(worked.into_iter().chain(announced).collect())
     }
 
     /// Everything between login and QUIT.

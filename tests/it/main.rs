@@ -20,6 +20,7 @@ mod gone;
 mod identity;
 mod jobs;
 mod keyring;
+mod known_servers;
 mod layers;
 mod login;
 mod logs;

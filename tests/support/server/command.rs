@@ -33,6 +33,7 @@ impl Session<'_> {
             .iter()
             .any(|line| line.eq_ignore_ascii_case("PIPELINING"));
         self.may_send_ahead |= promised;
+        self.remember_promise(promised);
         self.taken_back = !promised;
         several_lines("+OK what it can do", lines)
     }

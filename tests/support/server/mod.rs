@@ -69,6 +69,8 @@ pub(crate) struct Server {
 /// What the sessions of one server have in common.
 struct Shared {
     settings: Mutex<Settings>,
+    /// PIPELINING was announced over TLS: a client may remember that until it is taken back.
+    promised_over_tls: AtomicBool,
     journal: Journal,
 }
 
@@ -99,6 +101,7 @@ impl Server {
     pub(crate) fn start(mailbox: &Mailbox) -> Self {
         let shared = Arc::new(Shared {
             settings: Mutex::new(Settings::new(mailbox)),
+            promised_over_tls: AtomicBool::new(false),
             journal: Journal::default(),
         });
         let sessions = Arc::clone(&shared);

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::TcpStream;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Shared;
@@ -147,6 +148,7 @@ impl<'a> Session<'a> {
 
     fn handshake(&mut self, acceptor: &SslAcceptor) -> io::Result<Then> {
         let fault = self.shared.settings().strike(&[HANDSHAKE]);
+        self.may_send_ahead = self.shared.promised_over_tls.load(Ordering::Relaxed);
         match fault {
             None => self.wire.handshake(acceptor).map(|()| Then::GoOn),
             Some(Fault::Stall) => {
@@ -157,12 +159,19 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// What was announced over TLS, a client may presume in another session.
+    pub(super) fn remember_promise(&self, promised: bool) {
+        if self.wire.is_encrypted() {
+            let shared = &self.shared.promised_over_tls;
+            shared.fetch_or(promised, Ordering::Relaxed);
+        }
+    }
+
     fn start_tls(&mut self) -> io::Result<Then> {
         let Security::Stls(acceptor) = self.settings.security.clone() else {
             return Ok(Then::Cut);
         };
         self.state = State::Secured;
-        self.may_send_ahead = false;
         self.handshake(&acceptor)
     }
 
