@@ -113,7 +113,7 @@ impl<'a> Connecting<'a> {
         self.known.replace(Some(known));
     }
 
-    /// What the server announced before the last login, where that may be presumed another time.
+    /// What the server announced before the last login that asked it, where that may be presumed another time.
     #[must_use]
     pub fn announced(&self) -> Option<Announced> {
         self.announced.borrow().clone()

@@ -199,6 +199,7 @@ fn record(choices: &mut Choices<'_>) -> Record {
         18 => Record::Announced {
             connection: text(choices),
             capabilities: text(choices),
+            at: at(choices),
         },
         13 => Record::Overrun {
             uid: uid(choices),

@@ -82,7 +82,7 @@ pub struct OpenMaildrop {
     pub transaction: Transaction,
     /// How the login worked.
     pub login: LastLogin,
-    /// What the server announced before; none where it has no CAPA.
+    /// What the server announced before; none where it was not asked, or has no CAPA.
     pub announced: Option<Capabilities>,
 }
 
@@ -119,7 +119,7 @@ impl Authorization {
                         return Ok(LoggedIn::HungUp(refusal));
                     }
                     next = self.second(&refusal, login);
-                    refused = Some(self.explained(refusal));
+                    refused = Some(refusal);
                 }
                 (Ok(Attempt::Unusable(refusal)), Some(_)) => return Err(refusal.failure),
                 (Ok(Attempt::Denied(failure)), _) => return Err(failure),
@@ -129,19 +129,23 @@ impl Authorization {
                 (Err(failure), _) => return Err(failure),
             }
         }
-        Err(refused.map_or_else(|| self.no_mechanism(login), |refused| refused.failure))
+        Err(refused.map_or_else(
+            || self.no_mechanism(login),
+            |refused| self.explained(refused),
+        ))
     }
 
     /// With what shows only once the server was asked: that the mechanism is not announced any more.
-    fn explained(&self, mut refusal: Refusal) -> Refusal {
+    fn explained(&self, refusal: Refusal) -> Failure {
         if refusal.presumed.is_some() && !self.offer().has(refusal.method) {
-            refusal.failure = refusal.failure.hint(not_announced(refusal.method));
+            refusal.failure.hint(not_announced(refusal.method))
+        } else {
+            refusal.failure
         }
-        refusal
     }
 
     fn opened(self, login: LastLogin) -> LoggedIn {
-        let announced = self.capabilities.clone();
+        let announced = self.capabilities.clone().filter(|_| !self.presumes);
         LoggedIn::Open(Box::new(OpenMaildrop {
             transaction: Transaction::new(self.wire, self.capabilities, self.presumes),
             login,
@@ -150,12 +154,14 @@ impl Authorization {
     }
 
     /// Asks what the server can do, unless an earlier session on such a connection knows that: a round trip less. Only
-    /// where nothing better could be offered meanwhile: a server that has to prove itself, or the mechanism that the
-    /// account's owner has named. What is wrong in that shows in a refusal.
+    /// where nothing better could be offered meanwhile: the server has to prove itself, or the account's owner has named
+    /// the mechanism. And only where a refusal is not the end, since the server is asked after it.
     fn learn_capabilities(&mut self, login: &Login<'_>) -> Result<()> {
         self.capabilities = login.known.clone().filter(|_| self.wire.is_protected());
         let best = self.methods(login).first().copied();
-        let is_best = |method: Method| method.proves_server() || login.rule == Rule::Only(method);
+        let is_best = |method: Method| {
+            method.proves_server() || !method.exposes_secret() && login.rule == Rule::Only(method)
+        };
         self.presumes = self.capabilities.is_some() && best.is_some_and(is_best);
         if !self.presumes {
             self.ask_capabilities()?;

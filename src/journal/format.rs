@@ -226,7 +226,9 @@ pub(super) fn write(record: &Record, into: &mut Vec<u8>) {
         Record::Announced {
             connection,
             capabilities,
+            at,
         } => Line {
+            at: Some(*at),
             name: Some(capabilities.into()),
             connection: Some(connection.into()),
             ..Line::that_is("capabilities")
@@ -406,6 +408,7 @@ impl Line<'_> {
                 over_tls: self.tls.ok_or(BadLine::Lacks("tls"))?,
             },
             "capabilities" => Record::Announced {
+                at: self.at()?,
                 connection: {
                     let connection = self.connection.ok_or(BadLine::Lacks("connection"))?;
                     connection.0.into_owned()

@@ -5,13 +5,16 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::num::NonZeroU32;
 
 use indexmap::IndexMap;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::destinations::Destinations;
 use super::found::Found;
 use super::record::{Fact, Intent, Record};
 use crate::mail::{Digest, Identity, UniqueId};
 use crate::message::Hashes;
+
+/// How long what a server announced may be presumed: it may have learnt more since.
+const MAX_AGE_OF_CAPABILITIES: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// Everything that is remembered of a maildrop.
 #[derive(Debug, Default, PartialEq)]
@@ -23,8 +26,8 @@ pub struct Memory {
     facts: [bool; Fact::ALL.len()],
     /// The way to log in that worked last, in the clear and over TLS.
     logins: [Option<String>; 2],
-    /// On which connection the server announced what, the last time.
-    announced: Option<(String, String)>,
+    /// On which connection the server announced what, and when.
+    announced: Option<(String, String, Timestamp)>,
 }
 
 /// Which of the messages of a [`Memory`] one is: a number that stays, whatever is remembered besides.
@@ -527,11 +530,14 @@ impl Memory {
         self.logins[usize::from(over_tls)].as_deref()
     }
 
-    /// On which connection the server announced which capabilities before the login.
+    /// On which connection the server announced which capabilities before the login, where that is not too long ago to
+    /// be presumed.
     #[must_use]
-    pub fn announced(&self) -> Option<(&str, &str)> {
-        let (connection, capabilities) = self.announced.as_ref()?;
-        Some((connection, capabilities))
+    pub fn announced(&self, now: Timestamp) -> Option<(&str, &str)> {
+        let (connection, capabilities, at) = self.announced.as_ref()?;
+        let age = now.duration_since(*at);
+        let is_recent = !age.is_negative() && age <= MAX_AGE_OF_CAPABILITIES;
+        is_recent.then_some((connection, capabilities))
     }
 
     /// Messages that were about to be placed, of which nothing more is known: the run was cut off.
@@ -665,7 +671,8 @@ impl Memory {
             Record::Announced {
                 connection,
                 capabilities,
-            } => self.announced = Some((connection, capabilities)),
+                at,
+            } => self.announced = Some((connection, capabilities, at)),
             Record::Fact { fact, holds } => self.facts[fact as usize] = holds,
         }
     }

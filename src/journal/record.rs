@@ -125,6 +125,8 @@ pub enum Record {
         connection: String,
         /// The capabilities.
         capabilities: String,
+        /// When.
+        at: Timestamp,
     },
     /// Something was learnt of the server.
     Fact {

@@ -218,7 +218,7 @@ impl Job<'_> {
 
     /// Begins with what the server announced the last time. Not in a dry run, which cannot correct what is wrong in it.
     fn presume_capabilities(&self, connecting: &Connecting<'_>, memory: &Memory) {
-        if let Some((connection, capabilities)) = memory.announced() {
+        if let Some((connection, capabilities)) = memory.announced(self.environment.now()) {
             connecting.presume(Announced {
                 connection: connection.to_owned(),
                 capabilities: capabilities.to_owned(),

@@ -139,13 +139,15 @@ impl<'a> Session<'a> {
         let worked = self.connecting.worked().map(|worked| worked.to_string());
         let worked = worked.filter(|way| Some(way.as_str()) != journal.memory().login(over_tls));
         let worked = worked.map(|way| Record::LoggedIn { way, over_tls });
+        let now = self.job.environment.now();
         let announced = self.connecting.announced().filter(|announced| {
-            let known = journal.memory().announced();
+            let known = journal.memory().announced(now);
             known != Some((&announced.connection, &announced.capabilities))
         });
         let announced = announced.map(|announced| Record::Announced {
             connection: announced.connection,
             capabilities: announced.capabilities,
+            at: now,
         });
         journal.append(worked.into_iter().chain(announced).collect())
     }

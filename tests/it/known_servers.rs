@@ -73,13 +73,51 @@ fn a_server_that_is_known_over_tls_is_asked_after_the_login_alone() {
 fn a_mechanism_that_is_named_needs_no_announcement_either() {
     let certificates = Sandbox::new();
     let server = Server::start(&Mailbox::default()).implicit_tls(certificates.certificates());
-    let server = server.mechanisms(SCRAM);
-    let sandbox = known_with(&server, "auth", "\"plain\"");
+    let server = server.mechanisms("CRAM-MD5 PLAIN");
+    let sandbox = known_with(&server, "auth", "\"cram-md5\"");
     sandbox.run(&["sync"]).ends_with(0).says_nothing();
     assert_eq!(
         dialogues(&server),
-        ["CAPA PLAIN CAPA QUIT", "PLAIN CAPA QUIT"]
+        ["CAPA CRAM-MD5 CAPA QUIT", "CRAM-MD5 CAPA QUIT"]
     );
+}
+
+/// Where the password is exposed, a refusal is the end, so that nothing in it may rest on what was true once.
+#[test]
+fn a_server_is_asked_before_a_password_is_sent_to_it() {
+    let certificates = Sandbox::new();
+    let server = Server::start(&Mailbox::default()).implicit_tls(certificates.certificates());
+    let server = server.mechanisms(SCRAM);
+    let sandbox = known_with(&server, "auth", "\"plain\"");
+    sandbox.run(&["sync"]).ends_with(0).says_nothing();
+    let asked = "CAPA PLAIN CAPA QUIT";
+    assert_eq!(dialogues(&server), [asked, asked]);
+}
+
+#[test]
+fn a_server_is_asked_again_after_a_week() {
+    let certificates = Sandbox::new();
+    let server = Server::start(&Mailbox::default()).implicit_tls(certificates.certificates());
+    let server = server.mechanisms(SCRAM);
+    let mut sandbox = Sandbox::new();
+    sandbox.account("it", &server.endpoint()).write();
+    for (day, expected) in [
+        ("2026-03-01", ASKED),
+        ("2026-03-07", PRESUMED),
+        ("2026-03-09", ASKED),
+        ("2026-03-14", PRESUMED),
+        // The clock was wrong, or is.
+        ("2026-03-02", ASKED),
+    ] {
+        sandbox.at(&format!("{day}T06:00:00Z"));
+        sandbox.run(&["sync"]).ends_with(0).says_nothing();
+        let dialogues = dialogues(&server);
+        assert_eq!(
+            dialogues.last().map(String::as_str),
+            Some(expected),
+            "{day}"
+        );
+    }
 }
 
 /// Something better may be announced by now, or somebody may have answered in the server's place.

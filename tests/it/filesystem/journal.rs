@@ -167,7 +167,10 @@ fn a_journal_of_which_nothing_can_be_read_is_no_reason_to_begin_from_nothing() {
         .ends_with(65)
         .complains("Move it away");
     let last = server.sessions().pop().expect("a session").verbs();
-    assert_eq!(last, ["CAPA"], "there was no login");
+    assert!(
+        last.is_empty(),
+        "nothing was asked, so there was no login: {last:?}"
+    );
     let kept = fs::read_to_string(&path).expect("a journal");
     assert_eq!(kept, "something else\nentirely\n");
     fs::write(&path, good).expect("a journal");
