@@ -136,6 +136,13 @@ impl Failure {
         self
     }
 
+    /// The same, of another kind.
+    #[must_use]
+    pub fn of_kind(mut self, kind: Kind) -> Self {
+        self.0.kind = kind;
+        self
+    }
+
     /// The same, with another wording of its message and its hints.
     #[must_use]
     pub fn reworded(mut self, word: impl Fn(String) -> String) -> Self {

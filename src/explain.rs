@@ -2,6 +2,7 @@
 //! exit status) and its hints.
 
 mod config;
+mod fs;
 mod process;
 
 use std::error::Error;

@@ -30,6 +30,7 @@ pub mod deliver;
 pub mod environment;
 pub mod error;
 mod explain;
+pub mod fs;
 pub mod journal;
 pub mod mail;
 pub mod message;

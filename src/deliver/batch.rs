@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use super::mboxrd::Quoter;
 use super::spool::Spool;
 use super::{Complete, DeliveryError, MessageWriter};
-use crate::error::{Failure, Result};
+use crate::error::Result;
+use crate::fs::Error;
 
 /// A batch; of each message it knows a `T`.
 pub(super) struct Batch<T> {
@@ -80,14 +81,15 @@ where
             Some(quoter) => quoter.quote(text, |bytes| spool.write(bytes)),
             None => spool.write(text),
         };
-        written.map_err(DeliveryError::Destination)
+        written.map_err(|error| DeliveryError::Destination(error.into()))
     }
 
     fn finish(mut self: Box<Self>, message: &Complete<'_>) -> Result<(), DeliveryError> {
         let spool = &mut self.batch.spool;
         let quoter = self.quoter.take();
         let ended = quoter.map(|quoter| quoter.finish(|bytes| spool.write(bytes)));
-        ended.transpose().map_err(DeliveryError::Destination)?;
+        let ended = ended.transpose();
+        ended.map_err(|error| DeliveryError::Destination(error.into()))?;
         if let Some(describe) = self.describe.take() {
             let text = self.start..self.batch.spool.length();
             let about = describe(message);
@@ -114,7 +116,7 @@ impl Batch<String> {
     /// # Errors
     ///
     /// It could not be read, or the first thing that went wrong while it was passed on.
-    pub(super) fn copy<E: From<Failure>>(
+    pub(super) fn copy<E: From<Error>>(
         &self,
         message: &Quoted,
         mut pass: impl FnMut(&[u8]) -> Result<(), E>,

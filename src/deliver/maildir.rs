@@ -18,13 +18,13 @@ use rustix::io::Errno;
 
 use self::directories::Directories;
 use self::name::Names;
-use super::directory::Directory;
 use super::{
     Complete, DeliveryError, Destination, MessageWriter, Mode, PreparedBatch, StoredRef, disk,
 };
 use crate::crash;
 use crate::environment::Environment;
 use crate::error::{Failure, Result};
+use crate::fs::Directory;
 use crate::mail::{Identity, Place};
 
 /// What a Maildir consists of.
@@ -288,11 +288,11 @@ impl Destination for Maildir {
 
     fn check(&self) -> Result<()> {
         let Some(maildir) = Directory::find(&self.path)? else {
-            return Directory::check(&self.path);
+            return Ok(Directory::check(&self.path)?);
         };
         DIRECTORIES.iter().try_for_each(|name| {
             let directory = maildir.find_in(name)?;
-            directory.as_ref().unwrap_or(&maildir).check_writable()
+            Ok(directory.as_ref().unwrap_or(&maildir).check_writable()?)
         })
     }
 

@@ -23,7 +23,6 @@ use self::contents::Contents;
 use self::file::Spot;
 use self::lock::{Locked, Patience, Turn};
 use super::batch::Batch;
-use super::directory::Directory;
 use super::mboxrd::{Quoter, from_line};
 use super::{
     Complete, DeliveryError, Destination, MessageWriter, Mode, PreparedBatch, StoredRef, disk,
@@ -31,6 +30,7 @@ use super::{
 use crate::crash;
 use crate::environment::Environment;
 use crate::error::Result;
+use crate::fs::{Directory, sync_found};
 use crate::mail::{Identity, Place};
 
 /// The longest wait until others have unlocked the mbox.
@@ -116,7 +116,7 @@ impl Destination for Mbox {
 
     fn check(&self) -> Result<()> {
         let Some(spot) = Spot::find(&self.path)? else {
-            return Directory::check(file::parent(&self.path));
+            return Ok(Directory::check(file::parent(&self.path))?);
         };
         if !spot.check()? {
             return spot.check_writable();
@@ -245,7 +245,7 @@ fn find(locked: &Locked, stored: &[StoredRef<'_>]) -> Result<Vec<bool>> {
 
 /// Another program may have written what was found: the record that it is stored must not outlive it.
 fn make_durable(locked: &Locked) -> Result<()> {
-    let synced = disk::sync_found(&locked.file);
+    let synced = sync_found(&locked.file);
     synced.map_err(|errno| disk::failure("make durable", &locked.spot.path, errno))?;
     locked.spot.sync_entry()
 }

@@ -12,7 +12,6 @@
 //! are. So whatever is cut off can be recovered at the next start.
 
 mod batch;
-mod directory;
 mod disk;
 mod maildir;
 mod mbox;

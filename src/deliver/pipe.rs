@@ -191,7 +191,7 @@ struct Text<'a> {
 impl Read for Text<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.spool.read_within(&mut self.rest, buffer);
-        read.map_err(io::Error::other)
+        read.map_err(|error| io::Error::other(Failure::from(error)))
     }
 }
 

@@ -4,8 +4,9 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::{Destination, Maildir, Mbox, Pipe, Settings, Stdout, disk};
+use super::{Destination, Maildir, Mbox, Pipe, Settings, Stdout};
 use crate::environment::Environment;
+use crate::fs::lead_to_one;
 
 /// A destination as a person writes it. Its canonical text ([`fmt::Display`]) is its name in the journal.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -92,7 +93,7 @@ impl Spec {
     pub fn is_same_place(&self, other: &Spec) -> bool {
         match (self, other) {
             (Spec::Maildir(one), Spec::Maildir(two)) | (Spec::Mbox(one), Spec::Mbox(two)) => {
-                one == two || disk::lead_to_one(one, two)
+                one == two || lead_to_one(one, two)
             }
             _ => self == other,
         }

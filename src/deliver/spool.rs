@@ -5,26 +5,21 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use rustix::fs::{AtFlags, OFlags};
-use rustix::io::Errno;
+use crate::fs::{Directory, Error, Result};
 
-use super::directory::Directory;
-use super::disk;
-use crate::error::{Failure, Result};
+/// Text is written and read in blocks of this size, in bytes.
+const BUFFER: usize = 64 * 1024;
 
-/// Text is written and read in pieces of this size, in bytes.
-const PIECE: usize = 64 * 1024;
-
-/// Messages one behind the other.
+/// Messages one after the other.
 pub(super) struct Spool {
     directory: PathBuf,
     /// Made when the first piece is full.
     file: Option<File>,
     /// How many bytes are in the file.
     filed: u64,
-    /// What comes behind those.
+    /// What comes after those.
     buffer: Vec<u8>,
 }
 
@@ -50,10 +45,10 @@ impl Spool {
     ///
     /// They could not be written. What was added before is untouched.
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        if self.buffer.len() + bytes.len() > PIECE {
+        if self.buffer.len() + bytes.len() > BUFFER {
             self.flush()?;
         }
-        if bytes.len() > PIECE {
+        if bytes.len() > BUFFER {
             return self.file(bytes);
         }
         self.buffer.extend_from_slice(bytes);
@@ -74,10 +69,10 @@ impl Spool {
     fn file(&mut self, bytes: &[u8]) -> Result<()> {
         let file = match self.file.take() {
             Some(file) => file,
-            None => anonymous(&self.directory)?,
+            None => Directory::make(&self.directory)?.anonymous_file()?,
         };
         let written = self.file.insert(file).write_all_at(bytes, self.filed);
-        written.map_err(|error| self.failure("write", error))?;
+        written.map_err(|error| self.cannot("write", error))?;
         self.filed += bytes.len() as u64;
         Ok(())
     }
@@ -119,7 +114,7 @@ impl Spool {
             .unwrap_or(usize::MAX)
             .min(buffer.len());
         let read = file.read_at(&mut buffer[..most], at);
-        read.map_err(|error| self.failure("read", error))
+        read.map_err(|error| self.cannot("read", error))
     }
 
     /// Reads from the beginning of the range and takes what was read off it; none when it is empty.
@@ -131,7 +126,7 @@ impl Spool {
         let left = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
         let most = left.min(buffer.len());
         match self.read(range.start, &mut buffer[..most])? {
-            0 if most > 0 => Err(self.failure("read", io::ErrorKind::UnexpectedEof.into())),
+            0 if most > 0 => Err(self.cannot("read", io::ErrorKind::UnexpectedEof.into())),
             n => {
                 range.start += n as u64;
                 Ok(n)
@@ -144,12 +139,12 @@ impl Spool {
     /// # Errors
     ///
     /// It could not be read, or the first thing that went wrong while it was passed on.
-    pub(super) fn copy<E: From<Failure>>(
+    pub(super) fn copy<E: From<Error>>(
         &self,
         mut range: Range<u64>,
         mut pass: impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        let mut piece = vec![0; PIECE];
+        let mut piece = vec![0; BUFFER];
         while !range.is_empty() {
             let n = self.read_within(&mut range, &mut piece)?;
             pass(&piece[..n])?;
@@ -157,46 +152,9 @@ impl Spool {
         Ok(())
     }
 
-    fn failure(&self, doing: &str, error: io::Error) -> Failure {
-        disk::failure(
-            &format!("{doing} a temporary file in"),
-            &self.directory,
-            error,
-        )
-    }
-}
-
-/// A file without a name, for reading and writing.
-fn anonymous(directory: &Path) -> Result<File> {
-    let directory = Directory::make(directory)?;
-    let flags = OFlags::TMPFILE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC;
-    match rustix::fs::openat(&directory, ".", flags, disk::FILE_MODE) {
-        Ok(file) => Ok(file.into()),
-        Err(Errno::NOTSUP | Errno::ISDIR | Errno::INVAL | Errno::NOENT) => nameless(&directory),
-        Err(errno) => Err(disk::failure(
-            "create a temporary file in",
-            directory.path(),
-            errno,
-        )),
-    }
-}
-
-/// For file systems that know no anonymous files: one whose name is removed at once.
-fn nameless(directory: &Directory) -> Result<File> {
-    let mut count = 0_u32;
-    loop {
-        let name = format!("spool.{}.{count}", std::process::id());
-        let cannot = |doing, errno| disk::failure(doing, &directory.path().join(&name), errno);
-        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC;
-        match rustix::fs::openat(directory, &name, flags, disk::FILE_MODE) {
-            Ok(file) => {
-                let removed = rustix::fs::unlinkat(directory, &name, AtFlags::empty());
-                removed.map_err(|errno| cannot("remove", errno))?;
-                return Ok(file.into());
-            }
-            Err(Errno::EXIST) if count < 1000 => count += 1,
-            Err(errno) => return Err(cannot("create", errno)),
-        }
+    fn cannot(&self, doing: &str, error: io::Error) -> Error {
+        let doing = format!("{doing} a temporary file in");
+        Error::cannot(&doing, &self.directory, error)
     }
 }
 
@@ -209,14 +167,13 @@ mod tests {
     use rustix::process::geteuid;
 
     use super::*;
-    use crate::error::Kind;
     use crate::test_report::skip;
 
     fn content(spool: &Spool, range: Range<u64>) -> Vec<u8> {
         let mut content = Vec::new();
         let copied = spool.copy(range, |piece| {
             content.extend_from_slice(piece);
-            Ok::<_, Failure>(())
+            Ok::<_, Error>(())
         });
         copied.expect("read");
         content
@@ -227,7 +184,7 @@ mod tests {
 
         #[test]
         fn a_spool_is_a_growing_string_of_bytes(
-            steps in prop::collection::vec((0..3 * PIECE, any::<u8>(), any::<prop::sample::Index>()), 1..12),
+            steps in prop::collection::vec((0..3 * BUFFER, any::<u8>(), any::<prop::sample::Index>()), 1..12),
         ) {
             let root = tempfile::tempdir().expect("tempdir");
             let mut spool = Spool::new(root.path().join("state"));
@@ -258,13 +215,9 @@ mod tests {
             return skip("only root can give a directory away");
         }
         lchown(root.path().join("theirs"), Some(12345), None).expect("root may");
-        let failure = Spool::new(state).write(&[0; 2 * PIECE]);
-        let failure = failure.expect_err("a link of theirs");
-        assert_eq!(failure.kind(), Kind::Destination);
-        assert!(
-            failure.message().contains("is a symbolic link"),
-            "{failure}"
-        );
+        let failure = Spool::new(state).write(&[0; 2 * BUFFER]);
+        let error = failure.expect_err("a link of theirs");
+        assert!(matches!(error, Error::LinkInShared(_)), "{error}");
     }
 
     #[test]
@@ -273,18 +226,12 @@ mod tests {
         let mut spool = Spool::new(root.path().join("state"));
         spool.write(b"small").expect("written");
         assert!(!root.path().join("state").exists());
-        spool.write(&[0; 2 * PIECE]).expect("written");
+        spool.write(&[0; 2 * BUFFER]).expect("written");
         assert_eq!(
             fs::read_dir(root.path().join("state"))
                 .expect("made")
                 .count(),
             0
         );
-        let directory = Directory::make(root.path()).expect("there");
-        nameless(&directory)
-            .expect("the other way")
-            .write_all_at(b"x", 0)
-            .expect("written");
-        assert_eq!(fs::read_dir(root.path()).expect("readable").count(), 1);
     }
 }

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use super::file;
-use crate::error::{Kind, OrFail, Result};
+use crate::error::Result;
+use crate::fs::{Directory, Error, NewFile};
 use crate::mail::Mailbox;
 
 /// The memory of one server's absence: a file beside the journal with one time in it, there only while
@@ -31,7 +32,7 @@ impl Absence {
     ///
     /// # Errors
     ///
-    /// [`Kind::Io`]: that it is away since now cannot be written down.
+    /// [`crate::error::Kind::Io`]: that it is away since now cannot be written down.
     pub fn since(&self, now: Timestamp) -> Result<Timestamp> {
         match self.remembered() {
             Some(since) if since <= now => Ok(since),
@@ -44,11 +45,14 @@ impl Absence {
     }
 
     fn begin(&self, now: Timestamp) -> Result<()> {
-        file::make_directory(&self.directory)?;
-        file::write_new(&self.path, |out| {
-            let written = writeln!(out, "{now}");
-            written.or_fail(Kind::Io, || format!("cannot write {}", self.path.display()))
-        })
+        self.write(&format!("{now}\n")).map_err(file::failure)
+    }
+
+    fn write(&self, text: &str) -> Result<(), Error> {
+        Directory::make(&self.directory)?;
+        let mut file = NewFile::create(&self.path)?;
+        file.write(text.as_bytes())?;
+        file.finish()
     }
 
     /// The server is there. A file that cannot be removed can only make a later absence known too early.

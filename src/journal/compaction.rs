@@ -10,6 +10,7 @@ use super::loading;
 use super::memory::{Memory, Remembered};
 use super::record::Record;
 use crate::error::{Failure, Kind, OrFail, Result};
+use crate::fs::NewFile;
 use crate::mail::Mailbox;
 use crate::mail::UniqueId;
 
@@ -40,18 +41,14 @@ pub(super) fn rewrite(
     is_damaged: bool,
 ) -> Result<Memory> {
     let new = beside(path, "new");
-    file::write_new(&new, |out| {
-        let cannot = || format!("cannot write {}", new.display());
-        out.write_all(&format::header(format::VERSION, mailbox))
-            .or_fail(Kind::Io, cannot)?;
-        loading::each_line(path, |line| match format::read(line) {
-            Ok(record) if still_matters(&record, &memory) => out
-                .write_all(line)
-                .and_then(|()| out.write_all(b"\n"))
-                .or_fail(Kind::Io, cannot),
-            _ => Ok(()),
-        })
+    let mut out = NewFile::create(&new).map_err(file::failure)?;
+    let mut write = |bytes: &[u8]| out.write(bytes).map_err(file::failure);
+    write(&format::header(format::VERSION, mailbox))?;
+    loading::each_line(path, |line| match format::read(line) {
+        Ok(record) if still_matters(&record, &memory) => write(line).and_then(|()| write(b"\n")),
+        _ => Ok(()),
     })?;
+    out.finish().map_err(file::failure)?;
     let expected = memory.fingerprint();
     drop(memory);
     let memory = loading::load(&new, mailbox)?.memory;

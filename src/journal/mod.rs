@@ -27,6 +27,7 @@ use lock::Lock;
 
 use crate::crash;
 use crate::error::Result;
+use crate::fs::Directory;
 use crate::mail::{Digest, Mailbox, Number, UniqueId};
 
 pub use absence::Absence;
@@ -51,7 +52,8 @@ pub struct Journal {
 /// The right to work on a maildrop's journal, which nobody else has meanwhile.
 pub struct Claim<'a> {
     lock: Lock,
-    directory: &'a Path,
+    directory: Directory,
+    path: PathBuf,
     mailbox: &'a Mailbox,
 }
 
@@ -66,9 +68,9 @@ impl Claim<'_> {
         let Claim {
             lock,
             directory,
+            path,
             mailbox,
         } = self;
-        let path = path(directory, mailbox);
         let mut loaded = loading::load(&path, mailbox)?;
         let mut file = Appender::open(&path)?;
         crash::point("journal: opened");
@@ -76,10 +78,11 @@ impl Claim<'_> {
             file.cut(loaded.read)?;
         }
         // An earlier run may have been cut off before its journal's name was durable.
-        file::sync_directory(directory).inspect_err(|_| file.remove_if_empty())?;
+        let synced = directory.sync().inspect_err(|_| file.remove_if_empty());
+        synced.map_err(file::failure)?;
         if file.is_empty() {
             // Nothing was ever remembered, and the directory may be what such a run left, too.
-            file::sync_entry(directory)?;
+            directory.sync_entry().map_err(file::failure)?;
             file.append(&format::header(format::VERSION, mailbox))?;
             file.sync()?;
         } else if !loaded.is_sound()
@@ -109,12 +112,14 @@ impl Journal {
     ///
     /// - [`crate::error::Kind::Temporary`]: another popfetch is at work on this maildrop.
     /// - [`crate::error::Kind::Io`]: the directory or the lock cannot be made.
-    pub fn claim<'a>(directory: &'a Path, mailbox: &'a Mailbox) -> Result<Claim<'a>> {
-        file::make_directory(directory).map_err(|failure| failure.hint(file::WAY_OUT))?;
+    pub fn claim<'a>(directory: &Path, mailbox: &'a Mailbox) -> Result<Claim<'a>> {
+        let cannot = |error| file::failure(error).hint(file::WAY_OUT);
+        let opened = Directory::make(directory).map_err(cannot)?;
         let lock = Lock::take(&path(directory, mailbox).with_added_extension("lock"))?;
         Ok(Claim {
             lock,
-            directory,
+            directory: opened,
+            path: path(directory, mailbox),
             mailbox,
         })
     }

@@ -15,7 +15,7 @@ const LAYERS: &[(&str, &str)] = &[
     ("cli", "mail size"),
     ("ui", "report monitor size error text"),
     // what the errors of the layers below mean to a person and a script
-    ("explain", "config process cancel error"),
+    ("explain", "config fs process cancel error"),
     // carrying a plan out
     (
         "sync",
@@ -36,9 +36,9 @@ const LAYERS: &[(&str, &str)] = &[
     // three that do not know each other
     (
         "deliver",
-        "environment error mail message text crash process cancel",
+        "environment error fs mail message text crash process cancel",
     ),
-    ("journal", "error mail message crash"),
+    ("journal", "error fs mail message crash"),
     ("plan", "mail"),
     // the protocol without a socket, and sockets without the protocol
     ("pop3", "sasl mail text"),
@@ -48,6 +48,8 @@ const LAYERS: &[(&str, &str)] = &[
     ("secret", "process environment error text cancel"),
     // commands that a person configured
     ("process", "environment text cancel"),
+    // files and directories that last
+    ("fs", "text crash"),
     // plain values
     ("monitor", "error mail"),
     ("environment", "error"),

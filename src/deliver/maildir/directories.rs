@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, Dir, Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::deliver::directory::{Directory, Owner};
 use crate::deliver::disk;
 use crate::error::{Failure, Result};
+use crate::fs::{Directory, FILE_MODE, Owner, move_without_replacing, sync_entries};
 
 /// An open Maildir.
 pub(super) struct Directories {
@@ -54,7 +54,7 @@ impl Directories {
     /// It cannot be made, or not be given to the owner of the Maildir.
     pub(super) fn create(&self, name: &str) -> Result<Option<File>> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        let file = match rustix::fs::openat(&self.tmp, name, flags, disk::FILE_MODE) {
+        let file = match rustix::fs::openat(&self.tmp, name, flags, FILE_MODE) {
             Ok(file) => file,
             Err(Errno::EXIST) => return Ok(None),
             Err(errno) => return Err(self.failure("create a file in", "tmp", errno)),
@@ -69,7 +69,10 @@ impl Directories {
 
     fn give_away(&self, file: &OwnedFd, name: &str) -> Result<()> {
         let path = || self.path.join("tmp").join(name);
-        self.owner.map_or(Ok(()), |owner| owner.take(file, &path()))
+        if let Some(owner) = self.owner {
+            owner.take(file, &path())?;
+        }
+        Ok(())
     }
 
     /// Makes a file of [`Directories::create`] durable, and with it that it was given away.
@@ -91,13 +94,11 @@ impl Directories {
             Some(&known) => known,
             None => {
                 let mode = Mode::from_raw_mode(rustix::fs::fstat(file)?.st_mode);
-                *self
-                    .strict_umask
-                    .get_or_init(|| !mode.contains(disk::FILE_MODE))
+                *self.strict_umask.get_or_init(|| !mode.contains(FILE_MODE))
             }
         };
         match is_strict {
-            true => rustix::fs::fchmod(file, disk::FILE_MODE),
+            true => rustix::fs::fchmod(file, FILE_MODE),
             false => Ok(()),
         }
     }
@@ -116,29 +117,29 @@ impl Directories {
     /// Moves a file from `tmp/` into `new/`, never over one that is there.
     pub(super) fn publish(&self, unique: &str, name: &str) -> Result<(), Errno> {
         let (from, to) = (self.tmp.as_fd(), self.new.as_fd());
-        disk::move_without_replacing(from, Path::new(unique), to, Path::new(name))
+        move_without_replacing(from, Path::new(unique), to, Path::new(name))
     }
 
     /// Moves a file back from `new/` into `tmp/`, if it is still there.
     pub(super) fn withdraw(&self, unique: &str, name: &str) {
         let (from, to) = (self.new.as_fd(), self.tmp.as_fd());
-        let _ = disk::move_without_replacing(from, Path::new(name), to, Path::new(unique));
+        let _ = move_without_replacing(from, Path::new(name), to, Path::new(unique));
     }
 
     /// Makes durable what was made in `tmp/`.
     pub(super) fn sync_tmp(&self) -> Result<(), Errno> {
-        disk::sync_entries(&self.tmp)
+        sync_entries(&self.tmp)
     }
 
     /// Makes durable what was moved into `new/`. The entry that is gone from `tmp/` needs nothing:
     /// should it come back after a power cut, recovery finds the file in both.
     pub(super) fn sync_new(&self) -> Result<(), Errno> {
-        disk::sync_entries(&self.new)
+        sync_entries(&self.new)
     }
 
     /// Makes durable what mail readers moved into `cur/`.
     pub(super) fn sync_cur(&self) -> Result<(), Errno> {
-        disk::sync_entries(&self.cur)
+        sync_entries(&self.cur)
     }
 
     /// A failure to do something in one of the three directories.

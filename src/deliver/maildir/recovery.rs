@@ -12,6 +12,7 @@ use super::search::{self, Files, Named, PUBLISHED};
 use crate::crash;
 use crate::deliver::{Mode, StoredRef, disk};
 use crate::error::Result;
+use crate::fs::sync_found;
 
 /// A file in `tmp/` of this age, in seconds (36 hours), is a remainder, says the Maildir specification.
 const STALE_AGE: i64 = 36 * 60 * 60;
@@ -102,7 +103,7 @@ impl Remains {
 
 fn publish(directories: &Directories, file: &File, unique: &str, name: &str) -> Result<()> {
     crash::point("maildir: message to be recovered");
-    disk::sync_found(file)
+    sync_found(file)
         .map_err(|errno| directories.failure("make durable a file in", "tmp", errno))?;
     directories
         .publish(unique, name)

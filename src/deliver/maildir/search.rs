@@ -11,9 +11,9 @@ use rustix::io::Errno;
 use super::directories::Directories;
 use super::name;
 use crate::crash;
-use crate::deliver::directory::Directory;
 use crate::deliver::{Mode, StoredRef, disk};
 use crate::error::Result;
+use crate::fs::{Directory, sync_found};
 use crate::mail::{Digest, Identity, Place};
 use crate::message::{Hasher, Hashes};
 
@@ -52,7 +52,7 @@ pub(super) fn find(maildir: &Path, stored: &[StoredRef<'_>], mode: Mode) -> Resu
     let applies = mode == Mode::Apply;
     let mut found = vec![false; stored.len()];
     each_copy(maildir, stored, |n, file, _| {
-        found[n] = !applies || disk::sync_found(file).is_ok();
+        found[n] = !applies || sync_found(file).is_ok();
         found[n]
     })?;
     if applies && found.contains(&true) {

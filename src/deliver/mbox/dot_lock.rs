@@ -12,9 +12,9 @@ use rustix::io::Errno;
 use rustix::process::Pid;
 
 use super::file::{self, Spot};
-use crate::deliver::directory::Directory;
 use crate::deliver::disk;
 use crate::error::Result;
+use crate::fs::{Directory, FILE_MODE, move_without_replacing};
 
 /// A dot-lock is not taken for a remainder before it has this age, in seconds. Other programs wait as long.
 const STALE_AGE: i64 = 5 * 60;
@@ -89,7 +89,7 @@ pub(super) fn try_make(mbox: &Spot, alone: bool, now: Timestamp) -> Result<Attem
         Err(errno) => return Err(cannot(errno)),
     };
     let (from, to) = (Path::new(&draft), Path::new(&lock));
-    match disk::move_without_replacing(directory.as_fd(), from, directory.as_fd(), to) {
+    match move_without_replacing(directory.as_fd(), from, directory.as_fd(), to) {
         Ok(()) => Ok(Attempt::Made(DotLock {
             directory: directory.once_more()?,
             name: lock,
@@ -127,8 +127,8 @@ fn write(directory: &Directory, draft: &OsStr) -> Result<File, Errno> {
 /// Where the umask has taken away that we can read it ourselves, the next run could not know it for ours.
 fn set_mode(file: &File) -> io::Result<()> {
     let mode = Mode::from_raw_mode(rustix::fs::fstat(file)?.st_mode);
-    if !mode.contains(disk::FILE_MODE) {
-        rustix::fs::fchmod(file, mode | disk::FILE_MODE)?;
+    if !mode.contains(FILE_MODE) {
+        rustix::fs::fchmod(file, mode | FILE_MODE)?;
     }
     Ok(())
 }

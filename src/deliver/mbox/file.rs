@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access, AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
-use crate::deliver::directory::{self, Directory, Missing, Owner};
 use crate::deliver::disk;
 use crate::error::{Failure, Kind, Result};
+use crate::fs::{Directory, Error, FILE_MODE, MAX_LINKS, Missing, Owner, without_dead_links};
 
 /// Where an mbox is, or would be: a name, which is no link's, in a directory.
 pub(super) struct Spot {
@@ -45,7 +45,7 @@ impl Spot {
     }
 
     fn reach(path: &Path, missing: Missing) -> Result<Option<Self>> {
-        let mut links = disk::LINKS;
+        let mut links = MAX_LINKS;
         let mut directory = Directory::reach(parent(path), missing)?;
         let mut left = path.to_owned();
         loop {
@@ -105,7 +105,7 @@ impl Spot {
     /// Another user may have given any file a name where they can write.
     fn check_names(&self, is_only: bool) -> Result<()> {
         match !is_only && self.directory.is_shared()? {
-            true => Err(directory::has_other_names(&self.path)),
+            true => Err(Error::SecondName(self.path.clone()).into()),
             false => Ok(()),
         }
     }
@@ -116,7 +116,7 @@ impl Spot {
     ///
     /// It could not.
     pub(super) fn check_writable(&self) -> Result<()> {
-        self.directory.check_writable()
+        Ok(self.directory.check_writable()?)
     }
 
     fn leads_nowhere(&self) -> Failure {
@@ -180,7 +180,7 @@ impl Spot {
         }
         self.directory.give_away_if_left()?;
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::APPEND | OFlags::CLOEXEC;
-        let made = rustix::fs::openat(&self.directory, &self.name, flags, disk::FILE_MODE);
+        let made = rustix::fs::openat(&self.directory, &self.name, flags, FILE_MODE);
         match made {
             Ok(file) => {
                 let file = File::from(file);
@@ -203,12 +203,12 @@ impl Spot {
 
     /// What a new mbox needs.
     fn make_lasting(&self, file: &File) -> Result<()> {
-        rustix::fs::fchmod(file, disk::FILE_MODE)
+        rustix::fs::fchmod(file, FILE_MODE)
             .map_err(|errno| disk::failure("set the permissions of", &self.path, errno))?;
         if let Some(owner) = self.directory.owner()? {
             self.give_away(file, owner)?;
         }
-        self.directory.sync()
+        Ok(self.directory.sync()?)
     }
 
     fn give_away(&self, file: &File, owner: Owner) -> Result<()> {
@@ -236,7 +236,7 @@ impl Spot {
     ///
     /// It is not.
     pub(super) fn sync_entry(&self) -> Result<()> {
-        self.directory.sync_found()
+        Ok(self.directory.sync_found()?)
     }
 
     /// The same for the entry of its directory.
@@ -245,7 +245,7 @@ impl Spot {
     ///
     /// It is not.
     pub(super) fn sync_directory(&self) -> Result<()> {
-        self.directory.sync_entry()
+        Ok(self.directory.sync_entry()?)
     }
 
     /// Whether this open file is still the mbox there.
@@ -294,7 +294,7 @@ pub(super) fn check_present(path: &Path) -> Result<()> {
     match Spot::find(path)? {
         Some(_) => Ok(()),
         None => {
-            let path = disk::without_dead_links(path);
+            let path = without_dead_links(path);
             Err(disk::gone("the mbox's directory", parent(&path), &[""]))
         }
     }

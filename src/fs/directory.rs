@@ -16,12 +16,9 @@ use rustix::fs::{Access, AtFlags, Dir, FileType, Gid, Mode, OFlags, Stat, Uid};
 use rustix::io::Errno;
 use rustix::process::{getegid, geteuid};
 
-use super::disk;
+use super::error::{Error, Result, shown};
+use super::{DIRECTORY_MODE, MAX_LINKS, sync_entries};
 use crate::crash;
-use crate::error::{Failure, Kind, Result};
-
-/// Mode of the directories we make: mail is nobody else's business, whatever the umask says.
-const MODE: Mode = Mode::RWXU;
 
 /// For what is in a directory, which needs no right to read it.
 const PASSING: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
@@ -32,7 +29,7 @@ const READING: OFlags = OFlags::RDONLY
     .union(OFlags::CLOEXEC);
 
 /// A directory, held open.
-pub(super) struct Directory {
+pub(crate) struct Directory {
     /// The names in it are reached by this; it need not be readable.
     fd: OwnedFd,
     /// How it was reached.
@@ -43,7 +40,7 @@ pub(super) struct Directory {
 
 /// What is done about a directory that is missing.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Missing {
+pub(crate) enum Missing {
     /// It is made, 0700, and its entry is made durable.
     Make,
     /// Nothing.
@@ -74,8 +71,8 @@ impl Directory {
     /// # Errors
     ///
     /// It cannot be reached or made, or something on the way is no directory, or a link that we do not follow.
-    pub(super) fn reach(path: &Path, missing: Missing) -> Result<Option<Self>> {
-        let mut links = disk::LINKS;
+    pub(crate) fn reach(path: &Path, missing: Missing) -> Result<Option<Self>> {
+        let mut links = MAX_LINKS;
         let reached = Self::start(path)?.walk(path, missing, &mut links)?;
         Ok(reached.whole())
     }
@@ -85,7 +82,7 @@ impl Directory {
     /// # Errors
     ///
     /// As [`Directory::reach`].
-    pub(super) fn find(path: &Path) -> Result<Option<Self>> {
+    pub(crate) fn find(path: &Path) -> Result<Option<Self>> {
         Self::reach(path, Missing::Leave)
     }
 
@@ -94,9 +91,9 @@ impl Directory {
     /// # Errors
     ///
     /// As [`Directory::reach`].
-    pub(super) fn make(path: &Path) -> Result<Self> {
+    pub(crate) fn make(path: &Path) -> Result<Self> {
         let made = Self::reach(path, Missing::Make)?;
-        made.ok_or_else(|| disk::failure("create", path, Errno::NOENT))
+        made.ok_or_else(|| Error::cannot("create", path, Errno::NOENT))
     }
 
     /// Whether something could be made in the directory at this path, where it stands, or where it could be made itself.
@@ -104,8 +101,8 @@ impl Directory {
     /// # Errors
     ///
     /// It could not.
-    pub(super) fn check(path: &Path) -> Result<()> {
-        let mut links = disk::LINKS;
+    pub(crate) fn check(path: &Path) -> Result<()> {
+        let mut links = MAX_LINKS;
         let reached = Self::start(path)?.walk(path, Missing::Leave, &mut links)?;
         reached.directory.check_writable()
     }
@@ -115,10 +112,10 @@ impl Directory {
     /// # Errors
     ///
     /// We may not write there.
-    pub(super) fn check_writable(&self) -> Result<()> {
+    pub(crate) fn check_writable(&self) -> Result<()> {
         let needed = Access::WRITE_OK | Access::EXEC_OK;
         rustix::fs::accessat(&self.fd, ".", needed, AtFlags::empty())
-            .map_err(|errno| disk::failure("write in", &self.path, errno))
+            .map_err(|errno| Error::cannot("write in", &self.path, errno))
     }
 
     /// The directory that a path leads to from here; none where there is none.
@@ -126,7 +123,7 @@ impl Directory {
     /// # Errors
     ///
     /// As [`Directory::reach`].
-    pub(super) fn find_from(&self, path: &Path, links: &mut usize) -> Result<Option<Self>> {
+    pub(crate) fn find_from(&self, path: &Path, links: &mut usize) -> Result<Option<Self>> {
         let start = match path.is_absolute() {
             true => Self::start(path)?,
             false => self.once_more()?,
@@ -139,8 +136,8 @@ impl Directory {
     /// # Errors
     ///
     /// As [`Directory::reach`].
-    pub(super) fn find_in(&self, name: &str) -> Result<Option<Self>> {
-        let mut links = disk::LINKS;
+    pub(crate) fn find_in(&self, name: &str) -> Result<Option<Self>> {
+        let mut links = MAX_LINKS;
         self.enter(OsStr::new(name), &self.path.join(name), &mut links)
     }
 
@@ -149,7 +146,7 @@ impl Directory {
     /// # Errors
     ///
     /// As [`Directory::reach`].
-    pub(super) fn make_in(&self, name: &str) -> Result<Self> {
+    pub(crate) fn make_in(&self, name: &str) -> Result<Self> {
         let Some(found) = self.find_in(name)? else {
             return self.make_where_it_stood(OsStr::new(name));
         };
@@ -158,7 +155,7 @@ impl Directory {
     }
 
     /// How it was reached.
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
@@ -167,9 +164,9 @@ impl Directory {
     /// # Errors
     ///
     /// We may not read it.
-    pub(super) fn readable(&self) -> Result<OwnedFd> {
+    pub(crate) fn readable(&self) -> Result<OwnedFd> {
         rustix::fs::openat(&self.fd, ".", READING, Mode::empty())
-            .map_err(|errno| disk::failure("open", &self.path, errno))
+            .map_err(|errno| Error::cannot("open", &self.path, errno))
     }
 
     /// What is in it.
@@ -177,8 +174,8 @@ impl Directory {
     /// # Errors
     ///
     /// It cannot be read.
-    pub(super) fn entries(&self) -> Result<Dir> {
-        Dir::new(self.readable()?).map_err(|errno| disk::failure("read", &self.path, errno))
+    pub(crate) fn entries(&self) -> Result<Dir> {
+        Dir::new(self.readable()?).map_err(|errno| Error::cannot("read", &self.path, errno))
     }
 
     /// Makes the entries durable: files made, renamed and removed in it.
@@ -186,7 +183,7 @@ impl Directory {
     /// # Errors
     ///
     /// They are not.
-    pub(super) fn sync(&self) -> Result<()> {
+    pub(crate) fn sync(&self) -> Result<()> {
         sync(&self.readable()?, &self.path)
     }
 
@@ -196,7 +193,7 @@ impl Directory {
     /// # Errors
     ///
     /// It is not.
-    pub(super) fn sync_found(&self) -> Result<()> {
+    pub(crate) fn sync_found(&self) -> Result<()> {
         self.sync_other(".", &self.path)
     }
 
@@ -205,7 +202,7 @@ impl Directory {
     /// # Errors
     ///
     /// It is not.
-    pub(super) fn sync_entry(&self) -> Result<()> {
+    pub(crate) fn sync_entry(&self) -> Result<()> {
         self.sync_other("..", self.path.parent().unwrap_or(&self.path))
     }
 
@@ -213,7 +210,7 @@ impl Directory {
         match rustix::fs::openat(&self.fd, name, READING, Mode::empty()) {
             Ok(opened) => sync(&opened, path),
             Err(Errno::ACCESS) => Ok(()),
-            Err(errno) => Err(disk::failure("open", path, errno)),
+            Err(errno) => Err(Error::cannot("open", path, errno)),
         }
     }
 
@@ -222,7 +219,7 @@ impl Directory {
     /// # Errors
     ///
     /// It cannot be looked at.
-    pub(super) fn owner(&self) -> Result<Option<Owner>> {
+    pub(crate) fn owner(&self) -> Result<Option<Owner>> {
         if !are_root() {
             return Ok(None);
         }
@@ -240,7 +237,7 @@ impl Directory {
     /// # Errors
     ///
     /// It cannot be looked at.
-    pub(super) fn is_shared(&self) -> Result<bool> {
+    pub(crate) fn is_shared(&self) -> Result<bool> {
         Ok(are_root() && !(self.is_fixed && is_private(&self.stat()?)))
     }
 
@@ -249,9 +246,9 @@ impl Directory {
     /// # Errors
     ///
     /// A link does, or the name cannot be looked at.
-    pub(super) fn refuse_link(&self, name: &OsStr) -> Result<()> {
+    pub(crate) fn refuse_link(&self, name: &OsStr) -> Result<()> {
         if self.is_shared()? && self.stat_link(name)?.is_some() {
-            return Err(link_in_shared(&self.path.join(name)));
+            return Err(Error::LinkInShared(self.path.join(name)));
         }
         Ok(())
     }
@@ -261,15 +258,15 @@ impl Directory {
     /// # Errors
     ///
     /// Neither we nor root made it, or another user may have put it there; or there are too many of them.
-    pub(super) fn link(&self, name: &OsStr, links: &mut usize) -> Result<Option<PathBuf>> {
+    pub(crate) fn link(&self, name: &OsStr, links: &mut usize) -> Result<Option<PathBuf>> {
         let path = self.path.join(name);
-        let cannot = |errno| disk::failure("look at", &path, errno);
+        let cannot = |errno| Error::cannot("look at", &path, errno);
         self.refuse_link(name)?;
         let Some(stat) = self.stat_link(name)? else {
             return Ok(None);
         };
         if ![0, geteuid().as_raw()].contains(&stat.st_uid) {
-            return Err(link_of_others(&path));
+            return Err(Error::LinkOfOthers(path));
         }
         *links = links.checked_sub(1).ok_or_else(|| cannot(Errno::LOOP))?;
         let target = rustix::fs::readlinkat(&self.fd, name, Vec::new()).map_err(cannot)?;
@@ -281,13 +278,13 @@ impl Directory {
     /// # Errors
     ///
     /// It cannot be looked at.
-    pub(super) fn identity(&self) -> Result<(u64, u64)> {
+    pub(crate) fn identity(&self) -> Result<(u64, u64)> {
         let stat = self.stat()?;
         Ok((stat.st_dev, stat.st_ino))
     }
 
     fn stat(&self) -> Result<Stat> {
-        rustix::fs::fstat(&self.fd).map_err(|errno| disk::failure("look at", &self.path, errno))
+        rustix::fs::fstat(&self.fd).map_err(|errno| Error::cannot("look at", &self.path, errno))
     }
 
     /// The link of this name; none where no link has it.
@@ -298,7 +295,7 @@ impl Directory {
                 Ok(Some(stat).filter(|_| kind == FileType::Symlink))
             }
             Err(Errno::NOENT) => Ok(None),
-            Err(errno) => Err(disk::failure("look at", &self.path.join(name), errno)),
+            Err(errno) => Err(Error::cannot("look at", &self.path.join(name), errno)),
         }
     }
 
@@ -308,10 +305,7 @@ impl Directory {
         let start = Path::new(if is_absolute { "/" } else { "." });
         let opened = rustix::fs::open(start, PASSING, Mode::empty());
         Ok(Directory {
-            fd: opened.map_err(|errno| {
-                let reach = format!("reach {} through", disk::shown(path));
-                disk::failure(&reach, start, errno)
-            })?,
+            fd: opened.map_err(|errno| Error::cannot(&reaching(path), start, errno))?,
             path: start.to_owned(),
             is_fixed: is_absolute,
         })
@@ -322,10 +316,10 @@ impl Directory {
     /// # Errors
     ///
     /// Too much is open.
-    pub(super) fn once_more(&self) -> Result<Self> {
+    pub(crate) fn once_more(&self) -> Result<Self> {
         let fd = rustix::io::fcntl_dupfd_cloexec(&self.fd, 0);
         Ok(Directory {
-            fd: fd.map_err(|errno| disk::failure("open", &self.path, errno))?,
+            fd: fd.map_err(|errno| Error::cannot("open", &self.path, errno))?,
             path: self.path.clone(),
             is_fixed: self.is_fixed,
         })
@@ -366,7 +360,7 @@ impl Directory {
     fn enter(&self, name: &OsStr, towards: &Path, links: &mut usize) -> Result<Option<Self>> {
         let path = self.path.join(name);
         if name == OsStr::new("..") && are_root() && !self.is_fixed {
-            return Err(out_of_shared(&path));
+            return Err(Error::LeadsOut(path));
         }
         let flags = match are_root() {
             true => PASSING | OFlags::NOFOLLOW,
@@ -377,14 +371,11 @@ impl Directory {
             Err(Errno::NOENT) => Ok(None),
             Err(Errno::NOTDIR | Errno::LOOP) if are_root() => match self.link(name, links)? {
                 Some(target) => self.find_from(&target, links),
-                None => Err(disk::not_a_directory(&path)),
+                None => Err(Error::NotADirectory(path)),
             },
-            Err(Errno::NOTDIR) => Err(disk::not_a_directory(&path)),
-            Err(errno) if path == towards => Err(disk::failure("open", &path, errno)),
-            Err(errno) => {
-                let reach = format!("reach {} through", disk::shown(towards));
-                Err(disk::failure(&reach, &path, errno))
-            }
+            Err(Errno::NOTDIR) => Err(Error::NotADirectory(path)),
+            Err(errno) if path == towards => Err(Error::cannot("open", &path, errno)),
+            Err(errno) => Err(Error::cannot(&reaching(towards), &path, errno)),
         }
     }
 
@@ -414,22 +405,22 @@ impl Directory {
     /// Makes a directory in this one, and its entry durable.
     fn make_entry(&self, name: &OsStr) -> Result<Self> {
         let path = self.path.join(name);
-        let remove = |_: &Failure| {
+        let remove = |_: &Error| {
             // Where there is something in it already, it stays.
             let _ = rustix::fs::unlinkat(&self.fd, name, AtFlags::REMOVEDIR);
         };
-        match rustix::fs::mkdirat(&self.fd, name, MODE) {
-            Ok(()) => self.settle_made(name).inspect_err(remove)?,
+        match rustix::fs::mkdirat(&self.fd, name, DIRECTORY_MODE) {
+            Ok(()) => self.finish_made(name).inspect_err(remove)?,
             // Somebody else was faster; whether it is durable already is not known, so it is made so below.
             Err(Errno::EXIST) => {}
-            Err(errno) => return Err(disk::failure("create", &path, errno)),
+            Err(errno) => return Err(Error::cannot("create", &path, errno)),
         }
         crash::point("directory: made, not synced");
         // Otherwise the next run would find it and take it for durable.
         self.sync().inspect_err(remove)?;
-        let mut links = disk::LINKS;
+        let mut links = MAX_LINKS;
         let made = self.enter(name, &self.path.join(name), &mut links)?;
-        made.ok_or_else(|| disk::failure("create", &path, Errno::EXIST))
+        made.ok_or_else(|| Error::cannot("create", &path, Errno::EXIST))
     }
 
     /// As root: where it is empty and root's, in a directory of another user, it becomes theirs. A run that was cut off
@@ -438,7 +429,7 @@ impl Directory {
     /// # Errors
     ///
     /// It cannot be given away.
-    pub(super) fn give_away_if_left(&self) -> Result<()> {
+    pub(crate) fn give_away_if_left(&self) -> Result<()> {
         match are_root() {
             true => self.give_to_the_owner_of(&self.above()?),
             false => Ok(()),
@@ -451,9 +442,9 @@ impl Directory {
         };
         let opened = self.readable()?;
         if is_ours_and_empty(&opened) {
-            let cannot = |errno| disk::failure("set the permissions of", &self.path, errno);
+            let cannot = |errno| Error::cannot("set the permissions of", &self.path, errno);
             let stat = rustix::fs::fstat(&opened).map_err(cannot)?;
-            let mode = Mode::from_raw_mode(stat.st_mode) | MODE;
+            let mode = Mode::from_raw_mode(stat.st_mode) | DIRECTORY_MODE;
             rustix::fs::fchmod(&opened, mode).map_err(cannot)?;
             owner.take(&opened, &self.path)?;
             sync(&opened, &self.path)?;
@@ -466,38 +457,38 @@ impl Directory {
         let path = self.path.parent().unwrap_or(&self.path);
         let opened = rustix::fs::openat(&self.fd, "..", PASSING, Mode::empty());
         Ok(Directory {
-            fd: opened.map_err(|errno| disk::failure("open", path, errno))?,
+            fd: opened.map_err(|errno| Error::cannot("open", path, errno))?,
             path: path.to_owned(),
             is_fixed: false,
         })
     }
 
     /// Makes a directory what it is to be that was just made in this one.
-    fn settle_made(&self, name: &OsStr) -> Result<()> {
+    fn finish_made(&self, name: &OsStr) -> Result<()> {
         let path = self.path.join(name);
-        let cannot = |errno| disk::failure("set the permissions of", &path, errno);
+        let cannot = |errno| Error::cannot("set the permissions of", &path, errno);
         if !are_root() {
             // The umask may have taken away what we need ourselves.
-            let set = rustix::fs::chmodat(&self.fd, name, MODE, AtFlags::empty());
+            let set = rustix::fs::chmodat(&self.fd, name, DIRECTORY_MODE, AtFlags::empty());
             return set.map_err(cannot);
         }
         let flags = READING | OFlags::NOFOLLOW;
         let made = rustix::fs::openat(&self.fd, name, flags, Mode::empty());
-        let made = made.map_err(|errno| disk::failure("open", &path, errno))?;
+        let made = made.map_err(|errno| Error::cannot("open", &path, errno))?;
         let owner = self.owner()?;
         if is_ours_and_empty(&made) {
-            rustix::fs::fchmod(&made, MODE).map_err(cannot)?;
+            rustix::fs::fchmod(&made, DIRECTORY_MODE).map_err(cannot)?;
             if let Some(owner) = owner {
                 owner.take(&made, &path)?;
                 sync(&made, &path)?;
             }
             return Ok(());
         }
-        // Another popfetch may have met it meanwhile, settled it and put something into it.
+        // Another popfetch may have met it meanwhile, finished it and put something into it.
         let stat = rustix::fs::fstat(&made).map_err(cannot)?;
         match owner.map_or(stat.st_uid == 0, |owner| owner.owns(&stat)) {
             true => Ok(()),
-            false => Err(replaced(&path)),
+            false => Err(Error::Replaced(path)),
         }
     }
 }
@@ -510,14 +501,14 @@ impl AsFd for Directory {
 
 /// The owner of what we make as root: another user, or only another group.
 #[derive(Clone, Copy)]
-pub(super) struct Owner {
+pub(crate) struct Owner {
     uid: Uid,
     gid: Gid,
 }
 
 impl Owner {
     /// Whether it is another user, not only another group.
-    pub(super) fn is_another(self) -> bool {
+    pub(crate) fn is_another(self) -> bool {
         self.uid != geteuid()
     }
 
@@ -531,7 +522,7 @@ impl Owner {
     /// # Errors
     ///
     /// It cannot be given away, and is not to be used.
-    pub(super) fn take(self, made: impl AsFd, shown: &Path) -> Result<()> {
+    pub(crate) fn take(self, made: impl AsFd, shown: &Path) -> Result<()> {
         let cannot = |errno| self.cannot_take(shown, errno);
         let stat = rustix::fs::fstat(&made).map_err(cannot)?;
         // Some file systems have one owner for all, and nothing can be given away there.
@@ -541,26 +532,30 @@ impl Owner {
         rustix::fs::fchown(&made, Some(self.uid), Some(self.gid)).map_err(cannot)
     }
 
-    fn cannot_take(self, shown: &Path, errno: Errno) -> Failure {
+    fn cannot_take(self, path: &Path, errno: Errno) -> Error {
         let (uid, gid) = (self.uid.as_raw(), self.gid.as_raw());
-        let doing = format!("give to user {uid} and group {gid}");
         match errno {
             Errno::PERM | Errno::ACCESS | Errno::INVAL | Errno::NOTSUP | Errno::NOSYS => {
-                Failure::new(
-                    Kind::Destination,
-                    format!("cannot {doing} {}", disk::shown(shown)),
-                )
-                .because(std::io::Error::from(errno))
-                .hint(format!("Their mail has to be theirs to read: run popfetch as user {uid}, or let root change owners there."))
+                Error::CannotGive {
+                    path: path.to_owned(),
+                    uid,
+                    gid,
+                    source: errno,
+                }
             }
-            errno => disk::failure(&doing, shown, errno),
+            errno => Error::cannot(&format!("give to user {uid} and group {gid}"), path, errno),
         }
     }
 }
 
+/// What is done when something on the way to this path cannot be passed.
+fn reaching(path: &Path) -> String {
+    format!("reach {} through", shown(path))
+}
+
 fn sync(opened: &OwnedFd, path: &Path) -> Result<()> {
-    disk::sync_entries(opened)
-        .map_err(|errno| disk::failure("make durable what was done in", path, errno))
+    sync_entries(opened)
+        .map_err(|errno| Error::cannot("make durable what was done in", path, errno))
 }
 
 /// Whether only root can put names into a directory.
@@ -576,58 +571,6 @@ fn is_ours_and_empty(directory: &OwnedFd) -> bool {
     ours && Dir::read_from(directory).is_ok_and(|mut entries| {
         !entries.any(|entry| entry.map_or(true, |entry| is_entry(entry.file_name().to_bytes())))
     })
-}
-
-/// What to do where root does not do as other users would like.
-const AS_THE_OWNER: &str =
-    "Name a place that only root can write to, or run popfetch as the user whose mail it is.";
-
-fn link_in_shared(path: &Path) -> Failure {
-    let shown = disk::shown(path);
-    Failure::new(
-        Kind::Destination,
-        format!("{shown} is a symbolic link, in a directory that other users can write to"),
-    )
-    .hint("Root does not follow it: it may lead mail into any file.")
-    .hint(AS_THE_OWNER)
-}
-
-fn link_of_others(path: &Path) -> Failure {
-    let shown = disk::shown(path);
-    Failure::new(
-        Kind::Destination,
-        format!("{shown} is a symbolic link that another user made"),
-    )
-    .hint("It may lead your mail into any file of yours. Remove it, or name the mbox itself.")
-}
-
-fn out_of_shared(path: &Path) -> Failure {
-    let shown = disk::shown(path);
-    Failure::new(
-        Kind::Destination,
-        format!("{shown} leads out of a directory that other users can move"),
-    )
-    .hint("Write the path without the two dots.")
-}
-
-fn replaced(path: &Path) -> Failure {
-    let shown = disk::shown(path);
-    Failure::new(
-        Kind::Destination,
-        format!("{shown} was replaced by another user while it was made"),
-    )
-    .hint(AS_THE_OWNER)
-}
-
-/// A file with several names in a directory where other users may have given it one of them.
-pub(super) fn has_other_names(path: &Path) -> Failure {
-    let shown = disk::shown(path);
-    Failure::new(
-        Kind::Destination,
-        format!("{shown} has another name too (a hard link), in a directory that other users can write to"),
-    )
-    .hint("Root does not append to it: it may be any file.")
-    .hint(AS_THE_OWNER)
 }
 
 #[cfg(test)]
@@ -673,13 +616,9 @@ mod tests {
         let file = root.path().join("file");
         fs::write(&file, b"").expect("written");
         for path in [file.clone(), file.join("x"), file.join("x/y")] {
-            let Err(failure) = Directory::make(&path) else {
-                panic!("a file is no directory");
-            };
-            assert_eq!(failure.kind(), Kind::Destination);
-            let message = format!("{} is not a directory", disk::shown(&file));
-            assert_eq!(failure.to_string(), message);
-            assert!(!failure.hints().is_empty());
+            let error = Directory::make(&path).err().expect("a file is in the way");
+            let message = format!("{} is not a directory", shown(&file));
+            assert_eq!(error.to_string(), message);
         }
     }
 }

@@ -1,0 +1,114 @@
+//! Files and directories.
+
+use rustix::io::Errno;
+
+use crate::error::{Failure, Kind};
+use crate::fs::Error;
+
+/// What to do where root does not do as other users would like.
+const AS_THE_OWNER: &str =
+    "Name a place that only root can write to, or run popfetch as the user whose mail it is.";
+
+/// As it is for a destination. For the journal, the kind is another.
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let failure = Failure::new(kind(&error), error.to_string());
+        let hints = hints(&error);
+        let failure = match error {
+            Error::System { source, .. } => failure.because(source),
+            Error::CannotGive { source, .. } => failure.because(source),
+            _ => failure,
+        };
+        hints.into_iter().fold(failure, Failure::hint)
+    }
+}
+
+/// Whether the place cannot be used as it stands, or the machine failed us.
+fn kind(error: &Error) -> Kind {
+    let Error::System { .. } = error else {
+        return Kind::Destination;
+    };
+    match error.errno() {
+        Some(
+            Errno::ACCESS
+            | Errno::PERM
+            | Errno::ROFS
+            | Errno::NOSPC
+            | Errno::DQUOT
+            | Errno::FBIG
+            | Errno::NOENT
+            | Errno::NOTDIR
+            | Errno::ISDIR
+            | Errno::EXIST
+            | Errno::LOOP
+            | Errno::NAMETOOLONG,
+        ) => Kind::Destination,
+        _ => Kind::Io,
+    }
+}
+
+fn hints(error: &Error) -> Vec<String> {
+    let own = |hints: &[&str]| hints.iter().map(|&hint| hint.to_owned()).collect();
+    match error {
+        Error::System { .. } => error
+            .errno()
+            .and_then(hint)
+            .map_or_else(Vec::new, |hint| own(&[hint])),
+        Error::NotADirectory(_) => own(&["Choose another path, or move the file away."]),
+        Error::LinkInShared(_) => own(&[
+            "Root does not follow it: it may lead mail into any file.",
+            AS_THE_OWNER,
+        ]),
+        Error::LinkOfOthers(_) => own(&[
+            "It may lead your mail into any file of yours. Remove it, or name the mbox itself.",
+        ]),
+        Error::LeadsOut(_) => own(&["Write the path without the two dots."]),
+        Error::Replaced(_) => own(&[AS_THE_OWNER]),
+        Error::SecondName(_) => own(&[
+            "Root does not append to it: it may be any file.",
+            AS_THE_OWNER,
+        ]),
+        Error::CannotGive { uid, .. } => vec![format!(
+            "Their mail has to be theirs to read: run popfetch as user {uid}, or let root change owners there."
+        )],
+    }
+}
+
+fn hint(errno: Errno) -> Option<&'static str> {
+    match errno {
+        Errno::NOSPC => Some(
+            "The disk is full, or has no inodes left: make room and run popfetch again. What is not stored is still on the server.",
+        ),
+        Errno::DQUOT => Some(
+            "The disk quota is used up: make room and run popfetch again. What is not stored is still on the server.",
+        ),
+        Errno::ROFS => Some("The file system is mounted read-only."),
+        Errno::ACCESS | Errno::PERM => {
+            Some("Check who owns the path and each directory on the way to it.")
+        }
+        Errno::NOTDIR => Some(
+            "Something on the way to it is no directory: choose another path, or move that away.",
+        ),
+        Errno::FBIG => Some("A limit on the size of files forbids it: see \"ulimit -f\"."),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_the_destinations_failure_and_a_broken_one_is_not() {
+        let failure = |errno| Failure::from(Error::cannot("write", Path::new("/m/tmp/1"), errno));
+        for full in [Errno::NOSPC, Errno::DQUOT, Errno::FBIG] {
+            assert_eq!(failure(full).kind(), Kind::Destination);
+            assert!(!failure(full).hints().is_empty());
+        }
+        let broken = failure(Errno::IO);
+        assert_eq!(broken.kind(), Kind::Io);
+        assert!(broken.to_string().starts_with("cannot write /m/tmp/1: "));
+    }
+}
