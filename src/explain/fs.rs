@@ -3,13 +3,13 @@
 use rustix::io::Errno;
 
 use crate::error::{Failure, Kind};
-use crate::fs::Error;
+use crate::fs::{Error, quoted};
 
 /// What to do where root does not do as other users would like.
 const AS_THE_OWNER: &str =
     "Name a place that only root can write to, or run popfetch as the user whose mail it is.";
 
-/// As it is for a destination. For the journal, the kind is another.
+/// As it is for a destination. For the journal and for a secret, the kind is another.
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let failure = Failure::new(kind(&error), error.to_string());
@@ -70,6 +70,31 @@ fn hints(error: &Error) -> Vec<String> {
         ]),
         Error::CannotGive { uid, .. } => vec![format!(
             "Their mail has to be theirs to read: run popfetch as user {uid}, or let root change owners there."
+        )],
+        Error::NotAFile(_) => own(&["Name the file that contains the secret."]),
+        Error::OwnedByOther { .. } => own(&[
+            "It must belong to you or to root; otherwise its owner could read and change it.",
+        ]),
+        Error::Exposed {
+            path,
+            is_ours: true,
+            ..
+        } => {
+            vec![format!("Close it to them with: chmod 600 {}", quoted(path))]
+        }
+        Error::Exposed {
+            path,
+            is_ours: false,
+            ..
+        } => {
+            vec![format!(
+                "Close it to them, as root, with: chmod 640 {}",
+                quoted(path)
+            )]
+        }
+        Error::WritableByOthers { path, .. } => vec![format!(
+            "They could put another secret there. Close it to them with: chmod go-w {}",
+            quoted(path)
         )],
     }
 }

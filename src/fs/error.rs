@@ -57,6 +57,35 @@ pub enum Error {
         #[source]
         source: Errno,
     },
+    /// A secret cannot be in it.
+    #[error("{} is neither a file nor a pipe", shown(.0))]
+    NotAFile(PathBuf),
+    /// A secret file whose owner is neither this user nor root.
+    #[error("{} belongs to another user (user id {uid})", shown(path))]
+    OwnedByOther {
+        /// The secret file.
+        path: PathBuf,
+        /// Its owner.
+        uid: u32,
+    },
+    /// A secret file that other users may read or write.
+    #[error("{} is open to other users (mode {mode:04o})", shown(path))]
+    Exposed {
+        /// The secret file.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+        /// Whether it is this user's; else it is root's.
+        is_ours: bool,
+    },
+    /// Where secrets are handed over, others could put one of their own.
+    #[error("other users can write to {} (mode {mode:04o})", shown(path))]
+    WritableByOthers {
+        /// The secret file, or a directory on the way to it.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
 }
 
 impl Error {

@@ -1,8 +1,9 @@
-//! Files and directories as the journal and the destinations need them: durable, private, and safe from
+//! Files and directories as the journal, the destinations and the secrets need them: durable, private, and safe from
 //! what other users put in the way.
 //!
 //! - A [`Directory`] is reached name by name and held open. What is made in it is ours alone, whatever the umask says.
 //! - [`open_private`], [`NewFile`] and [`Directory::anonymous_file`] make the files of the journal and of a spool.
+//! - [`open_secret`] decides whether a file with a password or a key may be read.
 //! - An [`Error`] says what failed at which path. Whether that is the destination's failure or the machine's, and what
 //!   to do about it, is decided above.
 
@@ -11,6 +12,7 @@ mod error;
 mod path;
 mod private;
 mod rename;
+mod secret;
 
 use std::os::fd::AsFd;
 
@@ -23,6 +25,7 @@ pub(crate) use error::{Result, shown};
 pub(crate) use path::{lead_to_one, quoted, without_dead_links};
 pub(crate) use private::{NewFile, open_private};
 pub(crate) use rename::move_without_replacing;
+pub(crate) use secret::open_secret;
 
 /// Mode of the files we make.
 pub(crate) const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);

@@ -4,7 +4,6 @@
 //! that no error, log or debug output ever shows. What the sources read passes through buffers that
 //! are wiped too and never grow, since a growing buffer leaves its old copy behind.
 
-mod acl;
 mod command;
 mod file;
 #[cfg_attr(not(feature = "keyring"), path = "no_keyring.rs")]

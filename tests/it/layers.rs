@@ -45,7 +45,7 @@ const LAYERS: &[(&str, &str)] = &[
     ("sasl", "text"),
     ("net", "monitor error text secret cancel"),
     // where a password comes from
-    ("secret", "process environment error text cancel"),
+    ("secret", "process environment error fs text cancel"),
     // commands that a person configured
     ("process", "environment text cancel"),
     // files and directories that last

@@ -663,7 +663,7 @@ fn a_password_file_that_others_can_read_is_refused() {
     let sandbox = Sandbox::new();
     let server = Server::start(&Mailbox::default());
     sandbox.account("it", &server.endpoint()).write();
-    let everybody = std::os::unix::fs::PermissionsExt::from_mode(0o640);
+    let everybody = std::os::unix::fs::PermissionsExt::from_mode(0o604);
     std::fs::set_permissions(sandbox.home("it.password"), everybody).expect("our own file");
     sandbox.run(&["sync"]).ends_with(78).complains("chmod");
 }

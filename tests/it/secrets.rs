@@ -2,16 +2,18 @@
 //! for and whether it is right or wrong.
 
 use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 use std::path::Path;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use openssl::hash::{MessageDigest, hash};
+use rustix::process::geteuid;
 
 use crate::support::mailbox::Mailbox;
 use crate::support::messages::small;
 use crate::support::sandbox::Sandbox;
-use crate::support::server::{Fault, RESPONSE, Server, USER};
+use crate::support::server::{Fault, PASSWORD, RESPONSE, Server, USER};
 
 /// Nothing else looks like this.
 const MARKER: &str = "xK7-marker-q9Z";
@@ -193,4 +195,68 @@ fn a_password_command_finds_no_password_in_its_environment() {
     sandbox.run(&["sync"]).ends_with(0);
     let seen = fs::read_to_string(sandbox.home("seen")).expect("the command wrote it");
     assert!(!seen.contains("POPFETCH_PASSWORD"), "{seen}");
+}
+
+/// A sandbox whose account has its password in a file that anybody may read, in a directory `credentials`.
+fn sandbox_with_a_credential(server: &Server) -> Sandbox {
+    let sandbox = Sandbox::new();
+    fs::create_dir(sandbox.home("credentials")).expect("our own directory");
+    let credential = sandbox.private_file("credentials/password", PASSWORD);
+    set_mode(&credential, 0o444);
+    set_mode(&sandbox.home("credentials"), 0o755);
+    let account = sandbox.account("it", &server.endpoint());
+    account
+        .set("password_file", "\"~/credentials/password\"")
+        .write();
+    sandbox
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("our own file");
+}
+
+#[test]
+fn a_credential_of_systemd_is_accepted_by_its_place() {
+    let server = Server::start(&Mailbox::default());
+    let mut sandbox = sandbox_with_a_credential(&server);
+    sandbox.run(&["sync"]).ends_with(78).complains("chmod");
+    let place = sandbox.home("credentials").display().to_string();
+    sandbox.variable("CREDENTIALS_DIRECTORY", &place);
+    sandbox.run(&["sync"]).ends_with(0).says_nothing();
+    if geteuid().is_root() {
+        chown(sandbox.home("credentials/password"), Some(4711), None).expect("root may");
+        sandbox.run(&["sync"]).ends_with(0).says_nothing();
+    }
+}
+
+#[test]
+fn a_place_of_credentials_must_be_an_absolute_directory_that_others_cannot_write_to() {
+    let server = Server::start(&Mailbox::default());
+    let mut sandbox = sandbox_with_a_credential(&server);
+    for place in ["/", "/.", "//", "credentials", "./credentials", ""] {
+        sandbox.variable("CREDENTIALS_DIRECTORY", place);
+        let outcome = sandbox.run(&["sync"]);
+        outcome.ends_with(78).complains("open to other users");
+    }
+    let place = sandbox.home("credentials");
+    sandbox.variable("CREDENTIALS_DIRECTORY", &place.display().to_string());
+    set_mode(&place, 0o777);
+    let outcome = sandbox.run(&["sync"]);
+    outcome
+        .ends_with(78)
+        .complains("other users can write to")
+        .complains("chmod go-w");
+    set_mode(&place, 0o755);
+    let outside = sandbox.private_file("outside", PASSWORD);
+    set_mode(&outside, 0o644);
+    fs::rename(&outside, place.join("inside")).expect("our own file");
+    fs::remove_file(place.join("password")).expect("our own file");
+    symlink("inside", place.join("password")).expect("our own directory");
+    sandbox.run(&["sync"]).ends_with(0).says_nothing();
+    fs::rename(place.join("inside"), &outside).expect("our own file");
+    symlink("../outside", place.join("inside")).expect("our own directory");
+    let outcome = sandbox.run(&["sync"]);
+    outcome.ends_with(78).complains("open to other users");
+    let logins = server.sessions().into_iter();
+    assert_eq!(logins.filter(|log| log.verbs().len() > 1).count(), 1);
 }
