@@ -4,6 +4,7 @@
 mod config;
 mod fs;
 mod process;
+mod secret;
 
 use std::error::Error;
 use std::fmt;

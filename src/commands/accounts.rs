@@ -9,7 +9,7 @@ use crate::config::{self, Account, Overrides, values};
 use crate::deliver::Spec;
 use crate::environment::{Environment, PASSWORD_VARIABLE};
 use crate::error::{Failure, Kind, OrFail, Result};
-use crate::secret::{self, Secret, SecretSource, Who};
+use crate::secret::{self, AccountRef, Secret, SecretSource};
 use crate::text::Untrusted;
 
 /// The accounts of a run, and its environment, which knows the variables that hold passwords.
@@ -99,9 +99,12 @@ pub(super) fn secret(
     account: &Account,
     interrupt: &Interrupt,
 ) -> Result<Secret> {
-    let who = Who::from(account);
+    let owner = AccountRef::from(account);
     let token = interrupt.stop_token();
-    let obtain = || secret::obtain(&account.server.secret, &who, context.environment, token);
+    let obtain = || {
+        let obtained = secret::obtain(&account.server.secret, &owner, context.environment, token);
+        Ok(obtained?)
+    };
     match secret::may_ask(&account.server.secret) {
         true => context.ui.aside(obtain),
         false => obtain(),

@@ -8,7 +8,7 @@ use crate::config::Account;
 use crate::connecting::{Connecting, check_protection, needs_secret};
 use crate::error::{Failure, Kind, Result};
 use crate::net::TlsConnectors;
-use crate::secret::{self, Secret, SecretSource, Who};
+use crate::secret::{self, AccountRef, Secret, SecretSource};
 
 /// Asks for the password, tries it, and keeps it if the server takes it.
 pub(super) fn run(context: &Context<'_>, name: &str) -> Result<u8> {
@@ -29,10 +29,10 @@ pub(super) fn run(context: &Context<'_>, name: &str) -> Result<u8> {
 }
 
 fn log_in(context: &Context<'_>, account: &Account, interrupt: &Interrupt) -> Result<()> {
-    let who = Who::from(account);
+    let owner = AccountRef::from(account);
     let token = interrupt.stop_token();
-    secret::check_keyring(&who, token)?;
-    let ask = || secret::obtain(&SecretSource::Prompt, &who, context.environment, token);
+    secret::check_keyring(&owner, token)?;
+    let ask = || secret::obtain(&SecretSource::Prompt, &owner, context.environment, token);
     let secret = context.ui.aside(ask)?;
     keep_if_it_works(context, account, &secret, interrupt)
 }
@@ -71,8 +71,8 @@ fn keep_if_it_works(
         &connectors,
     )?;
     let session = connecting.open()?;
-    let kept = secret::store(&Who::from(account), secret);
+    let kept = secret::store(&AccountRef::from(account), secret);
     // A farewell and no more: the password is proven, and there is nothing for the server to do.
     let _ = session.quit();
-    kept
+    Ok(kept?)
 }

@@ -10,7 +10,7 @@ use crate::deliver::Spec;
 use crate::mail::{Mailbox, Retention};
 use crate::net::{ClientCertificate, Fingerprint, TlsVersion};
 use crate::pop3::login::Rule;
-use crate::secret::{SecretSource, Who};
+use crate::secret::{AccountRef, SecretSource};
 
 /// The longest silence of a server where nothing else is configured.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
@@ -176,10 +176,10 @@ impl FromStr for Tls {
 #[error("this is not implicit, starttls or none")]
 pub struct UnknownTls;
 
-impl<'a> From<&'a Account> for Who<'a> {
+impl<'a> From<&'a Account> for AccountRef<'a> {
     fn from(account: &'a Account) -> Self {
-        Who {
-            account: &account.name,
+        AccountRef {
+            name: &account.name,
             host: &account.server.host,
             port: account.server.port,
             user: &account.server.user,

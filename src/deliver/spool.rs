@@ -15,7 +15,7 @@ const BUFFER: usize = 64 * 1024;
 /// Messages one after the other.
 pub(super) struct Spool {
     directory: PathBuf,
-    /// Made when the first piece is full.
+    /// Made when the first block is full.
     file: Option<File>,
     /// How many bytes are in the file.
     filed: u64,
@@ -65,7 +65,7 @@ impl Spool {
         filed
     }
 
-    /// Writes behind what is in the file.
+    /// Writes after what is in the file.
     fn file(&mut self, bytes: &[u8]) -> Result<()> {
         let file = match self.file.take() {
             Some(file) => file,
@@ -87,7 +87,7 @@ impl Spool {
                 self.buffer.clear();
                 self.filed = length;
                 if let Some(file) = &self.file {
-                    // Only to give the space back: what is behind the length is never read.
+                    // Only to give the space back: what is beyond the length is never read.
                     let _ = file.set_len(length);
                 }
             }
@@ -100,9 +100,9 @@ impl Spool {
     ///
     /// They could not be read.
     pub(super) fn read(&self, at: u64, buffer: &mut [u8]) -> Result<usize> {
-        if let Some(behind) = at.checked_sub(self.filed) {
-            let behind = usize::try_from(behind).unwrap_or(usize::MAX);
-            let rest = self.buffer.get(behind..).unwrap_or_default();
+        if let Some(start) = at.checked_sub(self.filed) {
+            let start = usize::try_from(start).unwrap_or(usize::MAX);
+            let rest = self.buffer.get(start..).unwrap_or_default();
             let n = rest.len().min(buffer.len());
             buffer[..n].copy_from_slice(&rest[..n]);
             return Ok(n);
@@ -134,7 +134,7 @@ impl Spool {
         }
     }
 
-    /// Passes a range on, piece by piece.
+    /// Passes a range on, block by block.
     ///
     /// # Errors
     ///
@@ -144,10 +144,10 @@ impl Spool {
         mut range: Range<u64>,
         mut pass: impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        let mut piece = vec![0; BUFFER];
+        let mut block = vec![0; BUFFER];
         while !range.is_empty() {
-            let n = self.read_within(&mut range, &mut piece)?;
-            pass(&piece[..n])?;
+            let n = self.read_within(&mut range, &mut block)?;
+            pass(&block[..n])?;
         }
         Ok(())
     }

@@ -2,33 +2,37 @@
 
 use rustix::io::Errno;
 
+use super::failure;
 use crate::error::{Failure, Kind};
-use crate::fs::{Error, quoted};
+use crate::fs::{Error, ReadError, quoted};
 
 /// What to do where root does not do as other users would like.
 const AS_THE_OWNER: &str =
     "Name a place that only root can write to, or run popfetch as the user whose mail it is.";
 
-/// As it is for a destination. For the journal and for a secret, the kind is another.
+/// As it is for a destination. For the journal the kind is another.
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let failure = Failure::new(kind(&error), error.to_string());
-        let hints = hints(&error);
-        let failure = match error {
-            Error::System { source, .. } => failure.because(source),
-            Error::CannotGive { source, .. } => failure.because(source),
-            _ => failure,
-        };
-        hints.into_iter().fold(failure, Failure::hint)
+        let (kind, hints) = (kind(&error), hints(&error));
+        hints.into_iter().fold(failure(kind, error), Failure::hint)
+    }
+}
+
+fn kind(error: &Error) -> Kind {
+    match error {
+        Error::System { .. } => kind_of(error.errno()),
+        Error::Secret { source, .. } => match &**source {
+            Error::Read { source, .. } => kind_of_read(source),
+            _ => Kind::Config,
+        },
+        Error::Read { source, .. } => kind_of_read(source),
+        _ => Kind::Destination,
     }
 }
 
 /// Whether the place cannot be used as it stands, or the machine failed us.
-fn kind(error: &Error) -> Kind {
-    let Error::System { .. } = error else {
-        return Kind::Destination;
-    };
-    match error.errno() {
+fn kind_of(errno: Option<Errno>) -> Kind {
+    match errno {
         Some(
             Errno::ACCESS
             | Errno::PERM
@@ -44,6 +48,14 @@ fn kind(error: &Error) -> Kind {
             | Errno::NAMETOOLONG,
         ) => Kind::Destination,
         _ => Kind::Io,
+    }
+}
+
+fn kind_of_read(error: &ReadError) -> Kind {
+    match error {
+        ReadError::TooLong { .. } => Kind::Config,
+        ReadError::Wait(_) => Kind::Temporary,
+        ReadError::Io(_) => Kind::Io,
     }
 }
 
@@ -71,6 +83,11 @@ fn hints(error: &Error) -> Vec<String> {
         Error::CannotGive { uid, .. } => vec![format!(
             "Their mail has to be theirs to read: run popfetch as user {uid}, or let root change owners there."
         )],
+        Error::Secret { source, .. } => match source.errno() {
+            Some(_) => own(&["Check the path, and that this user may read the file."]),
+            None => hints(source),
+        },
+        Error::Read { .. } => Vec::new(),
         Error::NotAFile(_) => own(&["Name the file that contains the secret."]),
         Error::OwnedByOther { .. } => own(&[
             "It must belong to you or to root; otherwise its owner could read and change it.",

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 
+use super::read::ReadError;
 use crate::text::Untrusted;
 
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
@@ -56,6 +57,24 @@ pub enum Error {
         /// Why not.
         #[source]
         source: Errno,
+    },
+    /// A file with a password or a key cannot be used.
+    #[error("cannot use {name}")]
+    Secret {
+        /// What it is: "the password file of account work".
+        name: String,
+        /// What is wrong with it.
+        #[source]
+        source: Box<Error>,
+    },
+    /// A secret file could not be read.
+    #[error("cannot read {}", shown(path))]
+    Read {
+        /// Where it is.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: Arc<ReadError>,
     },
     /// A secret cannot be in it.
     #[error("{} is neither a file nor a pipe", shown(.0))]

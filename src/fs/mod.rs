@@ -3,7 +3,7 @@
 //!
 //! - A [`Directory`] is reached name by name and held open. What is made in it is ours alone, whatever the umask says.
 //! - [`open_private`], [`NewFile`] and [`Directory::anonymous_file`] make the files of the journal and of a spool.
-//! - [`open_secret`] decides whether a file with a password or a key may be read.
+//! - [`read_secret`] reads a password or a key, if the file is closed to others.
 //! - An [`Error`] says what failed at which path. Whether that is the destination's failure or the machine's, and what
 //!   to do about it, is decided above.
 
@@ -11,6 +11,7 @@ mod directory;
 mod error;
 mod path;
 mod private;
+mod read;
 mod rename;
 mod secret;
 
@@ -23,9 +24,13 @@ pub(crate) use directory::{Directory, Missing, Owner};
 pub use error::Error;
 pub(crate) use error::{Result, shown};
 pub(crate) use path::{lead_to_one, quoted, without_dead_links};
-pub(crate) use private::{NewFile, open_private};
+pub(crate) use private::{NewFile, open_private, replace};
+pub use read::ReadError;
+#[cfg(test)]
+pub(crate) use read::to_end;
+pub(crate) use read::{MAX_SECRET, more};
 pub(crate) use rename::move_without_replacing;
-pub(crate) use secret::open_secret;
+pub(crate) use secret::{SECRET_TIMEOUT, read_secret};
 
 /// Mode of the files we make.
 pub(crate) const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);

@@ -1,6 +1,6 @@
 //! Files that are ours alone.
 
-use std::fs::{File, OpenOptions, Permissions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -10,7 +10,8 @@ use rustix::io::Errno;
 
 use super::FILE_MODE;
 use super::directory::Directory;
-use super::error::{Error, Result};
+use super::error::{Error, Result, shown};
+use crate::crash;
 
 /// How many bytes of a new file are written at once.
 const BUFFER: usize = 64 * 1024;
@@ -83,6 +84,22 @@ impl NewFile {
     }
 }
 
+/// Puts one file in the place of another in the same directory, durably.
+///
+/// # Errors
+///
+/// It cannot be renamed, or the directory not be synced; then either of the two is there.
+pub(crate) fn replace(new: &Path, old: &Path) -> Result<()> {
+    crash::point("file: written, not in its place");
+    fs::rename(new, old).map_err(|error| {
+        let doing = format!("put {} in the place of", shown(new));
+        Error::cannot(&doing, old, error)
+    })?;
+    crash::point("file: in its place, not synced");
+    let directory = old.parent().map_or(Ok(None), Directory::find)?;
+    directory.as_ref().map_or(Ok(()), Directory::sync)
+}
+
 impl Directory {
     /// A file in it without a name, for reading and writing: gone when it is closed.
     ///
@@ -126,7 +143,6 @@ impl Directory {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::os::unix::fs::FileExt;
 
     use super::*;

@@ -6,11 +6,16 @@
 
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::fs::{FileType, Mode, OFlags, Stat, StatVfsMountFlags};
 use rustix::io::Errno;
+use zeroize::Zeroizing;
 
 use super::error::{Error, Result};
+use super::read::to_end;
+use crate::cancel::Wait;
 
 /// Where containers find the secrets that their platform hands over.
 const HANDED_OVER: [&str; 2] = ["/run/secrets", "/var/run/secrets"];
@@ -18,22 +23,34 @@ const HANDED_OVER: [&str; 2] = ["/run/secrets", "/var/run/secrets"];
 /// The variable in which systemd names the directory with a service's secrets.
 const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
 
-/// Opens a file for reading that a password or a key may be in, or a FIFO, without waiting for its writer.
+/// The longest that a secret may take to come, from a FIFO or a command: a person may have to type a passphrase there.
+pub(crate) const SECRET_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+
+/// Reads a file with a password or a key, or what comes out of a FIFO; errors call it by this name.
 ///
 /// # Errors
 ///
-/// It cannot be opened, or others could read or change it.
-pub(crate) fn open_secret(path: &Path) -> Result<OwnedFd> {
+/// [`Error::Secret`]: it cannot be opened, others could read or change it, or it cannot be read in time.
+pub(crate) fn read_secret(path: &Path, name: &str, wait: Wait<'_>) -> Result<Zeroizing<Vec<u8>>> {
+    let user = rustix::process::geteuid().as_raw();
     let credentials = std::env::var_os(CREDENTIALS_DIRECTORY).map(PathBuf::from);
-    let places: Vec<_> = HANDED_OVER
-        .iter()
-        .map(PathBuf::from)
-        .chain(credentials)
-        .collect();
-    open_secret_of(rustix::process::geteuid().as_raw(), path, &places)
+    let places = HANDED_OVER.iter().map(PathBuf::from);
+    let places: Vec<_> = places.chain(credentials).collect();
+    let opened = open_secret(user, path, &places);
+    let read = opened.and_then(|file| {
+        to_end(&file, wait).map_err(|error| Error::Read {
+            path: path.to_owned(),
+            source: Arc::new(error),
+        })
+    });
+    read.map_err(|source| Error::Secret {
+        name: name.to_owned(),
+        source: Box::new(source),
+    })
 }
 
-fn open_secret_of(user: u32, path: &Path, places: &[PathBuf]) -> Result<OwnedFd> {
+/// Opens it without waiting for the writer of a FIFO.
+fn open_secret(user: u32, path: &Path, places: &[PathBuf]) -> Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let cannot = |doing| move |errno: Errno| Error::cannot(doing, path, errno);
     let file = rustix::fs::open(path, flags, Mode::empty()).map_err(cannot("open"))?;
@@ -76,10 +93,15 @@ fn is_handed_over(opened: &Stat, path: &Path, places: &[PathBuf]) -> Result<bool
     let Ok(file) = path.canonicalize() else {
         return Ok(false);
     };
+    let is_above =
+        |place: &PathBuf| place != Path::new("/") && *place != file && file.starts_with(place);
     let places = places.iter().filter(|place| place.is_absolute());
-    let mut places = places.filter_map(|place| place.canonicalize().ok());
-    let is_above = |place: &PathBuf| *place != file && file.starts_with(place);
-    let Some(place) = places.find(|place| place != Path::new("/") && is_above(place)) else {
+    let places = places.filter_map(|place| place.canonicalize().ok());
+    // Of two places, one in the other, the inner one has fewer directories that could be open to others.
+    let innermost = places
+        .filter(is_above)
+        .max_by_key(|place| place.as_os_str().len());
+    let Some(place) = innermost else {
         return Ok(false);
     };
     // From the place down: what others cannot write to holds what it held a moment ago.
@@ -112,11 +134,17 @@ fn check_unwritable(path: &Path) -> Result<Stat> {
 #[cfg(test)]
 mod tests {
     use std::fs::{self, Permissions};
+    use std::io::Write as _;
+    use std::os::fd::AsRawFd;
     use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::thread;
 
     use tempfile::TempDir;
 
     use super::*;
+    use crate::cancel::CancelToken;
+    use crate::error::{Failure, Kind};
+    use crate::fs::MAX_SECRET;
 
     /// Neither the user who runs the tests, nor root.
     const OTHER: u32 = 4711;
@@ -162,8 +190,7 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let place = directory.path().parent().expect("it is in one").to_owned();
         for path in [directory.path(), Path::new("/dev/null")] {
-            let error =
-                open_secret_of(us(), path, std::slice::from_ref(&place)).expect_err("no file");
+            let error = open_secret(us(), path, std::slice::from_ref(&place)).expect_err("no file");
             assert!(matches!(error, Error::NotAFile(_)), "{error}");
         }
     }
@@ -176,7 +203,8 @@ mod tests {
         symlink(&file, &link).expect("linked");
         for (mode, is_closed) in [(0o600, true), (0o644, false)] {
             set_mode(&file, mode);
-            assert_eq!(open_secret(&link).is_ok(), is_closed, "{mode:o}");
+            let opened = open_secret(us(), &link, &[]);
+            assert_eq!(opened.is_ok(), is_closed, "{mode:o}");
         }
     }
 
@@ -215,7 +243,7 @@ mod tests {
 
         /// Opens one of its files as another user would, who finds the place under this name.
         fn open_as(&self, place: &Path, name: &str) -> Result<OwnedFd> {
-            open_secret_of(OTHER, &self.at(name), &[place.to_owned()])
+            open_secret(OTHER, &self.at(name), &[place.to_owned()])
         }
 
         fn open(&self, name: &str) -> Result<OwnedFd> {
@@ -243,7 +271,7 @@ mod tests {
         for name in ["place/out", "outside", "place/../outside"] {
             assert!(place.open(name).is_err(), "{name}");
             set_mode(&place.at("outside"), 0o600);
-            let ours = open_secret_of(us(), &place.at(name), &[place.at("place")]);
+            let ours = open_secret(us(), &place.at(name), &[place.at("place")]);
             assert!(ours.is_ok(), "{name}");
             set_mode(&place.at("outside"), 0o644);
         }
@@ -278,6 +306,15 @@ mod tests {
     }
 
     #[test]
+    fn a_place_within_another_counts_by_itself() {
+        let place = Place::new();
+        set_mode(&place.at("place"), 0o777);
+        let places = [place.at("place"), place.at("place/..2026")];
+        let file = place.at("place/..2026/password");
+        open_secret(OTHER, &file, &places).expect("handed over");
+    }
+
+    #[test]
     fn no_place_is_the_root_a_relative_path_or_a_file() {
         let place = Place::new();
         let rooted = place.at("rooted");
@@ -287,13 +324,90 @@ mod tests {
         assert!(Path::new(&relative).exists(), "it leads there all the same");
         let file = place.at("place/..2026/password");
         for no_place in [Path::new("/"), &rooted, Path::new(&relative), &file] {
-            let opened = place.open_as(no_place, "place/password");
-            assert!(opened.is_err(), "{}", no_place.display());
+            let error = place.open_as(no_place, "place/password");
+            let error = error.expect_err("it is handed over nowhere");
+            let by_place = matches!(error, Error::WritableByOthers { .. });
+            assert!(!by_place, "{}: {error}", no_place.display());
         }
     }
 
     #[test]
     fn the_places_are_where_containers_and_systemd_hand_secrets_over() {
         assert_eq!(HANDED_OVER, ["/run/secrets", "/var/run/secrets"]);
+    }
+
+    const LONG: Duration = Duration::from_secs(30);
+
+    fn read_within(limit: Duration, path: &Path) -> Result<Zeroizing<Vec<u8>>> {
+        read_secret(path, "it", Wait::at_most(limit, &CancelToken::new()))
+    }
+
+    fn ours(content: &[u8]) -> (TempDir, PathBuf) {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("secret");
+        fs::write(&path, content).expect("written");
+        set_mode(&path, 0o600);
+        (directory, path)
+    }
+
+    fn fifo() -> (TempDir, PathBuf) {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("fifo");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, Mode::RUSR | Mode::WUSR).expect("made");
+        (directory, path)
+    }
+
+    #[test]
+    fn an_error_names_the_file_and_shows_nothing_of_it() {
+        let (_directory, path) = ours(b"marker");
+        set_mode(&path, 0o604);
+        let failure = Failure::from(read_within(LONG, &path).expect_err("open to others"));
+        assert_eq!(failure.kind(), Kind::Config);
+        let shown = path.display();
+        let message = format!("cannot use it: {shown} is open to other users (mode 0604)");
+        assert_eq!(failure.to_string(), message);
+        let hint = format!("Close it to them with: chmod 600 {shown}");
+        assert_eq!(failure.hints(), [hint]);
+
+        let missing = read_within(LONG, Path::new("/does/not/exist")).expect_err("missing");
+        let failure = Failure::from(missing);
+        assert_eq!(failure.kind(), Kind::Config);
+        let message = failure.to_string();
+        assert!(message.starts_with("cannot use it: cannot open /does/not/exist: "));
+        assert!(!failure.hints().is_empty());
+    }
+
+    #[test]
+    fn a_file_too_long_for_a_secret_is_refused() {
+        let (_directory, path) = ours(&vec![b'x'; MAX_SECRET + 1]);
+        let failure = Failure::from(read_within(LONG, &path).expect_err("too long"));
+        assert_eq!(failure.kind(), Kind::Config);
+        assert!(failure.to_string().ends_with("more than 64 KiB came"));
+    }
+
+    /// What a shell's `<(command)` gives: a pipe by a path.
+    #[test]
+    fn a_pipe_by_its_path_is_read() {
+        let (reader, mut writer) = std::io::pipe().expect("a pipe");
+        let path = PathBuf::from(format!("/dev/fd/{}", reader.as_raw_fd()));
+        let later = thread::spawn(move || writer.write_all(b"piped\n").expect("written"));
+        let read = read_within(LONG, &path).expect("read");
+        later.join().expect("written");
+        assert_eq!(*read, b"piped\n");
+    }
+
+    #[test]
+    fn a_fifo_is_waited_for_until_its_writer_comes_but_not_for_ever() {
+        let (_directory, path) = fifo();
+        let short = read_within(Duration::from_millis(50), &path);
+        let failure = Failure::from(short.expect_err("nobody writes"));
+        assert_eq!(failure.kind(), Kind::Temporary);
+        assert!(failure.to_string().ends_with("it took too long"));
+
+        let to = path.clone();
+        let writer = thread::spawn(move || fs::write(to, "handed over\n").expect("written"));
+        let read = read_within(LONG, &path).expect("read");
+        writer.join().expect("written");
+        assert_eq!(*read, b"handed over\n");
     }
 }

@@ -10,7 +10,7 @@ use super::loading;
 use super::memory::{Memory, Remembered};
 use super::record::Record;
 use crate::error::{Failure, Kind, OrFail, Result};
-use crate::fs::NewFile;
+use crate::fs::{NewFile, replace};
 use crate::mail::Mailbox;
 use crate::mail::UniqueId;
 
@@ -61,7 +61,7 @@ pub(super) fn rewrite(
     if is_damaged {
         keep(path)?;
     }
-    file::replace(&new, path)?;
+    replace(&new, path).map_err(file::failure)?;
     Ok(memory)
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::crash;
 use crate::error::{Failure, Kind, Result};
-use crate::fs::{Directory, Error, open_private, shown};
+use crate::fs::{Error, open_private};
 
 /// What to do where the journal cannot be written.
 pub(super) const WAY_OUT: &str = "popfetch remembers there what is stored, and stores nothing that it could not remember. XDG_STATE_HOME can name another directory, the same one for every run.";
@@ -80,7 +80,7 @@ impl Appender {
         Ok(())
     }
 
-    /// Makes all that was appended durable. After a failed sync nobody knows what the disk holds, so
+    /// Makes all that was appended durable. After a failed sync it is unknown what the disk holds, so
     /// nothing is claimed durable any more, and what may not be is taken back: the next run would find it
     /// in memory and take it for durable.
     pub(super) fn sync(&mut self) -> Result<()> {
@@ -123,18 +123,4 @@ impl Appender {
 /// The journal's failure where a file or a directory could not be used.
 pub(super) fn failure(error: Error) -> Failure {
     Failure::from(error).of_kind(Kind::Io)
-}
-
-/// Puts one file in the place of another, durably.
-pub(super) fn replace(new: &Path, old: &Path) -> Result<()> {
-    crash::point("journal: rewritten, not in its place");
-    let renamed = fs::rename(new, old).map_err(|error| {
-        let doing = format!("put {} in the place of", shown(new));
-        failure(Error::cannot(&doing, old, error))
-    });
-    renamed?;
-    crash::point("journal: in its place, not synced");
-    let directory = old.parent().map_or(Ok(None), Directory::find);
-    let synced = directory.and_then(|found| found.as_ref().map_or(Ok(()), Directory::sync));
-    synced.map_err(failure)
 }

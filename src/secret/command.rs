@@ -1,44 +1,57 @@
 //! A secret that a command prints.
 
 use std::io::{self, IsTerminal};
-use std::os::unix::process::ExitStatusExt;
-use std::process::ExitStatus;
 use std::time::Duration;
 
-use super::read::{LIMIT, PATIENCE, ReadError};
+use super::error::Result;
 use super::terminal::{self, Terminal};
-use super::{Secret, Who, stopped, unusable};
+use super::{AccountRef, Error, NotASecret, Origin, Secret, usable};
 use crate::cancel::CancelToken;
 use crate::environment::Environment;
-use crate::error::{Failure, Kind, Result};
-use crate::process::{self, Ending, Error, Group, Input, Stderr, Terms};
+use crate::fs::{MAX_SECRET, SECRET_TIMEOUT};
+use crate::process::{self, Ending, Group, Input, Stderr, Terms};
 
 /// The secret that this command line prints when a shell runs it. Its standard error is ours, for
 /// what it has to say to the person; what it prints otherwise is never shown.
 pub(super) fn run(
     line: &str,
-    who: &Who<'_>,
+    account: &AccountRef<'_>,
     environment: &Environment,
     token: &CancelToken,
 ) -> Result<Secret> {
     if !terminal::is_there() {
-        return run_in(Group::Own, PATIENCE, line, who, environment, token);
+        return run_in(
+            Group::Own,
+            SECRET_TIMEOUT,
+            line,
+            account,
+            environment,
+            token,
+        );
     }
     // It may ask a person for a passphrase. One that is ended meanwhile leaves a terminal that shows nothing.
-    let _turn = terminal::turn();
+    let _lock = terminal::lock();
     let _terminal = Terminal::ours();
-    run_in(Group::Ours, PATIENCE, line, who, environment, token)
+    run_in(
+        Group::Ours,
+        SECRET_TIMEOUT,
+        line,
+        account,
+        environment,
+        token,
+    )
 }
 
 fn run_in(
     group: Group,
-    timeout: Duration,
+    limit: Duration,
     line: &str,
-    who: &Who<'_>,
+    account: &AccountRef<'_>,
     environment: &Environment,
     token: &CancelToken,
 ) -> Result<Secret> {
-    let name = format!("the password command of {who}");
+    // The command line itself is not shown: people do write `echo` and a password there.
+    let command = format!("the password command of {account}");
     let input = if group == Group::Ours && io::stdin().is_terminal() {
         Input::Inherited
     } else {
@@ -46,57 +59,34 @@ fn run_in(
     };
     let terms = Terms {
         input,
-        max_output: Some(LIMIT),
+        max_output: Some(MAX_SECRET),
         stderr: Stderr::Inherited,
         group,
-        timeout,
+        timeout: limit,
         token,
     };
-    let outcome = process::run(&mut process::shell(line, environment), terms);
-    let outcome = outcome.map_err(|error| failed(error, &name))?;
+    let outcome = match process::run(&mut process::shell(line, environment), terms) {
+        Ok(outcome) => outcome,
+        Err(process::Error::Start(source)) => return Err(Error::CannotRun { command, source }),
+        Err(process::Error::Input(source) | process::Error::Talk(source)) => {
+            return Err(Error::Output { command, source });
+        }
+    };
     match outcome.ending {
         Ending::Exited(status) if status.success() => {}
-        Ending::Exited(status) => return Err(unsuccessful(status, &name)),
-        Ending::TimedOut => return Err(timed_out(&name)),
-        Ending::Stopped => return Err(stopped(&name)),
-        Ending::PrintedTooMuch => return Err(unusable(&name, ReadError::TooLong { limit: LIMIT })),
+        Ending::Exited(status) => return Err(Error::CommandFailed { command, status }),
+        Ending::TimedOut => return Err(Error::CommandTimedOut { command, limit }),
+        Ending::Stopped => return Err(Error::Cancelled(command)),
+        Ending::PrintedTooMuch => {
+            return Err(Error::Unusable {
+                origin: Origin::Command(command),
+                reason: NotASecret::TooLong { limit: MAX_SECRET },
+            });
+        }
     }
     // Password stores keep notes after the password.
     let first = outcome.output.split_inclusive(|byte| *byte == b'\n').next();
-    Secret::new(first.unwrap_or_default()).map_err(|why| {
-        unusable(&name, why).hint("The first line that it prints must be the password.")
-    })
-}
-
-fn failed(error: Error, name: &str) -> Failure {
-    match error {
-        Error::Start(error) => {
-            Failure::new(Kind::Config, format!("cannot run {name}")).because(error)
-        }
-        Error::Input(error) | Error::Talk(error) => {
-            Failure::new(Kind::Io, format!("cannot read what {name} prints")).because(error)
-        }
-    }
-}
-
-fn timed_out(name: &str) -> Failure {
-    let minutes = PATIENCE.as_secs() / 60;
-    Failure::new(
-        Kind::Temporary,
-        format!("{name} did not end within {minutes} minutes and was killed"),
-    )
-    .hint("It may be waiting for a passphrase, or have left a process behind that keeps its output open.")
-}
-
-/// The command line itself is not shown: people do write `echo` and a password there.
-fn unsuccessful(status: ExitStatus, name: &str) -> Failure {
-    let how = match (status.code(), status.signal()) {
-        (Some(code), _) => format!("failed with exit status {code}"),
-        (None, Some(signal)) => format!("was ended by signal {signal}"),
-        (None, None) => "failed".to_owned(),
-    };
-    Failure::new(Kind::Config, format!("{name} {how}"))
-        .hint("Run the account's password_command by hand to see what is wrong.")
+    usable(first.unwrap_or_default(), || Origin::Command(command))
 }
 
 #[cfg(test)]
@@ -106,11 +96,12 @@ mod tests {
 
     use rustix::fs::{Mode, OFlags};
 
-    use super::super::read::to_end;
-    use super::super::tests::WHO;
+    use super::super::tests::WORK;
     use super::*;
     use crate::cancel::Wait;
     use crate::environment::PASSWORD_VARIABLE;
+    use crate::error::{Failure, Kind};
+    use crate::fs::to_end;
     use crate::process::shell;
 
     fn environment() -> Environment {
@@ -119,15 +110,19 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(60);
 
-    fn run_in_background(line: &str) -> Result<Secret> {
-        run_in(
+    fn run_in_background(line: &str) -> Result<Secret, Failure> {
+        run_within(LONG, line, &CancelToken::new())
+    }
+
+    fn run_within(limit: Duration, line: &str, token: &CancelToken) -> Result<Secret, Failure> {
+        Ok(run_in(
             Group::Own,
-            LONG,
+            limit,
             line,
-            &WHO,
+            &WORK,
             &environment(),
-            &CancelToken::new(),
-        )
+            token,
+        )?)
     }
 
     #[test]
@@ -188,15 +183,7 @@ mod tests {
     fn a_command_that_hangs_is_not_waited_for_for_ever() {
         for line in ["sleep 1000", "exec >&-; sleep 1000"] {
             let short = Duration::from_millis(100);
-            let failure = run_in(
-                Group::Own,
-                short,
-                line,
-                &WHO,
-                &environment(),
-                &CancelToken::new(),
-            );
-            let failure = failure.expect_err("it hangs");
+            let failure = run_within(short, line, &CancelToken::new()).expect_err("it hangs");
             assert_eq!(failure.kind(), Kind::Temporary, "{line}");
             assert!(failure.message().contains("did not end"), "{failure}");
         }
@@ -207,8 +194,7 @@ mod tests {
         for line in ["sleep 1000", "exec >&-; sleep 1000"] {
             let token = CancelToken::new();
             token.cancel();
-            let failure = run_in(Group::Own, LONG, line, &WHO, &environment(), &token);
-            let failure = failure.expect_err("stopped");
+            let failure = run_within(LONG, line, &token).expect_err("stopped");
             assert!(failure.message().starts_with("stopped"), "{failure}");
         }
     }

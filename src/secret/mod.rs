@@ -4,29 +4,31 @@
 //! that no error, log or debug output ever shows. What the sources read passes through buffers that
 //! are wiped too and never grow, since a growing buffer leaves its old copy behind.
 
+#[cfg(feature = "keyring")]
+mod blocking;
 mod command;
-mod file;
+mod error;
 #[cfg_attr(not(feature = "keyring"), path = "no_keyring.rs")]
 mod keyring;
 mod prompt;
-#[cfg(feature = "keyring")]
-mod question;
-mod read;
 mod terminal;
-mod variable;
 
-use std::error::Error;
+use std::ffi::OsString;
 use std::fmt;
-use std::path::Path;
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use zeroize::Zeroizing;
 
-use crate::cancel::CancelToken;
+use crate::cancel::{CancelToken, Wait};
 use crate::environment::Environment;
-use crate::error::{Failure, Kind, Result};
+use crate::fs::{SECRET_TIMEOUT, read_secret};
 use crate::text::Untrusted;
+
+pub use error::{Error, NotASecret, Origin};
+
+use error::Result;
 
 /// From now on a crash of this process leaves no core file, which would have passwords in it. Programs that
 /// it starts inherit that, and may change it for themselves.
@@ -80,18 +82,12 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Why bytes cannot be a secret.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NotASecret {
-    /// There is nothing in them.
-    #[error("it is empty")]
-    Empty,
-    /// There is a line end before their end.
-    #[error("it has more than one line")]
-    SeveralLines,
-    /// There is a NUL byte in them.
-    #[error("it contains a NUL byte")]
-    Nul,
+/// The secret in what a source gave.
+fn usable(bytes: &[u8], origin: impl FnOnce() -> Origin) -> Result<Secret> {
+    Secret::new(bytes).map_err(|reason| Error::Unusable {
+        origin: origin(),
+        reason,
+    })
 }
 
 /// Where a password comes from.
@@ -99,7 +95,7 @@ pub enum NotASecret {
 pub enum SecretSource {
     /// The desktop's key ring; on a terminal, a prompt where it has none.
     Keyring,
-    /// A file that nobody else can read, with the password alone in it.
+    /// A file that is closed to others, with the password alone in it.
     File(PathBuf),
     /// A command; the first line that it prints is the password.
     Command(String),
@@ -109,11 +105,11 @@ pub enum SecretSource {
     Prompt,
 }
 
-/// Whose secret it is.
+/// The account that a secret is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Who<'a> {
-    /// What the person calls the account.
-    pub account: &'a str,
+pub struct AccountRef<'a> {
+    /// What the person calls it.
+    pub name: &'a str,
     /// The server's host name or address.
     pub host: &'a str,
     /// The TCP port.
@@ -123,9 +119,9 @@ pub struct Who<'a> {
 }
 
 /// As errors name it: `account work`.
-impl fmt::Display for Who<'_> {
+impl fmt::Display for AccountRef<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "account {}", Untrusted(self.account.as_bytes()))
+        write!(f, "account {}", Untrusted(self.name.as_bytes()))
     }
 }
 
@@ -133,30 +129,31 @@ impl fmt::Display for Who<'_> {
 ///
 /// May wait for a person: at a prompt as long as the person takes, for a command at most 5 minutes,
 /// for the key ring 5 seconds to answer and a minute to be unlocked; and no longer than until the
-/// token is cancelled. A command is then ended, where it has no terminal with all that it
-/// started, and a terminal is left as it was. Of the sources that may use the terminal, only one does at a time, whatever thread asks.
+/// token is cancelled. A command is then ended, where it has no terminal with all that it started, and a
+/// terminal is left as it was. Of the sources that may use the terminal, only one does at a time, whatever
+/// thread asks.
 ///
 /// # Errors
 ///
-/// [`Kind::Config`] where the source gives no usable secret, [`Kind::Temporary`] where it takes too
-/// long or was stopped, [`Kind::Io`] where reading it fails.
+/// The source gives no usable secret, takes too long, or cannot be read; or the token was cancelled.
 pub fn obtain(
     source: &SecretSource,
-    who: &Who<'_>,
+    account: &AccountRef<'_>,
     environment: &Environment,
     token: &CancelToken,
 ) -> Result<Secret> {
-    let ask = |who: &Who<'_>, because: Option<&Failure>| prompt::ask(who, because, token);
+    let ask =
+        |account: &AccountRef<'_>, reason: Option<&Error>| prompt::ask(account, reason, token);
     match source {
         SecretSource::Keyring => {
-            let found = keyring::get(who, token);
-            let nobody = token.is_cancelled() || !terminal::is_there();
-            keyring_or_person(found, (!nobody).then_some(ask), who)
+            let found = keyring::get(account, token);
+            let can_ask = !token.is_cancelled() && terminal::is_there();
+            keyring_or_person(found, can_ask.then_some(ask), account)
         }
-        SecretSource::File(path) => file::read(path, who, token),
-        SecretSource::Command(line) => command::run(line, who, environment, token),
-        SecretSource::Variable(name) => variable::read(name, environment.variable(name), who),
-        SecretSource::Prompt => ask(who, None),
+        SecretSource::File(path) => from_file(path, account, Wait::at_most(SECRET_TIMEOUT, token)),
+        SecretSource::Command(line) => command::run(line, account, environment, token),
+        SecretSource::Variable(name) => from_variable(name, environment.variable(name), account),
+        SecretSource::Prompt => ask(account, None),
     }
 }
 
@@ -171,95 +168,89 @@ pub fn may_ask(source: &SecretSource) -> bool {
     }
 }
 
-/// What is in a file that only this user and root can read, such as a private key; errors call it by
-/// this name.
-///
-/// # Errors
-///
-/// [`Kind::Config`] where there is no such file, it is open to others, or larger than a secret is.
-pub fn private_file(path: &Path, name: &str) -> Result<Zeroizing<Vec<u8>>> {
-    file::private(path, name)
-}
-
 /// Whether there is a key ring: worth asking before a person types what is to be kept there.
 ///
 /// # Errors
 ///
-/// [`Kind::Config`] where it cannot be used.
-pub fn check_keyring(who: &Who<'_>, token: &CancelToken) -> Result<()> {
-    keyring::check(who, token)
+/// It cannot be used.
+pub fn check_keyring(account: &AccountRef<'_>, token: &CancelToken) -> Result<()> {
+    keyring::check(account, token)
 }
 
 /// Puts the secret into the key ring, in place of one that is there already.
 ///
 /// # Errors
 ///
-/// [`Kind::Config`] where the key ring cannot be used.
-pub fn store(who: &Who<'_>, secret: &Secret) -> Result<()> {
-    keyring::store(who, secret)
+/// The key ring cannot be used.
+pub fn store(account: &AccountRef<'_>, secret: &Secret) -> Result<()> {
+    keyring::store(account, secret)
 }
 
 /// Removes the secret from the key ring; says whether there was one.
 ///
 /// # Errors
 ///
-/// [`Kind::Config`] where the key ring cannot be used.
-pub fn forget(who: &Who<'_>) -> Result<bool> {
-    keyring::forget(who)
+/// The key ring cannot be used.
+pub fn forget(account: &AccountRef<'_>) -> Result<bool> {
+    keyring::forget(account)
 }
 
-/// What the key ring has, or else what a person says where one can be asked. A person who is asked
+/// What the key ring has, or else what a person types where one can be asked. A person who is asked
 /// because the key ring cannot be used learns why.
 fn keyring_or_person(
     found: Result<Option<Secret>>,
-    ask: Option<impl FnOnce(&Who<'_>, Option<&Failure>) -> Result<Secret>>,
-    who: &Who<'_>,
+    ask: Option<impl FnOnce(&AccountRef<'_>, Option<&Error>) -> Result<Secret>>,
+    account: &AccountRef<'_>,
 ) -> Result<Secret> {
     match (found, ask) {
         (Ok(Some(secret)), _) => Ok(secret),
-        (Ok(None), Some(ask)) => ask(who, None),
-        (Ok(None), None) => Err(nothing_stored(who)),
-        (Err(failure), Some(ask)) => ask(who, Some(&failure)),
-        (Err(failure), None) => Err(failure),
+        (Ok(None), Some(ask)) => ask(account, None),
+        (Ok(None), None) => {
+            let name = Untrusted(account.name.as_bytes());
+            Err(Error::NothingStored(name.to_string()))
+        }
+        (Err(error), Some(ask)) => ask(account, Some(&error)),
+        (Err(error), None) => Err(error),
     }
 }
 
-fn nothing_stored(who: &Who<'_>) -> Failure {
-    let account = Untrusted(who.account.as_bytes());
-    Failure::new(
-        Kind::Config,
-        format!("the key ring has no password for {who}"),
-    )
-    .hint(format!("Store it with: popfetch login '{account}'"))
-    .hint(WITHOUT_A_KEY_RING)
+fn from_file(path: &Path, account: &AccountRef<'_>, wait: Wait<'_>) -> Result<Secret> {
+    let name = format!("the password file of {account}");
+    let bytes = read_secret(path, &name, wait)?;
+    usable(&bytes, || Origin::File(name))
 }
 
-/// What to do where there is no key ring and nobody to ask.
-const WITHOUT_A_KEY_RING: &str = "Without a key ring, give the account password_file, password_command or password_env; with --url, say --password-file or --password-command, or set POPFETCH_PASSWORD.";
-
-/// The wait for this was ended. The kind is provisional: who ended it knows better why.
-fn stopped(what: &str) -> Failure {
-    Failure::new(Kind::Temporary, format!("stopped while waiting for {what}"))
-}
-
-/// Turns an unusable secret into a failure that says where it came from.
-fn unusable(from: impl fmt::Display, why: impl Error + Send + Sync + 'static) -> Failure {
-    Failure::new(Kind::Config, format!("{from} gives no usable password")).because(why)
+fn from_variable(name: &str, value: Option<OsString>, account: &AccountRef<'_>) -> Result<Secret> {
+    let shown = Untrusted(name.as_bytes()).to_string();
+    let Some(value) = value else {
+        return Err(Error::NotSet {
+            variable: shown,
+            account: account.to_string(),
+        });
+    };
+    let value = Zeroizing::new(value.into_vec());
+    usable(&value, || Origin::Variable(shown))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::fs;
+    use std::io::Write as _;
+    use std::os::unix::fs::PermissionsExt as _;
+
     use proptest::prelude::*;
 
-    pub(super) const WHO: Who<'static> = Who {
-        account: "work",
+    use super::*;
+    use crate::error::Failure;
+
+    pub(super) const WORK: AccountRef<'static> = AccountRef {
+        name: "work",
         host: "pop.example.com",
         port: 995,
         user: "alice",
     };
 
-    type Nobody = fn(&Who<'_>, Option<&Failure>) -> Result<Secret>;
+    type Ask = fn(&AccountRef<'_>, Option<&Error>) -> Result<Secret>;
 
     fn refused(bytes: &[u8]) -> NotASecret {
         Secret::new(bytes).expect_err("not a secret")
@@ -316,51 +307,79 @@ mod tests {
     }
 
     #[test]
-    fn a_stored_secret_needs_nobody() {
+    fn nobody_is_asked_for_a_stored_secret() {
         let stored = Secret::new(b"stored").expect("a secret");
-        let ask =
-            |_: &Who<'_>, _: Option<&Failure>| -> Result<Secret> { panic!("somebody was asked") };
-        let secret = keyring_or_person(Ok(Some(stored)), Some(ask), &WHO).expect("a secret");
+        let ask: Ask = |_, _| panic!("somebody was asked");
+        let secret = keyring_or_person(Ok(Some(stored)), Some(ask), &WORK).expect("a secret");
         assert_eq!(secret.expose(), b"stored");
     }
 
     #[test]
     fn a_person_is_asked_where_nothing_is_stored() {
-        let ask = |_: &Who<'_>, why: Option<&Failure>| {
-            assert!(why.is_none());
+        let ask: Ask = |_, reason| {
+            assert!(reason.is_none());
             Ok(Secret::new(b"typed").expect("a secret"))
         };
-        let secret = keyring_or_person(Ok(None), Some(ask), &WHO).expect("a secret");
+        let secret = keyring_or_person(Ok(None), Some(ask), &WORK).expect("a secret");
         assert_eq!(secret.expose(), b"typed");
+        let error = keyring_or_person(Ok(None), None::<Ask>, &WORK).expect_err("nobody there");
+        assert!(matches!(error, Error::NothingStored(_)), "{error}");
     }
 
     #[test]
     fn a_person_who_is_asked_in_place_of_the_key_ring_learns_why() {
-        let ask = |_: &Who<'_>, why: Option<&Failure>| {
-            assert_eq!(why.map(Failure::message), Some("no bus"));
+        let ask: Ask = |_, reason| {
+            assert!(matches!(reason, Some(Error::KeyRing(why)) if why == "no bus"));
             Ok(Secret::new(b"typed").expect("a secret"))
         };
-        let broken = Err(Failure::new(Kind::Config, "no bus"));
-        let secret = keyring_or_person(broken, Some(ask), &WHO).expect("a secret");
+        let broken = || Err(Error::KeyRing("no bus".into()));
+        let secret = keyring_or_person(broken(), Some(ask), &WORK).expect("a secret");
         assert_eq!(secret.expose(), b"typed");
+        let error = keyring_or_person(broken(), None::<Ask>, &WORK).expect_err("no key ring");
+        assert!(matches!(error, Error::KeyRing(_)), "{error}");
     }
 
     #[test]
-    fn with_nobody_to_ask_the_error_names_login_and_the_alternatives() {
-        let failure =
-            keyring_or_person(Ok(None), None::<Nobody>, &WHO).expect_err("nothing is stored");
-        assert_eq!(failure.kind(), Kind::Config);
-        let hints = failure.hints().join("\n");
-        for word in [
-            "popfetch login 'work'",
-            "password_file",
-            "password_command",
-            "password_env",
-        ] {
-            assert!(hints.contains(word), "{word} is missing in {hints}");
-        }
-        let broken = Err(Failure::new(Kind::Config, "no bus"));
-        let failure = keyring_or_person(broken, None::<Nobody>, &WHO).expect_err("no key ring");
-        assert_eq!(failure.message(), "no bus");
+    fn a_second_line_of_a_file_is_an_error_that_does_not_show_it() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("password");
+        let mut file = fs::File::create(&path).expect("made");
+        file.set_permissions(fs::Permissions::from_mode(0o600))
+            .expect("ours");
+        let token = CancelToken::new();
+        let read = || from_file(&path, &WORK, Wait::at_most(SECRET_TIMEOUT, &token));
+        file.write_all(b" p%s \xff\n").expect("written");
+        assert_eq!(read().expect("a secret").expose(), b" p%s \xff");
+        file.write_all(b"marker\n").expect("written");
+        let failure = Failure::from(read().expect_err("two lines"));
+        assert_eq!(
+            failure.to_string(),
+            "the password file of account work gives no usable password: it has more than one line"
+        );
+        assert!(!failure.hints().is_empty());
+    }
+
+    #[test]
+    fn the_value_of_a_variable_is_the_secret() {
+        let value = OsString::from_vec(b"a %b\xff".to_vec());
+        let secret = from_variable("WORK_PASSWORD", Some(value), &WORK).expect("a secret");
+        assert_eq!(secret.expose(), b"a %b\xff");
+    }
+
+    #[test]
+    fn a_missing_variable_is_named() {
+        let error = from_variable("WORK_PASSWORD", None, &WORK).expect_err("nothing there");
+        let message = error.to_string();
+        assert!(message.contains("WORK_PASSWORD") && message.contains("account work"));
+    }
+
+    #[test]
+    fn an_unusable_value_is_never_shown() {
+        let value = OsString::from("marker\nmarker");
+        let error = from_variable("WORK_PASSWORD", Some(value), &WORK).expect_err("two lines");
+        assert_eq!(
+            Failure::from(error).to_string(),
+            "the environment variable WORK_PASSWORD gives no usable password: it has more than one line"
+        );
     }
 }

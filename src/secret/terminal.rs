@@ -13,17 +13,17 @@ use rustix::termios::{
 /// The terminal that controls this process, where there is one.
 const PATH: &str = "/dev/tty";
 
-static TURN: Mutex<()> = Mutex::new(());
+static IN_USE: Mutex<()> = Mutex::new(());
 
 /// Whether a person can be asked: under cron and systemd the terminal cannot be opened.
 pub(super) fn is_there() -> bool {
     open(OFlags::empty()).is_ok()
 }
 
-/// The right to use the terminal, held as long as what is returned lives: accounts are worked on
-/// side by side, but a person is asked one thing at a time.
-pub(super) fn turn() -> MutexGuard<'static, ()> {
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+/// The right to use the terminal, held as long as the guard lives: accounts are worked on in parallel, but a person is
+/// asked one thing at a time.
+pub(super) fn lock() -> MutexGuard<'static, ()> {
+    IN_USE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn open(flags: OFlags) -> io::Result<File> {

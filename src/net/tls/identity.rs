@@ -15,8 +15,9 @@ use openssl::x509::X509;
 use zeroize::Zeroizing;
 
 use super::error::reason;
+use crate::cancel::{CancelToken, Wait};
 use crate::error::{Failure, Kind, OrFail, Result};
-use crate::secret;
+use crate::fs::{SECRET_TIMEOUT, read_secret};
 use crate::text::Untrusted;
 
 /// So much of a file tells whether it is PEM, in bytes.
@@ -144,8 +145,9 @@ fn unopened(shown: &Untrusted<'_>, bytes: &[u8], error: &str) -> Failure {
 
 /// A file that holds a private key, and that others must not be able to read.
 fn private(path: &Path, key: &str) -> Result<Zeroizing<Vec<u8>>> {
-    let shown = Untrusted(path.as_os_str().as_encoded_bytes());
-    secret::private_file(path, &format!("the {key} {shown}"))
+    let token = CancelToken::new();
+    let wait = Wait::at_most(SECRET_TIMEOUT, &token);
+    Ok(read_secret(path, &format!("the {key}"), wait)?)
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::os::fd::AsFd;
-use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -11,27 +10,29 @@ use zeroize::Zeroizing;
 use crate::cancel::{Wait, WaitError};
 
 /// The longest secret that is read, in bytes, with its line end. Access tokens have a few thousand.
-pub(super) const LIMIT: usize = 64 * 1024;
-
-/// The longest that a secret may take to come from a command or a FIFO: a person may stand behind it
-/// who types a passphrase.
-pub(super) const PATIENCE: Duration = Duration::from_secs(5 * 60);
+pub(crate) const MAX_SECRET: usize = 64 * 1024;
 
 /// Why a secret could not be read.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ReadError {
+pub enum ReadError {
+    /// There is more than a secret can be.
     #[error("more than {} KiB came", limit / 1024)]
-    TooLong { limit: usize },
+    TooLong {
+        /// The most that is read, in bytes.
+        limit: usize,
+    },
+    /// It did not come in time, or was no longer wanted.
     #[error(transparent)]
     Wait(#[from] WaitError),
+    /// The system could not read it.
     #[error(transparent)]
     Io(#[from] io::Error),
 }
 
 /// Everything that comes until the end.
-pub(super) fn to_end(source: impl AsFd, wait: Wait<'_>) -> Result<Zeroizing<Vec<u8>>, ReadError> {
+pub(crate) fn to_end(source: impl AsFd, wait: Wait<'_>) -> Result<Zeroizing<Vec<u8>>, ReadError> {
     // One byte more than may come, so that the end is seen without the buffer ever growing.
-    let mut buffer = Zeroizing::new(vec![0; LIMIT + 1]);
+    let mut buffer = Zeroizing::new(vec![0; MAX_SECRET + 1]);
     let mut filled = 0;
     while filled < buffer.len() {
         match more(&source, wait, &mut buffer[filled..])? {
@@ -42,21 +43,21 @@ pub(super) fn to_end(source: impl AsFd, wait: Wait<'_>) -> Result<Zeroizing<Vec<
             count => filled += count,
         }
     }
-    Err(ReadError::TooLong { limit: LIMIT })
+    Err(ReadError::TooLong { limit: MAX_SECRET })
 }
 
 /// What comes next, as much as there is room for; 0 bytes are the end.
-pub(super) fn more(source: impl AsFd, wait: Wait<'_>, room: &mut [u8]) -> Result<usize, ReadError> {
+pub(crate) fn more(source: impl AsFd, wait: Wait<'_>, room: &mut [u8]) -> Result<usize, ReadError> {
     loop {
         let timeout = Timespec::try_from(wait.next_poll()?).map_err(io::Error::other)?;
-        let there = match poll(&mut [PollFd::new(&source, PollFlags::IN)], Some(&timeout)) {
+        let read = match poll(&mut [PollFd::new(&source, PollFlags::IN)], Some(&timeout)) {
             Ok(0) | Err(Errno::INTR) => continue,
             Ok(_) => rustix::io::read(&source, &mut *room),
             Err(error) => Err(error),
         };
-        match there {
+        match read {
             Err(Errno::AGAIN | Errno::INTR) => {}
-            there => return there.map_err(|error| ReadError::Io(error.into())),
+            read => return read.map_err(|error| ReadError::Io(error.into())),
         }
     }
 }
@@ -66,6 +67,7 @@ mod tests {
     use super::*;
     use crate::cancel::CancelToken;
     use std::io::Write;
+    use std::time::Duration;
 
     const LONG: Duration = Duration::from_secs(30);
 
@@ -76,9 +78,9 @@ mod tests {
     #[test]
     fn as_much_as_the_limit_is_read_and_no_more() {
         let mut file = tempfile::tempfile().expect("a file");
-        file.write_all(&vec![b'x'; LIMIT]).expect("written");
+        file.write_all(&vec![b'x'; MAX_SECRET]).expect("written");
         rustix::fs::seek(&file, rustix::fs::SeekFrom::Start(0)).expect("at the start");
-        assert_eq!(read(&file).expect("read").len(), LIMIT);
+        assert_eq!(read(&file).expect("read").len(), MAX_SECRET);
 
         file.write_all(b"x").expect("written");
         rustix::fs::seek(&file, rustix::fs::SeekFrom::Start(0)).expect("at the start");
