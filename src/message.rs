@@ -86,9 +86,10 @@ impl Peek {
         let from = before.saturating_sub(1);
         let room = HEADER - before;
         self.header.extend_from_slice(&text[..text.len().min(room)]);
-        let end = match self.header.starts_with(b"\n") {
-            true => Some(1),
-            false => memchr::memmem::find(&self.header[from..], b"\n\n").map(|at| from + at + 2),
+        let end = if self.header.starts_with(b"\n") {
+            Some(1)
+        } else {
+            memchr::memmem::find(&self.header[from..], b"\n\n").map(|at| from + at + 2)
         };
         if let Some(end) = end {
             self.header.truncate(end);
@@ -175,7 +176,7 @@ impl Peek {
     }
 }
 
-/// The length of the field that begins here: its line, and the lines behind it that begin with a blank.
+/// The length of the field that begins here: its line, and the lines after it that begin with a blank.
 fn field_length(rest: &[u8]) -> usize {
     let mut ends = memchr::memchr_iter(b'\n', rest).map(|end| end + 1);
     ends.find(|&end| !matches!(rest.get(end), Some(b' ' | b'\t')))
@@ -340,9 +341,9 @@ mod tests {
             let mut peek = Peek::default();
             let mut rest = &message[..];
             for cut in cuts.iter().cycle() {
-                let (piece, behind) = rest.split_at((*cut).min(rest.len()));
+                let (piece, after) = rest.split_at((*cut).min(rest.len()));
                 peek.feed(piece);
-                rest = behind;
+                rest = after;
                 if rest.is_empty() { break }
             }
             prop_assert_eq!(peek.sender(), Some(&b"a@b.c"[..]));

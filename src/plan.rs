@@ -28,19 +28,22 @@ pub struct Rules {
     pub keeps: bool,
 }
 
+/// Which message of a listing one is: a plan has its steps in the same order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ListingIndex(pub usize);
+
 /// What we remember of a listed message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Known {
     /// Nothing.
     New,
     /// It has no unique-id, and others are remembered: only its content will say whether it is one of those.
-    Unnamed,
-    /// It was stored, but one or more destinations that it is owed lack it.
-    PartiallyDelivered {
-        /// One of them is a destination of this run.
-        here: bool,
-    },
-    /// It is stored wherever it is owed.
+    WithoutUid,
+    /// It was stored, but one or more destinations of this run that it is owed lack it.
+    PartiallyDelivered,
+    /// It was stored, but a destination that it is owed, and that is not one of this run, lacks it.
+    OwedElsewhere,
+    /// It is stored wherever it is owed, under a unique-id that is its own.
     Stored {
         /// When it was first stored here. A time in the future counts as now.
         at: Timestamp,
@@ -50,15 +53,18 @@ pub enum Known {
         whole: bool,
         /// Its deletion was asked for, and never confirmed.
         asked: bool,
-        /// Whether its unique-id says, all by itself, which message it is. One that was ever listed
-        /// twice does not: such a message is deleted only in the session that stored it.
-        certain: bool,
+    },
+    /// It is stored wherever it is owed, but its unique-id was listed twice at some time, and does not say which message
+    /// it is: it is deleted only in the session that stores it.
+    Shared {
+        /// When it was first stored here.
+        at: Timestamp,
     },
     /// It was stored under another id; the server has renumbered its maildrop. Only its content says so.
     Renumbered {
         /// When it was first stored here.
         at: Timestamp,
-        /// Whether its copies were found where they were stored; nobody looks before it is due.
+        /// Whether its copies were found where they were stored; they are not looked for before it is due.
         in_place: bool,
     },
     /// It was written to standard output or marked by hand. That proves nothing durable.
@@ -110,18 +116,27 @@ pub struct Candidate<'a> {
     pub listed: &'a Listed,
     /// What we remember.
     pub known: Known,
-    /// It is to be stored, whatever is remembered: with `--all`, everything that this run has not stored yet.
-    pub again: bool,
+    /// How far what is remembered is relied on.
+    pub trust: Trust,
     /// When it is asked for, if it is.
     pub priority: Priority,
     /// What its header says, where it is stored.
     pub header: Header,
-    /// A size by LIST that is not the remembered one shows that it may be another message. Where STAT says that
-    /// nothing has changed, sizes are not looked at.
-    pub size_counts: bool,
 }
 
-/// How long a message that did not come as it should is left in peace.
+/// How far it is relied on that a message which is listed under a remembered id is the remembered one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Trust {
+    /// The id says it: STAT says that nothing has changed.
+    #[default]
+    Id,
+    /// The id says it only along with the size by LIST: another one shows that it may be another message.
+    IdAndSize,
+    /// Nothing says it: it is stored, whatever is remembered. So with `--all`, for all that this run has not stored yet.
+    Nothing,
+}
+
+/// How long after it came incomplete, or with more after its end, a message is not fetched again.
 const RETRY_AFTER: SignedDuration = SignedDuration::from_hours(24);
 
 /// When a message is asked for. A message that did not come the last time waits for those that may, so that
@@ -201,12 +216,12 @@ pub enum Purpose {
 pub enum Reason {
     /// It was never stored.
     New,
-    /// Only its content says whether it was stored.
-    Unnamed,
+    /// It has no unique-id: only its content says whether it was stored.
+    WithoutUid,
     /// A destination lacks it.
     PartiallyDelivered,
     /// A destination lacks it that is not one of this run.
-    LackingElsewhere,
+    OwedElsewhere,
     /// `--all` asks for it.
     Again,
     /// It was deleted once, or asked to be, and is listed again.
@@ -270,9 +285,9 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Reason::New => f.write_str("new"),
-            Reason::Unnamed => f.write_str("has no unique-id, may be new"),
+            Reason::WithoutUid => f.write_str("has no unique-id, may be new"),
             Reason::PartiallyDelivered => f.write_str("missing in a destination"),
-            Reason::LackingElsewhere => f.write_str("missing in another destination"),
+            Reason::OwedElsewhere => f.write_str("missing in another destination"),
             Reason::Again => f.write_str("asked for again"),
             Reason::Returned => f.write_str("was deleted, is listed again"),
             Reason::ReturnedWithoutCopy => {
@@ -304,13 +319,12 @@ impl Plan {
         now: Timestamp,
     ) -> Self {
         let steps = candidates.into_iter().map(|candidate| {
-            let (action, reason) = decide(&candidate, rules, now);
-            match action {
-                Action::Retrieve { .. } if is_too_large(candidate.listed, rules) => {
-                    Step::leave(reason.unless_odd(Reason::TooLarge))
-                }
-                _ => Step { action, reason },
-            }
+            let decision = Decision {
+                candidate: &candidate,
+                rules,
+                now,
+            };
+            decision.within_max_size()
         });
         let mut steps: Vec<Step> = steps.collect();
         let most_new = rules.limit.map(|most| limit(&mut steps, most));
@@ -319,33 +333,35 @@ impl Plan {
 
     /// The steps that may become others once the message's size by LIST is known, as indices: what is
     /// retrieved or deleted, and what a limit holds back.
-    pub fn wanting_sizes(&self) -> impl Iterator<Item = usize> {
-        let wants = |step: &Step| match step.action {
+    pub fn wanting_sizes(&self) -> impl Iterator<Item = ListingIndex> {
+        self.indices(|step| match step.action {
             Action::Retrieve { .. } | Action::Delete => true,
             Action::Leave => step.reason.is_limit(),
-        };
-        (0..self.steps.len()).filter(move |&index| wants(&self.steps[index]))
+        })
     }
 
     /// The steps that may become others once the message's header is known, as indices: what is deleted unfetched.
-    pub fn wanting_headers(&self) -> impl Iterator<Item = usize> {
-        let deletes = |index: &usize| self.steps[*index].action == Action::Delete;
-        (0..self.steps.len()).filter(deletes)
+    pub fn wanting_headers(&self) -> impl Iterator<Item = ListingIndex> {
+        self.indices(|step| step.action == Action::Delete)
     }
 
     /// The steps that retrieve, as indices, in the order to ask for them.
     #[must_use]
-    pub fn retrievals(&self) -> Vec<usize> {
-        let with_priority = |priority| {
-            (0..self.steps.len())
-                .filter(move |&index| self.steps[index].priority() == Some(priority))
-        };
+    pub fn retrievals(&self) -> Vec<ListingIndex> {
+        let with_priority =
+            |priority| self.indices(move |step: &Step| step.priority() == Some(priority));
         Priority::ALL.into_iter().flat_map(with_priority).collect()
     }
 
     /// The steps that delete, now or once the message is stored, as indices.
-    pub fn deletions(&self) -> impl Iterator<Item = usize> {
-        (0..self.steps.len()).filter(move |&index| self.steps[index].deletes())
+    pub fn deletions(&self) -> impl Iterator<Item = ListingIndex> {
+        self.indices(Step::deletes)
+    }
+
+    /// The steps of which this is true, as indices.
+    fn indices(&self, is_wanted: impl Fn(&Step) -> bool) -> impl Iterator<Item = ListingIndex> {
+        let steps = self.steps.iter().enumerate();
+        steps.filter_map(move |(index, step)| is_wanted(step).then_some(ListingIndex(index)))
     }
 }
 
@@ -374,7 +390,7 @@ impl Step {
 
     /// Whether the message is retrieved after all others, since it has ended a connection.
     #[must_use]
-    pub fn is_troublesome(&self) -> bool {
+    pub fn breaks_connection(&self) -> bool {
         self.priority() == Some(Priority::BreaksConnection)
     }
 
@@ -387,11 +403,6 @@ impl Step {
             Action::Leave => false,
         }
     }
-}
-
-fn is_too_large(listed: &Listed, rules: &Rules) -> bool {
-    let sizes = rules.max_size.zip(listed.octets);
-    sizes.is_some_and(|(most, octets)| octets > most)
 }
 
 /// Leaves what is beyond the limit for later; returns how much of it is left for those that only turn out to be
@@ -411,91 +422,157 @@ fn limit(steps: &mut [Step], most: u64) -> u64 {
     left
 }
 
-fn decide(candidate: &Candidate<'_>, rules: &Rules, now: Timestamp) -> (Action, Reason) {
-    let priority = candidate.priority;
-    let retrieve = |purpose, then_delete| Action::Retrieve {
-        purpose,
-        then_delete,
-        priority,
-    };
-    let at_once = rules.retention == Retention::Never && rules.keeps;
-    let due = |at: Timestamp| due(at.min(now), rules.retention, now);
-    let listed = candidate.listed.octets;
-    let has_changed = |octets| candidate.size_counts && differ(octets, listed);
-    // A time in the future is a clock's mistake.
-    let is_over = |tried: Timestamp| tried > now || now.duration_since(tried) >= RETRY_AFTER;
-    if candidate.again {
-        return match candidate.known {
-            Known::New => (retrieve(Purpose::StoreAgain, at_once), Reason::New),
-            Known::Stored { at, .. } | Known::Renumbered { at, .. } => (
-                retrieve(Purpose::StoreAgain, due(at).is_ok()),
-                Reason::Again,
-            ),
-            // What came incomplete may be all that there is.
-            Known::Short { .. } => (retrieve(Purpose::StoreAgain, false), Reason::Again),
-            // What is not stored, or may be another message, is not due before it is stored.
-            _ => (retrieve(Purpose::StoreAgain, at_once), Reason::Again),
+/// What decides about one message.
+struct Decision<'a> {
+    candidate: &'a Candidate<'a>,
+    rules: &'a Rules,
+    now: Timestamp,
+}
+
+impl Decision<'_> {
+    fn within_max_size(&self) -> Step {
+        let step = match self.candidate.trust {
+            Trust::Nothing => self.store_again(),
+            Trust::Id | Trust::IdAndSize => self.by_what_is_known(),
         };
-    }
-    match candidate.known {
-        Known::New => (retrieve(Purpose::Store, at_once), Reason::New),
-        Known::Unnamed => (retrieve(Purpose::StoreIfNew, at_once), Reason::Unnamed),
-        Known::PartiallyDelivered { here: true } => (
-            retrieve(Purpose::FillGaps, at_once),
-            Reason::PartiallyDelivered,
-        ),
-        Known::PartiallyDelivered { here: false } => (Action::Leave, Reason::LackingElsewhere),
-        Known::Deleted { at, in_place } => match due(at) {
-            Err(_) => (retrieve(Purpose::Compare, false), Reason::Returned),
-            Ok(()) if in_place => (retrieve(Purpose::Compare, true), Reason::Returned),
-            Ok(()) => (
-                retrieve(Purpose::Compare, false),
-                Reason::ReturnedWithoutCopy,
-            ),
-        },
-        Known::Seen { octets } if has_changed(octets) => {
-            (retrieve(Purpose::Compare, at_once), Reason::Changed)
-        }
-        Known::Seen { .. } => (Action::Leave, Reason::Seen),
-        Known::Short { tried } if is_over(tried) => {
-            (retrieve(Purpose::Compare, at_once), Reason::Short)
-        }
-        Known::Short { .. } => (Action::Leave, Reason::Short),
-        Known::Overrun { tried } if is_over(tried) => {
-            (retrieve(Purpose::Compare, at_once), Reason::Overrun)
-        }
-        Known::Overrun { .. } => (Action::Leave, Reason::Overrun),
-        Known::Unproven => (Action::Leave, Reason::Unproven),
-        Known::Renumbered { at, in_place } => match due(at) {
-            Err(reason) => (Action::Leave, reason),
-            Ok(()) if in_place => (retrieve(Purpose::Compare, true), Reason::Compare),
-            Ok(()) => (Action::Leave, Reason::NoCopy(day(at))),
-        },
-        Known::Stored {
-            certain: false, at, ..
-        } => match due(at) {
-            Err(reason) => (Action::Leave, reason),
-            Ok(()) => (Action::Leave, Reason::Shared(day(at))),
-        },
-        Known::Stored {
-            at,
-            octets,
-            whole,
-            asked,
-            ..
-        } => match due(at) {
-            Err(_) if asked => (retrieve(Purpose::Compare, false), Reason::Returned),
-            Err(_) if has_changed(octets) => (retrieve(Purpose::Compare, false), Reason::Changed),
-            Err(reason) => (Action::Leave, reason),
-            Ok(())
-                if whole
-                    && same_size(octets, listed)
-                    && is_same_header(candidate.header, asked) =>
-            {
-                (Action::Delete, Reason::Due(day(at)))
+        let sizes = self.rules.max_size.zip(self.candidate.listed.octets);
+        let is_too_large = sizes.is_some_and(|(most, octets)| octets > most);
+        match step.action {
+            Action::Retrieve { .. } if is_too_large => {
+                Step::leave(step.reason.unless_odd(Reason::TooLarge))
             }
-            Ok(()) => (retrieve(Purpose::Compare, true), Reason::Compare),
-        },
+            _ => step,
+        }
+    }
+
+    fn store_again(&self) -> Step {
+        let known = self.candidate.known;
+        let then_delete = match known {
+            Known::Stored { at, .. } | Known::Shared { at } | Known::Renumbered { at, .. } => {
+                self.due(at).is_ok()
+            }
+            // What came incomplete may be all that there is.
+            Known::Short { .. } => false,
+            // What is not stored, or may be another message, is not due before it is stored.
+            _ => self.deletes_at_once(),
+        };
+        let reason = match known {
+            Known::New => Reason::New,
+            _ => Reason::Again,
+        };
+        self.retrieve(Purpose::StoreAgain, then_delete, reason)
+    }
+
+    fn by_what_is_known(&self) -> Step {
+        match self.candidate.known {
+            Known::New => self.store(Purpose::Store, Reason::New),
+            Known::WithoutUid => self.store(Purpose::StoreIfNew, Reason::WithoutUid),
+            Known::PartiallyDelivered => self.store(Purpose::FillGaps, Reason::PartiallyDelivered),
+            Known::OwedElsewhere => Step::leave(Reason::OwedElsewhere),
+            Known::Seen { octets } if self.has_changed(octets) => {
+                self.store(Purpose::Compare, Reason::Changed)
+            }
+            Known::Seen { .. } => Step::leave(Reason::Seen),
+            Known::Short { tried } => self.try_again(tried, Reason::Short),
+            Known::Overrun { tried } => self.try_again(tried, Reason::Overrun),
+            Known::Unproven => Step::leave(Reason::Unproven),
+            Known::Deleted { at, in_place } => self.returned(at, in_place),
+            Known::Renumbered { at, in_place } => self.renumbered(at, in_place),
+            Known::Shared { at } => {
+                Step::leave(self.due(at).err().unwrap_or(Reason::Shared(day(at))))
+            }
+            Known::Stored {
+                at,
+                octets,
+                whole,
+                asked,
+            } => match self.due(at) {
+                Err(reason) => self.stays(octets, asked, reason),
+                Ok(()) if whole && self.is_unchanged(octets, asked) => Step {
+                    action: Action::Delete,
+                    reason: Reason::Due(day(at)),
+                },
+                Ok(()) => self.retrieve(Purpose::Compare, true, Reason::Compare),
+            },
+        }
+    }
+
+    /// A message that was deleted and is listed again. It is deleted once more only while its copies are there.
+    fn returned(&self, at: Timestamp, in_place: bool) -> Step {
+        let is_due = self.due(at).is_ok();
+        let reason = if is_due && !in_place {
+            Reason::ReturnedWithoutCopy
+        } else {
+            Reason::Returned
+        };
+        self.retrieve(Purpose::Compare, is_due && in_place, reason)
+    }
+
+    /// A message that was stored under another id. It is deleted only while its copies are there.
+    fn renumbered(&self, at: Timestamp, in_place: bool) -> Step {
+        match self.due(at) {
+            Err(reason) => Step::leave(reason),
+            Ok(()) if in_place => self.retrieve(Purpose::Compare, true, Reason::Compare),
+            Ok(()) => Step::leave(Reason::NoCopy(day(at))),
+        }
+    }
+
+    /// A stored message that is not due, for this reason: it is looked at once more if it may be another one.
+    fn stays(&self, octets: Option<u64>, asked: bool, reason: Reason) -> Step {
+        if asked {
+            self.retrieve(Purpose::Compare, false, Reason::Returned)
+        } else if self.has_changed(octets) {
+            self.retrieve(Purpose::Compare, false, Reason::Changed)
+        } else {
+            Step::leave(reason)
+        }
+    }
+
+    /// A message that did not come as it should the last time is fetched again a day later.
+    fn try_again(&self, tried: Timestamp, reason: Reason) -> Step {
+        // A time in the future is a clock's mistake.
+        let is_over = tried > self.now || self.now.duration_since(tried) >= RETRY_AFTER;
+        if is_over {
+            self.store(Purpose::Compare, reason)
+        } else {
+            Step::leave(reason)
+        }
+    }
+
+    fn store(&self, purpose: Purpose, reason: Reason) -> Step {
+        self.retrieve(purpose, self.deletes_at_once(), reason)
+    }
+
+    fn retrieve(&self, purpose: Purpose, then_delete: bool, reason: Reason) -> Step {
+        let action = Action::Retrieve {
+            purpose,
+            then_delete,
+            priority: self.candidate.priority,
+        };
+        Step { action, reason }
+    }
+
+    fn deletes_at_once(&self) -> bool {
+        self.rules.retention == Retention::Never && self.rules.keeps
+    }
+
+    /// Whether the rule deletes now what was stored then; else why it stays.
+    fn due(&self, at: Timestamp) -> Result<(), Reason> {
+        due(at.min(self.now), self.rules.retention, self.now)
+    }
+
+    /// Whether its size is known to be another one than it was, where that counts.
+    fn has_changed(&self, octets: Option<u64>) -> bool {
+        let sizes = octets.zip(self.candidate.listed.octets);
+        let differ = sizes.is_some_and(|(stored, listed)| stored != listed);
+        self.candidate.trust == Trust::IdAndSize && differ
+    }
+
+    /// Whether size and header leave no doubt that it is the stored message. Sizes that are not known are not the same.
+    fn is_unchanged(&self, octets: Option<u64>, asked: bool) -> bool {
+        let sizes = octets.zip(self.candidate.listed.octets);
+        let same_size = sizes.is_some_and(|(stored, listed)| stored == listed);
+        same_size && is_same_header(self.candidate.header, asked)
     }
 }
 
@@ -509,7 +586,6 @@ fn is_same_header(header: Header, asked: bool) -> bool {
     }
 }
 
-/// Whether the rule deletes now what was stored then; else why it stays.
 fn due(at: Timestamp, retention: Retention, now: Timestamp) -> Result<(), Reason> {
     match retention {
         Retention::Always => Err(Reason::Stored(day(at))),
@@ -524,19 +600,6 @@ fn due(at: Timestamp, retention: Retention, now: Timestamp) -> Result<(), Reason
 
 fn day(at: Timestamp) -> Date {
     Offset::UTC.to_datetime(at).date()
-}
-
-/// Sizes that nobody knows are not the same.
-fn same_size(stored: Option<u64>, listed: Option<u64>) -> bool {
-    stored
-        .zip(listed)
-        .is_some_and(|(stored, listed)| stored == listed)
-}
-
-/// Nor are they known to differ.
-fn differ(stored: Option<u64>, listed: Option<u64>) -> bool {
-    let both = stored.zip(listed);
-    both.is_some_and(|(stored, listed)| stored != listed)
 }
 
 #[cfg(test)]
@@ -577,7 +640,6 @@ mod tests {
             octets: Some(100),
             whole: true,
             asked: false,
-            certain: true,
         }
     }
 
@@ -585,16 +647,11 @@ mod tests {
     fn asked(days_ago: i32) -> Known {
         match stored(days_ago) {
             Known::Stored {
-                at,
-                octets,
-                whole,
-                certain,
-                ..
+                at, octets, whole, ..
             } => Known::Stored {
                 at,
                 octets,
                 whole,
-                certain,
                 asked: true,
             },
             other => other,
@@ -602,30 +659,34 @@ mod tests {
     }
 
     fn plan_one(known: Known, octets: Option<u64>, rules: &Rules) -> (Action, Reason) {
-        plan_candidate(known, octets, false, rules)
+        plan_candidate(known, octets, Trust::Id, rules)
     }
 
     fn plan_again(known: Known, octets: Option<u64>, rules: &Rules) -> (Action, Reason) {
-        plan_candidate(known, octets, true, rules)
+        plan_candidate(known, octets, Trust::Nothing, rules)
     }
 
     fn plan_candidate(
         known: Known,
         octets: Option<u64>,
-        again: bool,
+        trust: Trust,
         rules: &Rules,
     ) -> (Action, Reason) {
         let listed = listed(1, octets);
         let candidate = Candidate {
             listed: &listed,
             known,
-            again,
+            trust,
             priority: Priority::InOrder,
             header: Header::Unasked,
-            size_counts: false,
         };
         let plan = Plan::new([candidate], rules, now());
         (plan.steps[0].action, plan.steps[0].reason)
+    }
+
+    fn retrievals(plan: &Plan) -> Vec<usize> {
+        let indices = plan.retrievals().into_iter();
+        indices.map(|ListingIndex(index)| index).collect()
     }
 
     const fn retrieve(purpose: Purpose) -> Action {
@@ -652,7 +713,7 @@ mod tests {
             (retrieve(Purpose::Store), Reason::New)
         );
         assert_eq!(
-            plan_one(Known::PartiallyDelivered { here: true }, Some(100), &always),
+            plan_one(Known::PartiallyDelivered, Some(100), &always),
             (retrieve(Purpose::FillGaps), Reason::PartiallyDelivered)
         );
         let (action, _) = plan_one(stored(400), Some(100), &always);
@@ -714,19 +775,12 @@ mod tests {
             octets: Some(100),
             whole: false,
             asked: false,
-            certain: true,
         };
         assert_eq!(
             plan_one(part, Some(100), &never),
             (and_delete(Purpose::Compare), Reason::Compare)
         );
-        let shared = Known::Stored {
-            at: now(),
-            octets: Some(100),
-            whole: true,
-            asked: false,
-            certain: false,
-        };
+        let shared = Known::Shared { at: now() };
         assert_eq!(
             plan_one(shared, Some(100), &never),
             (Action::Leave, Reason::Shared(day(now())))
@@ -741,10 +795,9 @@ mod tests {
             let candidate = Candidate {
                 listed: &listed,
                 known,
-                again: false,
+                trust: Trust::Id,
                 priority: Priority::InOrder,
                 header,
-                size_counts: false,
             };
             Plan::new([candidate], &never, now()).steps[0].action
         };
@@ -767,23 +820,22 @@ mod tests {
             (stored(1), Reason::Stored(day(now() - DAY))),
             (Known::Seen { octets: Some(100) }, Reason::Seen),
         ] {
-            for (octets, size_counts, expected) in [
-                (Some(101), true, Reason::Changed),
-                (Some(101), false, quiet),
-                (Some(100), true, quiet),
-                (None, true, quiet),
+            for (octets, trust, expected) in [
+                (Some(101), Trust::IdAndSize, Reason::Changed),
+                (Some(101), Trust::Id, quiet),
+                (Some(100), Trust::IdAndSize, quiet),
+                (None, Trust::IdAndSize, quiet),
             ] {
                 let listed = listed(1, octets);
                 let candidate = Candidate {
                     listed: &listed,
                     known,
-                    again: false,
+                    trust,
                     priority: Priority::InOrder,
                     header: Header::Unasked,
-                    size_counts,
                 };
                 let plan = Plan::new([candidate], &always, now());
-                assert_eq!(plan.steps[0].reason, expected, "{octets:?}, {size_counts}");
+                assert_eq!(plan.steps[0].reason, expected, "{octets:?}, {trust:?}");
             }
         }
     }
@@ -850,12 +902,8 @@ mod tests {
     #[test]
     fn what_is_lacking_elsewhere_stays() {
         assert_eq!(
-            plan_one(
-                Known::PartiallyDelivered { here: false },
-                Some(1),
-                &rules(Retention::Never)
-            ),
-            (Action::Leave, Reason::LackingElsewhere)
+            plan_one(Known::OwedElsewhere, Some(1), &rules(Retention::Never)),
+            (Action::Leave, Reason::OwedElsewhere)
         );
     }
 
@@ -905,10 +953,9 @@ mod tests {
         let candidates = listing.iter().map(|listed| Candidate {
             listed,
             known: Known::New,
-            again: false,
+            trust: Trust::Id,
             priority: Priority::InOrder,
             header: Header::Unasked,
-            size_counts: false,
         });
         let rules = Rules {
             limit: Some(2),
@@ -927,7 +974,7 @@ mod tests {
                 Reason::OverLimit
             ]
         );
-        let wanting: Vec<_> = plan.wanting_sizes().collect();
+        let wanting: Vec<_> = plan.wanting_sizes().map(|index| index.0).collect();
         assert_eq!(
             wanting,
             [0, 1, 2, 3],
@@ -963,7 +1010,7 @@ mod tests {
         let knowns = [
             Known::New,
             Known::New,
-            Known::Unnamed,
+            Known::WithoutUid,
             Known::New,
             Known::New,
         ];
@@ -972,10 +1019,9 @@ mod tests {
             let candidates = candidates.map(|((listed, priority), known)| Candidate {
                 listed,
                 known,
-                again: false,
+                trust: Trust::Id,
                 priority,
                 header: Header::Unasked,
-                size_counts: false,
             });
             let rules = Rules {
                 limit: Some(limit),
@@ -983,10 +1029,10 @@ mod tests {
             };
             Plan::new(candidates, &rules, now())
         };
-        assert_eq!(plan(1).retrievals(), [2, 3]);
-        assert_eq!(plan(3).retrievals(), [2, 3, 4, 1]);
+        assert_eq!(retrievals(&plan(1)), [2, 3]);
+        assert_eq!(retrievals(&plan(3)), [2, 3, 4, 1]);
         assert_eq!(plan(3).most_new, Some(0));
-        assert_eq!(plan(6).retrievals(), [2, 3, 4, 1, 0]);
+        assert_eq!(retrievals(&plan(6)), [2, 3, 4, 1, 0]);
         assert_eq!(plan(6).most_new, Some(2));
     }
 
@@ -1001,22 +1047,22 @@ mod tests {
         let candidates = [0, 1, 2].map(|index| Candidate {
             listed: &listing[index],
             known: Known::New,
-            again: false,
+            trust: Trust::Id,
             priority: priorities[index],
             header: Header::Unasked,
-            size_counts: false,
         });
         for retention in [Retention::Always, Retention::Never] {
             let plan = Plan::new(candidates.clone(), &rules(retention), now());
-            assert_eq!(plan.retrievals(), [2, 1, 0]);
+            assert_eq!(retrievals(&plan), [2, 1, 0]);
         }
     }
 
     fn any_known() -> impl Strategy<Value = Known> {
         prop_oneof![
             Just(Known::New),
-            Just(Known::Unnamed),
-            any::<bool>().prop_map(|here| Known::PartiallyDelivered { here }),
+            Just(Known::WithoutUid),
+            Just(Known::PartiallyDelivered),
+            Just(Known::OwedElsewhere),
             any::<Option<u8>>().prop_map(|octets| Known::Seen {
                 octets: octets.map(u64::from)
             }),
@@ -1047,12 +1093,18 @@ mod tests {
     fn stored_days_ago(days: i32) -> impl Strategy<Value = Known> {
         let mostly = || prop::bool::weighted(0.95);
         (mostly_100_octets(), mostly(), any::<bool>(), mostly()).prop_map(
-            move |(octets, whole, asked, certain)| Known::Stored {
-                at: now() - DAY * days,
-                octets,
-                whole,
-                asked,
-                certain,
+            move |(octets, whole, asked, certain)| {
+                let at = now() - DAY * days;
+                if certain {
+                    Known::Stored {
+                        at,
+                        octets,
+                        whole,
+                        asked,
+                    }
+                } else {
+                    Known::Shared { at }
+                }
             },
         )
     }
@@ -1103,14 +1155,14 @@ mod tests {
         ) {
             let retention = days.map_or(Retention::Always, |days| Retention::For(DAY * days));
             let listed = listed(1, octets);
-            let (priority, again, size_counts) = (Priority::InOrder, false, true);
-            let candidate = Candidate { listed: &listed, known, again, priority, header, size_counts };
+            let (priority, trust) = (Priority::InOrder, Trust::IdAndSize);
+            let candidate = Candidate { listed: &listed, known, trust, priority, header };
             let plan = Plan::new([candidate], &rules(retention), now());
             if plan.steps[0].action == Action::Delete {
-                let Known::Stored { at, octets: recorded, whole, asked, certain } = known else {
+                let Known::Stored { at, octets: recorded, whole, asked } = known else {
                     panic!("{known:?} is deleted");
                 };
-                prop_assert!(certain && whole && recorded.is_some() && recorded == octets);
+                prop_assert!(whole && recorded.is_some() && recorded == octets);
                 prop_assert!(header != Header::Doubtful && !(asked && header == Header::Unavailable));
                 prop_assert!(days.is_some_and(|days| at + DAY * days <= now()));
             }

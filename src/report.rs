@@ -104,7 +104,7 @@ impl PlanLine {
             action,
             reason: step.reason.to_string(),
             then_delete,
-            if_new: step.reason == Reason::Unnamed,
+            if_new: step.reason == Reason::WithoutUid,
         }
     }
 }

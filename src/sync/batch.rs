@@ -2,11 +2,12 @@
 
 use jiff::Timestamp;
 
+use super::parcel::Incoming;
 use crate::crash;
 use crate::deliver::{DeliveryError, Destination, PreparedBatch};
 use crate::error::{Failure, Kind, Result};
-use crate::journal::{Intent, Journal, Record};
-use crate::mail::{Digest, Number, Place, UniqueId};
+use crate::journal::{Intent, Journal, Record, is_short};
+use crate::mail::{Digest, Place, UniqueId};
 use crate::message::Hashes;
 
 /// A destination in this run.
@@ -68,31 +69,42 @@ pub(super) fn numbers(slots: &[Slot]) -> Vec<u32> {
 
 /// A message that came in whole.
 pub(super) struct Message {
-    pub(super) number: Number,
+    pub(super) incoming: Incoming,
     /// Under which id the journal remembers it.
     pub(super) key: UniqueId,
     pub(super) hashes: Hashes,
     /// On the wire, with CRLF counted as two.
     pub(super) octets: u64,
-    /// By LIST.
-    pub(super) listed: Option<u64>,
-    /// It is to be deleted on the server in this session.
-    pub(super) due: bool,
-    /// The server gives it a unique-id.
-    pub(super) has_uid: bool,
-    /// It is stored whatever is remembered.
-    pub(super) again: bool,
     /// What came of it before was incomplete, and this.
     pub(super) completes: Option<Digest>,
-    /// The destinations that are to have it in the end, by the journal's names.
+    /// The destinations that are to have it in the end, by the journal's numbers.
     pub(super) owed: Vec<u32>,
     /// One of them at least has it now.
     pub(super) placed: bool,
     /// Why one of them lacks it.
-    pub(super) lack: Option<DeliveryGap>,
+    pub(super) gap: Option<DeliveryGap>,
 }
 
 impl Message {
+    /// One that is in no destination yet.
+    pub(super) fn new(incoming: Incoming, key: UniqueId, hashes: Hashes, octets: u64) -> Self {
+        Message {
+            incoming,
+            key,
+            hashes,
+            octets,
+            completes: None,
+            owed: Vec::new(),
+            placed: false,
+            gap: None,
+        }
+    }
+
+    /// Whether less than half of what LIST says came of it.
+    pub(super) fn is_short(&self) -> bool {
+        is_short(Some(self.octets), self.incoming.listed)
+    }
+
     /// What the journal has of it in a destination.
     fn intent(&self, to: u32, place: Place) -> Intent {
         Intent {
@@ -101,7 +113,7 @@ impl Message {
             digest: self.hashes.digest,
             identity: Some(self.hashes.identity),
             octets: self.octets,
-            listed: self.listed,
+            listed: self.incoming.listed,
             place,
             owed: self.owed.clone(),
         }
@@ -264,11 +276,11 @@ impl Part<'_> {
                     place,
                 }),
                 Err(DeliveryError::Message(failure)) => {
-                    messages[message].lack = Some(DeliveryGap::Refused(failure));
+                    messages[message].gap = Some(DeliveryGap::Refused(failure));
                 }
                 Err(DeliveryError::Destination(failure)) => {
                     self.failure.get_or_insert(failure);
-                    messages[message].lack = Some(DeliveryGap::Broken);
+                    messages[message].gap = Some(DeliveryGap::Broken);
                 }
             }
         }
@@ -279,7 +291,7 @@ impl Part<'_> {
 /// A destination that is broken lacks these messages.
 fn lack(members: &[usize], messages: &mut [Message]) {
     for &message in members {
-        messages[message].lack = Some(DeliveryGap::Broken);
+        messages[message].gap = Some(DeliveryGap::Broken);
     }
 }
 
@@ -321,8 +333,9 @@ mod tests {
     use super::*;
     use crate::deliver::{Complete, MessageWriter};
     use crate::journal::{Destinations, Found};
-    use crate::mail::Mailbox;
+    use crate::mail::{Mailbox, Number};
     use crate::message::Hasher;
+    use crate::plan::Purpose;
 
     /// How many are named of this number of messages.
     type Count = fn(usize) -> usize;
@@ -375,20 +388,18 @@ mod tests {
     }
 
     fn message(number: Number) -> Message {
-        Message {
+        let key = UniqueId::new(&[b'a' + number as u8]);
+        let incoming = Incoming {
             number,
-            key: UniqueId::new(&[b'a' + number as u8]),
-            hashes: Hasher::default().hashes(),
-            octets: 10,
+            key: Some(key.clone()),
+            certain: true,
             listed: Some(10),
             due: true,
-            has_uid: true,
-            again: false,
-            completes: None,
-            owed: vec![0],
-            placed: false,
-            lack: None,
-        }
+            purpose: Purpose::Store,
+        };
+        let mut message = Message::new(incoming, key, Hasher::default().hashes(), 10);
+        message.owed = vec![0];
+        message
     }
 
     /// How many of three messages count as stored by such a destination, and whether it is still used.
@@ -424,7 +435,7 @@ mod tests {
         };
         let proven = batch.messages.iter().filter(|message| {
             let proof = journal.prove(1, &message.key, &to, &Found::default());
-            assert_eq!(proof.is_some(), message.lack.is_none() && message.placed);
+            assert_eq!(proof.is_some(), message.gap.is_none() && message.placed);
             proof.is_some()
         });
         (proven.count(), slots[0].works())

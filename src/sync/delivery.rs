@@ -1,7 +1,7 @@
 //! One message on its way into the destinations.
 
 use super::batch::{DeliveryGap, Slot};
-use super::store::StopFlag;
+use super::stop::StopFlag;
 use crate::deliver::{Complete, DeliveryError, MessageWriter};
 use crate::error::Failure;
 
@@ -64,7 +64,7 @@ impl<'a> Delivery<'a> {
         }
     }
 
-    /// Only these destinations are to have it, by the journal's names.
+    /// Only these destinations are to have it, by the journal's numbers.
     pub(super) fn keep_to(&mut self, wanted: impl Fn(u32) -> bool) {
         for part in &mut self.parts {
             if !wanted(part.to) {

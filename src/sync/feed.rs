@@ -1,83 +1,78 @@
-//! Asks for messages, passes on what comes, and makes sure that the answers are in step with the commands.
-//!
-//! A message whose line of one dot the server does not stuff (RFC 1939 section 3) seems to end there, and what lies
-//! after that is taken for the next answers: by chance, or because its sender wants that. So what came is in doubt
-//! until a probe was answered, which no sender of mail can foretell. With PIPELINING probes ride along; without, there
-//! is one for each batch.
+//! The wire side of a transfer: asks for messages, passes on what comes, and makes sure that the answers are in step
+//! with the commands.
 
-use std::collections::HashMap;
 use std::sync::mpsc;
-use std::time::Instant;
 
 use super::Job;
-use super::blame::{Culprit, Cut, Suspects, Who};
-use super::headers::Witness;
-use super::parcel::{Incoming, Item, Parcel};
-use super::queue::Queue;
-use super::store::{BATCH_BYTES, BATCH_TIME, StopFlag};
+use super::blame::{InterruptedBy, Interruption, TransferError};
+use super::headers::ReferenceMessage;
+use super::parcel::{Incoming, Item, ParcelSender};
+use super::probing::Probing;
+use super::retry::is_nonsense;
+use super::stop::StopFlag;
 use super::survey::{Survey, Surveyed};
 use crate::client::{Answer, Ask, Broken, Probe, Transaction, Wanted, Watcher};
-use crate::error::{Failure, Kind};
+use crate::error::Failure;
 use crate::journal::{Fact, is_short};
-use crate::monitor::{Event, FailedMessage, Problem};
-use crate::plan::{Action, Reason};
+use crate::mail::UniqueId;
+use crate::monitor::{Event, Problem};
+use crate::plan::{Action, ListingIndex};
 
-/// Where a probe costs no round trip, one follows so many messages at the latest; at first, so many times, each message:
-/// of few messages most are certain early.
-const PROBE_MESSAGES: usize = 16;
-
-/// Or so many octets by LIST.
-const PROBE_OCTETS: u64 = 1024 * 1024;
+/// A message to retrieve.
+#[derive(Debug, Clone)]
+pub(super) struct Retrieval {
+    pub(super) index: ListingIndex,
+    /// Nothing else may be on its way while it is.
+    pub(super) is_alone: bool,
+    /// The destinations that lack it, by the journal's numbers, where it is only fetched for these.
+    pub(super) gaps: Vec<u32>,
+}
 
 /// Takes messages from the wire and passes them on.
 pub(super) struct Feed<'a> {
     job: &'a Job<'a>,
-    queue: &'a Queue<Parcel>,
-    /// What will be sent together.
-    parcel: Parcel,
-    halt: &'a StopFlag,
-    /// All indices are those of its messages.
+    parcels: ParcelSender,
+    stop: &'a StopFlag,
     survey: &'a Survey,
-    /// How many messages a batch may have.
-    batch: usize,
-    /// Where a message is missing that is only fetched for that, by the journal's names.
-    pub(super) gaps: HashMap<usize, Vec<u32>>,
-    /// These are asked for alone, as are those that ended a connection before.
-    suspects: &'a Suspects,
     /// A message whose size is not what LIST said is withheld.
     pub(super) checks_sizes: bool,
-    /// Commands go ahead of their answers.
-    is_pipelining: bool,
+    /// What probes ask for where unique-ids do not serve.
+    pub(super) reference: Option<ReferenceMessage>,
+    probing: Probing,
     /// What is being fetched.
-    order: Vec<usize>,
+    order: Vec<Retrieval>,
     /// How many of those were asked for.
     asked: usize,
     /// How many of those were answered.
     answered: usize,
-    /// What was asked for since the last probe.
-    unprobed: Unprobed,
-    /// How many probes were sent.
-    probed: usize,
-    /// How many of those are on their way.
-    probes: usize,
     /// Those that were answered since the last probe was.
-    unconfirmed: Vec<usize>,
+    unconfirmed: Vec<ListingIndex>,
     /// Whether one of them came: a refusal alone leaves nothing in doubt.
     came: bool,
     /// What the server refused among those.
-    refused: Vec<(usize, Failure)>,
-    /// What probes ask for where unique-ids do not serve.
-    witness: Option<Witness>,
+    refused: Vec<(ListingIndex, Failure)>,
     /// Messages that were withheld.
-    withheld: Vec<usize>,
+    withheld: Vec<Retrieval>,
     /// Less than half of what LIST says came of the last message.
     is_short: bool,
     /// Which messages the server began to send: it may count them as retrieved.
     begun: Vec<bool>,
-    /// How many these are.
+    fetched: Fetched,
+}
+
+/// What came of the messages on the wire.
+#[derive(Default)]
+pub(super) struct Fetched {
+    /// How many messages the server sent, each counted once.
     pub(super) sent: u64,
-    /// What the server refused to send.
-    pub(super) failed: Vec<FailedMessage>,
+    /// What it refused to send, by the journal's ids.
+    pub(super) refused: Vec<Option<UniqueId>>,
+    /// Its sizes turned out to be wrong, or its pipelining to be broken.
+    pub(super) learnt: Option<Fact>,
+    /// All that was to be asked for was.
+    pub(super) is_complete: bool,
+    /// Why the session ended early.
+    pub(super) error: Option<TransferError>,
 }
 
 /// What came of fetching a message once more that was withheld.
@@ -90,77 +85,62 @@ enum Alone {
     Learnt(Fact),
 }
 
-/// What was asked for since the last probe.
-struct Unprobed {
-    messages: usize,
-    octets: u64,
-    since: Instant,
-}
-
-impl Default for Unprobed {
-    fn default() -> Self {
-        Unprobed {
-            messages: 0,
-            octets: 0,
-            since: Instant::now(),
-        }
-    }
-}
-
 impl<'a> Feed<'a> {
+    /// Batches have at most so many messages.
     pub(super) fn new(
         job: &'a Job<'a>,
-        queue: &'a Queue<Parcel>,
-        halt: &'a StopFlag,
+        parcels: ParcelSender,
+        stop: &'a StopFlag,
         survey: &'a Survey,
         batch: usize,
-        suspects: &'a Suspects,
-        witness: Option<Witness>,
     ) -> Self {
         Feed {
             job,
-            queue,
-            parcel: Parcel::default(),
-            halt,
+            parcels,
+            stop,
             survey,
-            batch,
-            gaps: HashMap::new(),
-            suspects,
             checks_sizes: false,
-            is_pipelining: false,
+            reference: None,
+            probing: Probing::new(batch),
             order: Vec::new(),
             asked: 0,
             answered: 0,
-            unprobed: Unprobed::default(),
-            probed: 0,
-            probes: 0,
             unconfirmed: Vec::new(),
             came: false,
             refused: Vec::new(),
-            witness,
             withheld: Vec::new(),
             is_short: false,
             begun: vec![false; survey.plan.steps.len()],
-            sent: 0,
-            failed: Vec::new(),
+            fetched: Fetched::default(),
         }
     }
 
-    /// Whether all that was to be fetched was asked for.
-    pub(super) fn is_complete(&self) -> bool {
-        self.asked == self.order.len() && self.withheld.is_empty()
+    /// Fetches these messages, as long as the run is not to stop. `verdict` says of each that was withheld and fetched
+    /// again whether it was the same.
+    pub(super) fn run(
+        mut self,
+        transaction: &mut Transaction,
+        verdict: &mpsc::Receiver<bool>,
+        retrievals: Vec<Retrieval>,
+    ) -> Fetched {
+        match self.fetch_all(transaction, verdict, retrievals) {
+            Ok(learnt) => self.fetched.learnt = learnt,
+            Err(error) => self.fetched.error = Some(error),
+        }
+        self.fetched.is_complete = self.asked == self.order.len() && self.withheld.is_empty();
+        self.fetched
     }
 
     /// Fetches these messages. One whose size is not what LIST said may have got mixed up with its
     /// neighbours, where several were in flight: it is fetched once more, alone, and if it is the
     /// same then, this server's sizes are wrong; if it is not, its pipelining is broken. But where less than half
     /// of what LIST says came, that message is odd, and says nothing of the others.
-    pub(super) fn fetch_all(
+    fn fetch_all(
         &mut self,
         transaction: &mut Transaction,
         verdict: &mpsc::Receiver<bool>,
-        mut left: Vec<usize>,
-    ) -> Result<Option<Fact>, Cut> {
+        mut left: Vec<Retrieval>,
+    ) -> Result<Option<Fact>, TransferError> {
         let mut learnt = None;
         loop {
             self.fetch(transaction, left)?;
@@ -170,8 +150,8 @@ impl<'a> Feed<'a> {
                 return Ok(learnt);
             }
             let checked_sizes = std::mem::take(&mut self.checks_sizes);
-            for index in withheld.by_ref() {
-                match self.fetch_alone(transaction, verdict, index)? {
+            for retrieval in withheld.by_ref() {
+                match self.fetch_alone(transaction, verdict, retrieval)? {
                     Alone::Stopped => return Ok(learnt),
                     Alone::Unclear => {}
                     Alone::Learnt(fact) => {
@@ -194,160 +174,119 @@ impl<'a> Feed<'a> {
         &mut self,
         transaction: &mut Transaction,
         verdict: &mpsc::Receiver<bool>,
-        index: usize,
-    ) -> Result<Alone, Cut> {
-        let failed = self.failed.len();
-        self.fetch(transaction, vec![index])?;
+        retrieval: Retrieval,
+    ) -> Result<Alone, TransferError> {
+        let refused = self.fetched.refused.len();
+        self.fetch(transaction, vec![retrieval])?;
         if self.asked == 0 {
             return Ok(Alone::Stopped);
         }
-        if self.failed.len() > failed {
+        if self.fetched.refused.len() > refused {
             return Ok(Alone::Unclear);
         }
-        Ok(match (verdict.recv().unwrap_or(false), self.is_short) {
-            (_, true) => Alone::Unclear,
-            (true, false) => Alone::Learnt(Fact::SizesWrong),
-            (false, false) => Alone::Learnt(Fact::PipeliningBroken),
+        let is_same = verdict.recv().unwrap_or(false);
+        Ok(if self.is_short {
+            Alone::Unclear
+        } else if is_same {
+            Alone::Learnt(Fact::SizesWrong)
+        } else {
+            Alone::Learnt(Fact::PipeliningBroken)
         })
     }
 
     /// Fetches these messages, until no more are wanted.
-    fn fetch(&mut self, transaction: &mut Transaction, order: Vec<usize>) -> Result<(), Cut> {
+    fn fetch(
+        &mut self,
+        transaction: &mut Transaction,
+        order: Vec<Retrieval>,
+    ) -> Result<(), TransferError> {
         self.order = order;
         (self.asked, self.answered) = (0, 0);
-        self.is_pipelining = transaction.is_pipelining();
+        self.probing.is_pipelining = transaction.is_pipelining();
         let retrieved = transaction.retrieve(self);
         self.send();
-        retrieved.map_err(|broken| self.cut(broken))
+        retrieved.map_err(|broken| self.interrupted(broken))
     }
 
     /// What the end of the session says about single messages.
-    fn cut(&self, broken: Broken) -> Cut {
+    fn interrupted(&self, broken: Broken) -> TransferError {
         let Broken {
             failure,
             due,
             overlong,
         } = broken;
         let due = match due {
-            Some(Ask::Message(_)) => self.order.get(self.answered).copied(),
+            Some(Ask::Message(_)) => self.order.get(self.answered).map(|due| due.index),
             Some(Ask::Probe(_)) | None => None,
         };
-        let is_nonsense = failure.kind().is_nonsense();
-        let before = self.unconfirmed.last().copied();
-        let alone = self.last_asked().is_some_and(|index| self.is_alone(index));
-        let culprit = match (before, due) {
-            (_, Some(due)) if overlong => Some((due, failure.clone(), false)),
-            (Some(before), _) if alone && is_nonsense => Some((before, overrun(&failure), true)),
-            (None, Some(due)) if alone && is_nonsense => Some((due, failure.clone(), false)),
-            _ => None,
+        let cause = if overlong && due.is_some() {
+            InterruptedBy::EndlessMessage
+        } else if is_nonsense(&failure) {
+            InterruptedBy::Nonsense
+        } else {
+            InterruptedBy::Other
         };
-        let culprit = culprit.map(|(index, failure, is_overrun)| Culprit {
-            message: self.failed_message(index, failure),
-            is_overrun,
-        });
-        let suspected = due.iter().filter(|_| is_nonsense && !overlong);
-        let suspected = self.unconfirmed.iter().chain(suspected);
-        let suspects = suspected.map(|index| Who::is(&self.survey.message(*index)));
-        // Where what came may be to blame as well, no other message is.
-        let dropped = match is_nonsense && !overlong {
-            true => due.filter(|_| before.is_none()),
-            false => due.or(before.filter(|_| alone)),
+        let interruption = Interruption {
+            due,
+            unconfirmed: &self.unconfirmed,
+            is_alone: self.last_asked().is_some_and(|last| last.is_alone),
+            cause,
         };
-        let key = |index| self.survey.message(index).key.cloned();
-        Cut {
-            dropped: dropped.and_then(key),
-            suspects: suspects.collect(),
-            failure,
-            culprit,
-        }
-    }
-
-    fn failed_message(&self, index: usize, failure: Failure) -> FailedMessage {
-        let Surveyed { listed, key, .. } = self.survey.message(index);
-        FailedMessage {
-            number: listed.number,
-            uid: key.cloned(),
+        TransferError {
+            blame: interruption.blame(),
             failure,
         }
     }
 
-    fn last_asked(&self) -> Option<usize> {
-        self.order.get(self.asked.checked_sub(1)?).copied()
+    fn last_asked(&self) -> Option<&Retrieval> {
+        self.order.get(self.asked.checked_sub(1)?)
     }
 
-    /// Whether nothing else may be on its way while this message is.
-    fn is_alone(&self, index: usize) -> bool {
-        let message = self.survey.message(index);
-        // Its size is known to be wrong.
-        let was_short = message.step.reason == Reason::Short;
-        let is_suspect = !self.suspects.is_empty() && self.suspects.contains(&Who::is(&message));
-        message.step.is_troublesome() || was_short || is_suspect
+    fn due(&self) -> Surveyed<'a> {
+        self.survey.message(self.order[self.answered].index)
+    }
+
+    /// Whether the message to be asked for next, or the last one, is alone.
+    fn is_alone(&self, upcoming: Option<&Retrieval>) -> bool {
+        let mut both = upcoming.into_iter().chain(self.last_asked());
+        both.any(|retrieval| retrieval.is_alone)
+    }
+
+    /// What only fills gaps where nothing can be stored any more is not asked for.
+    fn skip_useless(&mut self) {
+        let stop = self.stop;
+        let is_useless = |retrieval: &Retrieval| stop.covers(&retrieval.gaps);
+        if self.order.get(self.asked).is_some_and(is_useless) {
+            let rest = self.order.split_off(self.asked).into_iter();
+            self.order
+                .extend(rest.filter(|retrieval| !is_useless(retrieval)));
+        }
     }
 
     /// What to ask for next, unless the run is to stop.
-    fn upcoming(&mut self) -> Option<usize> {
-        let stops =
-            self.halt.is_entire() || self.job.interrupt.is_stopping() || !self.withheld.is_empty();
-        let index = *self.order.get(self.asked)?;
-        if self.halt.is_partial() && self.fills_no_gap(index) {
-            let rest = self.order.split_off(self.asked);
-            let useful = rest.into_iter().filter(|index| !self.fills_no_gap(*index));
-            let useful: Vec<_> = useful.collect();
-            self.order.extend(useful);
-        }
-        self.order.get(self.asked).copied().filter(|_| !stops)
-    }
-
-    /// Whether a message is only wanted where nothing can be stored any more.
-    fn fills_no_gap(&self, index: usize) -> bool {
-        let gaps = self.gaps.get(&index);
-        gaps.is_some_and(|gaps| self.halt.covers(gaps))
-    }
-
-    /// Whether it is time for a probe.
-    fn wants_probe(&self, upcoming: Option<usize>) -> bool {
-        let Unprobed {
-            messages,
-            octets,
-            since,
-        } = self.unprobed;
-        let alone = [upcoming, self.last_asked()].into_iter().flatten();
-        let mut alone = alone.filter(|index| self.is_alone(*index));
-        let is_large = upcoming.is_some_and(|index| self.octets(index) >= PROBE_OCTETS);
-        let is_full = match self.is_pipelining {
-            true => messages >= self.pace() || octets >= PROBE_OCTETS || is_large,
-            false => {
-                messages >= self.batch || octets >= BATCH_BYTES || since.elapsed() >= BATCH_TIME
-            }
-        };
-        messages > 0 && (is_full || upcoming.is_none() || alone.next().is_some())
-    }
-
-    /// After how many messages a probe follows that costs no round trip.
-    fn pace(&self) -> usize {
-        match self.probed < PROBE_MESSAGES {
-            true => 1,
-            false => PROBE_MESSAGES.min(self.batch),
-        }
+    fn upcoming(&self) -> Option<&Retrieval> {
+        let stops = self.stop.is_everything()
+            || self.job.interrupt.is_stopping()
+            || !self.withheld.is_empty();
+        self.order.get(self.asked).filter(|_| !stops)
     }
 
     /// Whether nothing is on its way or in doubt.
     fn is_idle(&self) -> bool {
-        let is_answered = self.asked == self.answered && self.probes == 0;
-        is_answered && self.unconfirmed.is_empty() && self.unprobed.messages == 0
+        let is_answered = self.asked == self.answered;
+        is_answered && self.unconfirmed.is_empty() && self.probing.is_idle()
     }
 
     /// The next probe; none where nothing came that could be in doubt.
     fn probe(&mut self) -> Option<Probe> {
-        self.unprobed = Unprobed::default();
+        self.probing.restart();
         if self.asked == self.answered && !self.came {
             self.confirm();
             return None;
         }
-        self.probed += 1;
-        self.probes += 1;
-        if let Some(witness) = self.witness {
-            return Some(witness.probe);
+        self.probing.sent();
+        if let Some(reference) = self.reference {
+            return Some(reference.probe);
         }
         // No sender of mail shall know which id is asked for.
         let random = getrandom::u64().unwrap_or(0);
@@ -358,106 +297,76 @@ impl<'a> Feed<'a> {
     /// What came so far is what was asked for.
     fn confirm(&mut self) {
         // What a message that is asked for alone may end is not to cost what came before.
-        let upcoming = self.order.get(self.asked).copied();
-        let alone = [upcoming, self.last_asked()].into_iter().flatten();
-        let alone = alone.filter(|index| self.is_alone(*index)).count() > 0;
-        let pauses = !self.is_pipelining || alone;
-        self.say(Item::Confirm { pauses });
+        let is_alone = self.is_alone(self.order.get(self.asked));
+        let pauses = !self.probing.is_pipelining || is_alone;
+        self.parcels.add(Item::Confirm { pauses });
         self.unconfirmed.clear();
         self.came = false;
         for (index, failure) in std::mem::take(&mut self.refused) {
-            self.fail(index, failure);
+            let message = self.survey.message(index);
+            let problem = Problem::failed(message.octets(), message.failed(failure));
+            self.job.event(&Event::MessageFailed(&problem));
+            self.fetched.refused.push(problem.message.uid);
         }
-    }
-
-    /// The message at this index will not come, for this reason.
-    fn fail(&mut self, index: usize, failure: Failure) {
-        let message = self.failed_message(index, failure);
-        let problem = Problem::failed(self.octets(index), message);
-        self.job.event(&Event::MessageFailed(&problem));
-        self.failed.push(problem.message);
-    }
-
-    /// Its size by LIST; 0 where it is not known.
-    fn octets(&self, index: usize) -> u64 {
-        self.survey.message(index).listed.octets.unwrap_or(0)
     }
 
     /// The message that is due was answered.
     fn answer(&mut self) {
-        self.unconfirmed.push(self.order[self.answered]);
+        self.unconfirmed.push(self.order[self.answered].index);
         self.answered += 1;
     }
 
-    fn say(&mut self, item: Item) {
-        self.parcel.add(item);
-    }
-
-    /// Sends what was said to the store thread. Where that is gone, its panic is what counts.
+    /// Sends what was added to the store thread. Where that is gone, its panic is what counts.
     fn send(&mut self) {
-        if self.parcel.is_empty() {
-            return;
-        }
-        let empty = self.queue.spare().unwrap_or_default();
-        let parcel = std::mem::replace(&mut self.parcel, empty);
-        if self.queue.send(parcel).is_err() {
-            self.halt.entirely();
+        if self.parcels.send().is_err() {
+            self.stop.everything();
         }
     }
 }
 
 impl Watcher for Feed<'_> {
     fn next(&mut self) -> Option<Ask> {
+        self.skip_useless();
+        let survey = self.survey;
         let upcoming = self.upcoming();
-        if self.wants_probe(upcoming)
+        let is_alone = self.is_alone(upcoming);
+        let upcoming = upcoming.map(|retrieval| survey.message(retrieval.index));
+        let next = upcoming.map(|message| message.octets());
+        if (self.probing.is_due(next) || is_alone && self.probing.is_due(None))
             && let Some(probe) = self.probe()
         {
             return Some(Ask::Probe(probe));
         }
-        let index = upcoming?;
-        let last = self.last_asked();
-        let alone = self.is_alone(index) || last.is_some_and(|index| self.is_alone(index));
-        if alone && !self.is_idle() {
+        let message = upcoming?;
+        if is_alone && !self.is_idle() {
             return None;
         }
-        let listed = self.survey.message(index).listed;
-        let wanted = Wanted {
-            number: listed.number,
-            octets: listed.octets,
-        };
         self.asked += 1;
-        self.unprobed.messages += 1;
-        self.unprobed.octets = self
-            .unprobed
-            .octets
-            .saturating_add(wanted.octets.unwrap_or(0));
-        Some(Ask::Message(wanted))
+        self.probing.add(message.octets());
+        Some(Ask::Message(Wanted {
+            number: message.listed.number,
+            octets: message.listed.octets,
+        }))
     }
 
     fn begin(&mut self) {
-        let index = self.order[self.answered];
-        let begun = std::mem::replace(&mut self.begun[index], true);
-        self.sent += u64::from(!begun);
+        let message = self.due();
+        let begun = std::mem::replace(&mut self.begun[message.index.0], true);
+        self.fetched.sent += u64::from(!begun);
         self.came = true;
-        let Surveyed {
-            listed,
-            key,
-            certain,
-            step,
-        } = self.survey.message(index);
         let Action::Retrieve {
             purpose,
             then_delete,
             ..
-        } = step.action
+        } = message.step.action
         else {
             return; // Nothing else is asked for.
         };
-        self.say(Item::Begin(Incoming {
-            number: listed.number,
-            key: key.cloned(),
-            certain,
-            listed: listed.octets,
+        self.parcels.add(Item::Begin(Incoming {
+            number: message.listed.number,
+            key: message.key.cloned(),
+            certain: message.certain,
+            listed: message.listed.octets,
             due: then_delete,
             purpose,
         }));
@@ -467,9 +376,9 @@ impl Watcher for Feed<'_> {
         // On the wire, line ends are longer by one.
         let line_ends = memchr::memchr_iter(b'\n', text).count();
         let octets = (text.len() + line_ends) as u64;
-        self.parcel.add_text(text);
+        self.parcels.add_text(text);
         text.clear();
-        if self.parcel.is_full() {
+        if self.parcels.is_full() {
             self.send();
         }
         self.job.event(&Event::Received { octets });
@@ -480,33 +389,34 @@ impl Watcher for Feed<'_> {
     }
 
     fn end(&mut self, octets: u64) {
-        let index = self.order[self.answered];
-        let listed = self.survey.message(index).listed.octets;
+        let retrieval = &self.order[self.answered];
+        let listed = self.survey.message(retrieval.index).listed.octets;
         self.is_short = is_short(Some(octets), listed);
-        let checks_size = self.checks_sizes && !self.is_alone(index);
+        let checks_size = self.checks_sizes && !retrieval.is_alone;
         if checks_size && listed.is_some_and(|listed| listed != octets) {
-            self.withheld.push(index);
-            self.say(Item::Withhold);
+            self.withheld.push(retrieval.clone());
+            self.parcels.add(Item::Withhold);
         } else {
-            self.say(Item::End { octets });
+            self.parcels.add(Item::End { octets });
         }
         self.answer();
     }
 
     fn refused(&mut self, failure: Failure) {
-        self.refused.push((self.order[self.answered], failure));
+        self.refused
+            .push((self.order[self.answered].index, failure));
         self.answer();
     }
 
     fn probed(&mut self, probe: Probe, answer: Answer) -> bool {
-        self.probes -= 1;
+        self.probing.answered();
         let is_right = match (probe, answer) {
             (Probe::UniqueId(number), Answer::UniqueId(Some(uid))) => {
                 self.survey.uid_of(number) == Some(&uid)
             }
             (_, Answer::Text(text)) => {
-                let witness = self.witness.as_ref();
-                witness.is_some_and(|witness| witness.is(text.peek()))
+                let reference = self.reference.as_ref();
+                reference.is_some_and(|reference| reference.is(text.peek()))
             }
             _ => false,
         };
@@ -515,13 +425,4 @@ impl Watcher for Feed<'_> {
         }
         is_right
     }
-}
-
-/// What is said of a message after whose end there was more.
-fn overrun(found: &Failure) -> Failure {
-    let what =
-        "text comes after its end, so that nothing of it can be relied on, and nothing is stored";
-    Failure::new(Kind::Protocol, what)
-        .because(found.to_string())
-        .hint("The server breaks messages off at a line of one dot (RFC 1939, section 3). The message stays there, and is fetched again once a day. Read it by other means, and tell the provider.")
 }

@@ -1,14 +1,15 @@
-//! Asks for the headers of stored messages before they are deleted unfetched: an id, and a size, may by now be another
-//! message's.
+//! Headers (TOP): of stored messages before they are deleted unfetched, since an id, and a size, may by now be another
+//! message's; and of a message that probes ask for.
 
 use super::survey::Survey;
 use crate::client::{Answer, Ask, Broken, Probe, Transaction, Watcher};
 use crate::error::{Failure, Kind};
 use crate::mail::{HeaderIdentity, Number, UniqueId};
 use crate::message::Peek;
+use crate::plan::ListingIndex;
 
-/// The headers of the messages at these indices, none for those that the server refuses to show: in one flight, after
-/// which a probe makes sure that each is the answer to its own command.
+/// The headers of these messages, none for those that the server refuses to show: in one flight, after which a probe
+/// makes sure that each is the answer to its own command.
 ///
 /// # Errors
 ///
@@ -16,17 +17,31 @@ use crate::message::Peek;
 pub(super) fn read(
     transaction: &mut Transaction,
     survey: &Survey,
-    indices: &[usize],
-    tells_single_uids: bool,
+    indices: &[ListingIndex],
+    probes_by_uid: bool,
 ) -> Result<Vec<Option<HeaderIdentity>>, Broken> {
-    let number = |index: &usize| survey.listing.messages[*index].number;
-    let last = match tells_single_uids {
-        true => any_uid(survey),
-        false => None,
+    if indices.is_empty() {
+        return Ok(Vec::new());
+    }
+    let number = |index: &ListingIndex| survey.message(*index).listed.number;
+    let mut probes: Vec<_> = indices.iter().map(number).map(Probe::Header).collect();
+    let uid = any_uid(survey).filter(|_| probes_by_uid);
+    let check = match uid {
+        Some((number, uid)) => {
+            probes.push(Probe::UniqueId(number));
+            Check::LastIs(Reply::UniqueId(Some(uid)))
+        }
+        None => {
+            probes.push(probes[0]);
+            Check::LastIsFirst
+        }
     };
-    let mut headers = Headers::new(indices.iter().map(number).collect(), last);
-    transaction.retrieve(&mut headers)?;
-    Ok(headers.found)
+    let replies = ask(transaction, probes, check)?;
+    let identity = |reply: &Reply| match reply {
+        Reply::Header { identity, .. } => Some(*identity),
+        Reply::UniqueId(_) | Reply::Refused => None,
+    };
+    Ok(replies[..indices.len()].iter().map(identity).collect())
 }
 
 /// Makes sure that the server answers UIDL with a number as it should.
@@ -34,12 +49,15 @@ pub(super) fn read(
 /// # Errors
 ///
 /// It does not: the session is of no use any more.
-pub(super) fn check_single_uid(
+pub(super) fn check_single_uidl(
     transaction: &mut Transaction,
     survey: &Survey,
 ) -> Result<(), Broken> {
-    let mut single = Headers::new(Vec::new(), any_uid(survey));
-    transaction.retrieve(&mut single)
+    if let Some((number, uid)) = any_uid(survey) {
+        let expected = Check::LastIs(Reply::UniqueId(Some(uid)));
+        ask(transaction, vec![Probe::UniqueId(number)], expected)?;
+    }
+    Ok(())
 }
 
 /// One of the unique-ids: no sender of mail shall know which.
@@ -52,15 +70,22 @@ fn any_uid(survey: &Survey) -> Option<(Number, UniqueId)> {
 /// A message of the listing that is asked for once more in each probe, where unique-ids do not serve: what the server
 /// says of it is known before any message came that could go on after its end.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Witness {
+pub(super) struct ReferenceMessage {
     /// What to ask for.
     pub(super) probe: Probe,
-    /// What it says: the trace of its way, or, where that is another one each time, only what the message is.
-    says: HeaderIdentity,
-    has_trace: bool,
+    expected: Expected,
 }
 
-impl Witness {
+/// What the server says of a [`ReferenceMessage`] each time.
+#[derive(Debug, Clone, Copy)]
+enum Expected {
+    /// The trace of its way.
+    Trace(HeaderIdentity),
+    /// Where the trace is another one each time, only what the message is.
+    Identity(HeaderIdentity),
+}
+
+impl ReferenceMessage {
     /// Chooses one, and asks for it twice: its header, or all of it where the server has no TOP.
     ///
     /// # Errors
@@ -69,144 +94,134 @@ impl Witness {
     pub(super) fn choose(transaction: &mut Transaction, survey: &Survey) -> Result<Self, Broken> {
         let messages = &survey.listing.messages;
         let random = getrandom::u64().unwrap_or(0);
-        let index = random.checked_rem(messages.len() as u64);
-        let number = messages
-            .get(index.unwrap_or(0) as usize)
-            .map_or(1, |listed| listed.number);
+        let index = random.checked_rem(messages.len() as u64).unwrap_or(0) as usize;
+        let number = messages.get(index).map_or(1, |listed| listed.number);
         if transaction.offers_top() != Some(false)
-            && let Some(witness) = Witness::ask(transaction, Probe::Header(number))?
+            && let Some(reference) = Self::ask_for(transaction, Probe::Header(number))?
         {
-            return Ok(witness);
+            return Ok(reference);
         }
-        let witness = Witness::ask(transaction, Probe::Message(number))?;
-        witness.ok_or_else(|| Broken {
-            failure: unanswered(number),
+        let reference = Self::ask_for(transaction, Probe::Message(number))?;
+        reference.ok_or_else(|| Broken {
+            failure: not_the_same_twice(number),
             due: None,
             overlong: false,
         })
     }
 
-    fn ask(transaction: &mut Transaction, probe: Probe) -> Result<Option<Self>, Broken> {
-        let mut twice = Twice {
-            probe,
-            asked: 0,
-            peeks: Vec::new(),
-        };
-        transaction.retrieve(&mut twice)?;
-        let [one, two] = &twice.peeks[..] else {
+    fn ask_for(transaction: &mut Transaction, probe: Probe) -> Result<Option<Self>, Broken> {
+        let replies = ask(transaction, vec![probe, probe], Check::Nothing)?;
+        let [
+            Reply::Header { identity, trace },
+            Reply::Header {
+                identity: identity_again,
+                trace: trace_again,
+            },
+        ] = replies[..]
+        else {
             return Ok(None);
         };
-        let has_trace = one.trace() == two.trace();
-        let is_same = one.identity() == two.identity();
-        Ok(is_same.then(|| Witness {
-            probe,
-            says: if has_trace {
-                one.trace()
-            } else {
-                one.identity()
-            },
-            has_trace,
-        }))
+        let expected = if trace == trace_again {
+            Expected::Trace(trace)
+        } else {
+            Expected::Identity(identity)
+        };
+        let is_same = identity == identity_again;
+        Ok(is_same.then_some(ReferenceMessage { probe, expected }))
     }
 
     /// Whether this is its header.
     pub(super) fn is(&self, peek: &Peek) -> bool {
-        let says = match self.has_trace {
-            true => peek.trace(),
-            false => peek.identity(),
-        };
-        says == self.says
+        match self.expected {
+            Expected::Trace(trace) => peek.trace() == trace,
+            Expected::Identity(identity) => peek.identity() == identity,
+        }
     }
 }
 
-fn unanswered(number: Number) -> Failure {
+fn not_the_same_twice(number: Number) -> Failure {
     let what = format!(
         "the server gives no unique-ids, and does not show message {number} twice in the same way"
     );
     Failure::new(Kind::Protocol, what)
 }
 
-/// Asks for the same twice.
-struct Twice {
-    probe: Probe,
+/// Asks for all of this in one flight.
+fn ask(
+    transaction: &mut Transaction,
+    probes: Vec<Probe>,
+    check: Check,
+) -> Result<Vec<Reply>, Broken> {
+    let mut questions = Questions {
+        probes,
+        asked: 0,
+        replies: Vec::new(),
+        check,
+    };
+    transaction.retrieve(&mut questions)?;
+    Ok(questions.replies)
+}
+
+/// What is asked for in one flight, and what came.
+struct Questions {
+    probes: Vec<Probe>,
     asked: usize,
-    peeks: Vec<Peek>,
+    replies: Vec<Reply>,
+    check: Check,
 }
 
-impl Watcher for Twice {
-    fn next(&mut self) -> Option<Ask> {
-        self.asked += 1;
-        (self.asked <= 2).then_some(Ask::Probe(self.probe))
-    }
-
-    fn probed(&mut self, _: Probe, answer: Answer) -> bool {
-        if let Answer::Text(text) = answer {
-            self.peeks.push(text.peek().clone());
-        }
-        true
-    }
+/// What the last reply has to be.
+enum Check {
+    Nothing,
+    LastIs(Reply),
+    /// The trace of the first one.
+    LastIsFirst,
 }
 
-/// Headers to ask for, and a probe.
-struct Headers {
-    numbers: Vec<Number>,
-    asked: usize,
-    found: Vec<Option<HeaderIdentity>>,
-    /// What the first header says of the way of its message.
-    trace: Option<HeaderIdentity>,
-    /// The unique-id that the probe asks for; without one it asks for the first header once more.
-    uid: Option<(Number, UniqueId)>,
-    is_out_of_step: bool,
+/// What of an answer is kept.
+#[derive(Debug, PartialEq, Eq)]
+enum Reply {
+    UniqueId(Option<UniqueId>),
+    Header {
+        identity: HeaderIdentity,
+        trace: HeaderIdentity,
+    },
+    Refused,
 }
 
-impl Headers {
-    fn new(numbers: Vec<Number>, uid: Option<(Number, UniqueId)>) -> Self {
-        Headers {
-            found: Vec::with_capacity(numbers.len()),
-            numbers,
-            asked: 0,
-            trace: None,
-            uid,
-            is_out_of_step: false,
-        }
-    }
-
-    fn last(&self) -> Option<Probe> {
-        let first = self.numbers.first().copied();
-        match &self.uid {
-            Some((number, _)) => Some(Probe::UniqueId(*number)),
-            None => first.map(Probe::Header),
-        }
-    }
-}
-
-impl Watcher for Headers {
-    fn next(&mut self) -> Option<Ask> {
-        let probe = match self.numbers.get(self.asked) {
-            Some(number) => Some(Probe::Header(*number)),
-            None if self.asked == self.numbers.len() => self.last(),
-            None => None,
-        };
-        self.asked += usize::from(probe.is_some());
-        probe.map(Ask::Probe)
-    }
-
-    fn probed(&mut self, _: Probe, answer: Answer) -> bool {
-        let is_last = self.found.len() == self.numbers.len();
+impl From<Answer> for Reply {
+    fn from(answer: Answer) -> Self {
         match answer {
-            Answer::Text(text) if !is_last => {
-                let trace = text.peek().trace();
-                self.trace = self.trace.or(Some(trace).filter(|_| self.found.is_empty()));
-                self.found.push(Some(text.peek().identity()));
-            }
-            _ if !is_last => self.found.push(None),
-            Answer::UniqueId(uid) => {
-                let expected = self.uid.as_ref().map(|(_, uid)| uid);
-                self.is_out_of_step = uid.as_ref() != expected;
-            }
-            Answer::Text(text) => self.is_out_of_step = self.trace != Some(text.peek().trace()),
-            Answer::Refused => self.is_out_of_step = self.uid.is_some() || self.trace.is_some(),
+            Answer::UniqueId(uid) => Reply::UniqueId(uid),
+            Answer::Text(text) => Reply::Header {
+                identity: text.peek().identity(),
+                trace: text.peek().trace(),
+            },
+            Answer::Refused => Reply::Refused,
         }
-        !self.is_out_of_step
+    }
+}
+
+impl Questions {
+    /// Whether the answers are in step, once the last one is here.
+    fn are_in_step(&self) -> bool {
+        match &self.check {
+            Check::Nothing => true,
+            Check::LastIs(expected) => self.replies.last() == Some(expected),
+            Check::LastIsFirst => self.replies.last() == self.replies.first(),
+        }
+    }
+}
+
+impl Watcher for Questions {
+    fn next(&mut self) -> Option<Ask> {
+        let probe = self.probes.get(self.asked)?;
+        self.asked += 1;
+        Some(Ask::Probe(*probe))
+    }
+
+    fn probed(&mut self, _: Probe, answer: Answer) -> bool {
+        self.replies.push(Reply::from(answer));
+        self.replies.len() < self.probes.len() || self.are_in_step()
     }
 }

@@ -1,13 +1,13 @@
-//! Which messages of a listing we know: a listing and the memory become plain values for the plan.
+//! Which messages of a listing are known: a listing and the memory become plain values for the plan.
 
 use std::collections::{HashMap, HashSet};
 
 use crate::journal::{Destinations, Found, Memory, Position, Remembered};
 use crate::mail::{Listed, UniqueId};
-use crate::plan::{Known, Priority};
+use crate::plan::{Known, ListingIndex, Priority};
 use crate::pop3::Listing;
 
-/// Who the messages of a listing are, as far as we know. Mostly their unique-ids say that, and the memory
+/// Which messages those of a listing are, as far as is known. Mostly their unique-ids say that, and the memory
 /// is asked for each of these once.
 #[derive(Default)]
 pub(super) struct Identities {
@@ -16,7 +16,7 @@ pub(super) struct Identities {
     /// The unique-ids that are listed more than once.
     repeated: HashSet<UniqueId>,
     /// The ids under which the journal knows messages whose unique-ids stand for several, by index.
-    shared: HashMap<usize, UniqueId>,
+    shared: HashMap<ListingIndex, UniqueId>,
 }
 
 impl Identities {
@@ -46,7 +46,7 @@ impl Identities {
     /// The unique-ids that more than one message has (RFC 1939 section 7 allows it for equal messages; some
     /// servers do it for different ones). They identify nothing.
     fn repeated(&self, listing: &Listing) -> HashSet<UniqueId> {
-        let (mut met, mut met_ids) = (Met::default(), HashSet::new());
+        let (mut met, mut met_ids) = (PositionSet::default(), HashSet::new());
         let mut repeated = HashSet::new();
         for (listed, position) in listing.messages.iter().zip(&self.positions) {
             let Some(uid) = &listed.uid else { continue };
@@ -73,18 +73,22 @@ impl Identities {
             *nth += 1;
             let key = key(uid, listed.octets, *nth);
             self.positions[index] = memory.position(key.as_bytes());
-            self.shared.insert(index, key);
+            self.shared.insert(ListingIndex(index), key);
         }
     }
 
     /// The id under which the journal knows the message at this index; none where it has no unique-id and is
     /// known by its digest, once it was fetched.
-    pub(super) fn key<'a>(&'a self, index: usize, listed: &'a Listed) -> Option<&'a UniqueId> {
+    pub(super) fn key<'a>(
+        &'a self,
+        index: ListingIndex,
+        listed: &'a Listed,
+    ) -> Option<&'a UniqueId> {
         self.shared.get(&index).or(listed.uid.as_ref())
     }
 
     /// Whether its unique-id says, all by itself and in every session, which message it is.
-    pub(super) fn is_certain(&self, index: usize, listed: &Listed) -> bool {
+    pub(super) fn is_certain(&self, index: ListingIndex, listed: &Listed) -> bool {
         listed.uid.is_some() && !self.shared.contains_key(&index)
     }
 
@@ -101,14 +105,14 @@ impl Identities {
     /// What is remembered of the message at this index.
     pub(super) fn remembered<'m>(
         &self,
-        index: usize,
+        index: ListingIndex,
         memory: &'m Memory,
     ) -> Option<&'m Remembered> {
-        memory.at(self.positions[index]?)
+        memory.at(self.positions[index.0]?)
     }
 
     /// When to ask for the message at this index.
-    pub(super) fn priority(&self, index: usize, memory: &Memory) -> Priority {
+    pub(super) fn priority(&self, index: ListingIndex, memory: &Memory) -> Priority {
         let remembered = self.remembered(index, memory);
         match remembered {
             Some(message) if message.is_dropped() || message.is_overrun() => {
@@ -133,19 +137,18 @@ impl Identities {
     }
 
     /// Where the memory has those that it knows.
-    pub(super) fn met(&self) -> Met {
-        let mut met = Met::default();
-        let positions = self.positions.iter().flatten();
-        positions.for_each(|position| {
-            met.insert(*position);
-        });
-        met
+    pub(super) fn positions(&self) -> PositionSet {
+        let mut known = PositionSet::default();
+        for position in self.positions.iter().flatten() {
+            known.insert(*position);
+        }
+        known
     }
 
     /// What we know of the message at this index. `found` are copies of those that are known by their content.
     pub(super) fn known(
         &self,
-        (index, listed): (usize, &Listed),
+        (index, listed): (ListingIndex, &Listed),
         memory: &Memory,
         destinations: &Destinations,
         found: &Found,
@@ -153,7 +156,7 @@ impl Identities {
         let certain = self.is_certain(index, listed);
         match self.remembered(index, memory) {
             Some(remembered) => known(remembered, certain, destinations, found),
-            None if listed.uid.is_none() && !memory.is_empty() => Known::Unnamed,
+            None if listed.uid.is_none() && !memory.is_empty() => Known::WithoutUid,
             None => Known::New,
         }
     }
@@ -161,9 +164,9 @@ impl Identities {
 
 /// Some messages of the memory.
 #[derive(Default)]
-pub(super) struct Met(Vec<bool>);
+pub(super) struct PositionSet(Vec<bool>);
 
-impl Met {
+impl PositionSet {
     /// Adds one; whether it was not there yet.
     fn insert(&mut self, position: Position) -> bool {
         let index = position.index();
@@ -174,7 +177,7 @@ impl Met {
     }
 
     pub(super) fn contains(&self, position: Position) -> bool {
-        self.0.get(position.index()).is_some_and(|met| *met)
+        self.0.get(position.index()) == Some(&true)
     }
 }
 
@@ -191,42 +194,36 @@ fn known(
     destinations: &Destinations,
     found: &Found,
 ) -> Known {
+    let by_content = remembered.is_known_by_content();
     // Of what is known by its content alone, a header proves nothing.
-    let asked_in_doubt = remembered.is_asked() && remembered.is_known_by_content();
-    let may_be_gone = remembered.is_deleted() || asked_in_doubt;
+    let may_be_gone = remembered.is_deleted() || remembered.is_asked() && by_content;
+    let lacks_here = remembered.lacks(&destinations.here);
     let in_place = || remembered.has_its_copies(&destinations.here, found);
-    match (remembered.tried(), remembered.is_overrun()) {
-        (Some(tried), true) => return Known::Overrun { tried },
-        (Some(tried), false) if !remembered.lacks(&destinations.here) => {
-            return Known::Short { tried };
-        }
-        _ => {}
-    }
-    match remembered.first_stored() {
-        Some(at) if may_be_gone => Known::Deleted {
+    match (remembered.first_stored(), remembered.tried()) {
+        (_, Some(tried)) if remembered.is_overrun() => Known::Overrun { tried },
+        (_, Some(tried)) if !lacks_here => Known::Short { tried },
+        (Some(at), _) if may_be_gone => Known::Deleted {
             at,
             in_place: in_place(),
         },
-        _ if remembered.lacks(&destinations.here) => Known::PartiallyDelivered { here: true },
-        Some(_) if remembered.is_wanted_elsewhere(destinations) => {
-            Known::PartiallyDelivered { here: false }
-        }
-        Some(at) if certain && remembered.is_known_by_content() => Known::Renumbered {
+        _ if lacks_here => Known::PartiallyDelivered,
+        (Some(_), _) if remembered.is_wanted_elsewhere(destinations) => Known::OwedElsewhere,
+        (Some(at), _) if certain && by_content => Known::Renumbered {
             at,
             in_place: in_place(),
         },
-        Some(_) if remembered.is_unproven() => Known::Unproven,
-        Some(at) => Known::Stored {
+        (Some(_), _) if remembered.is_unproven() => Known::Unproven,
+        (Some(at), _) if !certain => Known::Shared { at },
+        (Some(at), _) => Known::Stored {
             at,
             octets: remembered.listed(),
             whole: remembered.listed_whole().is_some(),
             asked: remembered.is_asked(),
-            certain,
         },
-        None if remembered.is_seen() => Known::Seen {
+        (None, _) if remembered.is_seen() => Known::Seen {
             octets: remembered.listed(),
         },
-        None => Known::New,
+        (None, _) => Known::New,
     }
 }
 
@@ -287,9 +284,9 @@ mod tests {
             ids.iter().flatten().for_each(|id| *times.entry(*id).or_default() += 1);
             for (index, (id, listed)) in ids.iter().zip(&listing.messages).enumerate() {
                 let is_single = id.is_some_and(|id| times[&id] == 1);
-                prop_assert_eq!(identities.is_certain(index, listed), is_single);
+                prop_assert_eq!(identities.is_certain(ListingIndex(index), listed), is_single);
                 let is_known = is_single && id.is_some_and(|id| known.contains(&id));
-                prop_assert_eq!(identities.remembered(index, &memory).is_some(), is_known);
+                prop_assert_eq!(identities.remembered(ListingIndex(index), &memory).is_some(), is_known);
             }
             let repeated: HashSet<UniqueId> = identities.listed_again().cloned().collect();
             let expected = times.iter().filter(|(_, times)| **times > 1);

@@ -6,12 +6,12 @@ use indexmap::IndexSet;
 
 use super::Job;
 use super::survey::{PlanInputs, Survey};
-use crate::connecting::{Connecting, check_protection};
+use crate::connecting::Connecting;
 use crate::error::{Failure, Kind, Result};
 use crate::journal::{Destinations, Fact, Found, Journal, Memory, Record};
 use crate::mail::{MessageName, UniqueId};
 use crate::monitor::{Event, Phase};
-use crate::plan::Reason;
+use crate::plan::{ListingIndex, Reason};
 use crate::pop3::Listing;
 use crate::report::Marks;
 
@@ -30,16 +30,24 @@ pub fn mark_seen(job: &Job<'_>, names: Option<&[MessageName]>) -> Marks {
 }
 
 fn mark(job: &Job<'_>, names: Option<&[MessageName]>, marks: &mut Marks) -> Result<()> {
-    check_protection(job.account)?;
-    let secret = job.secret()?;
-    let connecting = job.connecting(secret.as_ref())?;
-    let mut journal = Journal::open(&job.environment.state_dir, &job.account.mailbox())?;
-    journal
-        .corrupt_lines()
-        .iter()
-        .for_each(|damage| job.warn(&damage.to_string()));
-    job.remember_login(&connecting, journal.memory());
-    let listing = list(job, &connecting)?;
+    job.with_connection(|connecting| {
+        let mut journal = Journal::open(&job.environment.state_dir, &job.account.mailbox())?;
+        job.warn_of_damage(&journal);
+        job.remember_login(&connecting, journal.memory());
+        let listing = list(job, &connecting)?;
+        mark_listed(job, listing, names, &mut journal, marks)?;
+        job.close(journal);
+        Ok(())
+    })
+}
+
+fn mark_listed(
+    job: &Job<'_>,
+    listing: Listing,
+    names: Option<&[MessageName]>,
+    journal: &mut Journal,
+    marks: &mut Marks,
+) -> Result<()> {
     if nothing_can_be_marked(&listing) {
         return Err(no_unique_ids());
     }
@@ -57,10 +65,7 @@ fn mark(job: &Job<'_>, names: Option<&[MessageName]>, marks: &mut Marks) -> Resu
     }));
     journal.commit(records)?;
     marks.marked = marked;
-    admit_the_rest(job, lacking, journal.memory());
-    journal
-        .close()
-        .unwrap_or_else(|failure| job.warn(&failure.to_string()));
+    warn_of_the_rest(job, lacking, journal.memory());
     Ok(())
 }
 
@@ -80,27 +85,27 @@ fn list(job: &Job<'_>, connecting: &Connecting<'_>) -> Result<Listing> {
 /// The listing, with what a run into the account's own destinations would do with each message.
 fn survey(job: &Job<'_>, listing: Listing, memory: &Memory) -> Survey {
     let own = job.destinations(&[], memory).elsewhere;
-    let terms = PlanInputs {
+    let inputs = PlanInputs {
         destinations: Destinations {
             here: own,
             elsewhere: Vec::new(),
         },
         found: Found::default(),
         rules: &job.rules,
-        again: None,
+        stored_again: None,
         now: job.environment.now(),
     };
-    Survey::new(listing, memory, &terms)
+    Survey::new(listing, memory, &inputs)
 }
 
-/// The messages that are meant, as indices. What names none of them is noted.
+/// The messages that are meant. What names none of them is added to `not_found`.
 fn choose(
     listing: &Listing,
     names: Option<&[MessageName]>,
     not_found: &mut Vec<String>,
-) -> Vec<usize> {
+) -> Vec<ListingIndex> {
     let Some(names) = names else {
-        return (0..listing.messages.len()).collect();
+        return (0..listing.messages.len()).map(ListingIndex).collect();
     };
     let wanted: IndexSet<&MessageName> = names.iter().collect();
     let (mut chosen, mut found) = (Vec::new(), HashSet::new());
@@ -110,7 +115,7 @@ fn choose(
         let names = std::iter::once(number).chain(uid);
         let meant: Vec<_> = names.filter(|name| wanted.contains(name)).collect();
         if !meant.is_empty() {
-            chosen.push(index);
+            chosen.push(ListingIndex(index));
             found.extend(meant);
         }
     }
@@ -127,8 +132,8 @@ struct Sorted {
     lacking: u64,
 }
 
-/// Sorts the messages at these indices, and counts those that are not to be marked.
-fn sort(survey: &Survey, chosen: Vec<usize>, marks: &mut Marks) -> Sorted {
+/// Sorts these messages, and counts those that are not to be marked.
+fn sort(survey: &Survey, chosen: Vec<ListingIndex>, marks: &mut Marks) -> Sorted {
     let (mut new, mut lacking) = (Vec::new(), 0);
     for index in chosen {
         let message = survey.message(index);
@@ -156,7 +161,7 @@ fn no_unique_ids() -> Failure {
 }
 
 /// Says what the next run retrieves all the same.
-fn admit_the_rest(job: &Job<'_>, lacking: u64, memory: &Memory) {
+fn warn_of_the_rest(job: &Job<'_>, lacking: u64, memory: &Memory) {
     if lacking > 0 {
         job.warn(&format!("{lacking} of the messages that are already known are missing in a destination of the account: the next sync retrieves them"));
     }

@@ -34,33 +34,56 @@
 //! record   that it is there                journal   append, durable with the next commit
 //! DELE     then QUIT                       client    delete, quit
 //! ```
+//!
+//! Where what is:
+//!
+//! ```text
+//! account_run      sessions, until nothing more comes          rules: retry, further
+//! └ session        one connection: survey, transfer, delete
+//!   ├ surveyor     asks for what the plan depends on           survey, identify, headers
+//!   ├ transfer     two threads
+//!   │ ├ feed       asks for messages, passes on what comes     rules: probing, blame
+//!   │ ╎ parcel     from one thread to the other
+//!   │ └ store      what a message is, where it goes            recognition, without_uids, delivery, batch
+//!   ├ lessons      what a transfer that ended early means
+//!   └ deletion     proofs, DELE, QUIT
+//! recovery, presence, copies: looking into destinations; announce: what a person learns of a maildrop
+//! ```
 
+mod account_run;
+mod announce;
 mod batch;
 mod blame;
 mod copies;
 mod deletion;
 mod delivery;
-mod ended;
 mod feed;
+mod further;
 mod headers;
 mod identify;
+mod lessons;
 mod mark;
-mod nameless;
 mod parcel;
 mod presence;
-mod queue;
+mod probing;
 mod recognition;
 mod recovery;
+mod retry;
 mod session;
-mod sessions;
+mod stop;
 mod store;
 mod survey;
+mod surveyor;
 mod transfer;
+mod without_uids;
 
+use std::collections::HashSet;
 use std::time::Instant;
 
+use account_run::AccountRun;
 use batch::Slot;
-use session::Session;
+use retry::ServerQuirks;
+use surveyor::Surveyor;
 
 pub use mark::mark_seen;
 
@@ -90,17 +113,17 @@ pub struct Job<'a> {
     pub dry_run: bool,
     /// The machine.
     pub environment: &'a Environment,
-    /// Who watches.
+    /// What is reported to while the work goes on.
     pub monitor: &'a dyn Monitor,
     /// A signal's request to stop.
     pub interrupt: &'a Interrupt,
     /// What opens TLS connections, for all accounts.
     pub connectors: &'a TlsConnectors,
     /// Where the password comes from; asked once, and not before it is needed.
-    pub secret: &'a dyn Fn() -> Result<Secret>,
+    pub secret: &'a (dyn Fn() -> Result<Secret> + Sync),
 }
 
-/// Does the job and says what came of it, also where it failed.
+/// Does the job and reports what came of it, also where it failed.
 #[must_use]
 pub fn run(job: &Job<'_>) -> Report {
     let began = Instant::now();
@@ -113,11 +136,13 @@ pub fn run(job: &Job<'_>) -> Report {
         monitor: &recorder,
         ..*job
     };
-    let done = if job.dry_run {
-        rehearse(recorded, &mut plan)
-    } else {
-        carry_out(recorded)
-    };
+    let done = recorded.with_connection(|connecting| {
+        if job.dry_run {
+            dry_run(recorded, connecting, &mut plan)
+        } else {
+            carry_out(recorded, connecting)
+        }
+    });
     let mut report = recorder.finish();
     report.plan = plan;
     if let Err(failure) = done {
@@ -128,37 +153,24 @@ pub fn run(job: &Job<'_>) -> Report {
 }
 
 /// Retrieves, stores and deletes.
-fn carry_out(job: &Job<'_>) -> Result<()> {
-    check_protection(job.account)?;
-    let secret = job.secret()?;
-    let connecting = job.connecting(secret.as_ref())?;
+fn carry_out(job: &Job<'_>, connecting: Connecting<'_>) -> Result<()> {
     let mailbox = job.account.mailbox();
     let claim = Journal::claim(&job.environment.state_dir, &mailbox)?;
     let mut journal = beside(&connecting, || claim.open())?;
-    journal
-        .corrupt_lines()
-        .iter()
-        .for_each(|damage| job.warn(&damage.to_string()));
+    job.warn_of_damage(&journal);
     let mut slots = open_all(job, |name| journal.destination(name))?;
     let rules = presence::check(job, &mut slots, journal.memory())?;
     job.remember_login(&connecting, journal.memory());
     job.presume_capabilities(&connecting, journal.memory());
-    let mut session = Session::new(job, &connecting, journal.memory(), rules);
-    session.run_all(&mut slots, &mut journal)?;
-    if let Some(interrupted) = job.interrupt.interrupted() {
-        return Err(interrupted.into());
-    }
-    journal
-        .close()
-        .unwrap_or_else(|failure| job.warn(&failure.to_string()));
-    Ok(())
+    AccountRun::new(job, connecting, slots, journal, rules).run()
 }
 
 /// Says what [`carry_out`] would do.
-fn rehearse(job: &Job<'_>, plan: &mut Option<Vec<PlanLine>>) -> Result<()> {
-    check_protection(job.account)?;
-    let secret = job.secret()?;
-    let connecting = job.connecting(secret.as_ref())?;
+fn dry_run(
+    job: &Job<'_>,
+    connecting: Connecting<'_>,
+    plan: &mut Option<Vec<PlanLine>>,
+) -> Result<()> {
     let mailbox = job.account.mailbox();
     let peek = || Journal::peek(&job.environment.state_dir, &mailbox);
     let mut memory = beside(&connecting, peek)?;
@@ -166,8 +178,35 @@ fn rehearse(job: &Job<'_>, plan: &mut Option<Vec<PlanLine>>) -> Result<()> {
     let rules = presence::check(job, &mut slots, &memory)?;
     job.remember_login(&connecting, &memory);
     recovery::foresee(&mut slots, &mut memory, job.environment.now())?;
-    let session = Session::new(job, &connecting, &memory, rules);
-    session.rehearse(&mut slots, &memory, plan)
+    let mut transaction = connecting.open()?;
+    let surveyor = Surveyor {
+        job,
+        transaction: &mut transaction,
+        destinations: &mut slots,
+        memory: &memory,
+        rules: &rules,
+        quirks: ServerQuirks::new(&memory),
+        stored_again: &HashSet::new(),
+    };
+    let survey = surveyor.survey().map_err(|error| error.failure)?;
+    for warning in announce::warnings(&survey, &rules) {
+        job.warn(&warning);
+    }
+    let problems = survey.messages().filter_map(announce::untried).collect();
+    job.event(&announce::planned(&survey, problems));
+    let lines = survey
+        .messages()
+        .map(|message| PlanLine::new(message.listed, message.step));
+    *plan = Some(lines.collect());
+    transaction.quit()?;
+    if let Some(failure) = slots.iter().find_map(|slot| slot.failure.clone()) {
+        return Err(failure);
+    }
+    // A run looks at its destinations only where it has something to store.
+    if survey.plan.retrievals().is_empty() {
+        return Ok(());
+    }
+    slots.iter().try_for_each(|slot| slot.destination.check())
 }
 
 /// Reads what is remembered while the server is reached: a long journal takes about as long as that.
@@ -185,16 +224,8 @@ fn beside<T: Send>(
 }
 
 impl Job<'_> {
-    /// The password, where the account has one.
-    fn secret(&self) -> Result<Option<Secret>> {
-        match needs_secret(self.account) {
-            true => (self.secret)().map(Some),
-            false => Ok(None),
-        }
-    }
-
-    /// The way to the server.
-    fn connecting<'a>(&'a self, secret: Option<&'a Secret>) -> Result<Connecting<'a>> {
+    /// Does this with what it takes to connect, once it is certain that the password may be sent.
+    fn with_connection<T>(&self, work: impl FnOnce(Connecting<'_>) -> Result<T>) -> Result<T> {
         let Job {
             account,
             monitor,
@@ -202,8 +233,16 @@ impl Job<'_> {
             connectors,
             ..
         } = self;
-        let token = interrupt.abort_token();
-        Connecting::new(account, secret, *monitor, token, connectors)
+        check_protection(account)?;
+        let secret = needs_secret(account).then(self.secret).transpose()?;
+        let connecting = Connecting::new(
+            account,
+            secret.as_ref(),
+            *monitor,
+            interrupt.abort_token(),
+            connectors,
+        )?;
+        work(connecting)
     }
 
     /// Begins with how to log in worked the last time on such a connection.
@@ -247,6 +286,18 @@ impl Job<'_> {
 
     fn over_tls(&self) -> bool {
         self.account.server.tls != Tls::None
+    }
+
+    fn warn_of_damage(&self, journal: &Journal) {
+        for damage in journal.corrupt_lines() {
+            self.warn(&damage.to_string());
+        }
+    }
+
+    fn close(&self, journal: Journal) {
+        if let Err(failure) = journal.close() {
+            self.warn(&failure.to_string());
+        }
     }
 
     fn event(&self, event: &Event<'_>) {

@@ -2,25 +2,25 @@
 //! them in batches (see [`super::batch`]).
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::Sender;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::mpsc::{RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+
+use super::account_run::AccountRun;
 use super::batch::{Batch, DeliveryGap, Message, Slot};
 use super::delivery::{Delivered, Delivery};
-use super::nameless::Nameless;
-use super::parcel::{Incoming, Item, Items, Parcel};
-use super::queue::Queue;
-use super::recognition::{Arrived, Recognised, Recognition};
-use crate::cancel::Interrupt;
+use super::parcel::{Incoming, Item, ParcelReceiver};
+use super::recognition::{Recognised, Recognition};
+use super::stop::StopFlag;
+use super::without_uids::GeneratedIds;
 use crate::deliver::Complete;
 use crate::environment::Environment;
 use crate::error::{Failure, Kind};
-use crate::journal::{Destinations, Journal, Memory, Record, Remembered, is_short};
+use crate::journal::{Destinations, Memory, Record, Remembered};
 use crate::mail::{Digest, Number, UniqueId};
 use crate::message::{Hasher, Hashes};
-use crate::monitor::{Event, FailedMessage, Monitor, Problem};
+use crate::monitor::{Event, Problem};
 use crate::plan::Purpose;
 
 /// A batch closes when it has so many messages.
@@ -36,487 +36,334 @@ pub(super) const BATCH_TIME: Duration = Duration::from_secs(1);
 #[derive(Default)]
 pub(super) struct StoreOutcome {
     /// The messages of this session that are due for deletion, and stored for certain.
-    pub(super) safe: Vec<Safe>,
+    pub(super) certain: Vec<CertainlyStored>,
     /// What was learnt about those that were not stored again, to be recorded.
     learnt: Vec<Record>,
-    /// How many messages are stored now.
-    pub(super) stored: u64,
     /// How many of those that were fetched are stored durably, now or already.
     pub(super) settled: u64,
-    /// Those that were stored whatever was remembered, by the journal's ids.
-    pub(super) again: Vec<UniqueId>,
-    /// Those that came whole after they were stored incomplete, with what the incomplete one was.
-    pub(super) completed: Vec<(Number, UniqueId, Digest)>,
+    /// Those that came whole after they were stored incomplete.
+    pub(super) completed: Vec<Completed>,
     /// Those that came, but not as they should.
     withheld: Vec<Problem>,
     /// Why what was stored could not be recorded.
     pub(super) failure: Option<Failure>,
 }
 
-/// How much can no longer be stored in this run.
-#[derive(Default)]
-pub(super) struct StopFlag {
-    /// The destinations that are broken, by the journal's names.
-    broken: Mutex<Vec<u32>>,
-    partial: AtomicBool,
-    entire: AtomicBool,
-}
-
-impl StopFlag {
-    /// Which destinations work, by the journal's names.
-    pub(super) fn update(&self, states: impl Iterator<Item = (u32, bool)>) {
-        let (working, broken): (Vec<_>, Vec<_>) = states.partition(|(_, works)| *works);
-        if !broken.is_empty() {
-            *self.broken() = broken.into_iter().map(|(to, _)| to).collect();
-            self.partial.store(true, Ordering::Relaxed);
-        }
-        if working.is_empty() {
-            self.entirely();
-        }
-    }
-
-    /// Whether none of these destinations takes mail any more.
-    pub(super) fn covers(&self, destinations: &[u32]) -> bool {
-        let broken = self.broken();
-        destinations.iter().all(|to| broken.contains(to))
-    }
-
-    fn broken(&self) -> MutexGuard<'_, Vec<u32>> {
-        self.broken.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Nothing can be stored any more.
-    pub(super) fn entirely(&self) {
-        self.entire.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether a destination is broken.
-    pub(super) fn is_partial(&self) -> bool {
-        self.partial.load(Ordering::Relaxed)
-    }
-
-    /// Whether nothing can be stored any more.
-    pub(super) fn is_entire(&self) -> bool {
-        self.entire.load(Ordering::Relaxed)
-    }
-}
-
 /// A message that is stored for certain.
-pub(super) struct Safe {
+pub(super) struct CertainlyStored {
     /// Its number in this session.
     pub(super) number: Number,
     /// The id the journal knows it by.
     pub(super) key: UniqueId,
-    /// It was stored in this session; else it was the same as the one that was stored earlier.
-    pub(super) now: bool,
+    pub(super) when: StoredWhen,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum StoredWhen {
+    InThisSession,
+    /// It was the same as the one that was stored then.
+    Earlier,
+}
+
+/// A message that came whole after it was stored incomplete.
+pub(super) struct Completed {
+    pub(super) number: Number,
+    pub(super) uid: UniqueId,
+    /// The content of what was stored then.
+    pub(super) incomplete: Digest,
 }
 
 /// What the store thread works with.
-pub(super) struct Store<'a> {
-    pub(super) account: &'a str,
-    pub(super) queue: &'a Queue<Parcel>,
-    pub(super) slots: &'a mut [Slot],
-    pub(super) destinations: Destinations,
-    pub(super) journal: &'a mut Journal,
-    pub(super) environment: &'a Environment,
-    pub(super) monitor: &'a dyn Monitor,
-    pub(super) interrupt: &'a Interrupt,
-    pub(super) recognition: Recognition<'a>,
+pub(super) struct Store<'s, 'a> {
+    run: &'s mut AccountRun<'a>,
+    /// The account's destinations, by the journal's numbers.
+    numbers: Destinations,
+    recognition: Recognition,
+    parcels: ParcelReceiver,
     /// Says how much can no longer be stored.
-    pub(super) halt: &'a StopFlag,
+    stop: &'s StopFlag,
     /// Says of each message that was withheld and fetched again whether it was the same.
-    pub(super) verdicts: Sender<bool>,
-}
-
-/// A message that came in whole.
-struct Received {
-    incoming: Incoming,
-    /// Under which id the journal knows it.
-    key: UniqueId,
-    hasher: Hasher,
-    hashes: Hashes,
-    /// On the wire, with CRLF counted as two.
-    octets: u64,
-}
-
-/// The batch that is being filled, and all that came of the ones before.
-struct Progress {
-    batch: Batch,
-    closes: Option<Instant>,
+    verdicts: Sender<bool>,
+    ids: GeneratedIds,
+    /// What came of the messages that were withheld for their size, when they were fetched first.
     withheld: HashMap<Number, Hashes>,
-    nameless: Nameless,
-    /// Something came since it was last certain that the answers are in step.
-    is_doubtful: bool,
-    /// What came of messages since then. It counts once that is certain again.
-    doubtful: StoreOutcome,
-    kept: StoreOutcome,
+    /// The batch that is being filled.
+    batch: Batch,
+    /// When it closes at the latest.
+    closes: Option<Instant>,
+    /// Something came since it was last certain that the answers are in step; here is what of it is not to be stored.
+    /// All of it counts once that is certain again.
+    unconfirmed: Option<Vec<(Message, Recognised)>>,
+    outcome: StoreOutcome,
 }
 
-impl Progress {
+impl<'s, 'a> Store<'s, 'a> {
+    pub(super) fn new(
+        run: &'s mut AccountRun<'a>,
+        recognition: Recognition,
+        parcels: ParcelReceiver,
+        stop: &'s StopFlag,
+        verdicts: Sender<bool>,
+    ) -> Self {
+        Store {
+            numbers: run.numbers(),
+            ids: GeneratedIds::new(run.memory()),
+            run,
+            recognition,
+            parcels,
+            stop,
+            verdicts,
+            withheld: HashMap::new(),
+            batch: Batch::default(),
+            closes: None,
+            unconfirmed: None,
+            outcome: StoreOutcome::default(),
+        }
+    }
+
+    /// Stores what is sent, until nothing more is.
+    pub(super) fn run(mut self) -> StoreOutcome {
+        loop {
+            // A batch closes between two messages, when nothing in it is in doubt.
+            let until = self.closes.filter(|_| self.unconfirmed.is_none());
+            match self.parcels.next(until) {
+                Ok(Item::Begin(incoming)) => self.receive(incoming),
+                Ok(Item::Confirm { pauses }) => self.confirm(pauses),
+                // Of a message that is not stored.
+                Ok(Item::Text { .. } | Item::End { .. } | Item::Withhold) => {}
+                Err(RecvTimeoutError::Timeout) => self.commit(),
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        if self.unconfirmed.is_some() {
+            // Some of it may be what a sender made up.
+            self.batch = Batch::default();
+            self.run.destinations.iter_mut().for_each(Slot::discard);
+        }
+        self.commit();
+        self.finish()
+    }
+
+    /// What came so far is what was asked for.
+    fn confirm(&mut self, pauses: bool) {
+        let now = self.run.job.environment.now();
+        for (message, recognised) in self.unconfirmed.take().into_iter().flatten() {
+            self.outcome.pass_over(message, recognised, now);
+        }
+        let is_full =
+            self.batch.messages.len() >= self.batch_messages() || self.batch.bytes >= BATCH_BYTES;
+        if pauses || is_full || self.is_overdue() {
+            self.commit();
+        }
+    }
+
     fn is_overdue(&self) -> bool {
         self.closes.is_some_and(|closes| closes <= Instant::now())
     }
 
-    /// A message that was withheld for its size is here for the second time, fetched alone: was the
-    /// first fetch right after all?
-    fn compare(&mut self, number: Number, second: Hashes, verdicts: &Sender<bool>) {
-        if let Some(first) = self.withheld.remove(&number) {
-            let is_same = first.digest == second.digest || first.identity == second.identity;
-            // The wire thread waits for this; if it is gone, so is the question.
-            let _ = verdicts.send(is_same);
-        }
-    }
-
-    /// What came so far is what was asked for.
-    fn confirm(&mut self) {
-        self.is_doubtful = false;
-        let StoreOutcome {
-            safe,
-            learnt,
-            settled,
-            withheld,
-            ..
-        } = std::mem::take(&mut self.doubtful);
-        self.kept.safe.extend(safe);
-        self.kept.learnt.extend(learnt);
-        self.kept.settled += settled;
-        self.kept.withheld.extend(withheld);
-    }
-}
-
-impl Store<'_> {
-    /// Stores what comes through the queue, until it ends.
-    pub(super) fn run(mut self) -> StoreOutcome {
-        let _gone = self.queue.leave_at_end();
-        let mut progress = Progress {
-            batch: Batch::default(),
-            closes: None,
-            withheld: HashMap::new(),
-            nameless: Nameless::new(self.journal.memory()),
-            is_doubtful: false,
-            doubtful: StoreOutcome::default(),
-            kept: StoreOutcome::default(),
-        };
-        let mut items = Items::of(self.queue);
-        loop {
-            // A batch closes between two messages, when nothing in it is in doubt.
-            let until = progress.closes.filter(|_| !progress.is_doubtful);
-            match items.next(until) {
-                None => self.commit(&mut progress),
-                Some(Item::Begin(incoming)) => self.receive(incoming, &mut items, &mut progress),
-                Some(Item::Confirm { pauses }) => {
-                    progress.confirm();
-                    if pauses || progress.is_overdue() || self.is_full(&progress.batch) {
-                        self.commit(&mut progress);
-                    }
-                }
-                Some(Item::Finish) => break,
-                // Of a message that is not stored.
-                Some(Item::Text { .. } | Item::End { .. } | Item::Withhold | Item::Abandon) => {}
-            }
-        }
-        if progress.is_doubtful {
-            self.give_up(&mut progress);
-        }
-        self.commit(&mut progress);
-        self.finish(progress.kept)
-    }
-
-    /// Nothing of the batch is stored: some of it may be what a sender made up.
-    fn give_up(&mut self, progress: &mut Progress) {
-        progress.batch = Batch::default();
-        self.slots.iter_mut().for_each(Slot::discard);
-    }
-
-    /// What is stored is recorded durably, or not claimed.
-    fn finish(self, mut kept: StoreOutcome) -> StoreOutcome {
-        for problem in &kept.withheld {
-            self.event(&Event::MessageFailed(problem));
-        }
-        let appended = self.journal.append(std::mem::take(&mut kept.learnt));
-        let recorded = appended.and_then(|()| self.journal.sync());
-        if let Err(failure) = recorded {
-            kept.safe.clear();
-            kept.failure.get_or_insert(failure);
-        }
-        kept
-    }
-
     /// Whether the run is to stop, and this message would hold that up. It stays on the server for the next.
-    fn is_to_stop_before(&self, incoming: &Incoming, progress: &Progress) -> bool {
-        let mut slots = self.slots.iter().filter(|slot| slot.works());
-        self.interrupt.is_stopping()
+    fn is_to_stop_before(&self, incoming: &Incoming) -> bool {
+        let mut slots = self.run.destinations.iter().filter(|slot| slot.works());
+        self.run.is_interrupted()
             && slots.any(|slot| slot.destination.waits_for_others())
             // The wire thread waits for what comes of such a one.
-            && !progress.withheld.contains_key(&incoming.number)
+            && !self.withheld.contains_key(&incoming.number)
     }
 
     /// Takes a message in, up to its end.
-    fn receive(&mut self, incoming: Incoming, items: &mut Items<'_>, progress: &mut Progress) {
-        if progress.is_overdue() && !progress.is_doubtful {
-            self.commit(progress);
+    fn receive(&mut self, incoming: Incoming) {
+        if self.is_overdue() && self.unconfirmed.is_none() {
+            self.commit();
         }
-        if self.is_to_stop_before(&incoming, progress) {
+        if self.is_to_stop_before(&incoming) {
             return;
         }
         let mut hasher = Hasher::default();
-        let mut delivery = Delivery::begin(self.slots, self.halt);
+        let mut delivery = Delivery::begin(&mut self.run.destinations, self.stop);
         let octets = loop {
-            match items.next(None) {
-                Some(Item::Text { .. }) => {
-                    hasher.update(items.text());
-                    delivery.write(items.text());
+            match self.parcels.next(None) {
+                Ok(Item::Text { .. }) => {
+                    hasher.update(self.parcels.text());
+                    delivery.write(self.parcels.text());
                 }
-                Some(Item::End { octets }) => break octets,
-                Some(Item::Withhold) => {
-                    progress.withheld.insert(incoming.number, hasher.hashes());
+                Ok(Item::End { octets }) => break octets,
+                Ok(Item::Withhold) => {
+                    self.withheld.insert(incoming.number, hasher.hashes());
                     return;
                 }
-                _ => return, // The rest of it does not come.
+                // A message that was cut off is not whole, whatever came of it.
+                Ok(Item::Begin(_) | Item::Confirm { .. }) | Err(_) => return,
             }
         };
         let hashes = hasher.hashes();
-        progress.is_doubtful = true;
-        progress.compare(incoming.number, hashes, &self.verdicts);
-        let memory = self.journal.memory();
+        // A message that was withheld for its size is here for the second time, fetched alone: was the first fetch right
+        // after all?
+        if let Some(first) = self.withheld.remove(&incoming.number) {
+            let is_same = first.digest == hashes.digest || first.identity == hashes.identity;
+            // The wire thread waits for this; if it is gone, so is the question.
+            let _ = self.verdicts.send(is_same);
+        }
+        let memory = self.run.journal.memory();
         let key = incoming.key.clone();
-        let key = key.unwrap_or_else(|| progress.nameless.id(&hashes, memory));
-        let message = Received {
-            incoming,
-            key,
-            hasher,
-            hashes,
-            octets,
-        };
-        let here = &self.destinations.here;
-        let recognised = self.recognition.of(&message.arrived(), memory, here);
-        if let Recognised::New = recognised {
-            let owed = owed(&message, &mut delivery, memory, &self.destinations);
-            let delivered = delivery.finish(&message.complete());
-            return self.keep(message, owed, delivered, progress);
+        let key = key.unwrap_or_else(|| self.ids.id(&hashes, memory));
+        let is_stored_again = self.run.stored_again.contains(&key);
+        let mut message = Message::new(incoming, key, hashes, octets);
+        let here = &self.numbers.here;
+        let recognised = self.recognition.of(&message, is_stored_again, memory, here);
+        let unconfirmed = self.unconfirmed.get_or_insert_default();
+        if matches!(recognised, Recognised::BeyondLimit) {
+            // All that comes after it is left for the next run as well.
+            self.stop.everything();
+            self.run.job.warn("the limit is reached, and more messages without a unique-id are new: they are left for the next run");
         }
-        drop(delivery);
-        match recognised {
-            Recognised::New => {}
-            Recognised::Stored(learnt) => pass_over(message, learnt, progress),
-            Recognised::Seen(learnt) => progress.doubtful.learnt.extend(learnt),
-            Recognised::BeyondLimit => self.leave(),
-            Recognised::ShortAgain => self.withhold(message, progress),
-            Recognised::Unproven => doubt(message, progress),
+        if matches!(recognised, Recognised::New) {
+            message.owed = owed(&message, &mut delivery, memory, &self.numbers);
+            let delivered = delivery.finish(&Complete {
+                digest: hashes.digest,
+                length: hasher.length(),
+                sender: hasher.peek().sender(),
+                uid: message.incoming.key.as_ref(),
+            });
+            self.keep(message, hasher.length(), delivered);
+        } else {
+            drop(delivery);
+            unconfirmed.push((message, recognised));
         }
-    }
-
-    /// A message that came incomplete once more is not stored once more.
-    fn withhold(&mut self, message: Received, progress: &mut Progress) {
-        let Received {
-            incoming,
-            key: uid,
-            octets,
-            ..
-        } = message;
-        let failure = incomplete_again(octets, incoming.listed);
-        let at = self.environment.now();
-        progress.doubtful.withhold(&incoming, octets, failure);
-        progress.doubtful.learnt.push(Record::Short { uid, at });
-    }
-
-    /// A message that is new is left for the next run, as are all after it.
-    fn leave(&mut self) {
-        self.halt.entirely();
-        self.event(&Event::Warning("the limit is reached, and more messages without a unique-id are new: they are left for the next run"));
     }
 
     /// Adds a message to the batch.
-    fn keep(
-        &mut self,
-        message: Received,
-        owed: Vec<u32>,
-        delivered: Delivered,
-        progress: &mut Progress,
-    ) {
-        let Received {
-            incoming,
-            key,
-            hasher,
-            hashes,
-            octets,
-        } = message;
-        let remembered = self.journal.memory().recall(key.as_bytes());
+    fn keep(&mut self, mut message: Message, length: u64, delivered: Delivered) {
+        let remembered = self.run.memory().recall(message.key.as_bytes());
         let incomplete = remembered.filter(|remembered| remembered.is_short());
-        let message = Message {
-            number: incoming.number,
-            completes: incomplete.and_then(Remembered::digest),
-            key,
-            hashes,
-            octets,
-            listed: incoming.listed,
-            due: incoming.due,
-            has_uid: incoming.key.is_some(),
-            again: incoming.purpose == Purpose::StoreAgain,
-            owed,
-            placed: false,
-            lack: delivered.gap,
-        };
-        progress
-            .closes
+        message.completes = incomplete.and_then(Remembered::digest);
+        message.gap = delivered.gap;
+        self.closes
             .get_or_insert_with(|| Instant::now() + BATCH_TIME);
-        let length = hasher.length();
-        progress
-            .batch
-            .add(message, length, self.slots, &delivered.slots);
-    }
-
-    fn is_full(&self, batch: &Batch) -> bool {
-        batch.messages.len() >= self.batch_messages() || batch.bytes >= BATCH_BYTES
-    }
-
-    fn event(&self, event: &Event<'_>) {
-        self.monitor.event(self.account, event);
-    }
-
-    fn pass_on_warnings(&mut self) {
-        for slot in self.slots.iter_mut() {
-            for warning in slot.destination.take_warnings() {
-                self.monitor.event(self.account, &Event::Warning(&warning));
-            }
-        }
+        let slots = &mut self.run.destinations;
+        self.batch.add(message, length, slots, &delivered.slots);
     }
 
     /// How many messages a batch may have: some destinations want fewer.
     pub(super) fn batch_messages(&self) -> usize {
-        let limits = self.slots.iter().map(|slot| slot.destination.batch_limit());
-        limits.fold(most_messages(self.environment), usize::min)
+        let slots = self.run.destinations.iter();
+        let limits = slots.map(|slot| slot.destination.batch_limit());
+        limits.fold(max_batch_messages(self.run.job.environment), usize::min)
     }
 
     /// Says whether all destinations can still take mail, some, or none.
     pub(super) fn check_destinations(&self) {
-        let states = self.slots.iter().map(|slot| (slot.id, slot.works()));
-        self.halt.update(states);
+        let slots = self.run.destinations.iter();
+        self.stop.update(slots.map(|slot| (slot.id, slot.works())));
     }
 
     /// Closes the batch.
-    fn commit(&mut self, progress: &mut Progress) {
-        progress.closes = None;
-        let mut batch = std::mem::take(&mut progress.batch);
+    fn commit(&mut self) {
+        self.closes = None;
+        let mut batch = std::mem::take(&mut self.batch);
         if batch.messages.is_empty() {
             return;
         }
-        let committed = batch.commit(self.slots, self.journal, self.environment.now());
-        self.pass_on_warnings();
+        let now = self.run.job.environment.now();
+        let run = &mut *self.run;
+        let committed = batch.commit(&mut run.destinations, &mut run.journal, now);
+        for slot in &mut run.destinations {
+            for warning in slot.destination.take_warnings() {
+                run.job.warn(&warning);
+            }
+        }
         self.check_destinations();
         if committed.is_err() {
-            self.halt.entirely();
+            self.stop.everything();
         }
         for mut message in batch.messages {
             if committed.is_err() {
-                message.lack.get_or_insert(DeliveryGap::Broken);
+                message.gap.get_or_insert(DeliveryGap::Broken);
             }
-            self.tell(message, &mut progress.kept);
+            self.report_outcome(message);
         }
-        progress.kept.failure = progress.kept.failure.take().or(committed.err());
+        self.outcome.failure = self.outcome.failure.take().or(committed.err());
     }
 
     /// Counts and reports what came of a message.
-    fn tell(&mut self, message: Message, kept: &mut StoreOutcome) {
+    fn report_outcome(&mut self, message: Message) {
+        let run = &mut *self.run;
         if message.placed {
-            self.event(&Event::Placed);
+            run.job.event(&Event::Placed);
         }
-        if message.again && message.placed {
-            kept.again.push(message.key.clone());
+        if message.placed && message.incoming.purpose == Purpose::StoreAgain {
+            run.stored_again.insert(message.key.clone());
         }
         let octets = message.octets;
-        match message.lack {
-            None => self.tell_stored(message, kept),
-            Some(DeliveryGap::Broken) => self.event(&Event::NotStored { octets }),
+        match message.gap {
+            None => self.report_stored(message),
+            Some(DeliveryGap::Broken) => run.job.event(&Event::NotStored { octets }),
             Some(DeliveryGap::Refused(failure)) => {
-                let failed = FailedMessage {
-                    number: message.number,
-                    uid: Some(message.key).filter(|_| message.has_uid),
-                    failure,
-                };
-                let problem = Problem::failed(octets, failed);
-                self.event(&Event::MessageFailed(&problem));
+                let problem = Problem::failed(octets, message.incoming.failed(failure));
+                run.job.event(&Event::MessageFailed(&problem));
             }
         }
     }
 
     /// The same of one that is stored.
-    fn tell_stored(&mut self, message: Message, kept: &mut StoreOutcome) {
-        let Message {
-            number,
-            key: uid,
-            octets,
-            listed,
-            due,
-            has_uid,
-            completes,
-            ..
-        } = message;
-        kept.stored += 1;
-        self.event(&Event::Stored { uid: &uid, octets });
-        if let Some(incomplete) = completes {
-            kept.completed.push((number, uid.clone(), incomplete));
+    fn report_stored(&mut self, message: Message) {
+        let (run, outcome) = (&mut *self.run, &mut self.outcome);
+        let (uid, octets) = (&message.key, message.octets);
+        run.stored += 1;
+        run.job.event(&Event::Stored { uid, octets });
+        if let Some(incomplete) = message.completes {
+            outcome.completed.push(Completed {
+                number: message.incoming.number,
+                uid: uid.clone(),
+                incomplete,
+            });
         }
-        if is_short(Some(octets), listed) {
-            let failed = FailedMessage {
-                number,
-                uid: Some(uid).filter(|_| has_uid),
-                failure: incomplete(octets, listed),
-            };
-            kept.withheld.push(Problem::withheld(octets, failed));
+        if message.is_short() {
+            let failure = incomplete(octets, message.incoming.listed);
+            let failed = message.incoming.failed(failure);
+            outcome.withheld.push(Problem::withheld(octets, failed));
             return;
         }
-        let remembered = self.journal.memory().recall(uid.as_bytes());
-        let is_durable = remembered.is_some_and(Remembered::is_stored);
-        kept.settled += u64::from(is_durable);
-        if due {
-            kept.safe.push(Safe {
-                number,
-                key: uid,
-                now: true,
+        let is_durable = run.remembers(uid, Remembered::is_stored);
+        outcome.settled += u64::from(is_durable);
+        if message.incoming.due {
+            outcome.certain.push(CertainlyStored {
+                number: message.incoming.number,
+                key: message.key,
+                when: StoredWhen::InThisSession,
             });
         }
     }
-}
 
-impl Received {
-    /// What it is recognised by.
-    fn arrived(&self) -> Arrived<'_> {
-        Arrived {
-            incoming: &self.incoming,
-            key: &self.key,
-            hashes: self.hashes,
-            is_short: is_short(Some(self.octets), self.incoming.listed),
+    /// What is stored is recorded durably, or not claimed.
+    fn finish(mut self) -> StoreOutcome {
+        for problem in &self.outcome.withheld {
+            self.run.job.event(&Event::MessageFailed(problem));
         }
-    }
-
-    /// What its destinations are told at its end.
-    fn complete(&self) -> Complete<'_> {
-        Complete {
-            digest: self.hashes.digest,
-            length: self.hasher.length(),
-            sender: self.hasher.peek().sender(),
-            uid: self.incoming.key.as_ref(),
+        let journal = &mut self.run.journal;
+        let appended = journal.append(std::mem::take(&mut self.outcome.learnt));
+        if let Err(failure) = appended.and_then(|()| journal.sync()) {
+            self.outcome.certain.clear();
+            self.outcome.failure.get_or_insert(failure);
         }
+        self.outcome
     }
 }
 
-/// The destinations that are to have this message in the end, by the journal's names. One that only some lack is
+/// The destinations that are to have this message in the end, by the journal's numbers. One that only some lack is
 /// delivered to no others, if it is the same. Those that this run leaves out get a new one in a later run.
 fn owed(
-    message: &Received,
+    message: &Message,
     delivery: &mut Delivery<'_>,
     memory: &Memory,
     destinations: &Destinations,
 ) -> Vec<u32> {
-    let remembered = memory.recall(message.key.as_bytes());
-    let same = remembered.filter(|remembered| remembered.is(&message.hashes));
     let fills_gaps = match message.incoming.purpose {
         Purpose::FillGaps => true,
         Purpose::Store | Purpose::StoreIfNew => message.incoming.key.is_none(),
         Purpose::StoreAgain | Purpose::Compare => false,
     };
-    if let Some(same) = same.filter(|_| fills_gaps) {
+    let remembered = memory.recall(message.key.as_bytes());
+    if let Some(same) = remembered.filter(|known| fills_gaps && known.is(&message.hashes)) {
         delivery.keep_to(|to| same.lacks(&[to]));
         return same.owed().to_vec();
     }
@@ -525,42 +372,41 @@ fn owed(
     [here.as_slice(), elsewhere].concat()
 }
 
-/// A message that is stored already is not stored again.
-fn pass_over(message: Received, learnt: Vec<Record>, progress: &mut Progress) {
-    let Incoming {
-        number,
-        certain,
-        due,
-        ..
-    } = message.incoming;
-    let kept = &mut progress.doubtful;
-    kept.settled += 1;
-    kept.learnt.extend(learnt);
-    // Where only its size and order tell it from others, the stored copy may be another's.
-    if due && certain {
-        kept.safe.push(Safe {
-            number,
-            key: message.key,
-            now: false,
-        });
-    }
-}
-
-/// A message of which nothing says whether it is the stored one is left alone, and named once.
-fn doubt(message: Received, progress: &mut Progress) {
-    let kept = &mut progress.doubtful;
-    kept.withhold(&message.incoming, message.octets, unproven());
-    kept.learnt.push(Record::Unproven { uid: message.key });
-}
-
 impl StoreOutcome {
-    fn withhold(&mut self, incoming: &Incoming, octets: u64, failure: Failure) {
-        let message = FailedMessage {
-            number: incoming.number,
-            uid: incoming.key.clone(),
-            failure,
+    /// A message is not stored, for what was recognised.
+    fn pass_over(&mut self, message: Message, recognised: Recognised, now: Timestamp) {
+        let Message {
+            incoming,
+            key,
+            octets,
+            ..
+        } = message;
+        let (failure, learnt) = match recognised {
+            Recognised::New | Recognised::BeyondLimit => return,
+            Recognised::Seen(learnt) => return self.learnt.extend(learnt),
+            Recognised::Stored(learnt) => {
+                self.settled += 1;
+                self.learnt.extend(learnt);
+                // Where only its size and order tell it from others, the stored copy may be another's.
+                if incoming.due && incoming.certain {
+                    self.certain.push(CertainlyStored {
+                        number: incoming.number,
+                        key,
+                        when: StoredWhen::Earlier,
+                    });
+                }
+                return;
+            }
+            Recognised::ShortAgain => (
+                incomplete_again(octets, incoming.listed),
+                Record::Short { uid: key, at: now },
+            ),
+            // It is left alone, and named once.
+            Recognised::Unproven => (unproven(), Record::Unproven { uid: key }),
         };
-        self.withheld.push(Problem::withheld(octets, message));
+        let problem = Problem::withheld(octets, incoming.failed(failure));
+        self.withheld.push(problem);
+        self.learnt.push(learnt);
     }
 }
 
@@ -591,13 +437,13 @@ fn unproven() -> Failure {
 }
 
 #[cfg(not(feature = "test-hooks"))]
-fn most_messages(_: &Environment) -> usize {
+fn max_batch_messages(_: &Environment) -> usize {
     BATCH_MESSAGES
 }
 
 /// With the test hooks, `POPFETCH_TEST_BATCH` says when a batch closes.
 #[cfg(feature = "test-hooks")]
-fn most_messages(environment: &Environment) -> usize {
+fn max_batch_messages(environment: &Environment) -> usize {
     let wanted = environment.variable("POPFETCH_TEST_BATCH");
     let wanted = wanted.and_then(|text| text.to_str()?.parse().ok());
     wanted.unwrap_or(BATCH_MESSAGES)

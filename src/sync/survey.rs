@@ -4,10 +4,13 @@ use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 
+use super::blame::MessageKey;
 use super::identify::Identities;
+use crate::error::Failure;
 use crate::journal::{Destinations, Fact, Found, Memory, Record, Remembered};
 use crate::mail::{Digest, HeaderIdentity, Listed, Number, UniqueId};
-use crate::plan::{Candidate, Header, Known, Plan, Purpose, Rules, Step};
+use crate::monitor::FailedMessage;
+use crate::plan::{Candidate, Header, Known, ListingIndex, Plan, Purpose, Rules, Step, Trust};
 use crate::pop3::Listing;
 
 /// A maildrop as it is listed, what we know of each message, and what will be done with it: three
@@ -15,10 +18,9 @@ use crate::pop3::Listing;
 pub(super) struct Survey {
     pub(super) listing: Listing,
     identities: Identities,
-    /// What the headers of some say, by index.
-    headers: HashMap<usize, Header>,
-    /// Whether a size that has changed shows that a message may be another one.
-    sizes_count: bool,
+    /// What the headers of some say.
+    headers: HashMap<ListingIndex, Header>,
+    trust: Trust,
     /// Whether something is remembered of any of these messages.
     knows_some: bool,
     pub(super) plan: Plan,
@@ -30,20 +32,19 @@ pub(super) struct PlanInputs<'a> {
     /// Copies of [`Survey::missing_copies`].
     pub(super) found: Found,
     pub(super) rules: &'a Rules,
-    /// Everything is to be stored, whatever is remembered; none where only the new is.
-    pub(super) again: Option<&'a Again>,
+    /// Everything is to be stored, whatever is remembered, but for what this run has stored, by the journal's ids; none
+    /// where only the new is.
+    pub(super) stored_again: Option<&'a HashSet<UniqueId>>,
     pub(super) now: Timestamp,
 }
 
-/// What has been stored in a run that stores everything, by the journal's ids: another session of the run is not
-/// to store it once more.
-pub(super) type Again = HashSet<UniqueId>;
-
 /// Messages that are stored but not listed, by their content.
-pub(super) type Vanished = HashMap<Digest, Vec<UniqueId>>;
+pub(super) type Unlisted = HashMap<Digest, Vec<UniqueId>>;
 
 /// A message of a survey.
+#[derive(Clone, Copy)]
 pub(super) struct Surveyed<'a> {
+    pub(super) index: ListingIndex,
     pub(super) listed: &'a Listed,
     /// The id under which the journal knows it; none before it was fetched, where it has no unique-id.
     pub(super) key: Option<&'a UniqueId>,
@@ -52,51 +53,76 @@ pub(super) struct Surveyed<'a> {
     pub(super) step: &'a Step,
 }
 
+impl Surveyed<'_> {
+    /// Which message it is, from one session to the next.
+    pub(super) fn across_sessions(&self) -> MessageKey {
+        MessageKey::new(self.listed.number, self.key)
+    }
+
+    /// Its size by LIST; 0 where it is not known.
+    pub(super) fn octets(&self) -> u64 {
+        self.listed.octets.unwrap_or(0)
+    }
+
+    /// The same, having failed in this way.
+    pub(super) fn failed(&self, failure: Failure) -> FailedMessage {
+        FailedMessage {
+            number: self.listed.number,
+            uid: self.key.cloned(),
+            failure,
+        }
+    }
+}
+
 impl Survey {
     /// Identifies these messages and plans what to do with each.
-    pub(super) fn new(listing: Listing, memory: &Memory, terms: &PlanInputs<'_>) -> Self {
+    pub(super) fn new(listing: Listing, memory: &Memory, inputs: &PlanInputs<'_>) -> Self {
         let mut survey = Survey {
             identities: Identities::of(&listing, memory),
             listing,
             headers: HashMap::new(),
-            sizes_count: false,
+            trust: Trust::default(),
             knows_some: false,
             plan: Plan::default(),
         };
-        survey.plan(memory, terms);
+        survey.plan(memory, inputs);
         survey
     }
 
     /// Plans once more, with sizes or copies that were not known before.
-    pub(super) fn update(&mut self, memory: &Memory, terms: &PlanInputs<'_>) {
+    pub(super) fn update(&mut self, memory: &Memory, inputs: &PlanInputs<'_>) {
         self.identities.update(&self.listing, memory);
-        self.plan(memory, terms);
+        self.plan(memory, inputs);
     }
 
-    fn plan(&mut self, memory: &Memory, terms: &PlanInputs<'_>) {
+    fn plan(&mut self, memory: &Memory, inputs: &PlanInputs<'_>) {
         let PlanInputs {
             destinations,
             found,
             rules,
-            again,
+            stored_again,
             now,
-        } = terms;
+        } = inputs;
         let mut knows_some = false;
         let candidate = |(index, listed)| {
             let identities = &self.identities;
+            let index = ListingIndex(index);
             let known = identities.known((index, listed), memory, destinations, found);
             knows_some |= known != Known::New;
-            let is_done = |again: &Again| {
+            let is_done = |stored: &HashSet<UniqueId>| {
                 let key = identities.key(index, listed);
-                key.is_some_and(|key| again.contains(key))
+                key.is_some_and(|key| stored.contains(key))
+            };
+            let trust = match stored_again {
+                Some(stored) if !is_done(stored) => Trust::Nothing,
+                _ => self.trust,
             };
             Candidate {
                 listed,
                 known,
-                again: again.is_some_and(|again| !is_done(again)),
+                trust,
                 priority: identities.priority(index, memory),
                 header: self.headers.get(&index).copied().unwrap_or_default(),
-                size_counts: self.sizes_count,
             }
         };
         let candidates = self.listing.messages.iter().enumerate().map(candidate);
@@ -109,7 +135,7 @@ impl Survey {
         if self.identities.are_told_apart() {
             return Wanting::All;
         }
-        let number = |index: usize| self.listing.messages[index].number;
+        let number = |index| self.message(index).listed.number;
         Wanting::These(self.plan.wanting_sizes().map(number).collect())
     }
 
@@ -128,14 +154,14 @@ impl Survey {
     }
 
     /// From now on a size that is not the remembered one counts.
-    pub(super) fn count_sizes(&mut self) {
-        self.sizes_count = true;
+    pub(super) fn compare_sizes(&mut self) {
+        self.trust = Trust::IdAndSize;
     }
 
-    /// What the sizes tell that were asked for because STAT says something else than is remembered: that this server's
+    /// What the sizes show that were asked for because STAT says something else than is remembered: that this server's
     /// STAT is not to be relied on, and the sizes of messages that were never listed with one.
     pub(super) fn learnt_of_sizes(&self, memory: &Memory) -> Vec<Record> {
-        if !self.sizes_count {
+        if self.trust != Trust::IdAndSize {
             return Vec::new();
         }
         let messages = &self.listing.messages;
@@ -145,23 +171,24 @@ impl Survey {
             fact: Fact::StatIsNoSum,
             holds: true,
         });
-        let unsized_before = messages.iter().enumerate().filter_map(|(index, listed)| {
-            let remembered = self.identities.remembered(index, memory)?;
-            let uid = self.identities.key(index, listed)?.clone();
-            let octets = listed.octets.filter(|_| remembered.listed().is_none())?;
+        let unsized_before = self.messages().filter_map(|message| {
+            let remembered = self.identities.remembered(message.index, memory)?;
+            let uid = message.key?.clone();
+            let octets = message.listed.octets;
+            let octets = octets.filter(|_| remembered.listed().is_none())?;
             Some(Record::Listed { uid, octets })
         });
         fact.into_iter().chain(unsized_before).collect()
     }
 
-    /// The messages whose headers must be asked for before they are deleted, as indices.
-    pub(super) fn wanting_headers(&self) -> Vec<usize> {
-        let unasked = |index: &usize| !self.headers.contains_key(index);
+    /// The messages whose headers must be asked for before they are deleted.
+    pub(super) fn wanting_headers(&self) -> Vec<ListingIndex> {
+        let unasked = |index: &ListingIndex| !self.headers.contains_key(index);
         self.plan.wanting_headers().filter(unasked).collect()
     }
 
     /// Whether there is something to compare the header of the message at this index with.
-    pub(super) fn knows_header(&self, index: usize, memory: &Memory) -> bool {
+    pub(super) fn knows_header(&self, index: ListingIndex, memory: &Memory) -> bool {
         let remembered = self.identities.remembered(index, memory);
         remembered.is_some_and(|message| message.identity().is_some())
     }
@@ -169,22 +196,23 @@ impl Survey {
     /// What was found out about the header of the message at this index; none where the server refuses to show it.
     pub(super) fn add_header(
         &mut self,
-        index: usize,
+        index: ListingIndex,
         found: Option<HeaderIdentity>,
         memory: &Memory,
     ) {
         let remembered = self.identities.remembered(index, memory);
         let known = remembered.and_then(|message| Some(message.identity()?.header()));
         let says_something = found.is_some_and(|header| header != HeaderIdentity::NONE);
-        let header = match says_something && found == known {
-            true => Header::Same,
-            false => Header::Doubtful,
+        let header = if says_something && found == known {
+            Header::Same
+        } else {
+            Header::Doubtful
         };
         self.headers.insert(index, header);
     }
 
     /// The server has no TOP: the headers of these cannot be had.
-    pub(super) fn lack_headers(&mut self, indices: &[usize]) {
+    pub(super) fn lack_headers(&mut self, indices: &[ListingIndex]) {
         let lacking = indices.iter().map(|index| (*index, Header::Unavailable));
         self.headers.extend(lacking);
     }
@@ -192,34 +220,44 @@ impl Survey {
     /// The contents of stored messages that are fetched to be compared, and of which nothing but their stored copies says
     /// what they are known by.
     pub(super) fn wanting_identities(&self, memory: &Memory) -> HashSet<Digest> {
-        let compares = |index: &usize| self.plan.steps[*index].purpose() == Some(Purpose::Compare);
-        let indices = (0..self.plan.steps.len()).filter(compares);
-        let remembered = indices.filter_map(|index| self.identities.remembered(index, memory));
+        let compared = self
+            .messages()
+            .filter(|message| message.step.purpose() == Some(Purpose::Compare));
+        let remembered =
+            compared.filter_map(|message| self.identities.remembered(message.index, memory));
         let unknown = remembered.filter(|message| message.identity().is_none());
         unknown.filter_map(Remembered::digest).collect()
     }
 
     /// The contents of the messages that the rule would delete if their copies were found.
     pub(super) fn missing_copies(&self, memory: &Memory) -> HashSet<Digest> {
-        let steps = self.plan.steps.iter().enumerate();
-        let missing = steps.filter(|(_, step)| step.reason.wants_copies());
-        let remembered = |(index, _)| self.identities.remembered(index, memory)?.digest();
-        missing.filter_map(remembered).collect()
+        let missing = self
+            .messages()
+            .filter(|message| message.step.reason.wants_copies());
+        let digest =
+            |message: Surveyed<'_>| self.identities.remembered(message.index, memory)?.digest();
+        missing.filter_map(digest).collect()
+    }
+
+    /// Every message, in the order of the listing.
+    pub(super) fn messages(&self) -> impl Iterator<Item = Surveyed<'_>> {
+        (0..self.plan.steps.len()).map(|index| self.message(ListingIndex(index)))
     }
 
     /// The message at this index.
-    pub(super) fn message(&self, index: usize) -> Surveyed<'_> {
-        let listed = &self.listing.messages[index];
+    pub(super) fn message(&self, index: ListingIndex) -> Surveyed<'_> {
+        let listed = &self.listing.messages[index.0];
         Surveyed {
+            index,
             listed,
             key: self.identities.key(index, listed),
             certain: self.identities.is_certain(index, listed),
-            step: &self.plan.steps[index],
+            step: &self.plan.steps[index.0],
         }
     }
 
     /// Whether there are messages that are stored, and left on the server, and none of them is listed. Where
-    /// nothing has a unique-id, nobody can tell.
+    /// nothing has a unique-id, this cannot be known.
     pub(super) fn lists_nothing_of(&self, memory: &Memory) -> bool {
         let messages = &self.listing.messages;
         if !messages.is_empty() && messages.iter().all(|listed| listed.uid.is_none()) {
@@ -240,58 +278,56 @@ impl Survey {
 
     /// The messages that are stored but not listed, by their content. A server that has renumbered its
     /// maildrop lists them under other ids. For each that was found under an id that is listed, one is not here.
-    pub(super) fn vanished(&self, memory: &Memory) -> Vanished {
-        let listed = self.identities.met();
-        let mut vanished = Vanished::default();
+    pub(super) fn unlisted(&self, memory: &Memory) -> Unlisted {
+        let listed = self.identities.positions();
+        let mut unlisted = Unlisted::default();
         for (position, uid, message) in memory.messages() {
             let is_left = message.is_stored() && !message.is_deleted();
             if let Some(digest) = message.digest()
                 && is_left
                 && !listed.contains(position)
             {
-                vanished.entry(digest).or_default().push(uid.clone());
+                unlisted.entry(digest).or_default().push(uid.clone());
             }
         }
         let found = memory.messages().filter(|(position, _, message)| {
             message.is_known_by_content() && listed.contains(*position)
         });
         for digest in found.filter_map(|(_, _, message)| message.digest()) {
-            vanished.get_mut(&digest).and_then(Vec::pop);
+            unlisted.get_mut(&digest).and_then(Vec::pop);
         }
-        vanished
+        unlisted
     }
 
     /// A message with a unique-id of its own, one of them all for each number given.
     pub(super) fn some_uid(&self, random: u64) -> Option<(Number, &UniqueId)> {
-        let messages = &self.listing.messages;
-        let length = messages.len() as u64;
-        let first = random.checked_rem(length).map_or(0, |first| first as usize);
-        let indices = (first..messages.len()).chain(0..first);
-        let own = |index: usize| {
-            let listed = &messages[index];
-            let is_own = self.identities.is_certain(index, listed);
-            Some((listed.number, listed.uid.as_ref().filter(|_| is_own)?))
-        };
-        indices.into_iter().find_map(own)
+        let length = self.plan.steps.len();
+        let first = random.checked_rem(length as u64).unwrap_or(0) as usize;
+        let mut messages = (first..length)
+            .chain(0..first)
+            .map(|index| self.message(ListingIndex(index)));
+        messages.find_map(|message| {
+            let uid = message.listed.uid.as_ref().filter(|_| message.certain)?;
+            Some((message.listed.number, uid))
+        })
     }
 
     /// The unique-id of the message with this number.
     pub(super) fn uid_of(&self, number: Number) -> Option<&UniqueId> {
-        self.listing.messages[self.index_of(number)?].uid.as_ref()
+        self.listed(number)?.uid.as_ref()
     }
 
     /// A listing is in the order of its numbers.
-    fn index_of(&self, number: Number) -> Option<usize> {
+    fn listed(&self, number: Number) -> Option<&Listed> {
         let messages = &self.listing.messages;
         let found = messages.binary_search_by_key(&number, |listed| listed.number);
-        found.ok()
+        Some(&messages[found.ok()?])
     }
 
     /// A message's size by LIST; 0 where it is not known.
     pub(super) fn octets(&self, number: Number) -> u64 {
-        let index = self.index_of(number);
-        index
-            .and_then(|index| self.listing.messages[index].octets)
+        self.listed(number)
+            .and_then(|listed| listed.octets)
             .unwrap_or(0)
     }
 }

@@ -57,9 +57,10 @@ fn what_comes_back_is_not_deleted_where_its_copy_is_gone() {
         let sandbox = sandbox_for(&server, &[NEVER, ("deliver", deliver)]);
         sandbox.run(&["sync"]).ends_with(0);
         restore(&mailbox, 3);
-        match deliver.starts_with("\"maildir") {
-            true => sandbox.mail("it").empty(),
-            false => fs::remove_file(sandbox.home("Mail")).expect("it is there"),
+        if deliver.starts_with("\"maildir") {
+            sandbox.mail("it").empty()
+        } else {
+            fs::remove_file(sandbox.home("Mail")).expect("it is there")
         }
 
         let dry = sandbox.run(&["sync", "--dry-run"]);
@@ -78,9 +79,10 @@ fn what_comes_back_is_not_deleted_where_its_copy_is_gone() {
 
         sandbox.run(&["sync", "--all"]).ends_with(0).says_nothing();
         let destination = deliver.trim_matches('"');
-        match destination.starts_with("maildir") {
-            true => sandbox.mail("it").holds(&expected),
-            false => sandbox.holds_at(destination, &expected, "once more"),
+        if destination.starts_with("maildir") {
+            sandbox.mail("it").holds(&expected)
+        } else {
+            sandbox.holds_at(destination, &expected, "once more")
         }
         assert!(mailbox.uids().is_empty());
     }

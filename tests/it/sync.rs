@@ -533,9 +533,10 @@ fn a_dry_run_says_that_a_destination_cannot_be_used() {
         ("mbox:~/it/below", false, ""),
     ] {
         let sandbox = sandbox_for(&server, &[("deliver", &format!("{deliver:?}"))]);
-        match is_directory {
-            true => fs::create_dir(sandbox.home("it")).expect("a directory"),
-            false => fs::write(sandbox.home("it"), text).expect("a file"),
+        if is_directory {
+            fs::create_dir(sandbox.home("it")).expect("a directory")
+        } else {
+            fs::write(sandbox.home("it"), text).expect("a file")
         }
         let dry = sandbox.run(&["sync", "--dry-run"]);
         dry.ends_with(73);

@@ -89,9 +89,10 @@ fn each<V: Clone + Debug>(
             }
         }
     }
-    let sample = match everything() {
-        true => all.len(),
-        false => variants.len().clamp(SAMPLE, 2 * SAMPLE).min(all.len()),
+    let sample = if everything() {
+        all.len()
+    } else {
+        variants.len().clamp(SAMPLE, 2 * SAMPLE).min(all.len())
     };
     count_cases(sample, all.len());
     let stride = stride(all.len(), sample);
@@ -184,9 +185,10 @@ impl Fixture {
         keys: &[(&'static str, &str)],
         sloppy: impl FnOnce(Server) -> Server,
     ) -> Self {
-        let pipelining = match case.pipelining {
-            true => Pipelining::Works,
-            false => Pipelining::Absent,
+        let pipelining = if case.pipelining {
+            Pipelining::Works
+        } else {
+            Pipelining::Absent
         };
         let server = sloppy(Server::start(mailbox).pipelining(pipelining));
         let mut sandbox = Sandbox::new();
@@ -382,18 +384,17 @@ impl Came {
         let Came {
             outcome, context, ..
         } = self;
-        let named: BTreeSet<String> = match self.json {
-            true => {
-                let problems = self.problems();
-                let uid = |problem: &serde_json::Value| problem["uid"].as_str().map(str::to_owned);
-                problems.iter().filter_map(uid).collect()
-            }
-            false => outcome
+        let named: BTreeSet<String> = if self.json {
+            let problems = self.problems();
+            let uid = |problem: &serde_json::Value| problem["uid"].as_str().map(str::to_owned);
+            problems.iter().filter_map(uid).collect()
+        } else {
+            outcome
                 .stderr
                 .split(|c: char| !c.is_ascii_alphanumeric() && c != '-')
                 .filter(|word| word.starts_with("uid-"))
                 .map(str::to_owned)
-                .collect(),
+                .collect()
         };
         let expected: BTreeSet<String> = uids.iter().cloned().collect();
         assert_eq!(named, expected, "{context}: {outcome:#?}");

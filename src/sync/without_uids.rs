@@ -12,7 +12,7 @@ const PREFIX: &str = "sha256:";
 
 /// Gives the messages of one listing the ids under which the journal knows them.
 #[derive(Default)]
-pub(super) struct Nameless {
+pub(super) struct GeneratedIds {
     /// The remembered ones, by what they are known by where header lines come and go.
     by_identity: HashMap<Identity, Vec<UniqueId>>,
     given: HashSet<UniqueId>,
@@ -20,17 +20,17 @@ pub(super) struct Nameless {
     tried: HashMap<Digest, u32>,
 }
 
-impl Nameless {
+impl GeneratedIds {
     /// For a listing of which nothing is given yet.
     pub(super) fn new(memory: &Memory) -> Self {
         let mut by_identity: HashMap<_, Vec<_>> = HashMap::new();
         for (_, uid, message) in memory.messages() {
-            let identity = message.identity().filter(|_| is_ours(uid));
+            let identity = message.identity().filter(|_| is_generated(uid));
             if let Some(identity) = identity {
                 by_identity.entry(identity).or_default().push(uid.clone());
             }
         }
-        Nameless {
+        GeneratedIds {
             by_identity,
             given: HashSet::new(),
             tried: HashMap::new(),
@@ -70,7 +70,7 @@ fn id(digest: Digest, nth: u32) -> UniqueId {
 }
 
 /// Whether an id is not the server's but made here.
-pub(super) fn is_ours(uid: &UniqueId) -> bool {
+pub(super) fn is_generated(uid: &UniqueId) -> bool {
     uid.as_bytes().starts_with(PREFIX.as_bytes())
 }
 
@@ -113,11 +113,11 @@ mod tests {
     #[test]
     fn equal_messages_have_ids_of_their_own_and_the_same_in_each_listing() {
         let ids = |memory: &Memory| -> Vec<UniqueId> {
-            let mut nameless = Nameless::new(memory);
+            let mut ids = GeneratedIds::new(memory);
             let texts = ["one\n", "two\n", "one\n", "one\n"];
             texts
                 .iter()
-                .map(|text| nameless.id(&hashes(text), memory))
+                .map(|text| ids.id(&hashes(text), memory))
                 .collect()
         };
         let first = ids(&Memory::default());
@@ -134,13 +134,13 @@ mod tests {
             "Status: RO\nSubject: a\n\nb\n",
             "Subject: a\n\nc\n",
         ];
-        let first = Nameless::default().id(&hashes(text), &Memory::default());
+        let first = GeneratedIds::default().id(&hashes(text), &Memory::default());
         let memory = memory(&[(&first, text)]);
-        let mut nameless = Nameless::new(&memory);
-        assert_ne!(nameless.id(&hashes(other), &memory), first);
-        assert_eq!(nameless.id(&hashes(varied), &memory), first);
+        let mut ids = GeneratedIds::new(&memory);
+        assert_ne!(ids.id(&hashes(other), &memory), first);
+        assert_eq!(ids.id(&hashes(varied), &memory), first);
         assert_ne!(
-            nameless.id(&hashes(varied), &memory),
+            ids.id(&hashes(varied), &memory),
             first,
             "it is given already"
         );
