@@ -4,9 +4,12 @@ mod mailbox;
 mod message_name;
 mod unique_id;
 
+use std::borrow::Cow;
 use std::fmt;
 
 use jiff::SignedDuration;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use mailbox::Mailbox;
 pub use message_name::{MessageName, NotAMessageName};
@@ -53,7 +56,7 @@ impl std::str::FromStr for Digest {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Identity([u8; 32]);
 
-/// The part of an [`Identity`] that the header alone tells: its Message-ID, Date, From and Subject, hashed.
+/// The part of an [`Identity`] that comes from the header alone: its Message-ID, Date, From and Subject, hashed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct HeaderIdentity(pub [u8; 16]);
 
@@ -72,7 +75,7 @@ impl Identity {
         Identity(identity)
     }
 
-    /// What the header tells of it.
+    /// Its part that comes from the header.
     #[must_use]
     pub fn header(&self) -> HeaderIdentity {
         let mut header = [0; 16];
@@ -100,6 +103,26 @@ impl std::str::FromStr for Identity {
         text.parse().map(|Digest(bytes)| Identity(bytes))
     }
 }
+
+/// In JSON these are the strings that they display as.
+macro_rules! serialize_as_text {
+    ($($kind:ty),+) => {$(
+        impl Serialize for $kind {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $kind {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = Cow::<'_, str>::deserialize(deserializer)?;
+                text.parse().map_err(D::Error::custom)
+            }
+        }
+    )+};
+}
+
+serialize_as_text!(UniqueId, Digest, Identity);
 
 /// One message as the maildrop lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]

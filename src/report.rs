@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use crate::error::{Failure, Kind};
 use crate::mail::{Listed, Number, UniqueId};
@@ -73,7 +73,6 @@ pub struct PlanLine {
     /// Its number in this session.
     pub number: Number,
     /// Its unique-id, where the server gives one.
-    #[serde(serialize_with = "readable")]
     pub uid: Option<UniqueId>,
     /// Its size by LIST, where that was asked.
     pub octets: Option<u64>,
@@ -377,7 +376,6 @@ struct TimingLine {
 #[derive(Serialize)]
 struct ProblemLine<'a> {
     number: Number,
-    #[serde(serialize_with = "readable")]
     uid: &'a Option<UniqueId>,
     kind: &'static str,
     message: String,
@@ -446,14 +444,6 @@ impl From<&Failure> for ErrorLine {
 
 fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// A unique-id in the form the journal writes it, or null.
-fn readable<S: Serializer>(uid: &Option<UniqueId>, serializer: S) -> Result<S::Ok, S::Error> {
-    match uid {
-        Some(uid) => serializer.collect_str(uid),
-        None => serializer.serialize_none(),
-    }
 }
 
 #[cfg(test)]

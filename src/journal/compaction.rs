@@ -20,8 +20,8 @@ const DEAD_LINES: u64 = 1000;
 
 /// Whether it is worth its price to rewrite a journal that says this, and has so many lines that only matter, or
 /// mattered, until another one follows.
-pub(super) fn is_due(memory: &Memory, passing: u64) -> bool {
-    let dead = passing.saturating_sub(memory.passing());
+pub(super) fn is_due(memory: &Memory, transient_lines: u64) -> bool {
+    let dead = transient_lines.saturating_sub(memory.transient_lines());
     dead > DEAD_LINES.max(memory.len() as u64 / 2)
 }
 

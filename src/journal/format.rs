@@ -29,19 +29,12 @@
 
 mod quick;
 
-use std::borrow::Cow;
-use std::fmt;
 use std::io::Write as _;
-use std::marker::PhantomData;
-use std::str::FromStr;
 
-use jiff::Timestamp;
-use serde::de::{self, Visitor};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
-use super::record::{Fact, Intent, Record};
+use super::record::Record;
 use crate::mail::Mailbox;
-use crate::mail::{Digest, Identity, Place, UniqueId};
 
 /// The version this program writes. A reader refuses a higher one.
 pub(super) const VERSION: u32 = 2;
@@ -55,10 +48,6 @@ pub(super) enum BadLine {
     Text(#[from] std::str::Utf8Error),
     #[error("it is no record: {0}")]
     Json(#[from] serde_json::Error),
-    #[error("it lacks \"{0}\"")]
-    Lacks(&'static str),
-    #[error("its \"{0}\" makes no sense")]
-    Nonsense(&'static str),
 }
 
 /// The first line: which format this is, and whose maildrop.
@@ -70,224 +59,9 @@ pub(super) struct Header {
     pub(super) mailbox: Mailbox,
 }
 
-/// A string, borrowed from its line where nothing in it is escaped: serde borrows a `Cow` that stands alone,
-/// not one in an `Option`.
-#[derive(Serialize, Deserialize)]
-#[serde(transparent)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-
-impl<'a, T: Into<Cow<'a, str>>> From<T> for Text<'a> {
-    fn from(text: T) -> Self {
-        Text(text.into())
-    }
-}
-
-/// What a line has as a string in the form it displays: written and read without another string in between, since
-/// a journal may have very many lines.
-struct DisplayStr<T>(T);
-
-impl<T: fmt::Display> Serialize for DisplayStr<T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
-    }
-}
-
-impl<'de, T: FromStr<Err: fmt::Display>> Deserialize<'de> for DisplayStr<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(Speller(PhantomData))
-    }
-}
-
-struct Speller<T>(PhantomData<T>);
-
-impl<T: FromStr<Err: fmt::Display>> Visitor<'_> for Speller<T> {
-    type Value = DisplayStr<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a string")
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<DisplayStr<T>, E> {
-        text.parse().map(DisplayStr).map_err(E::custom)
-    }
-}
-
-/// Any record, flat: a person can read it, and a parser is quick.
-#[derive(Serialize, Deserialize, Default)]
-#[serde(default)]
-struct Line<'a> {
-    is: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    uid: Option<DisplayStr<UniqueId>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    to: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none", borrow)]
-    name: Option<Text<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    digest: Option<DisplayStr<Digest>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    identity: Option<DisplayStr<Identity>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    octets: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    listed: Option<u64>,
-    /// The place in a Maildir.
-    #[serde(skip_serializing_if = "Option::is_none", borrow)]
-    file: Option<Text<'a>>,
-    /// The place in an mbox.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    range: Option<Range<'a>>,
-    /// Left out where it is just `to`.
-    #[serde(skip_serializing_if = "Option::is_none", borrow)]
-    owed: Option<List<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    at: Option<Timestamp>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    holds: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tls: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none", borrow)]
-    connection: Option<Text<'a>>,
-}
-
-/// Some numbers.
-type List<'a> = Cow<'a, [u32]>;
-
-#[derive(Serialize, Deserialize)]
-struct Range<'a> {
-    offset: u64,
-    length: u64,
-    digest: DisplayStr<Digest>,
-    #[serde(borrow)]
-    marks: List<'a>,
-}
-
 /// Appends a record's line.
 pub(super) fn write(record: &Record, into: &mut Vec<u8>) {
-    let line = match record {
-        Record::Destination { id, name } => Line {
-            to: Some(*id),
-            name: Some(name.into()),
-            ..Line::that_is("destination")
-        },
-        Record::Intend(intent) => Line::of_intent("intend", intent),
-        Record::IntentAborted { uid, to } => Line {
-            to: Some(*to),
-            ..Line::of("void", uid)
-        },
-        Record::Stored { intent, at } => Line {
-            at: Some(*at),
-            ..Line::of_intent("stored", intent)
-        },
-        Record::Seen {
-            uid,
-            to,
-            digest,
-            owed,
-            at,
-        } => Line {
-            to: *to,
-            digest: digest.map(DisplayStr),
-            owed: (!owed.is_empty()).then(|| owed.into()),
-            at: Some(*at),
-            ..Line::of("seen", uid)
-        },
-        Record::Alias { uid, stored_as } => Line {
-            name: Some(stored_as.to_string().into()),
-            ..Line::of("same", uid)
-        },
-        Record::Asked { uid } => Line::of("asked", uid),
-        Record::Deleted { uid, at } => Line {
-            at: Some(*at),
-            ..Line::of("deleted", uid)
-        },
-        Record::Shared { uid } => Line::of("shared", uid),
-        Record::Refused { uid } => Line::of("refused", uid),
-        Record::Dropped { uid } => Line::of("dropped", uid),
-        Record::Overrun { uid, at } => Line {
-            at: Some(*at),
-            ..Line::of("overrun", uid)
-        },
-        Record::Short { uid, at } => Line {
-            at: Some(*at),
-            ..Line::of("short", uid)
-        },
-        Record::Listed { uid, octets } => Line {
-            octets: Some(*octets),
-            ..Line::of("listed", uid)
-        },
-        Record::Unproven { uid } => Line::of("unproven", uid),
-        Record::Undeletable { uid } => Line::of("undeletable", uid),
-        Record::LoggedIn { way, over_tls } => Line {
-            name: Some(way.into()),
-            tls: Some(*over_tls),
-            ..Line::that_is("logged-in")
-        },
-        Record::Announced {
-            connection,
-            capabilities,
-            at,
-        } => Line {
-            at: Some(*at),
-            name: Some(capabilities.into()),
-            connection: Some(connection.into()),
-            ..Line::that_is("capabilities")
-        },
-        Record::Fact { fact, holds } => Line {
-            name: Some(fact.name().into()),
-            holds: Some(*holds),
-            ..Line::that_is("fact")
-        },
-    };
-    seal(&line, into);
-}
-
-impl<'a> Line<'a> {
-    fn that_is(is: &'a str) -> Self {
-        Line {
-            is,
-            ..Line::default()
-        }
-    }
-
-    fn of(is: &'a str, uid: &UniqueId) -> Self {
-        Line {
-            uid: Some(DisplayStr(uid.clone())),
-            ..Line::that_is(is)
-        }
-    }
-
-    fn of_intent(is: &'a str, intent: &'a Intent) -> Self {
-        let (file, range) = match &intent.place {
-            Place::Maildir { name } => (Some(name.into()), None),
-            Place::Mbox {
-                offset,
-                length,
-                digest,
-                marks,
-            } => {
-                let range = Range {
-                    offset: *offset,
-                    length: *length,
-                    digest: DisplayStr(*digest),
-                    marks: marks.into(),
-                };
-                (None, Some(range))
-            }
-            Place::Untracked => (None, None),
-        };
-        Line {
-            to: Some(intent.to),
-            digest: Some(DisplayStr(intent.digest)),
-            identity: intent.identity.map(DisplayStr),
-            octets: Some(intent.octets),
-            listed: intent.listed,
-            file,
-            range,
-            owed: (intent.owed != [intent.to]).then(|| (&intent.owed).into()),
-            ..Line::of(is, &intent.uid)
-        }
-    }
+    seal(record, into);
 }
 
 /// The first line of a journal of this version.
@@ -306,7 +80,7 @@ const SEAL: &str = ",\"crc\":\"";
 
 fn seal(content: &impl Serialize, into: &mut Vec<u8>) {
     let from = into.len();
-    // Plain structs of strings and numbers: writing them to memory cannot fail.
+    // Plain values of strings and numbers: writing them to memory cannot fail.
     if serde_json::to_writer(&mut *into, content).is_err() {
         into.truncate(from);
         return;
@@ -347,131 +121,26 @@ pub(super) fn read(line: &[u8]) -> Result<Record, BadLine> {
     if let Some(record) = quick::read(content) {
         return Ok(record);
     }
-    let line: Line<'_> = serde_json::from_str(str::from_utf8(line)?)?;
-    line.record()
-}
-
-impl Line<'_> {
-    fn record(self) -> Result<Record, BadLine> {
-        Ok(match self.is {
-            "destination" => Record::Destination {
-                id: self.to.ok_or(BadLine::Lacks("to"))?,
-                name: self.name.ok_or(BadLine::Lacks("name"))?.0.into_owned(),
-            },
-            "intend" => Record::Intend(self.intent()?),
-            "void" => Record::IntentAborted {
-                to: self.to.ok_or(BadLine::Lacks("to"))?,
-                uid: self.uid()?,
-            },
-            "stored" => Record::Stored {
-                at: self.at()?,
-                intent: self.intent()?,
-            },
-            "seen" => Record::Seen {
-                to: self.to,
-                digest: self.digest.as_ref().map(|digest| digest.0),
-                at: self.at()?,
-                owed: self.owed.as_deref().unwrap_or_default().to_vec(),
-                uid: self.uid()?,
-            },
-            "same" => Record::Alias {
-                stored_as: {
-                    let name = self.name.as_ref().ok_or(BadLine::Lacks("name"))?;
-                    name.0.parse().map_err(|_| BadLine::Nonsense("name"))?
-                },
-                uid: self.uid()?,
-            },
-            "asked" => Record::Asked { uid: self.uid()? },
-            "deleted" => Record::Deleted {
-                at: self.at()?,
-                uid: self.uid()?,
-            },
-            "shared" => Record::Shared { uid: self.uid()? },
-            "refused" => Record::Refused { uid: self.uid()? },
-            "dropped" => Record::Dropped { uid: self.uid()? },
-            "overrun" => Record::Overrun {
-                at: self.at()?,
-                uid: self.uid()?,
-            },
-            "short" => Record::Short {
-                at: self.at()?,
-                uid: self.uid()?,
-            },
-            "listed" => Record::Listed {
-                octets: self.octets.ok_or(BadLine::Lacks("octets"))?,
-                uid: self.uid()?,
-            },
-            "unproven" => Record::Unproven { uid: self.uid()? },
-            "undeletable" => Record::Undeletable { uid: self.uid()? },
-            "logged-in" => Record::LoggedIn {
-                way: self.name.ok_or(BadLine::Lacks("name"))?.0.into_owned(),
-                over_tls: self.tls.ok_or(BadLine::Lacks("tls"))?,
-            },
-            "capabilities" => Record::Announced {
-                at: self.at()?,
-                connection: {
-                    let connection = self.connection.ok_or(BadLine::Lacks("connection"))?;
-                    connection.0.into_owned()
-                },
-                capabilities: self.name.ok_or(BadLine::Lacks("name"))?.0.into_owned(),
-            },
-            "fact" => Record::Fact {
-                fact: self.fact()?,
-                holds: self.holds.ok_or(BadLine::Lacks("holds"))?,
-            },
-            _ => return Err(BadLine::Nonsense("is")),
-        })
-    }
-
-    fn uid(self) -> Result<UniqueId, BadLine> {
-        self.uid.map(|uid| uid.0).ok_or(BadLine::Lacks("uid"))
-    }
-
-    fn at(&self) -> Result<Timestamp, BadLine> {
-        self.at.ok_or(BadLine::Lacks("at"))
-    }
-
-    fn fact(&self) -> Result<Fact, BadLine> {
-        let name = self.name.as_ref().ok_or(BadLine::Lacks("name"))?;
-        Fact::ALL
-            .into_iter()
-            .find(|fact| fact.name() == name.0)
-            .ok_or(BadLine::Nonsense("name"))
-    }
-
-    fn intent(self) -> Result<Intent, BadLine> {
-        let to = self.to.ok_or(BadLine::Lacks("to"))?;
-        let place = match (self.file, self.range) {
-            (Some(file), _) => Place::Maildir {
-                name: file.0.into_owned(),
-            },
-            (None, Some(range)) => Place::Mbox {
-                offset: range.offset,
-                length: range.length,
-                digest: range.digest.0,
-                marks: range.marks.into_owned(),
-            },
-            (None, None) => Place::Untracked,
-        };
-        Ok(Intent {
-            uid: self.uid.ok_or(BadLine::Lacks("uid"))?.0,
-            to,
-            digest: self.digest.ok_or(BadLine::Lacks("digest"))?.0,
-            identity: self.identity.map(|identity| identity.0),
-            octets: self.octets.ok_or(BadLine::Lacks("octets"))?,
-            listed: self.listed,
-            place,
-            owed: self.owed.map_or_else(|| vec![to], Cow::into_owned),
-        })
-    }
+    Ok(serde_json::from_str(str::from_utf8(line)?)?)
 }
 
 #[cfg(test)]
 pub(super) mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use jiff::Timestamp;
     use proptest::prelude::*;
+    use proptest::strategy::ValueTree;
+    use proptest::test_runner::TestRunner;
 
     use super::*;
-    use crate::mail::HeaderIdentity;
+    use crate::journal::record::{Fact, Intent};
+    use crate::mail::{Digest, HeaderIdentity, Identity, Place, UniqueId};
+
+    fn manual() -> String {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/man/popfetch-journal.5");
+        std::fs::read_to_string(page).expect("the manual")
+    }
 
     pub(in crate::journal) fn any_uid() -> impl Strategy<Value = UniqueId> {
         prop_oneof![
@@ -542,10 +211,15 @@ pub(super) mod tests {
             any_uid().prop_map(|uid| Record::Undeletable { uid }),
             ("[A-Z0-9-]{1,20}", any::<bool>())
                 .prop_map(|(way, over_tls)| Record::LoggedIn { way, over_tls }),
-            (0..Fact::ALL.len(), any::<bool>()).prop_map(|(fact, holds)| Record::Fact {
-                fact: Fact::ALL[fact],
-                holds
-            }),
+            ("[a-z0-9 ]{1,20}", "[ -~\n]{0,20}", any_time()).prop_map(
+                |(connection, capabilities, at)| Record::Announced {
+                    connection,
+                    capabilities,
+                    at,
+                }
+            ),
+            (prop::sample::select(&Fact::ALL), any::<bool>())
+                .prop_map(|(fact, holds)| Record::Fact { fact, holds }),
         ]
     }
 
@@ -630,6 +304,87 @@ pub(super) mod tests {
         let mut line = Vec::new();
         write(record, &mut line);
         line
+    }
+
+    /// The words that serde expects where it finds another one.
+    fn expected(error: serde_json::Error) -> BTreeSet<String> {
+        let message = error.to_string();
+        let (_, list) = message.split_once("expected one of").expect("a list");
+        list.split('`')
+            .skip(1)
+            .step_by(2)
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// The keys that every record of a kind has, and those that some have, by kind.
+    fn keys_by_kind() -> BTreeMap<String, (BTreeSet<String>, BTreeSet<String>)> {
+        let mut kinds = BTreeMap::new();
+        let mut runner = TestRunner::deterministic();
+        for _ in 0..5_000 {
+            let record = any_record()
+                .new_tree(&mut runner)
+                .expect("a record")
+                .current();
+            let json = serde_json::to_value(record).expect("JSON");
+            let object = json.as_object().expect("an object");
+            let kind = object["is"].as_str().expect("a kind").to_owned();
+            let keys: BTreeSet<_> = object.keys().filter(|key| *key != "is").cloned().collect();
+            let (always, ever): &mut (BTreeSet<_>, BTreeSet<_>) = kinds
+                .entry(kind)
+                .or_insert_with(|| (keys.clone(), BTreeSet::new()));
+            always.retain(|key| keys.contains(key));
+            ever.extend(keys);
+        }
+        kinds
+    }
+
+    #[test]
+    fn the_manual_has_every_kind_of_record_with_its_keys() {
+        let kinds = keys_by_kind();
+        let unknown = serde_json::from_str::<Record>(r#"{"is":"?"}"#).expect_err("no kind");
+        assert_eq!(
+            kinds.keys().cloned().collect::<BTreeSet<_>>(),
+            expected(unknown)
+        );
+        let manual = manual();
+        let (_, kinds_on) = manual
+            .split_once(".SH KINDS OF RECORDS")
+            .expect("a section");
+        let (kinds_on, keys_on) = kinds_on.split_once(".SH KEYS").expect("a section");
+        for (kind, (always, ever)) in kinds {
+            let heading = format!("\n.BR {} \" (", kind.replace('-', "\\-"));
+            let (_, documented) = kinds_on.split_once(&heading).expect(&kind);
+            let (documented, _) = documented.split_once(")\"\n").expect(&kind);
+            let (mut required, mut all) = (BTreeSet::new(), BTreeSet::new());
+            for key in documented.split(", ") {
+                let name = key.trim_matches(['[', ']']).to_owned();
+                if name == key {
+                    required.insert(name.clone());
+                }
+                assert!(keys_on.contains(&format!("\n.BR {name} \" (")), "{name}");
+                all.insert(name);
+            }
+            assert_eq!((required, all), (always, ever), "{kind}");
+        }
+    }
+
+    #[test]
+    fn the_manual_has_every_fact_and_the_version() {
+        let unknown = serde_json::from_str::<Fact>("\"?\"").expect_err("no fact");
+        let manual = manual();
+        for fact in expected(unknown) {
+            let word = format!("\n.BR {}\n", fact.replace('-', "\\-"));
+            assert!(manual.contains(&word), "{fact}");
+        }
+        let example = String::from_utf8(header(
+            VERSION,
+            &Mailbox::new("alice", "pop.example.com", 995),
+        ));
+        let example = example.expect("text");
+        let (identity, _) = example.split_once("crc").expect("a checksum");
+        assert!(manual.contains(identity), "{identity}");
+        assert!(manual.contains(&format!("\n.TP\n.B {VERSION}\nadds\n")));
     }
 
     proptest! {

@@ -14,13 +14,13 @@ use crate::error::{Failure, Kind, OrFail, Result};
 use crate::mail::Mailbox;
 
 /// The longest line that is read, in bytes: a unique-id of the longest kind, escaped, and the rest of a record.
-const LINE: u64 = 64 * 1024;
+const MAX_LINE: u64 = 64 * 1024;
 
 /// What is written of a message usually takes so much, in bytes.
-const USUAL_LINE: u64 = 240;
+const TYPICAL_LINE: u64 = 240;
 
 /// Room is made at once for no more messages than a maildrop may have.
-const MANY: usize = 1_000_000;
+const MAX_MESSAGES: usize = 1_000_000;
 
 /// A line that could not be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,18 +50,18 @@ pub(super) struct Loaded {
     pub(super) read: u64,
     /// How many lines could be used.
     good: u64,
-    /// Whether there is something behind the last whole line.
+    /// Whether there is something after the last whole line.
     pub(super) torn: bool,
     /// How many lines only matter until another one follows.
-    pub(super) passing: u64,
+    pub(super) transient_lines: u64,
     /// The version that the first line names; none without one that could be used.
     version: Option<u32>,
 }
 
 /// Reads a journal. A file that is missing or empty remembers nothing.
 ///
-/// What stands behind the last good line was torn off by a crash before it was durable; it is
-/// corrupt_lines only if it is a whole line. If it is the first line, the journal begins anew, aloud.
+/// What follows the last whole line was cut off by a crash before it was durable, and is no corrupt line. If it is the
+/// first line, the journal begins anew, which is reported.
 ///
 /// # Errors
 ///
@@ -110,10 +110,10 @@ pub(super) fn load(path: &Path, mailbox: &Mailbox) -> Result<Loaded> {
     Ok(loaded)
 }
 
-/// About how many messages a journal tells of, so that what holds them need not grow and move.
+/// About how many messages a journal is about, so that what holds them need not grow and move.
 fn likely_messages(path: &Path) -> usize {
     let length = fs::metadata(path).map_or(0, |found| found.len());
-    usize::try_from(length / USUAL_LINE).map_or(MANY, |lines| lines.min(MANY))
+    usize::try_from(length / TYPICAL_LINE).map_or(MAX_MESSAGES, |lines| lines.min(MAX_MESSAGES))
 }
 
 /// Whether this is as much of the first line as a crash has left of it.
@@ -138,7 +138,7 @@ impl Loaded {
         }
         Ok(match format::read(line) {
             Ok(record) => {
-                self.passing += u64::from(record.is_transient());
+                self.transient_lines += u64::from(record.is_transient());
                 self.memory.apply(record);
                 Ok(())
             }
@@ -220,7 +220,7 @@ fn each_piece(path: &Path, mut take: impl FnMut(&[u8]) -> Result<()>) -> Result<
         line.clear();
         let length = reader
             .by_ref()
-            .take(LINE)
+            .take(MAX_LINE)
             .read_until(b'\n', &mut line)
             .or_fail(Kind::Io, cannot)?;
         if length == 0 {

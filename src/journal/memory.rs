@@ -1,14 +1,14 @@
 //! What a journal says, all its lines together: pure, in memory.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::num::NonZeroU32;
 
 use indexmap::IndexMap;
 use jiff::{SignedDuration, Timestamp};
+use tinyvec::TinyVec;
 
-use super::destinations::Destinations;
-use super::found::Found;
+use super::proof::{Destinations, Found};
 use super::record::{Fact, Intent, Record};
 use crate::mail::{Digest, Identity, UniqueId};
 use crate::message::Hashes;
@@ -21,10 +21,11 @@ const MAX_AGE_OF_CAPABILITIES: SignedDuration = SignedDuration::from_hours(7 * 2
 pub struct Memory {
     messages: IndexMap<UniqueId, Remembered>,
     destinations: Vec<(u32, String)>,
-    intents: Intents,
+    /// Messages that were about to be placed, of which nothing more is known, in their order: seldom more than a batch.
+    intents: Vec<Intent>,
     shared: HashSet<UniqueId>,
-    facts: [bool; Fact::ALL.len()],
-    /// The way to log in that worked last, in the clear and over TLS.
+    facts: BTreeSet<Fact>,
+    /// The mechanism of the last successful login, in the clear and over TLS.
     logins: [Option<String>; 2],
     /// On which connection the server announced what, and when.
     announced: Option<(String, String, Timestamp)>,
@@ -47,69 +48,21 @@ impl Position {
     }
 }
 
-/// Messages that were about to be placed, of which nothing more is known, each with its place in the order
-/// that they were announced in.
-#[derive(Debug, Default)]
-struct Intents {
-    waiting: HashMap<UniqueId, Vec<(u64, Intent)>>,
-    announced: u64,
-}
-
-/// Only the order counts, not when it began.
-impl PartialEq for Intents {
-    fn eq(&self, other: &Self) -> bool {
-        self.in_order() == other.in_order()
-    }
-}
-
-impl Intents {
-    /// One that was announced before for the same message and destination is void.
-    fn announce(&mut self, intent: Intent) {
-        self.settle(&intent.uid, intent.to);
-        self.announced += 1;
-        let waiting = self.waiting.entry(intent.uid.clone()).or_default();
-        waiting.push((self.announced, intent));
-    }
-
-    fn settle(&mut self, uid: &UniqueId, to: u32) {
-        if let Some(waiting) = self.waiting.get_mut(uid) {
-            waiting.retain(|(_, intent)| intent.to != to);
-            if waiting.is_empty() {
-                self.waiting.remove(uid);
-            }
-        }
-    }
-
-    fn contains(&self, intent: &Intent) -> bool {
-        let waiting = self.waiting.get(&intent.uid);
-        waiting.is_some_and(|waiting| waiting.iter().any(|(_, waiting)| waiting == intent))
-    }
-
-    fn count(&self) -> usize {
-        self.waiting.values().map(Vec::len).sum()
-    }
-
-    fn in_order(&self) -> Vec<&Intent> {
-        let mut waiting: Vec<_> = self.waiting.values().flatten().collect();
-        waiting.sort_unstable_by_key(|(place, _)| *place);
-        waiting.into_iter().map(|(_, intent)| intent).collect()
-    }
-}
-
 /// Everything that is remembered of a message. A hundred thousand of these are held at once.
 #[derive(Debug, Default, Clone, PartialEq, Hash)]
 pub struct Remembered {
     digest: Option<Digest>,
     identity: Option<Identity>,
     /// By LIST.
-    listed: Octets,
+    listed: Option<u64>,
     /// As it came.
-    octets: Octets,
+    octets: Option<u64>,
     /// Seconds since 1970.
     first_stored: i64,
     /// When it came otherwise than it should, the last time; 0 where it did not. Seconds since 1970.
     tried: i64,
-    copies: Copies,
+    /// Nearly always one.
+    deliveries: TinyVec<[Delivery; 1]>,
     /// How many connections ended while it was fetched; no more than [`DROPS_COUNTED`].
     drops: u8,
     marked_by_hand: bool,
@@ -124,142 +77,17 @@ pub struct Remembered {
 /// Once may be chance, twice is the message: more is not counted.
 pub(super) const DROPS_COUNTED: u8 = 2;
 
-/// A size that may not be known, in no more room than one that is. No message is as large as the largest number.
-#[derive(Debug, Clone, Copy, PartialEq, Hash)]
-struct Octets(u64);
-
-impl Octets {
-    fn new(octets: Option<u64>) -> Self {
-        Octets(octets.unwrap_or(u64::MAX))
-    }
-
-    fn known(self) -> Option<u64> {
-        Some(self.0).filter(|&octets| octets != u64::MAX)
-    }
-}
-
-impl Default for Octets {
-    fn default() -> Self {
-        Octets::new(None)
-    }
-}
-
-/// Where a message is, and where it is meant to be. Nearly always one place.
-#[derive(Debug, Default, Clone, PartialEq, Hash)]
-enum Copies {
-    #[default]
-    None,
-    /// Stored durably in the only destination that it was meant for.
-    One {
-        to: u32,
-        /// Only its content says that it is a copy of the message that has this id.
-        by_content: bool,
-    },
-    Several(Box<Several>),
-}
-
-#[derive(Debug, Default, Clone, PartialEq, Hash)]
-struct Several {
-    durable: Vec<u32>,
-    seen: Vec<u32>,
-    owed: Vec<u32>,
-    /// Those of the durable copies that only their content says to be this message's.
-    by_content: Vec<u32>,
-}
-
-impl Copies {
-    fn durable(&self) -> &[u32] {
-        match self {
-            Copies::None => &[],
-            Copies::One { to, .. } => std::slice::from_ref(to),
-            Copies::Several(several) => &several.durable,
-        }
-    }
-
-    fn by_content(&self) -> &[u32] {
-        match self {
-            Copies::One {
-                to,
-                by_content: true,
-            } => std::slice::from_ref(to),
-            Copies::Several(several) => &several.by_content,
-            Copies::None | Copies::One { .. } => &[],
-        }
-    }
-
-    fn seen(&self) -> &[u32] {
-        match self {
-            Copies::Several(several) => &several.seen,
-            Copies::None | Copies::One { .. } => &[],
-        }
-    }
-
-    fn owed(&self) -> &[u32] {
-        match self {
-            Copies::Several(several) => &several.owed,
-            one => one.durable(),
-        }
-    }
-
-    /// The same, changed in its general form.
-    fn change(&mut self, change: impl FnOnce(&mut Several)) {
-        let mut several = match std::mem::take(self) {
-            Copies::Several(several) => several,
-            one => {
-                let durable = one.durable().to_vec();
-                Box::new(Several {
-                    owed: durable.clone(),
-                    by_content: one.by_content().to_vec(),
-                    durable,
-                    seen: Vec::new(),
-                })
-            }
-        };
-        change(&mut several);
-        *self = Copies::Several(several);
-    }
-
-    fn stored(&mut self, to: u32, owed: &[u32]) {
-        let elsewhere =
-            matches!(self, Copies::Several(_)) || self.durable().iter().any(|&at| at != to);
-        if owed == [to] && !elsewhere {
-            *self = Copies::One {
-                to,
-                by_content: false,
-            };
-            return;
-        }
-        self.change(|several| {
-            add(&mut several.durable, &[to]);
-            add(&mut several.owed, owed);
-            several.by_content.retain(|&at| at != to);
-        });
-    }
-
-    /// The same copies, of a message that has another id now, or is there again after it was deleted.
-    fn known_by_content(mut self) -> Self {
-        match &mut self {
-            Copies::None => {}
-            Copies::One { by_content, .. } => *by_content = true,
-            Copies::Several(several) => several.by_content.clone_from(&several.durable),
-        }
-        self
-    }
-
-    fn seen_by(&mut self, to: u32, owed: &[u32]) {
-        self.change(|several| {
-            add(&mut several.seen, &[to]);
-            add(&mut several.owed, owed);
-        });
-    }
-}
-
-fn add(list: &mut Vec<u32>, more: &[u32]) {
-    for to in more {
-        if !list.contains(to) {
-            list.push(*to);
-        }
-    }
+/// What is known of a message in one destination.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Hash)]
+struct Delivery {
+    to: u32,
+    /// The destination was to have it when it was first stored.
+    is_owed: bool,
+    is_durable: bool,
+    /// It was written there, where nothing is durable.
+    is_seen: bool,
+    /// It is durable, but only its content says that it is a copy of the message that has this id.
+    is_known_by_content: bool,
 }
 
 impl Remembered {
@@ -284,7 +112,7 @@ impl Remembered {
     /// Its size by LIST, as far as it was ever listed.
     #[must_use]
     pub fn listed(&self) -> Option<u64> {
-        self.listed.known()
+        self.listed
     }
 
     /// The same, where it is certain that the whole message came. A popfetch that recorded no identity did not
@@ -292,21 +120,21 @@ impl Remembered {
     #[must_use]
     pub fn listed_whole(&self) -> Option<u64> {
         let is_certain = self.identity.is_some() || self.octets == self.listed;
-        self.listed.known().filter(|_| is_certain)
+        self.listed.filter(|_| is_certain)
     }
 
     /// Whether fewer octets came than LIST says when it was stored by a popfetch that did not look whether the answers
     /// were in step: it may have been broken off.
     #[must_use]
     pub fn may_be_a_part(&self) -> bool {
-        let came_whole = self.octets.known() >= self.listed.known();
+        let came_whole = self.octets >= self.listed;
         self.identity.is_none() && !came_whole
     }
 
     /// Whether it is stored, but less than half of what LIST says came of it.
     #[must_use]
     pub fn is_short(&self) -> bool {
-        self.is_stored() && is_short(self.octets.known(), self.listed.known())
+        self.is_stored() && is_short(self.octets, self.listed)
     }
 
     /// Whether more came after its end, so that nothing of it is stored.
@@ -351,13 +179,13 @@ impl Remembered {
     /// Whether it is stored durably somewhere.
     #[must_use]
     pub fn is_stored(&self) -> bool {
-        !self.copies.durable().is_empty()
+        self.deliveries.iter().any(|delivery| delivery.is_durable)
     }
 
     /// Whether it was written to where nothing is durable, or marked by hand.
     #[must_use]
     pub fn is_seen(&self) -> bool {
-        self.marked_by_hand || !self.copies.seen().is_empty()
+        self.marked_by_hand || self.deliveries.iter().any(|delivery| delivery.is_seen)
     }
 
     /// Whether it was deleted, and the deletion confirmed.
@@ -367,17 +195,19 @@ impl Remembered {
     }
 
     /// Whether there is a copy of it that only its content says to be this message's: it was stored under another
-    /// id, or before the message was deleted. Whoever reads mail may have done away with such a copy long ago.
+    /// id, or before the message was deleted. Its reader may have removed such a copy long ago.
     #[must_use]
     pub fn is_known_by_content(&self) -> bool {
-        !self.copies.by_content().is_empty()
+        self.deliveries
+            .iter()
+            .any(|delivery| delivery.is_known_by_content)
     }
 
     /// Whether it is only stored where this run stores nothing, and not everywhere there.
     #[must_use]
     pub fn is_wanted_elsewhere(&self, destinations: &Destinations) -> bool {
         let Destinations { here, elsewhere } = destinations;
-        let is_here = self.copies.durable().iter().any(|to| here.contains(to));
+        let is_here = self.durable().any(|delivery| here.contains(&delivery.to));
         !is_here && self.lacks(elsewhere)
     }
 
@@ -385,12 +215,17 @@ impl Remembered {
     /// again. Where some are known by content alone, at least one has to.
     #[must_use]
     pub fn has_its_copies(&self, destinations: &[u32], found: &Found) -> bool {
-        let by_content = self.copies.by_content();
         let was_found = |to| self.digest.is_some_and(|digest| found.has(digest, to));
-        let stands = |to: &u32| !by_content.contains(to) || was_found(*to);
-        let here = |to: &&u32| destinations.contains(to);
-        let mut held = self.copies.durable().iter().filter(here).peekable();
-        by_content.is_empty() || held.peek().is_some() && held.all(stands)
+        let stands = |delivery: &Delivery| !delivery.is_known_by_content || was_found(delivery.to);
+        let here = |delivery: &&Delivery| destinations.contains(&delivery.to);
+        let mut held = self.durable().filter(here).peekable();
+        !self.is_known_by_content() || held.peek().is_some() && held.all(stands)
+    }
+
+    fn durable(&self) -> impl Iterator<Item = &Delivery> {
+        self.deliveries
+            .iter()
+            .filter(|delivery| delivery.is_durable)
     }
 
     /// Whether its deletion was asked for, and never confirmed.
@@ -418,23 +253,43 @@ impl Remembered {
     }
 
     /// The destinations that were to have it when it was first stored.
-    #[must_use]
-    pub fn owed(&self) -> &[u32] {
-        self.copies.owed()
-    }
-
-    /// Whether this destination has it.
-    fn is_in(&self, destination: u32) -> bool {
-        self.copies.durable().contains(&destination) || self.copies.seen().contains(&destination)
+    pub fn owed(&self) -> impl Iterator<Item = u32> {
+        let owed = self.deliveries.iter().filter(|delivery| delivery.is_owed);
+        owed.map(|delivery| delivery.to)
     }
 
     /// Whether one of these destinations was to have it, when it was first stored, and does not.
     #[must_use]
     pub fn lacks(&self, destinations: &[u32]) -> bool {
-        self.copies
-            .owed()
-            .iter()
-            .any(|&to| destinations.contains(&to) && !self.is_in(to))
+        self.deliveries.iter().any(|delivery| {
+            let is_there = delivery.is_durable || delivery.is_seen;
+            delivery.is_owed && !is_there && destinations.contains(&delivery.to)
+        })
+    }
+
+    fn delivery(&mut self, to: u32) -> &mut Delivery {
+        let known = self.deliveries.iter().position(|known| known.to == to);
+        let index = known.unwrap_or_else(|| {
+            self.deliveries.push(Delivery {
+                to,
+                ..Delivery::default()
+            });
+            self.deliveries.len() - 1
+        });
+        &mut self.deliveries[index]
+    }
+
+    fn owe(&mut self, destinations: &[u32]) {
+        for &to in destinations {
+            self.delivery(to).is_owed = true;
+        }
+    }
+
+    /// It has another id now, or is there again after it was deleted: only their content says what its copies are.
+    fn is_now_known_by_content(&mut self) {
+        for delivery in &mut self.deliveries {
+            delivery.is_known_by_content = delivery.is_durable;
+        }
     }
 }
 
@@ -504,27 +359,27 @@ impl Memory {
     /// Whether a message was ever stored durably in this destination, or was about to be: then it was there.
     #[must_use]
     pub fn has_used(&self, destination: u32) -> bool {
-        let stored = |message: &Remembered| message.copies.durable().contains(&destination);
-        let intends = |intent: &&Intent| intent.to == destination;
-        self.messages.values().any(stored) || self.intents.in_order().iter().any(intends)
+        let holds = |message: &Remembered| message.durable().any(|known| known.to == destination);
+        let intends = |intent: &Intent| intent.to == destination;
+        self.messages.values().any(holds) || self.intents.iter().any(intends)
     }
 
     /// A number that stands for no destination yet.
     pub(super) fn free_destination(&self) -> u32 {
         let taken = || self.destinations.iter().map(|(id, _)| *id);
-        let behind_all = taken().max().map_or(Some(0), |last| last.checked_add(1));
-        // The last number of all is only ever taken in a journal that somebody else wrote.
+        let after_all = taken().max().map_or(Some(0), |last| last.checked_add(1));
+        // The last number of all is only ever taken in a journal that another program wrote.
         let first_free = || (0..u32::MAX).find(|id| taken().all(|taken| taken != *id));
-        behind_all.or_else(first_free).unwrap_or(u32::MAX)
+        after_all.or_else(first_free).unwrap_or(u32::MAX)
     }
 
     /// Whether this was learnt of the server.
     #[must_use]
     pub fn fact(&self, fact: Fact) -> bool {
-        self.facts[fact as usize]
+        self.facts.contains(&fact)
     }
 
-    /// The name of the way to log in that worked last on such a connection.
+    /// The name of the mechanism of the last successful login on such a connection.
     #[must_use]
     pub fn login(&self, over_tls: bool) -> Option<&str> {
         self.logins[usize::from(over_tls)].as_deref()
@@ -542,8 +397,8 @@ impl Memory {
 
     /// Messages that were about to be placed, of which nothing more is known: the run was cut off.
     #[must_use]
-    pub fn unsettled(&self) -> Vec<&Intent> {
-        self.intents.in_order()
+    pub fn unsettled(&self) -> &[Intent] {
+        &self.intents
     }
 
     /// Whether this is one of them.
@@ -552,7 +407,7 @@ impl Memory {
     }
 
     /// How many lines that only matter until another one follows still do.
-    pub(super) fn passing(&self) -> u64 {
+    pub(super) fn transient_lines(&self) -> u64 {
         let of = |message: &Remembered| {
             let flags = [
                 message.asked,
@@ -562,8 +417,8 @@ impl Memory {
             ];
             usize::from(message.drops) + flags.map(usize::from).iter().sum::<usize>()
         };
-        let passing: usize = self.messages.values().map(of).sum();
-        (passing + self.intents.count()) as u64
+        let of_messages: usize = self.messages.values().map(of).sum();
+        (of_messages + self.intents.len()) as u64
     }
 
     /// A number that is the same for memories that say the same, and for no others that an accident makes.
@@ -575,8 +430,8 @@ impl Memory {
             messages.fold(0, u64::wrapping_add),
             shared.fold(0, u64::wrapping_add),
             &self.destinations,
-            self.intents.in_order(),
-            self.facts,
+            &self.intents,
+            &self.facts,
             &self.logins,
             &self.announced,
         ))
@@ -601,10 +456,13 @@ impl Memory {
                 self.destinations.retain(|(known, _)| *known != id);
                 self.destinations.push((id, name));
             }
-            Record::Intend(intent) => self.intents.announce(intent),
-            Record::IntentAborted { uid, to } => self.intents.settle(&uid, to),
+            Record::Intend(intent) => {
+                self.settle(&intent.uid, intent.to);
+                self.intents.push(intent);
+            }
+            Record::IntentAborted { uid, to } => self.settle(&uid, to),
             Record::Stored { intent, at } => {
-                self.intents.settle(&intent.uid, intent.to);
+                self.settle(&intent.uid, intent.to);
                 self.message(&intent.uid).stored(&intent, at);
             }
             Record::Seen {
@@ -626,23 +484,25 @@ impl Memory {
                     .recall(stored_as.as_bytes())
                     .filter(|known| known.is_stored());
                 let known = known.cloned().unwrap_or_default();
-                *self.message(&uid) = Remembered {
+                let message = self.message(&uid);
+                *message = Remembered {
                     digest: known.digest,
                     identity: known.identity,
                     listed: known.listed,
                     octets: known.octets,
                     first_stored: known.first_stored,
-                    copies: known.copies.known_by_content(),
+                    deliveries: known.deliveries,
                     ..Remembered::default()
                 };
+                message.is_now_known_by_content();
             }
             Record::Asked { uid } => self.message(&uid).asked = true,
             Record::Deleted { uid, .. } => {
                 let message = self.message(&uid);
                 (message.deleted, message.asked) = (true, false);
                 message.undeletable = false;
-                // Should it be listed again, nobody knows what became of them meanwhile.
-                message.copies = std::mem::take(&mut message.copies).known_by_content();
+                // Should it be listed again, its copies may have been removed meanwhile.
+                message.is_now_known_by_content();
             }
             Record::Shared { uid } => {
                 self.shared.insert(uid);
@@ -661,7 +521,7 @@ impl Memory {
                 (message.overrun, message.tried) = (false, at.as_second());
             }
             Record::Listed { uid, octets } => {
-                self.message(&uid).listed = Octets::new(Some(octets));
+                self.message(&uid).listed = Some(octets);
             }
             Record::Unproven { uid } => self.message(&uid).unproven = true,
             Record::Undeletable { uid } => self.message(&uid).undeletable = true,
@@ -673,8 +533,15 @@ impl Memory {
                 capabilities,
                 at,
             } => self.announced = Some((connection, capabilities, at)),
-            Record::Fact { fact, holds } => self.facts[fact as usize] = holds,
+            Record::Fact { fact, holds: true } => drop(self.facts.insert(fact)),
+            Record::Fact { fact, holds: false } => drop(self.facts.remove(&fact)),
         }
+    }
+
+    /// More is known now of what was to be placed.
+    fn settle(&mut self, uid: &UniqueId, to: u32) {
+        self.intents
+            .retain(|intent| intent.to != to || intent.uid != *uid);
     }
 
     fn message(&mut self, uid: &UniqueId) -> &mut Remembered {
@@ -701,9 +568,11 @@ impl Remembered {
         }
         self.digest = self.digest.or(Some(intent.digest));
         self.identity = self.identity.or(intent.identity);
-        self.listed = Octets::new(intent.listed);
-        self.octets = Octets::new(Some(intent.octets));
-        self.copies.stored(intent.to, &intent.owed);
+        self.listed = intent.listed;
+        self.octets = Some(intent.octets);
+        let delivery = self.delivery(intent.to);
+        (delivery.is_durable, delivery.is_known_by_content) = (true, false);
+        self.owe(&intent.owed);
         // It is there, and stored anew: what was asked for before is void.
         (self.asked, self.undeletable) = (false, false);
         self.came_well();
@@ -725,7 +594,10 @@ impl Remembered {
         }
         self.digest = self.digest.or(digest);
         match to {
-            Some(to) => self.copies.seen_by(to, owed),
+            Some(to) => {
+                self.delivery(to).is_seen = true;
+                self.owe(owed);
+            }
             None => self.marked_by_hand = true,
         }
         self.came_well();
@@ -1019,7 +891,7 @@ mod tests {
         assert!(!has(&one, &[0], &[]) && has(&one, &[0], &[0]));
         assert!(
             !has(&one, &[1], &[]) && !has(&one, &[1], &[0]),
-            "nobody can look into a destination that was taken away"
+            "a destination that was taken away cannot be looked into"
         );
         let both = [
             stored("a", 0, 1, &[0, 1]),

@@ -1,16 +1,13 @@
 //! What we remember of a maildrop: an append-only file of records, and what they say together.
 //!
-//! The file is JSON Lines (`format.rs` shows some), one for each maildrop, with a lock beside it.
-//! A record is appended before or after the thing it tells of, as [`crate::sync`] says, and durable
-//! after [`Journal::sync`]. Losing a journal costs doubles, never mail.
+//! The file is JSON Lines, one for each maildrop, with a lock beside it; popfetch-journal(5) documents the format.
+//! A record is appended before or after what it records, as [`crate::sync`] says, and durable
+//! after [`Journal::sync`]. Losing a journal costs duplicates, never mail.
 
 mod absence;
 mod compaction;
-mod copies;
-mod destinations;
 mod file;
 mod format;
-mod found;
 mod loading;
 mod lock;
 mod memory;
@@ -28,14 +25,12 @@ use lock::Lock;
 use crate::crash;
 use crate::error::Result;
 use crate::fs::Directory;
-use crate::mail::{Digest, Mailbox, Number, UniqueId};
+use crate::mail::{Digest, Mailbox};
 
 pub use absence::Absence;
-pub use destinations::Destinations;
-pub use found::Found;
 pub use loading::Damage;
 pub use memory::{Memory, Position, Remembered, is_short};
-pub use proof::Proof;
+pub use proof::{Destinations, Found, Proof};
 pub use record::{Fact, Intent, Record};
 
 /// An open journal: ours alone as long as it is open.
@@ -45,11 +40,11 @@ pub struct Journal {
     file: Appender,
     memory: Memory,
     /// How many lines only matter, or mattered, until another one follows.
-    passing: u64,
+    transient_lines: u64,
     corrupt_lines: Vec<Damage>,
 }
 
-/// The right to work on a maildrop's journal, which nobody else has meanwhile.
+/// The right to work on a maildrop's journal, which no other process has meanwhile.
 pub struct Claim<'a> {
     lock: Lock,
     directory: Directory,
@@ -87,11 +82,11 @@ impl Claim<'_> {
             file.sync()?;
         } else if !loaded.is_sound()
             || loaded.is_older()
-            || compaction::is_due(&loaded.memory, loaded.passing)
+            || compaction::is_due(&loaded.memory, loaded.transient_lines)
         {
             let is_damaged = !loaded.corrupt_lines.is_empty();
             loaded.memory = compaction::rewrite(&path, mailbox, loaded.memory, is_damaged)?;
-            loaded.passing = loaded.memory.passing();
+            loaded.transient_lines = loaded.memory.transient_lines();
             file = Appender::open(&path)?;
         }
         Ok(Journal {
@@ -99,7 +94,7 @@ impl Claim<'_> {
             mailbox: mailbox.clone(),
             file,
             memory: loaded.memory,
-            passing: loaded.passing,
+            transient_lines: loaded.transient_lines,
             corrupt_lines: loaded.corrupt_lines,
         })
     }
@@ -152,7 +147,17 @@ impl Journal {
         mailbox: &Mailbox,
         wanted: &HashSet<Digest>,
     ) -> Result<Vec<Intent>> {
-        copies::read(&path(directory, mailbox), wanted)
+        let mut copies = Vec::new();
+        loading::each_line(&path(directory, mailbox), |line| {
+            // Damage was reported when the journal was opened.
+            if let Ok(Record::Stored { intent, .. }) = format::read(line)
+                && wanted.contains(&intent.digest)
+            {
+                copies.push(intent);
+            }
+            Ok(())
+        })?;
+        Ok(copies)
     }
 
     /// What the journal says.
@@ -210,7 +215,7 @@ impl Journal {
             .for_each(|record| format::write(record, &mut lines));
         self.file.append(&lines)?;
         for record in records {
-            self.passing += u64::from(record.is_transient());
+            self.transient_lines += u64::from(record.is_transient());
             self.memory.apply(record);
         }
         Ok(())
@@ -220,7 +225,7 @@ impl Journal {
     ///
     /// # Errors
     ///
-    /// [`crate::error::Kind::Io`]; from then on nothing can be appended, since nobody knows what the disk holds.
+    /// [`crate::error::Kind::Io`]; from then on nothing can be appended, since it is not known what the disk holds.
     pub fn sync(&mut self) -> Result<()> {
         self.file.sync()
     }
@@ -239,39 +244,16 @@ impl Journal {
     }
 
     /// Closes the journal at the end of a run, for which it is rewritten where it has grown far beyond what matters:
-    /// what a large run leaves behind, no later run has to read.
+    /// a later run does not have to read what a large run wrote.
     ///
     /// # Errors
     ///
     /// It could not be rewritten, and stands as it is: nothing is lost.
     pub fn close(self) -> Result<()> {
-        if compaction::is_due(&self.memory, self.passing) {
+        if compaction::is_due(&self.memory, self.transient_lines) {
             compaction::rewrite(self.file.path(), &self.mailbox, self.memory, false)?;
         }
         Ok(())
-    }
-
-    /// Proof that the message which has this number in the session, and which the journal knows by
-    /// this id, may be deleted: it is stored durably in every destination of this run that it is owed (where
-    /// none of these has it, in those that the run leaves out), and the record of that is durable. None
-    /// otherwise. A copy that only its content says to be this message's counts only where it was just found.
-    #[must_use]
-    pub fn prove(
-        &self,
-        number: Number,
-        uid: &UniqueId,
-        destinations: &Destinations,
-        found: &Found,
-    ) -> Option<Proof> {
-        let remembered = self.memory.recall(uid.as_bytes())?;
-        let here = &destinations.here;
-        let lacking = remembered.lacks(here) || remembered.is_wanted_elsewhere(destinations);
-        let stored = remembered.is_stored() && !lacking;
-        let whole = !remembered.is_short() && !remembered.is_overrun();
-        let same = !remembered.is_unproven();
-        let stored = stored && whole && same && remembered.has_its_copies(here, found);
-        let certain = self.file.is_synced() && !self.memory.is_shared(uid.as_bytes());
-        (stored && certain).then(|| Proof::new(number, uid.clone()))
     }
 }
 

@@ -1,15 +1,19 @@
-//! What a journal can say.
+//! What a journal can say. In JSON a record is an object: `is` names its kind, the other keys are its fields, as
+//! popfetch-journal(5) has them.
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::mail::{Digest, Identity, Place, UniqueId};
 
 /// One line of a journal. Messages are named by unique-id, destinations by a number that [`Record::Destination`] gave.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "kebab-case")]
 pub enum Record {
     /// From here on this number stands for this destination.
     Destination {
         /// The number.
+        #[serde(rename = "to")]
         id: u32,
         /// The destination as reports write it.
         name: String,
@@ -17,6 +21,7 @@ pub enum Record {
     /// A message is about to be placed.
     Intend(Intent),
     /// What was intended came to nothing: the message is not there.
+    #[serde(rename = "void")]
     IntentAborted {
         /// The message.
         uid: UniqueId,
@@ -26,6 +31,7 @@ pub enum Record {
     /// A message is stored durably.
     Stored {
         /// What was intended came true.
+        #[serde(flatten)]
         intent: Intent,
         /// When.
         at: Timestamp,
@@ -35,10 +41,13 @@ pub enum Record {
         /// The message.
         uid: UniqueId,
         /// The destination; none where a person marked it.
+        #[serde(skip_serializing_if = "Option::is_none")]
         to: Option<u32>,
         /// SHA-256 of its text, where it was fetched.
+        #[serde(skip_serializing_if = "Option::is_none")]
         digest: Option<Digest>,
         /// Every destination that was to have it.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
         owed: Vec<u32>,
         /// When.
         at: Timestamp,
@@ -46,10 +55,12 @@ pub enum Record {
     /// A message that was stored under another id: the server has renumbered its maildrop. Only its
     /// content says so, which alone does not authorise a deletion. With the same id twice: it was
     /// to be deleted, and is there unchanged; or it was deleted, and is there again, which only its content says.
+    #[serde(rename = "same")]
     Alias {
         /// The id it has now.
         uid: UniqueId,
         /// The id it was stored under.
+        #[serde(rename = "name")]
         stored_as: UniqueId,
     },
     /// Its deletion will be asked for. Not a fact before QUIT is answered.
@@ -115,15 +126,19 @@ pub enum Record {
     /// This way to log in worked.
     LoggedIn {
         /// Its name, and that of the one it worked instead of.
+        #[serde(rename = "name")]
         way: String,
         /// Whether it was over TLS.
+        #[serde(rename = "tls")]
         over_tls: bool,
     },
     /// What the server announced before the login.
+    #[serde(rename = "capabilities")]
     Announced {
         /// On which connection: TLS mode, port and certificate.
         connection: String,
         /// The capabilities.
+        #[serde(rename = "name")]
         capabilities: String,
         /// When.
         at: Timestamp,
@@ -131,6 +146,7 @@ pub enum Record {
     /// Something was learnt of the server.
     Fact {
         /// What.
+        #[serde(rename = "name")]
         fact: Fact,
         /// Whether it is so.
         holds: bool,
@@ -155,7 +171,8 @@ impl Record {
 }
 
 /// A message on its way to a place.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(from = "Fields", into = "Fields")]
 pub struct Intent {
     /// The message.
     pub uid: UniqueId,
@@ -175,8 +192,98 @@ pub struct Intent {
     pub owed: Vec<u32>,
 }
 
+/// An [`Intent`] as the journal has it.
+#[derive(Serialize, Deserialize)]
+struct Fields {
+    uid: UniqueId,
+    to: u32,
+    digest: Digest,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    identity: Option<Identity>,
+    octets: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    listed: Option<u64>,
+    /// The place in a Maildir.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<String>,
+    /// The place in an mbox.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    range: Option<Range>,
+    /// Left out where it is just `to`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owed: Option<Vec<u32>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Range {
+    offset: u64,
+    length: u64,
+    digest: Digest,
+    marks: Vec<u32>,
+}
+
+impl From<Intent> for Fields {
+    fn from(intent: Intent) -> Self {
+        let (file, range) = match intent.place {
+            Place::Maildir { name } => (Some(name), None),
+            Place::Mbox {
+                offset,
+                length,
+                digest,
+                marks,
+            } => {
+                let range = Range {
+                    offset,
+                    length,
+                    digest,
+                    marks,
+                };
+                (None, Some(range))
+            }
+            Place::Untracked => (None, None),
+        };
+        Fields {
+            uid: intent.uid,
+            to: intent.to,
+            digest: intent.digest,
+            identity: intent.identity,
+            octets: intent.octets,
+            listed: intent.listed,
+            file,
+            range,
+            owed: Some(intent.owed).filter(|owed| *owed != [intent.to]),
+        }
+    }
+}
+
+impl From<Fields> for Intent {
+    fn from(fields: Fields) -> Self {
+        let place = match (fields.file, fields.range) {
+            (Some(name), _) => Place::Maildir { name },
+            (None, Some(range)) => Place::Mbox {
+                offset: range.offset,
+                length: range.length,
+                digest: range.digest,
+                marks: range.marks,
+            },
+            (None, None) => Place::Untracked,
+        };
+        Intent {
+            uid: fields.uid,
+            to: fields.to,
+            digest: fields.digest,
+            identity: fields.identity,
+            octets: fields.octets,
+            listed: fields.listed,
+            place,
+            owed: fields.owed.unwrap_or_else(|| vec![fields.to]),
+        }
+    }
+}
+
 /// Something learnt of a server that no capability tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Fact {
     /// It says PIPELINING but mixes answers up.
     PipeliningBroken,
@@ -202,17 +309,4 @@ impl Fact {
         Fact::StatIsNoSum,
         Fact::NoSingleUidl,
     ];
-
-    /// Its name in the journal.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Fact::PipeliningBroken => "pipelining-broken",
-            Fact::SizesWrong => "sizes-wrong",
-            Fact::ShowsWindows => "shows-windows",
-            Fact::RefusesSoonLogins => "refuses-soon-logins",
-            Fact::StatIsNoSum => "stat-is-no-sum",
-            Fact::NoSingleUidl => "no-single-uidl",
-        }
-    }
 }

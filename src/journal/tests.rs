@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use super::format::tests::any_record;
 use super::*;
 use crate::error::Kind;
-use crate::mail::{Digest, Place};
+use crate::mail::{Place, UniqueId};
 
 fn mailbox() -> Mailbox {
     Mailbox::new("alice", "pop.example.com", 995)
@@ -236,7 +236,7 @@ fn a_flipped_bit_is_found_and_all_other_lines_are_believed() {
             .iter()
             .filter(|uid| is_stored(journal.memory(), uid))
             .count();
-        // A line end that is none any more spoils the line behind it as well; the last one is a torn end.
+        // A line end that is none any more spoils the line after it as well; the last one is a torn end.
         assert!(left >= 1);
         assert!(
             left == 3 || !journal.corrupt_lines().is_empty() || at + 1 == whole.len(),
@@ -274,13 +274,17 @@ fn damage_is_told_once_and_the_damaged_file_is_kept() {
     let damaged = text.replace("\"uid\":\"a\"", "\"uid\":\"x\"");
     fs::write(file(directory.path()), &damaged).expect("a damaged file");
     let journal = open(&directory);
-    let told: Vec<_> = journal
+    let reported: Vec<_> = journal
         .corrupt_lines()
         .iter()
         .map(ToString::to_string)
         .collect();
-    assert_eq!(told.len(), 1);
-    assert!(told[0].starts_with("line 2 of the journal"), "{}", told[0]);
+    assert_eq!(reported.len(), 1);
+    assert!(
+        reported[0].starts_with("line 2 of the journal"),
+        "{}",
+        reported[0]
+    );
     assert!(is_stored(journal.memory(), "b") && !is_stored(journal.memory(), "x"));
     drop(journal);
     assert!(open(&directory).corrupt_lines().is_empty());
@@ -490,7 +494,7 @@ fn a_long_history_is_rewritten_short_and_a_short_one_is_not() {
 }
 
 #[test]
-fn what_a_large_run_leaves_behind_no_later_run_has_to_read() {
+fn a_later_run_does_not_have_to_read_what_a_large_run_wrote() {
     for (count, lines) in [(1500, 1 + 1500), (500, 1 + 2 * 500)] {
         let directory = directory();
         let mut journal = open(&directory);
@@ -663,7 +667,7 @@ proptest! {
 }
 
 #[test]
-fn a_block_of_zeros_costs_no_line_but_the_one_behind_it() {
+fn a_block_of_zeros_costs_no_line_but_the_one_after_it() {
     let directory = directory();
     let mut journal = open(&directory);
     journal.commit(vec![stored("a")]).expect("committed");
@@ -681,12 +685,12 @@ fn a_block_of_zeros_costs_no_line_but_the_one_behind_it() {
         .expect("committed");
     drop(journal);
     let mut bytes = fs::read(file(directory.path())).expect("the file");
-    let behind_a = bytes
+    let after_a = bytes
         .iter()
         .enumerate()
         .filter(|(_, byte)| **byte == b'\n')
         .nth(1);
-    let at = behind_a.expect("two lines").0 + 1;
+    let at = after_a.expect("two lines").0 + 1;
     bytes.splice(at..at, [0; 200_000]);
     fs::write(file(directory.path()), &bytes).expect("a damaged file");
     let journal = open(&directory);

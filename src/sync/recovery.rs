@@ -49,7 +49,7 @@ pub(super) fn foresee(slots: &mut [Slot], memory: &mut Memory, now: Timestamp) -
 fn of(memory: &Memory, to: u32) -> Vec<Intent> {
     memory
         .unsettled()
-        .into_iter()
+        .iter()
         .filter(|intent| intent.to == to)
         .cloned()
         .collect()

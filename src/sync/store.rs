@@ -365,7 +365,7 @@ fn owed(
     let remembered = memory.recall(message.key.as_bytes());
     if let Some(same) = remembered.filter(|known| fills_gaps && known.is(&message.hashes)) {
         delivery.keep_to(|to| same.lacks(&[to]));
-        return same.owed().to_vec();
+        return same.owed().collect();
     }
     delivery.keep_to(|_| true);
     let Destinations { here, elsewhere } = destinations;
