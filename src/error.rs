@@ -10,7 +10,7 @@ use std::sync::Arc;
 /// The result of work that ends in a [`Failure`] when it goes wrong.
 pub type Result<T, E = Failure> = std::result::Result<T, E>;
 
-/// Why something failed, as far as a script has to tell failures apart.
+/// Why something failed, as far as a script has to distinguish failures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// The command line makes no sense.
@@ -106,18 +106,22 @@ pub struct Failure(Box<Parts>);
 #[derive(Clone)]
 struct Parts {
     kind: Kind,
-    message: String,
-    source: Option<Arc<dyn Error + Send + Sync>>,
+    /// The message, with its causes. Shared, since a failure may be reported in several places.
+    error: Arc<anyhow::Error>,
     hints: Vec<String>,
 }
 
 impl Failure {
     /// A failure of this kind.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Failure::of(kind, anyhow::Error::msg(message.into()))
+    }
+
+    /// The failure of this kind that an error is, with its message and its causes.
+    pub fn of(kind: Kind, error: impl Into<anyhow::Error>) -> Self {
         Failure(Box::new(Parts {
             kind,
-            message: message.into(),
-            source: None,
+            error: Arc::new(error.into()),
             hints: Vec::new(),
         }))
     }
@@ -125,11 +129,12 @@ impl Failure {
     /// Adds what caused it.
     #[must_use]
     pub fn because(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        self.0.source = Some(Arc::from(source.into()));
+        let source = anyhow::Error::from_boxed(source.into());
+        self.0.error = Arc::new(source.context(self.message()));
         self
     }
 
-    /// Adds what a person can do about it: a sentence, as it will be shown behind `hint: `.
+    /// Adds what a person can do about it: a sentence, as it will be shown after `hint: `.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.0.hints.push(hint.into());
@@ -146,7 +151,12 @@ impl Failure {
     /// The same, with another wording of its message and its hints.
     #[must_use]
     pub fn reworded(mut self, word: impl Fn(String) -> String) -> Self {
-        self.0.message = word(self.0.message);
+        let causes = self.0.error.chain().skip(1).map(|cause| cause.to_string());
+        let causes: Vec<_> = causes.collect();
+        let message = word(self.message());
+        let mut messages = causes.into_iter().rev().chain([message]);
+        let innermost = anyhow::Error::msg(messages.next().unwrap_or_default());
+        self.0.error = Arc::new(messages.fold(innermost, anyhow::Error::context));
         self.0.hints = self.0.hints.into_iter().map(word).collect();
         self
     }
@@ -159,8 +169,8 @@ impl Failure {
 
     /// What happened and where, without the cause.
     #[must_use]
-    pub fn message(&self) -> &str {
-        &self.0.message
+    pub fn message(&self) -> String {
+        self.0.error.to_string()
     }
 
     /// What a person can do about it, in the order to try.
@@ -170,16 +180,10 @@ impl Failure {
     }
 }
 
-/// What happened, then each cause behind a colon, on one line.
+/// What happened, then each cause after a colon, on one line.
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.message)?;
-        let mut cause = self.source();
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
+        write!(f, "{:#}", self.0.error)
     }
 }
 
@@ -191,10 +195,7 @@ impl fmt::Debug for Failure {
 
 impl Error for Failure {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.0
-            .source
-            .as_deref()
-            .map(|error| error as &(dyn Error + 'static))
+        self.0.error.source()
     }
 }
 

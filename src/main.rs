@@ -12,7 +12,7 @@ fn main() -> ExitCode {
     match Cli::read(std::env::args_os()) {
         Ok(cli) => ExitCode::from(run(&cli)),
         Err(answer) => {
-            // There is nobody to tell where even this cannot be printed.
+            // Where even this cannot be printed, there is no place left to report it.
             let _ = answer.print();
             let wrong = answer.use_stderr();
             ExitCode::from(if wrong { Kind::Usage.status() } else { 0 })

@@ -79,8 +79,7 @@ fn hides_password(input: &[u8]) -> bool {
 }
 
 fn check_report(failure: &Failure, may_repeat: bool) {
-    let whole =
-        std::iter::once(failure.message()).chain(failure.hints().iter().map(String::as_str));
+    let whole = std::iter::once(failure.message()).chain(failure.hints().iter().cloned());
     let whole: String = whole.collect::<Vec<_>>().join("\n");
     super::assert_harmless(&whole);
     assert!(!whole.is_empty() && whole.len() < 64 * 1024);
