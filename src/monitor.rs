@@ -1,4 +1,4 @@
-//! What happens while an account is worked on, told once: the report of a run is made of it, and
+//! What happens while an account is worked on, reported once: the report of a run is made of it, and
 //! progress bars, the log and the tests listen to it. The library reports here and never prints.
 
 use std::time::{Duration, Instant};

@@ -141,8 +141,8 @@ pub struct Report {
     pub timing: Timings,
     /// What ended the run early.
     pub failure: Option<Failure>,
-    /// That failure is for those who watch, or asked for more: the server is away, but not for long yet.
-    pub hushed: bool,
+    /// That failure is shown on a terminal and with `-v` alone: the server is away, but not for long yet.
+    pub suppressed: bool,
     /// With `--dry-run`: what a real run would do with each message, in the maildrop's order.
     pub plan: Option<Vec<PlanLine>>,
     earlier: Earlier,
@@ -212,7 +212,7 @@ impl Report {
             problems: Vec::new(),
             timing: Timings::default(),
             failure: None,
-            hushed: false,
+            suppressed: false,
             plan: None,
             earlier: Earlier::default(),
         }

@@ -106,7 +106,7 @@ pub(super) fn secret(
         Ok(obtained?)
     };
     match secret::may_ask(&account.server.secret) {
-        true => context.ui.aside(obtain),
+        true => context.ui.with_terminal(obtain),
         false => obtain(),
     }
 }

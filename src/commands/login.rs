@@ -33,7 +33,7 @@ fn log_in(context: &Context<'_>, account: &Account, interrupt: &Interrupt) -> Re
     let token = interrupt.stop_token();
     secret::check_keyring(&owner, token)?;
     let ask = || secret::obtain(&SecretSource::Prompt, &owner, context.environment, token);
-    let secret = context.ui.aside(ask)?;
+    let secret = context.ui.with_terminal(ask)?;
     keep_if_it_works(context, account, &secret, interrupt)
 }
 

@@ -105,8 +105,8 @@ fn apply_quiet_temporary(account: &Account, environment: &Environment, report: &
         return;
     };
     let limit = SignedDuration::try_from(limit).unwrap_or(SignedDuration::MAX);
-    report.hushed = now.duration_since(since) < limit;
-    if !report.hushed {
+    report.suppressed = now.duration_since(since) < limit;
+    if !report.suppressed {
         let hint = format!("It has been like this since {since:.0}.");
         report.failure = report.failure.take().map(|failure| failure.hint(hint));
     }

@@ -7,50 +7,49 @@ use indicatif::MultiProgress;
 use jiff::Zoned;
 
 use super::palette::Palette;
-use super::screen::{Curtain, Stage};
+use super::screen::{BarTarget, DrawingPause};
 
-/// So much waits to be said while somebody uses the terminal, in bytes; what comes beyond that is said
-/// at once.
-const UNSAID: usize = 64 * 1024;
+/// How much is held back while a question on the terminal is answered, in bytes; what exceeds it is written at once.
+const MAX_HELD_BACK: usize = 64 * 1024;
 
 type Output = Mutex<Box<dyn Write + Send>>;
 
 /// Standard output, standard error, and the bars that make room for both.
 pub(super) struct Console {
     bars: MultiProgress,
-    curtain: Curtain,
+    pause: DrawingPause,
     stdout: Output,
     stderr: Output,
     palette: Palette,
-    aside: Mutex<Aside>,
+    uses: Mutex<TerminalUses>,
     /// Whether each line on standard error begins with the time.
-    stamped: bool,
+    timestamps: bool,
 }
 
-/// What is known of those who have the terminal for themselves.
+/// What has the terminal for itself now.
 #[derive(Default)]
-struct Aside {
-    users: usize,
-    /// What is said once there are none.
-    unsaid: String,
+struct TerminalUses {
+    count: usize,
+    /// What is written once there is none.
+    held_back: String,
 }
 
 impl Console {
     pub(super) fn new(
-        stage: Stage,
+        target: BarTarget,
         stdout: Box<dyn Write + Send>,
         stderr: Box<dyn Write + Send>,
         palette: Palette,
-        stamped: bool,
+        timestamps: bool,
     ) -> Self {
         Console {
-            bars: MultiProgress::with_draw_target(stage.bars),
-            curtain: stage.curtain,
+            bars: MultiProgress::with_draw_target(target.bars),
+            pause: target.pause,
             stdout: Mutex::new(stdout),
             stderr: Mutex::new(stderr),
             palette,
-            aside: Mutex::default(),
-            stamped,
+            uses: Mutex::default(),
+            timestamps,
         }
     }
 
@@ -64,11 +63,11 @@ impl Console {
         self.palette
     }
 
-    /// Writes one or more lines, which are safe to show, to standard error. There is nobody to tell
-    /// where that fails.
-    pub(super) fn say(&self, text: &str) {
-        let stamp = if self.stamped {
-            stamp(&Zoned::now())
+    /// Writes one or more lines, which are safe to show, to standard error. Where that fails, there is no place left
+    /// to report it.
+    pub(super) fn write_lines(&self, text: &str) {
+        let stamp = if self.timestamps {
+            timestamp(&Zoned::now())
         } else {
             String::new()
         };
@@ -77,10 +76,11 @@ impl Console {
             .lines()
             .map(|line| format!("{stamp}{line}\n"))
             .collect();
-        let mut aside = self.lock_aside();
-        match aside.users > 0 && aside.unsaid.len() < UNSAID {
-            true => aside.unsaid.push_str(&block),
-            false => self.bars.suspend(|| self.write(&block)),
+        let mut uses = self.lock_uses();
+        if uses.count > 0 && uses.held_back.len() < MAX_HELD_BACK {
+            uses.held_back.push_str(&block);
+        } else {
+            self.bars.suspend(|| self.write(&block));
         }
     }
 
@@ -105,51 +105,51 @@ impl Console {
         })
     }
 
-    /// Does something while no bar is on the screen. What is said meanwhile, where there are bars, is
-    /// shown afterwards. indicatif's `println` would lose the line where bars are hidden; `suspend` does
-    /// not, but keeps whoever counts a message waiting: so it lasts no longer than the curtain moves.
-    pub(super) fn aside<R>(&self, act: impl FnOnce() -> R) -> R {
+    /// Does something while no bar is on the screen. Lines that are written meanwhile, where there are bars, are
+    /// shown afterwards. indicatif's `println` would lose a line where bars are hidden; `suspend` does
+    /// not, but blocks every thread that counts a message: so it only lasts until the pause has begun.
+    pub(super) fn with_terminal<R>(&self, act: impl FnOnce() -> R) -> R {
         if self.bars.is_hidden() {
             return act();
         }
-        let _alone = Alone::begin(self);
+        let _use = TerminalUse::begin(self);
         act()
     }
 
-    fn lock_aside(&self) -> MutexGuard<'_, Aside> {
-        self.aside.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_uses(&self) -> MutexGuard<'_, TerminalUses> {
+        self.uses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The time in which somebody uses the terminal.
-struct Alone<'a>(&'a Console);
+/// The time in which something has the terminal for itself.
+struct TerminalUse<'a>(&'a Console);
 
-impl<'a> Alone<'a> {
+impl<'a> TerminalUse<'a> {
     fn begin(console: &'a Console) -> Self {
-        let mut aside = console.lock_aside();
-        aside.users += 1;
-        console.bars.suspend(|| console.curtain.close());
-        Alone(console)
+        let mut uses = console.lock_uses();
+        uses.count += 1;
+        console.bars.suspend(|| console.pause.begin());
+        TerminalUse(console)
     }
 }
 
-impl Drop for Alone<'_> {
+impl Drop for TerminalUse<'_> {
     fn drop(&mut self) {
-        let Alone(console) = self;
-        let mut aside = console.lock_aside();
-        aside.users -= 1;
-        if aside.users == 0 {
-            let unsaid = std::mem::take(&mut aside.unsaid);
+        let TerminalUse(console) = self;
+        let mut uses = console.lock_uses();
+        uses.count -= 1;
+        if uses.count == 0 {
+            let held_back = std::mem::take(&mut uses.held_back);
             console.bars.suspend(|| {
-                console.curtain.open();
-                console.write(&unsaid);
+                console.pause.end();
+                console.write(&held_back);
             });
         }
     }
 }
 
 /// The time at the beginning of a log line: RFC 3339, local.
-fn stamp(now: &Zoned) -> String {
+fn timestamp(now: &Zoned) -> String {
     now.strftime("%Y-%m-%dT%H:%M:%S%:z ").to_string()
 }
 
@@ -161,6 +161,9 @@ mod tests {
     fn the_time_in_front_of_a_line_is_local_with_its_offset() {
         let zone = jiff::tz::TimeZone::fixed(jiff::tz::offset(-3));
         let time: jiff::Timestamp = "2026-03-01T02:04:05.9Z".parse().expect("a time");
-        assert_eq!(stamp(&time.to_zoned(zone)), "2026-02-28T23:04:05-03:00 ");
+        assert_eq!(
+            timestamp(&time.to_zoned(zone)),
+            "2026-02-28T23:04:05-03:00 "
+        );
     }
 }

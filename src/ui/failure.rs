@@ -2,9 +2,9 @@
 
 use super::palette::{Palette, Role};
 use super::words;
-use crate::error::Failure;
+use crate::error::{Failure, Kind};
 use crate::monitor::FailedMessage;
-use crate::report::Report;
+use crate::report::{Marks, Report};
 use crate::text::Sanitized;
 
 /// How much of a unique-id helps a person to recognise it, in characters.
@@ -13,15 +13,6 @@ const UNIQUE_ID_SHOWN: usize = 40;
 /// A failure that belongs to no account's run.
 pub(super) fn of(failure: &Failure, palette: Palette) -> String {
     statement("", &failure.to_string(), palette) + &hints(std::iter::once(failure), palette)
-}
-
-/// Failures of an account's.
-pub(super) fn of_account(account: &str, failures: &[Failure], palette: Palette) -> String {
-    let place = format!("{account}: ");
-    let statements = failures
-        .iter()
-        .map(|failure| statement(&place, &failure.to_string(), palette));
-    statements.collect::<String>() + &hints(failures.iter(), palette)
 }
 
 /// All that went wrong in a run, if anything did.
@@ -41,6 +32,47 @@ pub(super) fn of_report(report: &Report, palette: Palette) -> Option<String> {
     let of_messages = shown.map(|message| &message.failure);
     text += &hints(of_messages.chain(&report.failure), palette);
     (!text.is_empty()).then_some(text)
+}
+
+/// All that `state mark-seen` could not do, if there was anything.
+pub(super) fn of_marks(marks: &Marks, palette: Palette) -> Option<String> {
+    let place = format!("{}: ", marks.account);
+    let failures = not_marked(marks);
+    let statements = failures
+        .iter()
+        .map(|failure| statement(&place, &failure.to_string(), palette));
+    let text = statements.collect::<String>() + &hints(failures.iter(), palette);
+    (!text.is_empty()).then_some(text)
+}
+
+/// Why messages are not marked.
+fn not_marked(marks: &Marks) -> Vec<Failure> {
+    let mut failures = Vec::new();
+    if !marks.not_found.is_empty() {
+        let names = marks.not_found.join(", ");
+        let failure = Failure::new(Kind::Usage, format!("not on the server: {names}"));
+        let is_number = |name: &String| name.bytes().all(|byte| byte.is_ascii_digit());
+        let number = marks.not_found.iter().find(|name| is_number(name));
+        let hint = number.map(|number| format!("Digits alone are a number, which means nothing in another session; a unique-id of digits is written uid:{number}."));
+        failures.push(hint.into_iter().fold(failure, Failure::hint));
+    }
+    for (count, why) in [
+        (
+            marks.shared,
+            "not marked: the unique-id stands for several messages",
+        ),
+        (
+            marks.without_unique_id,
+            "not marked: the server gives no unique-id",
+        ),
+    ] {
+        if count > 0 {
+            let message = format!("{} {why}", words::messages(count));
+            failures.push(Failure::new(Kind::Data, message));
+        }
+    }
+    failures.extend(marks.failure.clone());
+    failures
 }
 
 /// The failed messages that are not named one by one: there are many, or what ended the run is what they failed of.
@@ -101,7 +133,6 @@ fn indented(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Kind;
     use crate::mail::UniqueId;
     use crate::monitor::{Event, Problem};
     use crate::ui::testing::{colorful, plain, report};

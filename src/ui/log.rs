@@ -38,7 +38,7 @@ impl Log for Logger {
         if self.enabled(record.metadata()) {
             let message = record.args().to_string();
             self.console
-                .say(&line(record.level(), &message, self.console.palette()));
+                .write_lines(&line(record.level(), &message, self.console.palette()));
         }
     }
 
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_stays_one_line_and_obeys_nobody() {
+    fn a_line_stays_one_line_and_moves_no_cursor() {
         assert_eq!(
             line(Level::Warn, "work: \x1b]0;x\x07\nfake", plain()),
             "popfetch: warning: work: \\x1b]0;x\\x07\\nfake"
@@ -124,15 +124,15 @@ mod tests {
     }
 
     #[test]
-    fn with_v_lines_carry_the_time_only_where_nobody_watches() {
+    fn with_v_lines_have_the_time_only_off_a_terminal() {
         let first = |terminal| {
             let glass = Glass::new(80);
-            console(terminal, Verbosity::Verbose, &glass).say("popfetch: hello");
+            console(terminal, Verbosity::Verbose, &glass).write_lines("popfetch: hello");
             glass.line(0)
         };
         assert_eq!(first(&TERMINAL), "popfetch: hello");
-        let stamped = first(&NOBODY);
-        let (time, rest) = stamped.split_once(' ').expect("a time and the line");
+        let timestamps = first(&NOBODY);
+        let (time, rest) = timestamps.split_once(' ').expect("a time and the line");
         assert!(time.parse::<jiff::Timestamp>().is_ok(), "{time}");
         assert_eq!(rest, "popfetch: hello");
     }

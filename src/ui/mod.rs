@@ -1,12 +1,11 @@
 //! What a person sees. The only place that knows a terminal: bars, colors, tables, log lines.
 //!
 //! Mail and results that were asked for (`--json`, the table of `--dry-run`) go to standard output,
-//! everything else to standard error. A good run that nobody watches is silent.
+//! everything else to standard error. A good run is silent where standard error is no terminal.
 
 mod console;
 mod failure;
 mod log;
-mod marks;
 mod palette;
 mod plan;
 mod progress;
@@ -31,7 +30,7 @@ use crate::text::Sanitized;
 use console::Console;
 use palette::Palette;
 use progress::Progress;
-use screen::{Curtain, Screen, Stage, Terminal};
+use screen::{BarTarget, DrawingPause, Screen, Terminal};
 
 /// How much a person wants to know. Each says what the ones before it say, and more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,7 +69,7 @@ pub struct Options {
     pub json: bool,
 }
 
-/// The one who talks to the person in front of the screen, or to whoever reads cron's mail.
+/// Standard output and standard error as a person sees them, on a terminal or in cron's email.
 pub struct Ui {
     options: Options,
     attended: bool,
@@ -79,22 +78,18 @@ pub struct Ui {
 }
 
 impl Ui {
-    /// Talks through this process's standard output and standard error.
+    /// This process's.
     #[must_use]
     pub fn new(options: Options) -> Self {
         let terminal = Terminal::of_standard_error();
-        let curtain = Curtain::default();
-        let screen = Screen::new(
-            io::stderr(),
-            screen::size_of_standard_error,
-            curtain.clone(),
-        );
-        let often = progress::REDRAWN_PER_SECOND;
+        let pause = DrawingPause::default();
+        let screen = Screen::new(io::stderr(), screen::size_of_standard_error, pause.clone());
+        let often = progress::REDRAWS_PER_SECOND;
         let bars = ProgressDrawTarget::term_like_with_hz(Box::new(screen), often);
         Self::on(
             options,
             &terminal,
-            Stage { bars, curtain },
+            BarTarget { bars, pause },
             Box::new(io::stdout()),
             Box::new(io::stderr()),
         )
@@ -103,20 +98,20 @@ impl Ui {
     fn on(
         options: Options,
         terminal: &Terminal,
-        stage: Stage,
+        target: BarTarget,
         stdout: Box<dyn Write + Send>,
         stderr: Box<dyn Write + Send>,
     ) -> Self {
         let palette = Palette::new(options.color, terminal);
         // Between the lines of a dialogue, bars would only flicker.
-        let calm = matches!(options.verbosity, Verbosity::Normal | Verbosity::Verbose);
-        let stage = if terminal.can_draw_bars() && calm {
-            stage
+        let draws = matches!(options.verbosity, Verbosity::Normal | Verbosity::Verbose);
+        let target = if terminal.can_draw_bars() && draws {
+            target
         } else {
-            Stage::hidden()
+            BarTarget::hidden()
         };
-        let stamped = !terminal.attended && options.verbosity >= Verbosity::Verbose;
-        let console = Arc::new(Console::new(stage, stdout, stderr, palette, stamped));
+        let timestamps = !terminal.attended && options.verbosity >= Verbosity::Verbose;
+        let console = Arc::new(Console::new(target, stdout, stderr, palette, timestamps));
         Ui {
             options,
             attended: terminal.attended,
@@ -131,7 +126,7 @@ impl Ui {
         log::install(Arc::clone(&self.console), self.options.verbosity);
     }
 
-    /// Who shows how the work gets on.
+    /// What shows the progress of the work.
     pub fn monitor(&self) -> &dyn Monitor {
         &self.progress
     }
@@ -144,14 +139,14 @@ impl Ui {
     pub fn report(&self, report: &Report) -> Result<()> {
         self.progress.finish(&report.account);
         if self.summary_is_due(report)
-            && let Some(line) = summary::line(report)
+            && let Some(line) = summary::of_report(report)
         {
-            self.console.say(&line);
+            self.console.write_lines(&line);
         }
         if let Some(text) = failure::of_report(report, self.console.palette())
-            && !self.is_hushed(report)
+            && !self.is_suppressed(report)
         {
-            self.console.say(&text);
+            self.console.write_lines(&text);
         }
         if self.options.json {
             self.print(|out| report.write_json(out))
@@ -169,44 +164,42 @@ impl Ui {
     /// As [`Ui::report`].
     pub fn marks(&self, marks: &Marks) -> Result<()> {
         self.progress.finish(&marks.account);
-        if self.somebody_watches()
-            && let Some(line) = marks::line(marks)
+        if self.shows_summaries()
+            && let Some(line) = summary::of_marks(marks)
         {
-            self.console.say(&line);
+            self.console.write_lines(&line);
         }
-        let failures = marks::failures(marks);
-        if !failures.is_empty() {
-            let text = failure::of_account(&marks.account, &failures, self.console.palette());
-            self.console.say(&text);
+        if let Some(text) = failure::of_marks(marks, self.console.palette()) {
+            self.console.write_lines(&text);
         }
-        match self.options.json {
-            true => self.print(|out| marks.write_json(out)),
-            false => Ok(()),
+        if self.options.json {
+            self.print(|out| marks.write_json(out))?;
         }
+        Ok(())
     }
 
     /// Shows a failure that belongs to no account's run.
     pub fn failure(&self, failure: &Failure) {
         let text = failure::of(failure, self.console.palette());
-        self.console.say(&text);
+        self.console.write_lines(&text);
     }
 
-    /// Tells a person that what they asked for is done: one sentence. Like a summary, it is for those
-    /// who watch or asked for more.
+    /// Confirms in one sentence that what was asked for is done; shown where summaries are.
     pub fn done(&self, sentence: impl Display) {
-        if self.somebody_watches() {
+        if self.shows_summaries() {
             let sentence = sentence.to_string();
-            self.console.say(&Sanitized(&sentence).to_string());
+            self.console.write_lines(&Sanitized(&sentence).to_string());
         }
     }
 
     /// Does something that needs the terminal for itself, such as asking for a password. Bars are hidden
     /// and lines wait until it is done; the work that they are about does not wait.
-    pub fn aside<R>(&self, act: impl FnOnce() -> R) -> R {
-        self.console.aside(act)
+    pub fn with_terminal<R>(&self, act: impl FnOnce() -> R) -> R {
+        self.console.with_terminal(act)
     }
 
-    fn somebody_watches(&self) -> bool {
+    /// Whether it is said what was done, and not only what went wrong.
+    fn shows_summaries(&self) -> bool {
         match self.options.verbosity {
             Verbosity::Quiet => false,
             Verbosity::Normal => self.attended,
@@ -214,17 +207,17 @@ impl Ui {
         }
     }
 
-    /// A message that failed is always worth a line.
-    fn is_hushed(&self, report: &Report) -> bool {
-        let nobody_asked = !self.attended && self.options.verbosity < Verbosity::Verbose;
-        report.hushed && report.problems.is_empty() && nobody_asked
+    /// Whether a run's failure is not shown. A message that failed always is.
+    fn is_suppressed(&self, report: &Report) -> bool {
+        let is_shown = self.attended || self.options.verbosity >= Verbosity::Verbose;
+        report.suppressed && report.problems.is_empty() && !is_shown
     }
 
     /// What is left for later is never left in silence, unless silence was asked for. The table of a
     /// dry run has its own last line.
     fn summary_is_due(&self, report: &Report) -> bool {
         let left = report.skipped.messages > 0 && self.options.verbosity > Verbosity::Quiet;
-        report.plan.is_none() && (self.somebody_watches() || left)
+        report.plan.is_none() && (self.shows_summaries() || left)
     }
 
     fn print(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
@@ -304,21 +297,21 @@ mod tests {
 
     #[test]
     fn a_short_absence_is_told_to_those_who_watch_or_ask() {
-        let hushed = || {
+        let suppressed = || {
             let mut report = failed();
-            report.hushed = true;
+            report.suppressed = true;
             report
         };
         for verbosity in [Verbosity::Normal, Verbosity::Quiet] {
-            assert_eq!(said(&NOBODY, with(verbosity), &hushed()), [""; 0]);
+            assert_eq!(said(&NOBODY, with(verbosity), &suppressed()), [""; 0]);
         }
         for (terminal, verbosity) in [
             (&TERMINAL, Verbosity::Normal),
             (&NOBODY, Verbosity::Verbose),
         ] {
-            assert!(said(terminal, with(verbosity), &hushed()).len() >= 2);
+            assert!(said(terminal, with(verbosity), &suppressed()).len() >= 2);
         }
-        let mut with_message = hushed();
+        let mut with_message = suppressed();
         let message = FailedMessage {
             number: 1,
             uid: None,
@@ -352,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn no_bar_is_drawn_where_nobody_watches_or_lines_abound() {
+    fn no_bar_is_drawn_off_a_terminal_or_among_many_lines() {
         for (terminal, verbosity) in [
             (&NOBODY, Verbosity::Normal),
             (&TERMINAL, Verbosity::Quiet),
@@ -439,7 +432,7 @@ mod tests {
                 ..OPTIONS
             },
             &NOBODY,
-            glass.stage(),
+            glass.bar_target(),
             Box::new(Broken(kind)),
             Box::new(glass),
         );
@@ -455,13 +448,13 @@ mod tests {
 
     #[test]
     fn a_terminal_that_went_away_does_not_end_the_work() {
-        let curtain = Curtain::default();
-        let gone = Screen::new(Broken(io::ErrorKind::Other), || (100, 24), curtain.clone());
+        let pause = DrawingPause::default();
+        let gone = Screen::new(Broken(io::ErrorKind::Other), || (100, 24), pause.clone());
         let bars = ProgressDrawTarget::term_like(Box::new(gone));
         let ui = Ui::on(
             OPTIONS,
             &TERMINAL,
-            Stage { bars, curtain },
+            BarTarget { bars, pause },
             Box::new(Buffer::default()),
             Box::new(Broken(io::ErrorKind::Other)),
         );

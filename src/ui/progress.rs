@@ -18,18 +18,18 @@ use crate::size::Size;
 use crate::text::Sanitized;
 
 /// How often bars may be drawn.
-pub(super) const REDRAWN_PER_SECOND: u8 = 20;
+pub(super) const REDRAWS_PER_SECOND: u8 = 20;
 
 /// How often a bar is drawn although nothing happened, so that rate and time left stay true.
 const TICK: Duration = Duration::from_millis(100);
 
 /// Below this width there is no room for a bar beside its numbers.
-const ROOM_FOR_A_BAR: u16 = 80;
+const MIN_COLUMNS_FOR_BAR: u16 = 80;
 
 /// Below this width there is only room for the counts.
-const ROOM_FOR_NUMBERS: u16 = 60;
+const MIN_COLUMNS_FOR_NUMBERS: u16 = 60;
 
-/// Listens to the work and shows it on the console.
+/// A listener that shows the work on the console.
 pub(super) struct Progress {
     console: Arc<Console>,
     verbosity: Verbosity,
@@ -81,8 +81,8 @@ impl Progress {
         self.track(account).bar.force_draw();
     }
 
-    /// The events that are worth a line.
-    fn tell(&self, account: &str, event: &Event<'_>) {
+    /// Writes the line of an event that has one.
+    fn write_line(&self, account: &str, event: &Event<'_>) {
         let (level, needed, text) = match event {
             Event::Warning(text) => (Level::Warn, Verbosity::Normal, (*text).to_owned()),
             Event::Remark(text) => (Level::Info, Verbosity::Verbose, (*text).to_owned()),
@@ -104,14 +104,14 @@ impl Progress {
         if self.verbosity >= needed {
             let message = format!("{account}: {text}");
             self.console
-                .say(&line::line(level, &message, self.console.palette()));
+                .write_lines(&line::line(level, &message, self.console.palette()));
         }
     }
 }
 
 impl Monitor for Progress {
     fn event(&self, account: &str, event: &Event<'_>) {
-        self.tell(account, event);
+        self.write_line(account, event);
         if self.visible {
             self.track(account).event(event);
         }
@@ -263,8 +263,8 @@ fn waiting_template(palette: Palette) -> String {
 
 fn counting_template(columns: u16, palette: Palette) -> String {
     let rest = match columns {
-        ROOM_FOR_A_BAR.. => "[{wide_bar}] {messages}  {octets}  {rate:>10}  {left:10}",
-        ROOM_FOR_NUMBERS.. => "{messages}  {octets}  {rate}",
+        MIN_COLUMNS_FOR_BAR.. => "[{wide_bar}] {messages}  {octets}  {rate:>10}  {left:10}",
+        MIN_COLUMNS_FOR_NUMBERS.. => "{messages}  {octets}  {rate}",
         _ => "{messages}",
     };
     let name = palette.paint(Role::Name, "{prefix:12}");
@@ -362,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn a_finished_bar_leaves_nothing_behind() {
+    fn a_finished_bar_leaves_no_trace() {
         let glass = Glass::new(100);
         let progress = progress(&glass, Verbosity::Normal);
         for account in ["work", "home"] {
@@ -411,17 +411,17 @@ mod tests {
     }
 
     #[test]
-    fn who_uses_the_terminal_is_not_disturbed_and_holds_up_nobody() {
+    fn a_question_on_the_terminal_is_not_disturbed_and_blocks_no_work() {
         let glass = Glass::new(100);
         let progress = progress(&glass, Verbosity::Normal);
         for account in ["work", "home"] {
             progress.event(account, &PLAN);
             progress.draw(account);
         }
-        progress.console.aside(|| {
+        progress.console.with_terminal(|| {
             progress
                 .console
-                .aside(|| assert_eq!(glass.lines(), [""; 0]));
+                .with_terminal(|| assert_eq!(glass.lines(), [""; 0]));
             store(&progress, "work", 3_000);
             progress.event("work", &Event::Warning("odd"));
             progress.draw("work");

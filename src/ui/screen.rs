@@ -1,4 +1,4 @@
-//! The terminal behind standard error: what it can do, and how bars are drawn on it.
+//! The terminal at standard error: what it can do, and how bars are drawn on it.
 
 use std::fmt::{self, Write as _};
 use std::io::{self, IsTerminal, Write};
@@ -8,15 +8,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use indicatif::{ProgressDrawTarget, TermLike};
 
 /// Below this width a bar would not fit into its line.
-const NARROWEST: u16 = 30;
+const MIN_COLUMNS: u16 = 30;
 
-/// What a terminal that does not tell its size is taken for: columns and lines.
-const USUAL_SIZE: (u16, u16) = (80, 24);
+/// The size of a terminal that does not say it: columns and lines.
+const DEFAULT_SIZE: (u16, u16) = (80, 24);
 
 /// What is known of the place where standard error appears.
 #[derive(Debug, Clone)]
 pub(super) struct Terminal {
-    /// It is a terminal, so probably somebody watches.
+    /// It is a terminal, so probably a person watches.
     pub(super) attended: bool,
     /// It cannot move its cursor.
     pub(super) dumb: bool,
@@ -40,7 +40,7 @@ impl Terminal {
 
     /// Whether bars can be drawn here.
     pub(super) fn can_draw_bars(&self) -> bool {
-        self.attended && !self.dumb && self.columns >= NARROWEST
+        self.attended && !self.dumb && self.columns >= MIN_COLUMNS
     }
 }
 
@@ -48,41 +48,41 @@ impl Terminal {
 pub(super) fn size_of_standard_error() -> (u16, u16) {
     match rustix::termios::tcgetwinsize(io::stderr()) {
         Ok(size) if size.ws_col > 0 && size.ws_row > 0 => (size.ws_col, size.ws_row),
-        _ => USUAL_SIZE,
+        _ => DEFAULT_SIZE,
     }
 }
 
-/// Bars, and what hides them.
-pub(super) struct Stage {
+/// Where bars are drawn, and what pauses that.
+pub(super) struct BarTarget {
     pub(super) bars: ProgressDrawTarget,
-    pub(super) curtain: Curtain,
+    pub(super) pause: DrawingPause,
 }
 
-impl Stage {
+impl BarTarget {
     /// Where nothing is ever drawn.
     pub(super) fn hidden() -> Self {
-        Stage {
+        BarTarget {
             bars: ProgressDrawTarget::hidden(),
-            curtain: Curtain::default(),
+            pause: DrawingPause::default(),
         }
     }
 }
 
-/// Hides what is drawn while somebody else uses the terminal, so that who draws need not wait. Clones
-/// are the same curtain.
+/// A pause in drawing, while a question on the terminal is answered: the work that the bars are about does not wait for it.
+/// Clones are the same pause.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Curtain(Arc<AtomicBool>);
+pub(super) struct DrawingPause(Arc<AtomicBool>);
 
-impl Curtain {
-    pub(super) fn close(&self) {
+impl DrawingPause {
+    pub(super) fn begin(&self) {
         self.0.store(true, Ordering::SeqCst);
     }
 
-    pub(super) fn open(&self) {
+    pub(super) fn end(&self) {
         self.0.store(false, Ordering::SeqCst);
     }
 
-    fn is_closed(&self) -> bool {
+    fn is_active(&self) -> bool {
         self.0.load(Ordering::SeqCst)
     }
 }
@@ -94,7 +94,7 @@ impl Curtain {
 pub(super) struct Screen<W> {
     picture: Mutex<Picture<W>>,
     size: fn() -> (u16, u16),
-    curtain: Curtain,
+    pause: DrawingPause,
 }
 
 struct Picture<W> {
@@ -103,9 +103,9 @@ struct Picture<W> {
 }
 
 impl<W: Write> Screen<W> {
-    pub(super) fn new(out: W, size: fn() -> (u16, u16), curtain: Curtain) -> Self {
+    pub(super) fn new(out: W, size: fn() -> (u16, u16), pause: DrawingPause) -> Self {
         Screen {
-            curtain,
+            pause,
             picture: Mutex::new(Picture {
                 pending: String::new(),
                 out,
@@ -178,7 +178,7 @@ impl<W: Write + Send> TermLike for Screen<W> {
 
     fn flush(&self) -> io::Result<()> {
         let picture = &mut *self.picture();
-        if !self.curtain.is_closed() {
+        if !self.pause.is_active() {
             let _ = picture.out.write_all(picture.pending.as_bytes());
             let _ = picture.out.flush();
         }

@@ -1,14 +1,14 @@
-//! What a run came to, in one line.
+//! What was done, in one line.
 
 use super::words;
 use crate::monitor::Tally;
-use crate::report::Report;
+use crate::report::{Marks, Report};
 use crate::size::Size;
 use crate::text::Sanitized;
 
 /// The summary of an account's run; none where it failed before anything happened, since the
 /// failure says it all.
-pub(super) fn line(report: &Report) -> Option<String> {
+pub(super) fn of_report(report: &Report) -> Option<String> {
     let mut parts = Vec::new();
     if report.stored.messages > 0 {
         let stored = &report.stored;
@@ -44,6 +44,21 @@ fn part(tally: Tally, what: &str, first: bool) -> Option<String> {
     }
 }
 
+/// What `state mark-seen` came to; none where there is only something that went wrong.
+pub(super) fn of_marks(marks: &Marks) -> Option<String> {
+    let mut parts = Vec::new();
+    match marks.marked {
+        0 if marks.is_complete() => parts.push("nothing new".to_owned()),
+        0 => {}
+        count => parts.push(format!("{} marked as seen", words::messages(count))),
+    }
+    if marks.already_known > 0 {
+        parts.push(format!("{} already known", marks.already_known));
+    }
+    let account = Sanitized(&marks.account);
+    (!parts.is_empty()).then(|| format!("{account}: {}", parts.join(", ")))
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -60,7 +75,7 @@ mod tests {
         let mut report = report();
         report.duration = Duration::from_millis(2_100);
         change(&mut report);
-        line(&report)
+        of_report(&report)
     }
 
     #[test]

@@ -8,7 +8,7 @@ use indicatif::ProgressDrawTarget;
 
 use super::console::Console;
 use super::palette::Palette;
-use super::screen::{Curtain, Screen, Stage, Terminal};
+use super::screen::{BarTarget, DrawingPause, Screen, Terminal};
 use super::{Options, Ui, Verbosity};
 use crate::report::Report;
 
@@ -44,14 +44,14 @@ pub(super) fn report() -> Report {
 
 /// A console on this glass, with bars where the terminal can draw them.
 pub(super) fn console(terminal: &Terminal, verbosity: Verbosity, glass: &Glass) -> Console {
-    let stamped = !terminal.attended && verbosity >= Verbosity::Verbose;
-    let stage = if terminal.can_draw_bars() {
-        glass.stage()
+    let timestamps = !terminal.attended && verbosity >= Verbosity::Verbose;
+    let target = if terminal.can_draw_bars() {
+        glass.bar_target()
     } else {
-        Stage::hidden()
+        BarTarget::hidden()
     };
     let (stdout, stderr) = (Box::new(io::sink()), Box::new(glass.clone()));
-    Console::new(stage, stdout, stderr, plain(), stamped)
+    Console::new(target, stdout, stderr, plain(), timestamps)
 }
 
 /// A whole user interface: standard error on the glass, standard output in a buffer.
@@ -60,7 +60,7 @@ pub(super) fn ui(terminal: &Terminal, options: Options, glass: &Glass) -> (Ui, B
     let ui = Ui::on(
         options,
         terminal,
-        glass.stage(),
+        glass.bar_target(),
         Box::new(stdout.clone()),
         Box::new(glass.clone()),
     );
@@ -88,7 +88,7 @@ impl Write for Buffer {
 }
 
 /// What a terminal shows of what was written to it: enough of ECMA-48 for bars and colors. A
-/// character in the last column leaves the cursor behind it until the next one comes.
+/// character in the last column leaves the cursor after it until the next one comes.
 #[derive(Clone)]
 pub(super) struct Glass(Arc<Mutex<Grid>>);
 
@@ -112,12 +112,12 @@ impl Glass {
     }
 
     /// Bars that are drawn here, as often as something changes.
-    pub(super) fn stage(&self) -> Stage {
-        let curtain = Curtain::default();
-        let screen = Screen::new(self.clone(), || (WIDTH as u16, 24), curtain.clone());
-        Stage {
+    pub(super) fn bar_target(&self) -> BarTarget {
+        let pause = DrawingPause::default();
+        let screen = Screen::new(self.clone(), || (WIDTH as u16, 24), pause.clone());
+        BarTarget {
             bars: ProgressDrawTarget::term_like(Box::new(screen)),
-            curtain,
+            pause,
         }
     }
 

@@ -155,7 +155,7 @@ impl Drop for Screen<'_> {
 }
 
 #[test]
-fn bars_never_tear_lines_and_leave_nothing_behind() {
+fn bars_never_tear_lines_and_leave_no_trace() {
     let servers = [(); 2].map(|()| {
         Server::start(&Mailbox::with(small(8)))
             .on("RETR 3", Fault::reply("-ERR no"))
