@@ -1,6 +1,5 @@
 //! What is wrong with the configuration, or with the URL that stands for one.
 
-use super::failure;
 use crate::config::{Error, NotAUrl, Problem};
 use crate::error::{Failure, Kind};
 
@@ -32,7 +31,9 @@ impl From<Error> for Failure {
                 sentences(&["Say it with --to, such as --to maildir:~/Mail."]),
             ),
         };
-        hints.into_iter().fold(failure(kind, error), Failure::hint)
+        hints
+            .into_iter()
+            .fold(Failure::of(kind, error), Failure::hint)
     }
 }
 

@@ -2,7 +2,6 @@
 
 use rustix::io::Errno;
 
-use super::failure;
 use crate::error::{Failure, Kind};
 use crate::fs::{Error, ReadError, quoted};
 
@@ -14,7 +13,9 @@ const AS_THE_OWNER: &str =
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let (kind, hints) = (kind(&error), hints(&error));
-        hints.into_iter().fold(failure(kind, error), Failure::hint)
+        hints
+            .into_iter()
+            .fold(Failure::of(kind, error), Failure::hint)
     }
 }
 

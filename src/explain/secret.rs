@@ -1,6 +1,5 @@
 //! Passwords and tokens that cannot be had or kept.
 
-use super::failure;
 use crate::error::{Failure, Kind};
 use crate::secret::{Error, NotASecret, Origin};
 
@@ -13,7 +12,9 @@ impl From<Error> for Failure {
             return error.into();
         }
         let (kind, hints) = (kind(&error), hints(&error));
-        hints.into_iter().fold(failure(kind, error), Failure::hint)
+        hints
+            .into_iter()
+            .fold(Failure::of(kind, error), Failure::hint)
     }
 }
 

@@ -256,7 +256,7 @@ const LIMITS: [(&str, &str, &str); 16] = [
     (
         "30 s",
         "deliver/mbox.rs",
-        "LOCK_WAIT: Duration = Duration::from_secs(30);",
+        "LOCK_TIMEOUT: Duration = Duration::from_secs(30);",
     ),
     (
         "5 min",
