@@ -241,8 +241,8 @@ const LIMITS: [(&str, &str, &str); 16] = [
         "sasl/mod.rs",
         "SCRAM_ITERATIONS: RangeInclusive<u32> = 4_096..=600_000;",
     ),
-    ("100", "sync/sessions.rs", "SESSIONS: usize = 100;"),
-    ("20", "sync/sessions.rs", "UNDERSTOOD: usize = 20;"),
+    ("100", "sync/account_run.rs", "MAX_SESSIONS: usize = 100;"),
+    ("20", "sync/retry.rs", "MAX_UNDERSTOOD: usize = 20;"),
     (
         "60 s",
         "config/account.rs",
@@ -260,8 +260,8 @@ const LIMITS: [(&str, &str, &str); 16] = [
     ),
     (
         "5 min",
-        "secret/read.rs",
-        "PATIENCE: Duration = Duration::from_secs(5 * 60);",
+        "fs/secret.rs",
+        "SECRET_TIMEOUT: Duration = Duration::from_secs(5 * 60);",
     ),
     (
         "1 h",
