@@ -10,7 +10,9 @@ use crate::client::{Authorization, Censor, LoggedIn, Login, Parties, Refusal, Tr
 use crate::config::{Account, Server, Tls};
 use crate::error::{Failure, Kind, Result};
 use crate::monitor::{Monitor, Phase, Phases};
-use crate::net::{self, Certificate, Endpoint, Stream, TlsConnector, TlsConnectors, TlsPolicy};
+use crate::net::{
+    self, Certificate, Endpoint, Step, Stream, TlsConnector, TlsConnectors, TlsPolicy,
+};
 use crate::pop3::login::{LastLogin, Rule};
 use crate::secret::Secret;
 
@@ -37,7 +39,7 @@ pub struct Connecting<'a> {
 ///
 /// # Errors
 ///
-/// [`Kind::Config`]: it would cross the network in clear, without consent.
+/// [`Kind::Config`]: it would cross the network in clear, and the account does not allow that.
 pub fn check_protection(account: &Account) -> Result<()> {
     let Server {
         tls,
@@ -207,21 +209,21 @@ impl<'a> Connecting<'a> {
     /// The server, once it can be logged in to.
     fn reach(&self, phases: &mut Phases<'_>) -> Result<Authorization> {
         self.reach_once(phases)
-            .map_err(|failure| self.explain_certificate(failure))
             .map_err(|failure| self.censor().clean_failure(failure))
     }
 
     /// The server, once it has greeted us, over TLS where the account wants that.
     fn reach_once(&self, phases: &mut Phases<'_>) -> Result<Authorization> {
         let account = self.account;
-        let stream = self.connect(phases)?;
+        let stream = self.connect(phases).map_err(|error| self.explain(error))?;
         let server = Authorization::greet(stream, self.parties(), self.censor(), |failure| {
             self.explain_silence(failure)
         })?;
         match (account.server.tls, &self.connector) {
             (Tls::StartTls, Some(connector)) => {
                 phases.begin(Phase::Tls);
-                server.start_tls(connector, self.server_name())
+                let secured = server.start_tls()?.secure(connector, self.server_name());
+                secured.map_err(|error| self.explain(error))
             }
             _ => Ok(server),
         }
@@ -259,26 +261,25 @@ impl<'a> Connecting<'a> {
         tls_server_name.as_ref().unwrap_or(host)
     }
 
-    /// What a refused certificate says is not known from the refusal: another connection looks, and ends there.
-    fn explain_certificate(&self, failure: Failure) -> Failure {
-        if failure.kind() != Kind::Certificate {
-            return failure;
-        }
-        match self.look_at_certificate() {
-            Ok(Some(certificate)) => {
-                net::explained(failure, &self.account.server.host, &certificate)
-            }
-            Ok(None) | Err(_) => failure,
-        }
+    /// The failure of a connection. A refusal does not show the certificate that it is about: another connection looks
+    /// at it, and ends there.
+    fn explain(&self, error: net::Error) -> Failure {
+        let net::Error::Certificate(mut refused) = error else {
+            return error.into();
+        };
+        refused.certificate = self.look_at_certificate().ok().flatten();
+        net::Error::Certificate(refused).into()
     }
 
     fn look_at_certificate(&self) -> Result<Option<Certificate>> {
         let stream = net::open(&self.endpoint(), None, self.token, &mut |_| {})?;
         match self.account.server.tls {
-            Tls::Implicit => stream.certificate(self.server_name()),
+            Tls::Implicit => Ok(stream.certificate(self.server_name())?),
             Tls::StartTls => {
-                Authorization::greet(stream, self.parties(), self.censor(), |failure| failure)?
-                    .certificate(self.server_name())
+                let censor = self.censor();
+                let server =
+                    Authorization::greet(stream, self.parties(), censor, |failure| failure)?;
+                Ok(server.start_tls()?.certificate(self.server_name())?)
             }
             Tls::None => Ok(None),
         }
@@ -297,15 +298,25 @@ impl<'a> Connecting<'a> {
             .hint("Use tls = \"implicit\" for this port, or the port for connections without TLS (usually 110).")
     }
 
-    fn connect(&self, phases: &mut Phases<'_>) -> Result<Stream> {
+    fn connect(&self, phases: &mut Phases<'_>) -> net::Result<Stream> {
         let account = self.account;
         let at_once = self
             .connector
             .as_ref()
             .filter(|_| account.server.tls == Tls::Implicit);
-        net::open(&self.endpoint(), at_once, self.token, &mut |phase| {
-            phases.begin(phase)
+        net::open(&self.endpoint(), at_once, self.token, &mut |step| {
+            phases.begin(step.into())
         })
+    }
+}
+
+impl From<Step> for Phase {
+    fn from(step: Step) -> Self {
+        match step {
+            Step::Resolve => Phase::Resolve,
+            Step::Connect => Phase::Connect,
+            Step::Tls => Phase::Tls,
+        }
     }
 }
 

@@ -72,7 +72,7 @@ impl Environment {
         (self.clock)()
     }
 
-    /// How long to wait for something: so long, always. With the test hooks, as long as the variable
+    /// How long to wait for something: the usual time. With the test hooks, as long as the variable
     /// of this name says, in milliseconds.
     #[must_use]
     pub fn wait(&self, test_variable: &str, usual: Duration) -> Duration {

@@ -3,6 +3,7 @@
 
 mod config;
 mod fs;
+mod net;
 mod process;
 mod secret;
 

@@ -4,7 +4,7 @@ use super::censor::Censor;
 use super::refusal::When;
 use super::wire::{Parties, Wire};
 use crate::error::{Failure, Kind, Result};
-use crate::net::{Awaited, Certificate, Stream, TlsConnector};
+use crate::net::{self, Awaited, Certificate, Stream, TlsConnector};
 use crate::pop3::{Capabilities, Command, apop};
 
 /// A server that has greeted us and does not know us yet.
@@ -87,36 +87,17 @@ impl Authorization {
         self.capabilities.as_ref().is_some_and(this)
     }
 
-    /// Turns to TLS (RFC 2595 section 4). There is no way back to the clear connection.
+    /// Agrees with the server to begin with TLS (RFC 2595 section 4).
     ///
     /// STLS is asked for whatever CAPA says: servers hide it, or have no CAPA, and who has forged the
     /// answer to one can forge the other.
     ///
     /// # Errors
     ///
-    /// The server refuses STLS, says something after its answer, or TLS fails.
-    pub fn start_tls(mut self, connector: &TlsConnector, name: &str) -> Result<Self> {
+    /// The server refuses STLS, or says something after its answer.
+    pub fn start_tls(mut self) -> Result<TlsAgreed> {
         self.agree_on_tls()?;
-        // What was said before TLS is forgotten: anybody could have said it. A forged timestamp does no
-        // harm, since what answers it goes to the true server alone.
-        let wire = self.wire.secure(connector, name)?;
-        Ok(Authorization {
-            wire,
-            timestamp: self.timestamp,
-            capabilities: None,
-            presumes: false,
-        })
-    }
-
-    /// The certificate that the server shows after STLS, whether or not it can be trusted. The
-    /// connection ends.
-    ///
-    /// # Errors
-    ///
-    /// As [`Authorization::start_tls`], but for what is wrong with the certificate.
-    pub fn certificate(mut self, name: &str) -> Result<Option<Certificate>> {
-        self.agree_on_tls()?;
-        self.wire.certificate(name)
+        Ok(TlsAgreed(self))
     }
 
     fn agree_on_tls(&mut self) -> Result<()> {
@@ -134,6 +115,36 @@ impl Authorization {
                 .hint("Somebody may be tampering with the connection. No password was sent."));
         }
         Ok(())
+    }
+}
+
+/// A server that has agreed to begin with TLS. There is no way back to the clear connection.
+pub struct TlsAgreed(Authorization);
+
+impl TlsAgreed {
+    /// Goes on over TLS. What was said before is forgotten: anybody could have said it. A forged timestamp does no
+    /// harm, since what answers it goes to the true server alone.
+    ///
+    /// # Errors
+    ///
+    /// As [`Stream::secure`].
+    pub fn secure(self, connector: &TlsConnector, name: &str) -> net::Result<Authorization> {
+        let TlsAgreed(server) = self;
+        Ok(Authorization {
+            wire: server.wire.secure(connector, name)?,
+            capabilities: None,
+            presumes: false,
+            ..server
+        })
+    }
+
+    /// The certificate that the server shows, whether or not it can be trusted. The connection ends.
+    ///
+    /// # Errors
+    ///
+    /// As [`Stream::certificate`].
+    pub fn certificate(self, name: &str) -> net::Result<Option<Certificate>> {
+        self.0.wire.certificate(name)
     }
 }
 

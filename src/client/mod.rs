@@ -13,7 +13,7 @@ mod refusal;
 mod transaction;
 mod wire;
 
-pub use authorization::Authorization;
+pub use authorization::{Authorization, TlsAgreed};
 pub use censor::Censor;
 pub use login::{LoggedIn, Login, OpenMaildrop, Refusal};
 pub use refusal::is_too_soon;

@@ -8,7 +8,7 @@ use zeroize::{Zeroize, Zeroizing};
 use super::censor::Censor;
 use super::refusal::{Said, When};
 use crate::error::{Failure, Kind, Result};
-use crate::net::{Awaited, Certificate, Stream, TlsConnector};
+use crate::net::{self, Awaited, Certificate, Stream, TlsConnector};
 use crate::pop3::{
     Capabilities, Command, Dialect, Event, Receiver, Shape, Unsendable, Violation, limits,
 };
@@ -146,7 +146,7 @@ impl Wire {
         // Passwords pass through here.
         self.output.zeroize();
         self.output.clear();
-        sent
+        Ok(sent?)
     }
 
     /// Sends one command alone.
@@ -331,7 +331,7 @@ impl Wire {
     /// # Errors
     ///
     /// As [`Stream::secure`].
-    pub(super) fn secure(self, connector: &TlsConnector, name: &str) -> Result<Self> {
+    pub(super) fn secure(self, connector: &TlsConnector, name: &str) -> net::Result<Self> {
         let stream = self.stream.secure(connector, name)?;
         Ok(Wire::silent(stream, self.parties, self.censor))
     }
@@ -341,7 +341,7 @@ impl Wire {
     /// # Errors
     ///
     /// As [`Stream::certificate`].
-    pub(super) fn certificate(self, name: &str) -> Result<Option<Certificate>> {
+    pub(super) fn certificate(self, name: &str) -> net::Result<Option<Certificate>> {
         self.stream.certificate(name)
     }
 

@@ -1,4 +1,4 @@
-//! From a host's addresses to a connection: whichever answers first.
+//! From a host's addresses to a connection: the first that answers.
 
 use std::fmt::Write;
 use std::io;
@@ -8,17 +8,15 @@ use std::thread;
 use std::time::Duration;
 
 use crate::cancel::{CancelToken, Wait, WaitError};
-use crate::error::{Failure, Kind, OrFail, Result};
 use crate::text::Untrusted;
 
-use super::deadline::Seconds;
-use super::stopped;
+use super::{Error, Result};
 
 /// How long an address is tried alone before the next one is tried beside it (RFC 8305 section 5).
 const HEAD_START: Duration = Duration::from_millis(250);
 
 /// The most addresses that are tried; a name server could give any number.
-pub const ADDRESSES: usize = 32;
+pub const MAX_ADDRESSES: usize = 32;
 
 /// Opens a TCP connection to a host at one of its addresses. All are tried in their order: the next one
 /// as soon as one fails, or beside those that keep silent, so that a dead address costs a moment and
@@ -26,15 +24,14 @@ pub const ADDRESSES: usize = 32;
 ///
 /// # Errors
 ///
-/// - [`Kind::Unreachable`]: none of the addresses can be connected to.
-/// - [`Kind::Temporary`]: some kept silent until `limit`, and the others failed; or cancelled.
+/// None of the addresses can be connected to; some kept silent until `limit`, and the others failed; or cancelled.
 pub fn connect(
     host: &str,
     addresses: &[SocketAddr],
     limit: Duration,
     token: &CancelToken,
 ) -> Result<TcpStream> {
-    let addresses = &addresses[..addresses.len().min(ADDRESSES)];
+    let addresses = &addresses[..addresses.len().min(MAX_ADDRESSES)];
     let wait = Wait::at_most(limit, token);
     // However short the limit, the last address has half of it.
     let head_start = HEAD_START.min(limit / (2 * addresses.len() as u32).max(1));
@@ -50,7 +47,7 @@ pub fn connect(
             attempt(address, wait.left(), report.clone())?;
         }
         if attempts.refusals.len() == addresses.len() {
-            return Err(attempts.unreachable(limit));
+            return Err(attempts.all_failed(limit));
         }
         let timeout = match untried.len() {
             0 => wait.left(),
@@ -59,7 +56,7 @@ pub fn connect(
         match Wait::at_most(timeout, token).receive(&news) {
             Ok(Some((_, Ok(connection)))) => return Ok(connection),
             Ok(Some((address, Err(error)))) => attempts.refusals.push((address, error)),
-            Err(WaitError::Cancelled) => return Err(attempts.stopped()),
+            Err(WaitError::Cancelled) => return Err(attempts.cancelled()),
             _ if wait.left().is_zero() => return Err(attempts.timed_out(limit)),
             _ => {}
         }
@@ -68,7 +65,7 @@ pub fn connect(
 
 type Outcome = (SocketAddr, io::Result<TcpStream>);
 
-/// Tries one address in a thread, which may be left behind: its connection, if it still gets one, is then closed.
+/// Tries one address in a thread. A connection that comes after the wait for it is closed.
 fn attempt(address: SocketAddr, limit: Duration, report: mpsc::Sender<Outcome>) -> Result<()> {
     // A limit of zero is refused as nonsense; the deadline is watched elsewhere.
     let limit = limit.max(Duration::from_millis(1));
@@ -81,11 +78,11 @@ fn attempt(address: SocketAddr, limit: Duration, report: mpsc::Sender<Outcome>) 
             });
             let _ = report.send((address, outcome));
         })
-        .or_fail(Kind::Temporary, || "cannot start a thread")?;
+        .map_err(Error::Thread)?;
     Ok(())
 }
 
-/// What came of the addresses so far.
+/// What happened at the addresses so far.
 struct Attempts<'a> {
     host: &'a str,
     addresses: &'a [SocketAddr],
@@ -93,42 +90,30 @@ struct Attempts<'a> {
 }
 
 impl Attempts<'_> {
-    fn unreachable(&self, limit: Duration) -> Failure {
-        let timed_out = |(_, error): &(_, io::Error)| error.kind() == io::ErrorKind::TimedOut;
-        if self.refusals.iter().any(timed_out) {
+    fn all_failed(&self, limit: Duration) -> Error {
+        let has = |kind| self.refusals.iter().any(|(_, error)| error.kind() == kind);
+        if has(io::ErrorKind::TimedOut) {
             return self.timed_out(limit);
         }
-        let failure = Failure::new(
-            Kind::Unreachable,
-            format!("cannot connect to {}{}", self.target(), self.reasons()),
-        );
-        let refused =
-            |(_, error): &(_, io::Error)| error.kind() == io::ErrorKind::ConnectionRefused;
-        if self.refusals.iter().any(refused) {
-            failure.hint(
-                "Nothing listens there: check host and port. POP3 with TLS from the first byte is \
-                 usually at port 995, with STLS or without TLS at 110.",
-            )
-        } else {
-            failure.hint("Check this machine's network, and that the host is the right one.")
+        Error::Unreachable {
+            target: self.target(),
+            attempts: self.reasons(),
+            is_refused: has(io::ErrorKind::ConnectionRefused),
         }
     }
 
-    fn timed_out(&self, limit: Duration) -> Failure {
-        Failure::new(
-            Kind::Temporary,
-            format!(
-                "timed out: no answer from {} within {} (waiting for the connection){}",
-                self.target(),
-                Seconds(limit),
-                self.reasons()
-            ),
-        )
-        .hint("Check host and port, and whether a firewall is in between; or try again later.")
+    fn timed_out(&self, limit: Duration) -> Error {
+        Error::ConnectTimeout {
+            target: self.target(),
+            attempts: self.reasons(),
+            limit,
+        }
     }
 
-    fn stopped(&self) -> Failure {
-        stopped(&format!("connecting to {}", self.target()))
+    fn cancelled(&self) -> Error {
+        Error::Cancelled {
+            activity: format!("connecting to {}", self.target()),
+        }
     }
 
     fn target(&self) -> String {
@@ -167,6 +152,7 @@ fn in_words(error: &io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::{Failure, Kind};
     use crate::net::testing::{AMPLE, closed_port, silent_port};
     use std::net::{Ipv4Addr, TcpListener};
 
@@ -174,6 +160,10 @@ mod tests {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         (listener, address)
+    }
+
+    fn failure(addresses: &[SocketAddr], limit: Duration) -> Failure {
+        connected(addresses, limit).unwrap_err().into()
     }
 
     fn connected(addresses: &[SocketAddr], limit: Duration) -> Result<TcpStream> {
@@ -202,7 +192,7 @@ mod tests {
         let closed = closed_port(Ipv4Addr::new(127, 0, 0, 2));
         let first = closed.address;
         let second = SocketAddr::from((Ipv4Addr::new(127, 0, 0, 3), first.port()));
-        let failure = connected(&[first, second], AMPLE).unwrap_err();
+        let failure = failure(&[first, second], AMPLE);
         assert_eq!(failure.kind(), Kind::Unreachable);
         assert_eq!(
             failure.message(),
@@ -217,7 +207,7 @@ mod tests {
     #[test]
     fn silence_everywhere_ends_at_the_limit() {
         let silent = silent_port();
-        let failure = connected(&[silent.address], Duration::from_millis(100)).unwrap_err();
+        let failure = failure(&[silent.address], Duration::from_millis(100));
         assert_eq!(failure.kind(), Kind::Temporary);
         assert_eq!(
             failure.message(),
@@ -233,11 +223,8 @@ mod tests {
     fn a_silent_address_is_named_beside_one_that_refused() {
         let silent = silent_port();
         let closed = closed_port(Ipv4Addr::new(127, 0, 0, 2));
-        let failure = connected(
-            &[closed.address, silent.address],
-            Duration::from_millis(100),
-        )
-        .unwrap_err();
+        let addresses = [closed.address, silent.address];
+        let failure = failure(&addresses, Duration::from_millis(100));
         assert_eq!(failure.kind(), Kind::Temporary);
         assert!(
             failure
@@ -252,12 +239,12 @@ mod tests {
         let silent = silent_port();
         let token = CancelToken::new();
         token.cancel();
-        let failure = connect("pop.example.com", &[silent.address], AMPLE, &token).unwrap_err();
+        let error = connect("pop.example.com", &[silent.address], AMPLE, &token).unwrap_err();
         assert!(
-            failure
-                .message()
+            error
+                .to_string()
                 .starts_with("stopped while connecting to pop.example.com port"),
-            "{failure}"
+            "{error}"
         );
     }
 }

@@ -1,12 +1,12 @@
 //! How long a server may keep us waiting, and what the wait was for when that was too long.
 //!
-//! The clock stays outside: a [`Meter`] is told how long we waited and what came, and decides.
+//! The clock stays outside: a [`Meter`] gets how long we waited and what came, and decides.
 
 use std::fmt;
 use std::time::Duration;
 
 /// Octets that must come in each second, on average over the longest silence, while we wait for a server.
-pub const LEAST_RATE: u64 = 10;
+pub const MIN_RATE: u64 = 10;
 
 /// What we wait for, as an error message names it. Costs nothing to make: one is made for every command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,20 +55,20 @@ impl fmt::Display for Seconds {
     }
 }
 
-/// Which limit a server overstepped.
+/// Which limit a server exceeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Overstepped {
+pub(super) enum Exceeded {
     /// Nothing came for the whole span.
     Silence,
-    /// Something came, but less than [`LEAST_RATE`] over the span.
+    /// Something came, but less than [`MIN_RATE`] over the span.
     Rate,
 }
 
 /// Watches one wait: that it never is silent for `span`, and that every `span` of it brings at least
-/// [`LEAST_RATE`] octets a second, so that a byte now and then does not hold us for ever.
+/// [`MIN_RATE`] octets a second, so that a byte now and then does not hold us for ever.
 ///
-/// Only time spent waiting is told to it; time in which we were busy ourselves does not count.
-/// The rate is judged after each half of the span over the last two halves, so a server that turns
+/// Only time spent waiting is counted; time in which we were busy ourselves does not count.
+/// The rate is checked after each half of the span over the last two halves, so a server that turns
 /// slow is found out within one and a half spans, and one that was slow from the start after one.
 #[derive(Debug, Clone)]
 pub(super) struct Meter {
@@ -87,7 +87,7 @@ pub(super) struct Meter {
 impl Meter {
     /// A meter for waits of which this is the longest silence.
     pub(super) fn new(span: Duration) -> Self {
-        let least = span.as_millis().saturating_mul(u128::from(LEAST_RATE)) / 1000;
+        let least = span.as_millis().saturating_mul(u128::from(MIN_RATE)) / 1000;
         let least = u64::try_from(least).unwrap_or(u64::MAX);
         Meter {
             span,
@@ -109,23 +109,23 @@ impl Meter {
     }
 
     /// How long we may wait now before asking again; never zero.
-    pub(super) fn patience(&mut self) -> Result<Duration, Overstepped> {
+    pub(super) fn next_timeout(&mut self) -> Result<Duration, Exceeded> {
         if self.silent >= self.span {
-            return Err(Overstepped::Silence);
+            return Err(Exceeded::Silence);
         }
         let half_span = self.span / 2;
         if self.half >= half_span {
             if self.octets_before.saturating_add(self.octets) < self.least {
-                return Err(Overstepped::Rate);
+                return Err(Exceeded::Rate);
             }
             self.half = Duration::ZERO;
             self.octets_before = std::mem::take(&mut self.octets);
         }
         let until_verdict = (self.span - self.silent).min(half_span - self.half);
-        Ok(until_verdict.max(SHORTEST_WAIT))
+        Ok(until_verdict.max(MIN_TIMEOUT))
     }
 
-    /// We waited so long.
+    /// Counts a time that was waited.
     pub(super) fn waited(&mut self, time: Duration) {
         self.silent = self.silent.saturating_add(time);
         self.half = self.half.saturating_add(time);
@@ -139,7 +139,7 @@ impl Meter {
 }
 
 /// A socket takes no timeout of zero, and shorter ones than this are not kept by kernels.
-const SHORTEST_WAIT: Duration = Duration::from_millis(1);
+const MIN_TIMEOUT: Duration = Duration::from_millis(1);
 
 #[cfg(test)]
 mod tests {
@@ -148,17 +148,15 @@ mod tests {
     const SPAN: Duration = Duration::from_secs(60);
 
     /// Waits until `octets` come after each `pause`, and says how long the server got away with it.
-    fn endures(
-        meter: &mut Meter,
-        pause: Duration,
-        octets: usize,
-    ) -> Result<(), (u64, Overstepped)> {
+    fn endures(meter: &mut Meter, pause: Duration, octets: usize) -> Result<(), (u64, Exceeded)> {
         let mut total = Duration::ZERO;
         while total < SPAN * 100 {
             let mut left = pause;
             while !left.is_zero() {
-                let patience = meter.patience().map_err(|limit| (total.as_secs(), limit))?;
-                let step = patience.min(left);
+                let timeout = meter
+                    .next_timeout()
+                    .map_err(|limit| (total.as_secs(), limit))?;
+                let step = timeout.min(left);
                 meter.waited(step);
                 total += step;
                 left -= step;
@@ -171,20 +169,20 @@ mod tests {
     #[test]
     fn silence_ends_after_exactly_the_span() {
         let verdict = endures(&mut Meter::new(SPAN), SPAN * 2, 0);
-        assert_eq!(verdict, Err((60, Overstepped::Silence)));
+        assert_eq!(verdict, Err((60, Exceeded::Silence)));
     }
 
     #[test]
     fn an_octet_just_before_each_silence_is_too_long_does_not_help() {
         let verdict = endures(&mut Meter::new(SPAN), Duration::from_secs(59), 1);
-        assert_eq!(verdict, Err((60, Overstepped::Rate)));
+        assert_eq!(verdict, Err((60, Exceeded::Rate)));
     }
 
     #[test]
     fn nine_octets_a_second_are_too_slow_and_ten_are_not() {
         let second = Duration::from_secs(1);
         let slow = endures(&mut Meter::new(SPAN), second, 9);
-        assert_eq!(slow, Err((60, Overstepped::Rate)));
+        assert_eq!(slow, Err((60, Exceeded::Rate)));
         assert_eq!(endures(&mut Meter::new(SPAN), second, 10), Ok(()));
     }
 
@@ -199,7 +197,7 @@ mod tests {
         let mut meter = Meter::new(SPAN);
         meter.came(100_000_000);
         let (seconds, limit) = endures(&mut meter, Duration::from_secs(1), 1).unwrap_err();
-        assert_eq!(limit, Overstepped::Rate);
+        assert_eq!(limit, Exceeded::Rate);
         assert!(seconds <= 90, "{seconds}");
     }
 
@@ -209,20 +207,20 @@ mod tests {
         for _answer in 0..10 {
             meter.restart();
             for _ in 0..5 {
-                assert!(meter.patience().is_ok());
+                assert!(meter.next_timeout().is_ok());
                 meter.waited(Duration::from_secs(10));
             }
             meter.came(5);
         }
-        assert!(meter.patience().is_ok());
+        assert!(meter.next_timeout().is_ok());
     }
 
     #[test]
     fn even_the_shortest_span_asks_for_a_wait_that_a_socket_takes() {
         let mut meter = Meter::new(Duration::from_nanos(1));
-        assert_eq!(meter.patience(), Ok(SHORTEST_WAIT));
-        meter.waited(SHORTEST_WAIT);
-        assert_eq!(meter.patience(), Err(Overstepped::Silence));
+        assert_eq!(meter.next_timeout(), Ok(MIN_TIMEOUT));
+        meter.waited(MIN_TIMEOUT);
+        assert_eq!(meter.next_timeout(), Err(Exceeded::Silence));
     }
 
     #[test]

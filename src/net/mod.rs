@@ -5,16 +5,17 @@
 //!                      ↑                  ↑
 //!                 CancelToken     TlsConnector (built beside)
 //!
-//!   Stream     says what it waits for, and fails in plain words
+//!   Stream     says what it waits for, and gives errors their names
 //!   TLS        or nothing
-//!   Socket     64 KB buffer, patience, the true reason of an end
+//!   Socket     64 KB buffer, timeouts, the true reason of an end
 //!   TcpStream
 //! ```
 //!
-//! Nothing here knows POP3; whoever does tells the stream what it waits for.
+//! Nothing here knows a protocol; its client tells the stream what it waits for.
 
 mod connect;
 mod deadline;
+mod error;
 mod probe;
 mod resolve;
 mod socket;
@@ -26,17 +27,17 @@ mod tls;
 use std::time::Duration;
 
 use crate::cancel::CancelToken;
-use crate::error::{Failure, Kind, Result};
-use crate::monitor::Phase;
 
-pub use connect::{ADDRESSES, connect};
-pub use deadline::{Awaited, LEAST_RATE};
+pub use connect::{MAX_ADDRESSES, connect};
+pub use deadline::{Awaited, MIN_RATE};
+pub use error::{Error, Result};
 pub use probe::speaks_tls;
 pub use resolve::resolve;
 pub use stream::Stream;
 pub use tls::{
-    Certificate, ClientCertificate, Fingerprint, NotAFingerprint, NotAVersion, TlsConnector,
-    TlsConnectors, TlsPolicy, TlsVersion, explained,
+    Certificate, CertificateError, CertificateProblem, ClientCertificate, Fingerprint,
+    InvalidFingerprint, InvalidTlsVersion, PolicyError, TlsConnector, TlsConnectors, TlsPolicy,
+    TlsProblem, TlsVersion,
 };
 
 /// A server, and how long it may keep us waiting.
@@ -53,9 +54,20 @@ pub struct Endpoint<'a> {
     pub timeout: Duration,
 }
 
+/// A step of [`open`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Looking up the host's addresses.
+    Resolve,
+    /// Opening the TCP connection.
+    Connect,
+    /// The TLS handshake.
+    Tls,
+}
+
 /// Connects to a server; with a connector, under TLS from the first byte. Then the greeting is due.
 ///
-/// `begins` is told of each phase as it begins. For STLS, give no connector here, and [`Stream::secure`] the
+/// `begins` is called with each step as it begins. For STLS, give no connector here, and [`Stream::secure`] the
 /// stream after the dialogue.
 ///
 /// # Errors
@@ -65,7 +77,7 @@ pub fn open(
     endpoint: &Endpoint<'_>,
     connector: Option<&TlsConnector>,
     token: &CancelToken,
-    begins: &mut dyn FnMut(Phase),
+    begins: &mut dyn FnMut(Step),
 ) -> Result<Stream> {
     let &Endpoint {
         host,
@@ -73,23 +85,18 @@ pub fn open(
         server_name,
         timeout,
     } = endpoint;
-    begins(Phase::Resolve);
+    begins(Step::Resolve);
     let addresses = resolve(host, port, timeout, token)?;
-    begins(Phase::Connect);
+    begins(Step::Connect);
     let connection = connect(host, &addresses, timeout, token)?;
     let stream = Stream::new(connection, host, timeout, token);
     let Some(connector) = connector else {
         return Ok(stream);
     };
-    begins(Phase::Tls);
+    begins(Step::Tls);
     let mut stream = stream.secure(connector, server_name)?;
     stream.wait_for(Awaited::GREETING);
     Ok(stream)
-}
-
-/// What a cancelled wait failed with. The kind is provisional: who cancelled knows better why.
-fn stopped(activity: &str) -> Failure {
-    Failure::new(Kind::Temporary, format!("stopped while {activity}"))
 }
 
 #[cfg(test)]
@@ -107,55 +114,55 @@ mod tests {
     }
 
     #[test]
-    fn a_server_is_opened_phase_by_phase_up_to_its_greeting() {
+    fn a_server_is_opened_step_by_step_up_to_its_greeting() {
         let authority = Authority::new("root");
         let identity = authority.issue(&Leaf::good("127.0.0.1"));
         let server = Server::tls(identity, |mut protected| {
             std::io::Write::write_all(&mut protected, b"+OK ready").unwrap();
         });
-        let mut phases = Vec::new();
+        let mut steps = Vec::new();
         let mut stream = open(
             &endpoint("127.0.0.1", server.address.port()),
             Some(&authority.connector()),
             &CancelToken::new(),
-            &mut |phase| phases.push(phase),
+            &mut |step| steps.push(step),
         )
         .unwrap();
         let mut greeting = [0; 64];
         assert_eq!(stream.read(&mut greeting).unwrap(), 9);
-        assert_eq!(phases, [Phase::Resolve, Phase::Connect, Phase::Tls]);
+        assert_eq!(steps, [Step::Resolve, Step::Connect, Step::Tls]);
         assert!(stream.is_protected());
         server.finish();
     }
 
     #[test]
-    fn without_a_connector_the_stream_is_in_the_clear_and_there_is_no_tls_phase() {
+    fn without_a_connector_the_stream_is_in_the_clear_and_there_is_no_tls_step() {
         let server = Server::new(drop);
-        let mut phases = Vec::new();
+        let mut steps = Vec::new();
         let stream = open(
             &endpoint("127.0.0.1", server.address.port()),
             None,
             &CancelToken::new(),
-            &mut |phase| phases.push(phase),
+            &mut |step| steps.push(step),
         )
         .unwrap();
-        assert_eq!(phases, [Phase::Resolve, Phase::Connect]);
+        assert_eq!(steps, [Step::Resolve, Step::Connect]);
         assert!(!stream.is_protected());
         server.finish();
     }
 
     #[test]
-    fn the_phase_that_failed_is_the_last_that_began() {
+    fn the_step_that_failed_is_the_last_that_began() {
         let closed = closed_port([127, 0, 0, 4].into());
-        let mut phases = Vec::new();
-        let failure = open(
+        let mut steps = Vec::new();
+        let error = open(
             &endpoint("127.0.0.4", closed.address.port()),
             None,
             &CancelToken::new(),
-            &mut |phase| phases.push(phase),
+            &mut |step| steps.push(step),
         )
         .unwrap_err();
-        assert_eq!(failure.kind(), Kind::Unreachable);
-        assert_eq!(phases, [Phase::Resolve, Phase::Connect]);
+        assert!(matches!(error, Error::Unreachable { .. }), "{error}");
+        assert_eq!(steps, [Step::Resolve, Step::Connect]);
     }
 }

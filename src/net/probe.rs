@@ -9,13 +9,13 @@ use super::{Endpoint, connect, resolve};
 use crate::cancel::{CancelToken, Wait};
 
 /// How long the question may take.
-const LIMIT: Duration = Duration::from_secs(5);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Whether TLS from the first byte is spoken there: tried with a connection of its own, on which
 /// nothing but a handshake is sent.
 #[must_use]
 pub fn speaks_tls(endpoint: &Endpoint<'_>, token: &CancelToken) -> bool {
-    let limit = LIMIT.min(endpoint.timeout);
+    let limit = PROBE_TIMEOUT.min(endpoint.timeout);
     let connected = resolve(endpoint.host, endpoint.port, limit, token)
         .and_then(|addresses| connect(endpoint.host, &addresses, limit, token));
     let Ok(connection) = connected else {
@@ -31,7 +31,7 @@ pub fn speaks_tls(endpoint: &Endpoint<'_>, token: &CancelToken) -> bool {
     asked.is_ok() && Wait::at_most(limit, token).receive(&news) == Ok(Some(true))
 }
 
-/// Whom we would talk to does not matter: nothing is said.
+/// Which server it is does not matter: nothing is said to it.
 fn shakes_hands(connection: TcpStream, name: &str, limit: Duration) -> bool {
     let limited = connection
         .set_read_timeout(Some(limit))

@@ -7,21 +7,16 @@ use std::thread;
 use std::time::Duration;
 
 use crate::cancel::{CancelToken, Wait, WaitError};
-use crate::error::{Failure, Kind, OrFail, Result};
 use crate::text::Untrusted;
 
-use super::deadline::Seconds;
-use super::stopped;
+use super::{Error, Result};
 
 /// All addresses of a host, in the order the system prefers (RFC 6724), none twice. An address, also
 /// one in brackets as URLs write IPv6, is its own answer.
 ///
 /// # Errors
 ///
-/// - [`Kind::HostUnknown`]: no address is known for the name. So ends every failure of the system's
-///   resolver, also where it calls the failure temporary: that is what it says of *any* name on a
-///   machine without a working name server, and a wrong name must not look as if waiting would help.
-/// - [`Kind::Temporary`]: no answer within `limit`, or cancelled.
+/// No address is known for the name; no answer came within `limit`; or cancelled.
 pub fn resolve(
     host: &str,
     port: u16,
@@ -32,23 +27,18 @@ pub fn resolve(
         return Ok(vec![SocketAddr::new(address, port)]);
     }
     if can_never_exist(host) {
-        return Err(unknown(host));
+        return Err(unknown(host, None));
     }
-    let shown = Untrusted(host.as_bytes());
+    let shown = Untrusted(host.as_bytes()).to_string();
     match Wait::at_most(limit, token).receive(&look_up(host, port)?) {
-        Ok(Some(Ok(addresses))) if addresses.is_empty() => Err(unknown(host)),
+        Ok(Some(Ok(addresses))) if addresses.is_empty() => Err(unknown(host, None)),
         Ok(Some(Ok(addresses))) => Ok(addresses),
-        Ok(Some(Err(error))) => Err(unknown(host).because(error)),
-        Ok(None) => Err(unknown(host)),
-        Err(WaitError::Cancelled) => Err(stopped(&format!("looking up the address of {shown}"))),
-        Err(WaitError::TimedOut) => Err(Failure::new(
-            Kind::Temporary,
-            format!(
-                "timed out: no name server told the address of {shown} within {}",
-                Seconds(limit)
-            ),
-        )
-        .hint("Check this machine's network and its name servers, or try again later.")),
+        Ok(Some(Err(error))) => Err(unknown(host, Some(error))),
+        Ok(None) => Err(unknown(host, None)),
+        Err(WaitError::Cancelled) => Err(Error::Cancelled {
+            activity: format!("looking up the address of {shown}"),
+        }),
+        Err(WaitError::TimedOut) => Err(Error::ResolveTimeout { host: shown, limit }),
     }
 }
 
@@ -66,7 +56,7 @@ fn can_never_exist(host: &str) -> bool {
     top.eq_ignore_ascii_case("invalid")
 }
 
-/// Asks the system's resolver in a thread: the call cannot be ended, but it can be left behind.
+/// Asks the system's resolver in a thread: the call cannot be ended, but it need not be waited for.
 fn look_up(host: &str, port: u16) -> Result<mpsc::Receiver<io::Result<Vec<SocketAddr>>>> {
     let (report, news) = mpsc::channel();
     let host = host.to_owned();
@@ -74,10 +64,10 @@ fn look_up(host: &str, port: u16) -> Result<mpsc::Receiver<io::Result<Vec<Socket
         .name("resolve".into())
         .spawn(move || {
             let addresses = (host.as_str(), port).to_socket_addrs().map(each_once);
-            // Nobody listens any more once the limit has passed.
+            // It is not received once the limit has passed.
             let _ = report.send(addresses);
         })
-        .or_fail(Kind::Temporary, || "cannot start a thread")?;
+        .map_err(Error::Thread)?;
     Ok(news)
 }
 
@@ -92,22 +82,17 @@ fn each_once(addresses: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
     once
 }
 
-fn unknown(host: &str) -> Failure {
-    let failure = Failure::new(
-        Kind::HostUnknown,
-        format!("no address is known for the host {}", Untrusted(host.as_bytes())),
-    )
-    .hint("Check the spelling of the host's name, and that this machine's network and name servers work.");
-    if host.is_ascii() {
-        failure
-    } else {
-        failure.hint("Write a name with letters beyond ASCII in its xn-- form.")
+fn unknown(host: &str, source: Option<io::Error>) -> Error {
+    Error::UnknownHost {
+        host: Untrusted(host.as_bytes()).to_string(),
+        source,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::{Failure, Kind};
 
     const AMPLE: Duration = Duration::from_secs(60);
 
@@ -140,7 +125,7 @@ mod tests {
     #[test]
     fn a_name_that_cannot_exist_is_unknown() {
         for host in ["pop.example.invalid", "INVALID."] {
-            let failure = resolved(host).unwrap_err();
+            let failure = Failure::from(resolved(host).unwrap_err());
             assert_eq!(failure.kind(), Kind::HostUnknown, "{host}: {failure}");
             assert!(!failure.hints().is_empty());
         }
@@ -148,9 +133,9 @@ mod tests {
 
     #[test]
     fn a_name_that_the_resolver_refuses_is_unknown_and_its_reason_is_given() {
-        // A label has at most 63 octets and none is NUL, so nobody is asked.
+        // A label has at most 63 octets and none is NUL, so no name server is asked.
         for host in [&format!("{}.example", "a".repeat(64)), "pop\0.example"] {
-            let failure = resolved(host).unwrap_err();
+            let failure = Failure::from(resolved(host).unwrap_err());
             assert_eq!(failure.kind(), Kind::HostUnknown, "{failure}");
             assert!(std::error::Error::source(&failure).is_some(), "{failure}");
         }
@@ -158,7 +143,7 @@ mod tests {
 
     #[test]
     fn a_name_shows_no_control_characters() {
-        let failure = resolved("\x1b[31m.invalid").unwrap_err();
+        let failure = Failure::from(resolved("\x1b[31m.invalid").unwrap_err());
         assert_eq!(
             failure.to_string(),
             "no address is known for the host \\x1b[31m.invalid"
@@ -169,9 +154,9 @@ mod tests {
     fn a_cancelled_lookup_says_so() {
         let token = CancelToken::new();
         token.cancel();
-        let failure = resolve("localhost", 995, AMPLE, &token).unwrap_err();
+        let error = resolve("localhost", 995, AMPLE, &token).unwrap_err();
         assert_eq!(
-            failure.message(),
+            error.to_string(),
             "stopped while looking up the address of localhost"
         );
     }

@@ -1,4 +1,4 @@
-//! The TCP connection below everything: a large read buffer, patience, and the true reason
+//! The TCP connection below everything: a large read buffer, timeouts, and the true reason
 //! when it ends. TLS stands on top of it or nothing does.
 //!
 //! The buffer is *below* TLS because OpenSSL asks for 5 bytes, then for the rest of a record: without
@@ -7,70 +7,76 @@
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::cancel::CancelToken;
 
-use super::deadline::{Meter, Overstepped};
+use super::deadline::{Exceeded, Meter};
 
 /// What one system call reads at most.
-const BUFFER: usize = 64 * 1024;
+const BUFFER_SIZE: usize = 64 * 1024;
 
 /// How much of a server's first bytes in a handshake is kept, to tell plain text from TLS.
-const FIRST_WORDS: usize = 256;
+const MAX_FIRST_BYTES: usize = 256;
 
 /// Why a socket carries no more.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Cut {
-    /// The server kept us waiting too long.
-    Overstepped(Overstepped),
+pub(super) enum SocketError {
+    /// The server exceeded a limit of the wait for it.
+    Exceeded(Exceeded),
     /// The server did not take what we sent.
-    NotTaken,
-    /// Somebody cancelled.
+    WriteTimeout,
+    /// The token was cancelled.
     Cancelled,
     /// The connection broke.
     Lost(io::ErrorKind),
 }
 
-/// What the socket saw, kept outside of it: OpenSSL turns some errors into an end of file, drops others,
-/// and a failed handshake takes the socket down with it.
+/// What happened on the socket, kept outside of it: OpenSSL turns some errors into an end of file, drops others,
+/// and a failed handshake drops the socket.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Evidence(Arc<Mutex<Seen>>);
+pub(super) struct SocketStatus(Arc<Mutex<Status>>);
 
 #[derive(Debug, Default)]
-struct Seen {
-    cut: Option<Cut>,
-    first_words: Vec<u8>,
+struct Status {
+    error: Option<SocketError>,
+    is_closed: bool,
+    first_bytes: Vec<u8>,
 }
 
-impl Evidence {
+impl SocketStatus {
     /// Why the socket carries no more, if it does not.
-    pub(super) fn cut(&self) -> Option<Cut> {
-        self.seen(|seen| seen.cut)
+    pub(super) fn error(&self) -> Option<SocketError> {
+        self.lock().error
+    }
+
+    /// Whether the server has closed the connection.
+    pub(super) fn is_closed(&self) -> bool {
+        self.lock().is_closed
     }
 
     /// What the server sent first when a handshake was due.
-    pub(super) fn first_words(&self) -> Vec<u8> {
-        self.seen(|seen| seen.first_words.clone())
+    pub(super) fn first_bytes(&self) -> Vec<u8> {
+        self.lock().first_bytes.clone()
     }
 
-    fn seen<T>(&self, look: impl FnOnce(&mut Seen) -> T) -> T {
-        look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    fn lock(&self) -> MutexGuard<'_, Status> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A TCP connection with a read buffer. Its errors are [`Evidence`]; the [`io::Error`]s only say that there is some.
+/// A TCP connection with a read buffer. Its errors are in its [`SocketStatus`]; the [`io::Error`]s only say that there is one.
 pub(super) struct Socket {
     tcp: Arc<TcpStream>,
     buffer: Box<[u8]>,
     /// The part of the buffer that was received and not yet read.
     unread: std::ops::Range<usize>,
-    reading: Patience,
-    writing: Patience,
+    reading: Direction,
+    writing: Direction,
     has_received: bool,
     token: CancelToken,
-    evidence: Evidence,
+    status: SocketStatus,
     handshake_due: bool,
 }
 
@@ -81,13 +87,13 @@ impl Socket {
         token.guard(&tcp);
         Socket {
             tcp,
-            buffer: vec![0; BUFFER].into_boxed_slice(),
+            buffer: vec![0; BUFFER_SIZE].into_boxed_slice(),
             unread: 0..0,
-            reading: Patience::new(span),
-            writing: Patience::new(span),
+            reading: Direction::new(span),
+            writing: Direction::new(span),
             has_received: false,
             token,
-            evidence: Evidence::default(),
+            status: SocketStatus::default(),
             handshake_due: false,
         }
     }
@@ -119,8 +125,8 @@ impl Socket {
         self.unread.is_empty()
     }
 
-    pub(super) fn evidence(&self) -> Evidence {
-        self.evidence.clone()
+    pub(super) fn status(&self) -> SocketStatus {
+        self.status.clone()
     }
 
     /// Whether the server has said anything yet.
@@ -137,36 +143,37 @@ impl Socket {
             |timeout| tcp.set_read_timeout(Some(timeout)),
             || tcp.read(buffer),
         );
-        let octets = outcome.map_err(|cut| self.cut(cut))?;
+        let octets = outcome.map_err(|error| self.fail(error))?;
         if octets == 0 {
             self.refuse_if_cancelled()?;
+            self.status.lock().is_closed = true;
         }
         self.unread = 0..octets;
         self.has_received |= octets > 0;
         if self.handshake_due {
             self.handshake_due = false;
-            let first = &self.buffer[..octets.min(FIRST_WORDS)];
-            self.evidence.seen(|seen| seen.first_words = first.to_vec());
+            let first = &self.buffer[..octets.min(MAX_FIRST_BYTES)];
+            self.status.lock().first_bytes = first.to_vec();
         }
         Ok(())
     }
 
     fn refuse_if_cancelled(&self) -> io::Result<()> {
         if self.token.is_cancelled() {
-            return Err(self.cut(Cut::Cancelled));
+            return Err(self.fail(SocketError::Cancelled));
         }
         Ok(())
     }
 
     /// Keeps why the socket ended, and gives what stands for it on the way up. It must be no error after
     /// which OpenSSL would try again.
-    fn cut(&self, cut: Cut) -> io::Error {
-        let cut = if self.token.is_cancelled() {
-            Cut::Cancelled
+    fn fail(&self, error: SocketError) -> io::Error {
+        let error = if self.token.is_cancelled() {
+            SocketError::Cancelled
         } else {
-            cut
+            error
         };
-        self.evidence.seen(|seen| seen.cut = Some(cut));
+        self.status.lock().error = Some(error);
         io::Error::other("the connection ended")
     }
 }
@@ -201,13 +208,12 @@ impl Write for Socket {
             |timeout| tcp.set_write_timeout(Some(timeout)),
             || tcp.write(bytes),
         );
-        let octets = outcome.map_err(|cut| {
-            self.cut(match cut {
-                Cut::Overstepped(_) => Cut::NotTaken,
+        outcome.map_err(|error| {
+            self.fail(match error {
+                SocketError::Exceeded(_) => SocketError::WriteTimeout,
                 other => other,
             })
-        })?;
-        Ok(octets)
+        })
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -215,9 +221,9 @@ impl Write for Socket {
     }
 }
 
-/// The patience with one direction of a connection.
+/// The timeouts of one direction of a connection.
 #[derive(Debug)]
-struct Patience {
+struct Direction {
     meter: Meter,
     /// The longest a single call may block. Only near a verdict of the meter do calls get less, so that
     /// hardly any needs another call to set its timeout.
@@ -226,9 +232,9 @@ struct Patience {
     timeout: Option<Duration>,
 }
 
-impl Patience {
+impl Direction {
     fn new(span: Duration) -> Self {
-        Patience {
+        Direction {
             meter: Meter::new(span),
             step: (span / 8).max(Duration::from_millis(1)),
             timeout: None,
@@ -240,12 +246,12 @@ impl Patience {
         &mut self,
         set_timeout: impl Fn(Duration) -> io::Result<()>,
         mut call: impl FnMut() -> io::Result<usize>,
-    ) -> Result<usize, Cut> {
+    ) -> Result<usize, SocketError> {
         loop {
-            let patience = self.meter.patience().map_err(Cut::Overstepped)?;
-            let timeout = patience.min(self.step);
+            let timeout = self.meter.next_timeout().map_err(SocketError::Exceeded)?;
+            let timeout = timeout.min(self.step);
             if self.timeout != Some(timeout) {
-                set_timeout(timeout).map_err(|error| Cut::Lost(error.kind()))?;
+                set_timeout(timeout).map_err(|error| SocketError::Lost(error.kind()))?;
                 self.timeout = Some(timeout);
             }
             let begun = Instant::now();
@@ -255,7 +261,7 @@ impl Patience {
             match outcome {
                 Ok(octets) => return Ok(octets),
                 Err(error) if is_transient(&error) => {}
-                Err(error) => return Err(Cut::Lost(error.kind())),
+                Err(error) => return Err(SocketError::Lost(error.kind())),
             }
         }
     }

@@ -5,22 +5,21 @@ use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use native_tls::TlsStream;
+use native_tls::{HandshakeError, TlsStream};
 
 use crate::cancel::CancelToken;
-use crate::error::{Failure, Kind, Result};
 use crate::text::Untrusted;
 
-use super::deadline::{Awaited, LEAST_RATE, Overstepped, Seconds};
-use super::socket::{Cut, Evidence, Socket};
-use super::stopped;
-use super::tls::{self, Certificate, TlsConnector};
+use super::deadline::{Awaited, Exceeded};
+use super::socket::{Socket, SocketError, SocketStatus};
+use super::tls::{self, Certificate, TlsConnector, TlsProblem};
+use super::{Error, Result};
 
-/// A connection to a server. Whoever reads says first what it waits for ([`Stream::wait_for`]), and the
+/// A connection to a server. The reader says first what it waits for ([`Stream::wait_for`]), and the
 /// error of a wait that was too long names it.
 ///
 /// A wait is too long when nothing comes for the stream's timeout, or when less than
-/// [`LEAST_RATE`] octets a second come over a whole timeout. Only time blocked in [`Stream::read`]
+/// [`MIN_RATE`](super::MIN_RATE) octets a second come over a whole timeout. Only time blocked in [`Stream::read`]
 /// counts, and over TLS only octets of the server's words do, not those TLS adds.
 /// After an error the stream is of no more use.
 pub struct Stream {
@@ -38,7 +37,7 @@ struct Peer {
     host: String,
     timeout: Duration,
     awaited: Awaited,
-    evidence: Evidence,
+    status: SocketStatus,
 }
 
 impl Stream {
@@ -52,7 +51,7 @@ impl Stream {
                 host: Untrusted(host.as_bytes()).to_string(),
                 timeout,
                 awaited: Awaited::GREETING,
-                evidence: socket.evidence(),
+                status: socket.status(),
             },
             layer: Layer::Plain(Box::new(socket)),
         }
@@ -66,13 +65,12 @@ impl Stream {
     ///
     /// # Errors
     ///
-    /// - [`Kind::Certificate`]: the server's certificate is not to be trusted.
-    /// - [`Kind::Tls`]: the server sent something before the handshake, speaks no TLS, or hung up.
-    /// - [`Kind::Temporary`]: the handshake was not over within the stream's timeout; or cancelled.
-    /// - [`Kind::Config`]: `name` can be no server's name.
+    /// The server's certificate is not to be trusted; the server sent something before the handshake, speaks no TLS,
+    /// or hung up; the handshake was not over within the stream's timeout, or cancelled; or `name` can be no
+    /// server's name.
     pub fn secure(self, connector: &TlsConnector, name: &str) -> Result<Self> {
         let (peer, protected) = self.shake_hands(connector, name)?;
-        connector.judge(&protected, &peer.host, name)?;
+        connector.check(&protected, &peer.host, name)?;
         Ok(Stream {
             layer: Layer::Tls(protected),
             peer,
@@ -86,7 +84,7 @@ impl Stream {
     ///
     /// As [`Stream::secure`], but for what is wrong with the certificate.
     pub fn certificate(self, name: &str) -> Result<Option<Certificate>> {
-        let (_, protected) = self.shake_hands(&TlsConnector::for_a_look(), name)?;
+        let (_, protected) = self.shake_hands(&TlsConnector::trusting_anyone(), name)?;
         Ok(tls::peer_certificate(&protected))
     }
 
@@ -97,19 +95,10 @@ impl Stream {
     ) -> Result<(Peer, TlsStream<Socket>)> {
         let Stream { layer, mut peer } = self;
         let Layer::Plain(mut socket) = layer else {
-            return Err(Failure::new(
-                Kind::Tls,
-                format!("the connection to {} already is protected", peer.host),
-            ));
+            return Err(Error::AlreadyProtected { host: peer.host });
         };
         if !socket.is_buffer_empty() {
-            return Err(Failure::new(
-                Kind::Tls,
-                format!("{} sent data behind its answer to STLS", peer.host),
-            )
-            .hint(
-                "This is how somebody in between slips in forged answers; nothing secret was sent.",
-            ));
+            return Err(Error::DataBeforeHandshake { host: peer.host });
         }
         let name = tls::name_to_check(name)?;
         let ready = connector.ready()?;
@@ -118,9 +107,15 @@ impl Stream {
         socket.expect_handshake();
         match ready.connect(name, *socket) {
             Ok(protected) => Ok((peer, protected)),
-            Err(error) => Err(peer.cut_handshake(is_upgrade).unwrap_or_else(|| {
-                tls::handshake_failure(&error.to_string(), &peer.host, name, connector.least())
-            })),
+            Err(HandshakeError::Failure(error)) => {
+                Err(peer.handshake_error(is_upgrade).unwrap_or_else(|| {
+                    tls::handshake_error(&error, &peer.host, name, connector.least())
+                }))
+            }
+            // The socket waits itself.
+            Err(HandshakeError::WouldBlock(_)) => {
+                Err(peer.socket_error(SocketError::Lost(io::ErrorKind::WouldBlock)))
+            }
         }
     }
 
@@ -136,10 +131,8 @@ impl Stream {
     ///
     /// # Errors
     ///
-    /// - [`Kind::Temporary`]: the wait was too long; or cancelled.
-    /// - [`Kind::Unreachable`]: the connection was lost.
-    /// - [`Kind::Tls`]: the server ended TLS with an alert. Over TLS 1.3 a server that refuses our
-    ///   certificate, or misses one, says so only here.
+    /// The wait was too long, or cancelled; the connection was lost; or the server ended TLS with an alert. Over
+    /// TLS 1.3 a server that refuses our certificate, or misses one, says so only here.
     pub fn read(&mut self, into: &mut [u8]) -> Result<usize> {
         let outcome = match &mut self.layer {
             Layer::Plain(socket) => socket.read(into),
@@ -151,8 +144,9 @@ impl Stream {
                 self.socket_mut().came(octets);
                 Ok(octets)
             }
-            Err(error) if tls::is_end_of_file(&error) => self.peer.end_of_file(),
-            Err(error) => Err(self.peer.failure(&error)),
+            // TLS did not announce it.
+            Err(_) if self.peer.status.is_closed() => self.peer.end_of_file(),
+            Err(error) => Err(self.peer.error(&error)),
         }
     }
 
@@ -176,11 +170,11 @@ impl Stream {
             };
             match outcome {
                 Ok(0) => {
-                    let nothing = Cut::Lost(io::ErrorKind::WriteZero);
-                    return Err(self.peer.cut_failure(nothing));
+                    let nothing = SocketError::Lost(io::ErrorKind::WriteZero);
+                    return Err(self.peer.socket_error(nothing));
                 }
                 Ok(sent) => bytes = bytes.get(sent..).unwrap_or_default(),
-                Err(error) => return Err(self.peer.failure(&error)),
+                Err(error) => return Err(self.peer.error(&error)),
             }
         }
         Ok(())
@@ -190,7 +184,7 @@ impl Stream {
     pub fn close(mut self) {
         self.socket_mut().begin_sending();
         if let Layer::Tls(protected) = &mut self.layer {
-            // What failed here no longer matters to anybody.
+            // A failure no longer matters.
             let _ = protected.shutdown();
         }
     }
@@ -238,74 +232,85 @@ impl fmt::Debug for Stream {
 }
 
 impl Peer {
-    /// Some errors come up through OpenSSL as an end of file; the evidence tells.
+    /// Some errors come up through OpenSSL as an end of file; the socket's status tells.
     fn end_of_file(&self) -> Result<usize> {
-        match self.evidence.cut() {
+        match self.status.error() {
             None => Ok(0),
-            Some(cut) => Err(self.cut_failure(cut)),
+            Some(error) => Err(self.socket_error(error)),
         }
     }
 
     /// Why reading or writing failed: the socket knows, else it was TLS.
-    fn failure(&self, error: &io::Error) -> Failure {
-        match self.evidence.cut() {
-            Some(cut) => self.cut_failure(cut),
-            None => tls::failure(&error.to_string(), &self.host, &self.host),
+    fn error(&self, error: &io::Error) -> Error {
+        match self.status.error() {
+            Some(error) => self.socket_error(error),
+            None => tls::stream_error(error, &self.host),
         }
     }
 
     /// Why a handshake failed, where that was not TLS's own doing.
-    fn cut_handshake(&self, is_upgrade: bool) -> Option<Failure> {
-        let first_words = self.evidence.first_words();
-        Some(match (self.evidence.cut(), tls::plain_text(&first_words)) {
-            (Some(Cut::Lost(_)) | None, Some(said)) if is_upgrade => {
-                tls::turned_plain(&self.host, said)
-            }
-            (Some(Cut::Lost(_)) | None, Some(said)) => tls::speaks_plainly(&self.host, said),
-            (Some(Cut::Lost(_)), None) => tls::closed(&self.host),
-            (Some(cut), _) => self.cut_failure(cut),
-            (None, None) => return None,
-        })
+    fn handshake_error(&self, is_upgrade: bool) -> Option<Error> {
+        let host = self.host.clone();
+        let is_lost = match self.status.error() {
+            None => self.status.is_closed(),
+            Some(SocketError::Lost(_)) => true,
+            Some(error) => return Some(self.socket_error(error)),
+        };
+        let first_bytes = self.status.first_bytes();
+        match plain_text(&first_bytes).map(|said| Untrusted(said).to_string()) {
+            Some(said) if is_upgrade => Some(Error::PlainTextAfterAgreement { host, said }),
+            Some(said) => Some(Error::PlainText { host, said }),
+            None if is_lost => Some(tls::known(TlsProblem::Closed, &host, &host)),
+            None => None,
+        }
     }
 
-    fn cut_failure(&self, cut: Cut) -> Failure {
-        let Peer { host, awaited, .. } = self;
-        let limit = Seconds(self.timeout);
-        match cut {
-            Cut::Overstepped(Overstepped::Silence) => Failure::new(
-                Kind::Temporary,
-                format!("timed out: no answer from {host} within {limit} (waiting for {awaited})"),
-            )
-            .hint(PATIENCE),
-            Cut::Overstepped(Overstepped::Rate) => Failure::new(
-                Kind::Temporary,
-                format!(
-                    "timed out: {host} sent less than {LEAST_RATE} octets a second over {limit} (waiting for {awaited})"
-                ),
-            )
-            .hint(PATIENCE),
-            Cut::NotTaken => Failure::new(
-                Kind::Temporary,
-                format!("timed out: {host} did not take what we sent within {limit}"),
-            )
-            .hint(PATIENCE),
-            Cut::Cancelled => stopped(&format!("waiting for {awaited} from {host}")),
-            Cut::Lost(kind) => Failure::new(
-                Kind::Unreachable,
-                format!("the connection to {host} was lost (waiting for {awaited})"),
-            )
-            .because(io::Error::from(kind))
-            .hint("Try again; if it happens every time, the server or something in between breaks the connection."),
+    fn socket_error(&self, error: SocketError) -> Error {
+        let &Peer {
+            timeout: limit,
+            awaited,
+            ..
+        } = self;
+        let host = self.host.clone();
+        match error {
+            SocketError::Exceeded(Exceeded::Silence) => Error::ReadTimeout {
+                host,
+                limit,
+                awaited,
+            },
+            SocketError::Exceeded(Exceeded::Rate) => Error::TooSlow {
+                host,
+                limit,
+                awaited,
+            },
+            SocketError::WriteTimeout => Error::WriteTimeout { host, limit },
+            SocketError::Cancelled => Error::Cancelled {
+                activity: format!("waiting for {awaited} from {host}"),
+            },
+            SocketError::Lost(kind) => Error::Lost {
+                host,
+                awaited,
+                source: kind.into(),
+            },
         }
     }
 }
 
-const PATIENCE: &str =
-    "Try again later, or let `timeout` in the configuration give the server more time.";
+/// The first line of what a server sent first in a handshake, if it is no TLS: there a record begins
+/// with 20 to 23.
+fn plain_text(first_bytes: &[u8]) -> Option<&[u8]> {
+    first_bytes
+        .first()
+        .filter(|byte| (b' '..=b'~').contains(byte))?;
+    first_bytes
+        .split(|&byte| byte == b'\r' || byte == b'\n')
+        .next()
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::{Failure, Kind};
     use crate::net::testing::{AMPLE, Authority, Leaf, Server, drip, listen_to_the_end};
     use openssl::ssl::{SslAcceptor, SslMethod, SslVerifyMode};
 
@@ -325,7 +330,11 @@ mod tests {
     }
 
     fn next(stream: &mut Stream) -> Failure {
-        stream.read(&mut [0; 64]).unwrap_err()
+        stream.read(&mut [0; 64]).unwrap_err().into()
+    }
+
+    fn refused(secured: Result<Stream>) -> Failure {
+        secured.unwrap_err().into()
     }
 
     fn trusted() -> (Authority, native_tls::Identity) {
@@ -410,7 +419,7 @@ mod tests {
     }
 
     #[test]
-    fn the_server_is_told_the_name_it_is_asked_for() {
+    fn the_server_gets_the_name_it_is_asked_for() {
         let (authority, _) = trusted();
         let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls()).unwrap();
         let (said, heard) = std::sync::mpsc::channel();
@@ -421,7 +430,7 @@ mod tests {
         });
         let acceptor = acceptor.build();
         let server = Server::new(move |connection| drop(acceptor.accept(connection)));
-        let failure = server.secure(&authority, "pop.example.com.").unwrap_err();
+        let failure = refused(server.secure(&authority, "pop.example.com."));
         server.finish();
         assert_eq!(heard.recv().unwrap().as_deref(), Some(NAME));
         assert_eq!(failure.kind(), Kind::Tls);
@@ -471,7 +480,7 @@ mod tests {
     fn a_handshake_that_stalls_ends_at_the_timeout() {
         let server = Server::new(listen_to_the_end);
         let connector = Authority::new("root").connector();
-        let failure = server.stream(SHORT).secure(&connector, NAME).unwrap_err();
+        let failure = refused(server.stream(SHORT).secure(&connector, NAME));
         server.finish();
         assert_eq!(failure.kind(), Kind::Temporary);
         assert_eq!(
@@ -488,10 +497,7 @@ mod tests {
             drip(connection, Duration::from_millis(5));
         });
         let connector = Authority::new("root").connector();
-        let failure = server
-            .stream(SHORT * 3)
-            .secure(&connector, NAME)
-            .unwrap_err();
+        let failure = refused(server.stream(SHORT * 3).secure(&connector, NAME));
         server.finish();
         assert_eq!(failure.kind(), Kind::Temporary);
         assert!(failure.message().contains("waiting for the TLS handshake"));
@@ -500,7 +506,8 @@ mod tests {
     #[test]
     fn a_trickle_is_cut_off() {
         let server = Server::new(|connection| drip(connection, Duration::from_millis(250)));
-        let failure = read_all(&mut server.stream(Duration::from_secs(1))).unwrap_err();
+        let error = read_all(&mut server.stream(Duration::from_secs(1))).unwrap_err();
+        let failure = Failure::from(error);
         assert_eq!(failure.kind(), Kind::Temporary);
         assert_eq!(
             failure.to_string(),
@@ -519,7 +526,7 @@ mod tests {
         let stream = server.stream(Duration::from_secs(1));
         let mut stream = stream.secure(&authority.connector(), NAME).unwrap();
         stream.wait_for(Awaited::GREETING);
-        let failure = read_all(&mut stream).unwrap_err();
+        let failure = Failure::from(read_all(&mut stream).unwrap_err());
         assert!(
             failure.message().contains("less than 10 octets"),
             "{failure}"
@@ -534,7 +541,8 @@ mod tests {
         let server = Server::new(move |_connection| {
             let _ = ended.recv();
         });
-        let failure = server.stream(SHORT).send(&vec![0; 64 << 20]).unwrap_err();
+        let error = server.stream(SHORT).send(&vec![0; 64 << 20]).unwrap_err();
+        let failure = Failure::from(error);
         drop(end);
         server.finish();
         assert_eq!(failure.kind(), Kind::Temporary);
@@ -628,7 +636,7 @@ mod tests {
         let token = CancelToken::new();
         let stream = server.cancellable(AMPLE, &token);
         token.cancel();
-        let failure = stream.secure(&connector, NAME).unwrap_err();
+        let failure = refused(stream.secure(&connector, NAME));
         server.finish();
         assert_eq!(
             failure.to_string(),
@@ -639,7 +647,7 @@ mod tests {
     const AGREED: &[u8] = b"+OK begin TLS\r\n";
 
     #[test]
-    fn words_behind_the_answer_to_stls_are_refused_and_nothing_more_is_sent() {
+    fn words_after_the_answer_to_stls_are_refused_and_nothing_more_is_sent() {
         let server = Server::new(|mut connection| {
             connection
                 .write_all(b"+OK begin TLS\r\n+OK injected\r\n")
@@ -650,12 +658,12 @@ mod tests {
         let mut answer = [0; AGREED.len()];
         assert_eq!(stream.read(&mut answer).unwrap(), AGREED.len());
         let connector = Authority::new("root").connector();
-        let failure = stream.secure(&connector, NAME).unwrap_err();
+        let failure = refused(stream.secure(&connector, NAME));
         server.finish();
         assert_eq!(failure.kind(), Kind::Tls);
         assert_eq!(
             failure.message(),
-            "pop.example.com sent data behind its answer to STLS"
+            "pop.example.com sent data in plain text before the TLS handshake"
         );
     }
 
@@ -671,7 +679,7 @@ mod tests {
         let mut stream = server.stream(AMPLE);
         assert_eq!(stream.read(&mut [0; 64]).unwrap(), AGREED.len());
         let connector = Authority::new("root").connector();
-        let failure = stream.secure(&connector, NAME).unwrap_err();
+        let failure = refused(stream.secure(&connector, NAME));
         server.finish();
         assert_eq!(failure.kind(), Kind::Tls);
         assert_eq!(
@@ -698,5 +706,12 @@ mod tests {
             failure.to_string(),
             "pop.example.com wants a client certificate, and got none that it accepts"
         );
+    }
+
+    #[test]
+    fn plain_text_differs_from_tls_in_its_first_byte() {
+        assert_eq!(plain_text(b"+OK ready\r\nmore"), Some(&b"+OK ready"[..]));
+        assert_eq!(plain_text(b"\x15\x03\x01\x00\x02\x02\x46"), None);
+        assert_eq!(plain_text(b""), None);
     }
 }

@@ -18,14 +18,13 @@ use openssl::x509::extension::{BasicConstraints, ExtendedKeyUsage, SubjectAltern
 use openssl::x509::{X509, X509Builder, X509Name};
 use rustix::net::{AddressFamily, SocketType};
 
-use super::{Stream, TlsConnector, TlsPolicy};
+use super::{Result, Stream, TlsConnector, TlsPolicy};
 use crate::cancel::CancelToken;
-use crate::error::Result;
 
 /// Longer than anything takes that works, also on a busy machine.
 pub(crate) const AMPLE: Duration = Duration::from_secs(30);
 
-/// A port at which nothing listens, and that nobody else gets meanwhile.
+/// A port at which nothing listens, and that no other process gets meanwhile.
 pub(crate) struct ClosedPort {
     pub(crate) address: SocketAddr,
     _socket: OwnedFd,
@@ -180,7 +179,12 @@ impl Authority {
 
     pub(crate) fn issue_parts(&self, leaf: &Leaf<'_>) -> (X509, PKey<Private>) {
         let key = key();
-        let mut builder = builder(leaf.name, &key, &leaf.days);
+        (self.issue_for(leaf, &key), key)
+    }
+
+    /// A certificate for this key.
+    pub(crate) fn issue_for(&self, leaf: &Leaf<'_>, key: &PKey<Private>) -> X509 {
+        let mut builder = builder(leaf.name, key, &leaf.days);
         builder
             .set_issuer_name(self.certificate.subject_name())
             .unwrap();
@@ -199,7 +203,7 @@ impl Authority {
         }
         builder.append_extension(usage.build().unwrap()).unwrap();
         builder.sign(&self.key, MessageDigest::sha256()).unwrap();
-        (builder.build(), key)
+        builder.build()
     }
 }
 

@@ -15,7 +15,7 @@ const LAYERS: &[(&str, &str)] = &[
     ("cli", "mail size"),
     ("ui", "report monitor size error text"),
     // what the errors of the layers below mean to a person and a script
-    ("explain", "config secret fs process cancel error"),
+    ("explain", "config net secret fs process cancel error"),
     // carrying a plan out
     (
         "sync",
@@ -43,7 +43,7 @@ const LAYERS: &[(&str, &str)] = &[
     // the protocol without a socket, and sockets without the protocol
     ("pop3", "sasl mail text"),
     ("sasl", "text"),
-    ("net", "monitor error fs text cancel"),
+    ("net", "fs text cancel"),
     // where a password comes from
     ("secret", "process environment fs text cancel"),
     // commands that a person configured

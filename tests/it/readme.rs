@@ -316,7 +316,7 @@ fn the_limits_are_those_of_the_code_here_and_in_the_manual() {
         assert!(is_told != NOT_FOR_USERS.contains(&name), "{name}");
     }
     for text in [section, manual] {
-        let rate = format!("{} octets a second", popfetch::net::LEAST_RATE);
+        let rate = format!("{} octets a second", popfetch::net::MIN_RATE);
         assert!(text.contains(&rate), "{rate}");
     }
 }

@@ -307,7 +307,7 @@ fn run_against(kind: Kind, tls: &str) -> Outcome {
 #[test]
 fn an_expired_ca_certificate_is_distinguished_from_an_expired_server_certificate() {
     let own = "it: the certificate of 127.0.0.1";
-    let above = "it: a certificate that vouches for that of 127.0.0.1";
+    let above = "it: an intermediate or CA certificate of 127.0.0.1";
     for tls in ["implicit", "starttls"] {
         for (kind, whose, what) in [
             (Kind::Expired, own, "has expired"),

@@ -1,22 +1,23 @@
-//! What a server's certificate says.
+//! What a server's certificate says, and its fingerprint.
 //!
 //! native-tls checks certificates and shows none. OpenSSL, on which it stands here, reads them.
 
 use std::fmt;
 use std::net::IpAddr;
+use std::str::FromStr;
 
 use openssl::asn1::Asn1Time;
 use openssl::nid::Nid;
 use openssl::x509::{X509, X509NameRef};
+use sha2::{Digest as _, Sha256};
 
-use super::fingerprint::Fingerprint;
 use crate::text::Untrusted;
 
 /// The most names that are shown of one certificate; some have hundreds.
-const NAMES: usize = 8;
+const MAX_NAMES: usize = 8;
 
-/// A certificate that a server showed, whether or not it is to be trusted. Displays in a sentence, the
-/// foreign words in it escaped.
+/// A certificate that a server showed, whether or not it is to be trusted. Displays in a sentence; untrusted text in it
+/// is sanitized.
 pub struct Certificate {
     x509: X509,
     fingerprint: Fingerprint,
@@ -53,7 +54,7 @@ impl Certificate {
         now().is_some_and(|now| *now < *self.x509.not_before())
     }
 
-    /// The names and addresses that it is for, escaped.
+    /// The names and addresses that it is for, sanitized.
     fn names(&self) -> Vec<String> {
         let names = self.x509.subject_alt_names();
         let names = names.iter().flatten().filter_map(|name| {
@@ -62,11 +63,11 @@ impl Certificate {
                 .map(|name| Untrusted(name.as_bytes()).to_string());
             dns.or_else(|| address(name.ipaddress()?).map(|address| address.to_string()))
         });
-        names.take(NAMES).collect()
+        names.take(MAX_NAMES).collect()
     }
 }
 
-/// This machine's time, by which OpenSSL judges.
+/// This machine's time, by which OpenSSL goes.
 fn now() -> Option<Asn1Time> {
     Asn1Time::days_from_now(0).ok()
 }
@@ -77,15 +78,15 @@ fn address(octets: &[u8]) -> Option<IpAddr> {
         .ok()
 }
 
-/// Who it is, as briefly as it can be said.
-fn whom(name: &X509NameRef) -> String {
+/// The shortest name that there is.
+fn name_of(name: &X509NameRef) -> String {
     let fields = [Nid::COMMONNAME, Nid::ORGANIZATIONNAME];
     let entry = fields
         .into_iter()
         .find_map(|field| name.entries_by_nid(field).next());
     match entry {
         Some(entry) => Untrusted(entry.data().as_slice()).to_string(),
-        None => "nobody it names".to_owned(),
+        None => "an unnamed issuer".to_owned(),
     }
 }
 
@@ -98,7 +99,7 @@ impl fmt::Display for Certificate {
         write!(
             f,
             "made for {names}; issued by \"{}\"; valid from {} until {}; fingerprint {}",
-            whom(self.x509.issuer_name()),
+            name_of(self.x509.issuer_name()),
             self.x509.not_before(),
             self.x509.not_after(),
             self.fingerprint
@@ -109,6 +110,59 @@ impl fmt::Display for Certificate {
 impl fmt::Debug for Certificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Certificate({self})")
+    }
+}
+
+/// SHA-256 of a certificate as it crosses the wire (DER): what `openssl x509 -fingerprint -sha256` and
+/// browsers show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Fingerprint([u8; 32]);
+
+/// A text that is no fingerprint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a fingerprint is sha256: and 64 hexadecimal digits, with or without colons")]
+pub struct InvalidFingerprint;
+
+impl Fingerprint {
+    /// The fingerprint of this certificate, DER.
+    #[must_use]
+    pub fn of(certificate: &[u8]) -> Self {
+        Fingerprint(Sha256::digest(certificate).into())
+    }
+}
+
+/// `sha256:`, which may be left out, and 32 octets in hexadecimal; there may be colons between octets,
+/// and case does not count.
+impl FromStr for Fingerprint {
+    type Err = InvalidFingerprint;
+
+    fn from_str(text: &str) -> Result<Self, InvalidFingerprint> {
+        let text = text.to_ascii_lowercase();
+        let text = text.strip_prefix("sha256:").unwrap_or(&text);
+        let digits = match text.contains(':') {
+            true if text.split(':').any(|octet| octet.len() != 2) => {
+                return Err(InvalidFingerprint);
+            }
+            true => text.replace(':', ""),
+            false => text.to_owned(),
+        };
+        let mut octets = [0; 32];
+        if digits.len() != 2 * octets.len() || !digits.bytes().all(|it| it.is_ascii_hexdigit()) {
+            return Err(InvalidFingerprint);
+        }
+        for (octet, pair) in octets.iter_mut().zip(digits.as_bytes().chunks(2)) {
+            let pair = str::from_utf8(pair).map_err(|_| InvalidFingerprint)?;
+            *octet = u8::from_str_radix(pair, 16).map_err(|_| InvalidFingerprint)?;
+        }
+        Ok(Fingerprint(octets))
+    }
+}
+
+/// As the configuration takes it.
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("sha256:")?;
+        self.0.iter().try_for_each(|octet| write!(f, "{octet:02x}"))
     }
 }
 
@@ -144,5 +198,52 @@ mod tests {
     fn what_is_no_certificate_is_none() {
         assert!(Certificate::read(b"").is_none());
         assert!(Certificate::read(&[0x30; 100]).is_none());
+    }
+
+    const EMPTY: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+    #[test]
+    fn what_is_shown_can_be_read() {
+        assert_eq!(Fingerprint::of(b"").to_string(), EMPTY);
+        assert_eq!(EMPTY.parse(), Ok(Fingerprint::of(b"")));
+    }
+
+    #[test]
+    fn colons_and_capitals_are_taken_as_openssl_writes_them() {
+        let (_, digits) = EMPTY.split_at("sha256:".len());
+        let pairs: Vec<String> = digits
+            .as_bytes()
+            .chunks(2)
+            .map(|pair| String::from_utf8_lossy(pair).to_uppercase())
+            .collect();
+        for text in [pairs.join(":"), format!("SHA256:{}", pairs.join(":"))] {
+            assert_eq!(text.parse(), Ok(Fingerprint::of(b"")));
+        }
+    }
+
+    #[test]
+    fn everything_else_is_refused() {
+        for text in [
+            "",
+            "sha256:",
+            "sha256:00",
+            "sha1:00",
+            &EMPTY[1..],
+            &EMPTY[..70],
+        ] {
+            assert_eq!(
+                text.parse::<Fingerprint>(),
+                Err(InvalidFingerprint),
+                "{text}"
+            );
+        }
+        assert!(format!("{EMPTY}0").parse::<Fingerprint>().is_err());
+        assert!(EMPTY.replace('e', "é").parse::<Fingerprint>().is_err());
+        assert!(
+            EMPTY
+                .replace("b0c4", "b:0c4")
+                .parse::<Fingerprint>()
+                .is_err()
+        );
     }
 }

@@ -1,374 +1,362 @@
-//! What OpenSSL says when something is wrong, in plain words and with what to do about it.
-//!
-//! native-tls gives no codes, only OpenSSL's text: `error:0A000086:SSL routines:FUNCTION:REASON:FILE:LINE:DATA`,
-//! and behind it, in parentheses, what was found wrong with the certificate.
+//! From OpenSSL's error codes to what went wrong.
 
+use std::error::Error as _;
+use std::fmt;
 use std::io;
 
+use openssl::error::ErrorStack;
+use openssl::ssl;
+
 use super::certificate::Certificate;
-use super::version::TlsVersion;
-use crate::error::{Failure, Kind};
+use super::policy::TlsVersion;
+use crate::net::Error;
 use crate::text::Untrusted;
 
-/// Something that goes wrong often enough to have words of its own.
+/// The number of OpenSSL's TLS library (`ERR_LIB_SSL`).
+const ERR_LIB_SSL: i32 = 20;
+
+/// OpenSSL's reason for an alert of the server is this and the number of the alert (`SSL_AD_REASON_OFFSET`).
+const ALERT: i32 = 1000;
+
+/// OpenSSL refused the server's certificate (`SSL_R_CERTIFICATE_VERIFY_FAILED`).
+const CERTIFICATE_VERIFY_FAILED: i32 = 134;
+
+/// What goes wrong with TLS often enough to have words of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum TlsError {
-    OtherName,
-    OtherAddress,
-    Expired(Whose),
-    NotYetValid(Whose),
-    SelfSigned,
-    UnknownIssuer,
-    Weak,
-    Purpose,
-    Revoked,
+pub enum TlsProblem {
+    /// The server knows no version that is new enough.
     OldVersion,
+    /// What the server sent is not TLS.
     NotTls,
+    /// The server closed the connection during the handshake.
     Closed,
+    /// The server requires a client certificate, and got none that it accepts.
     ClientCertificate,
+    /// The server has no certificate for this name.
     NameNotServed,
+    /// Server and client have no method in common.
     NothingInCommon,
 }
 
-/// Whose certificate is out of its time. OpenSSL's text does not say it: who has seen the server's own
-/// knows more ([`explained`]).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Whose {
-    Unknown,
-    Servers,
-    Issuers,
-}
-
-impl Whose {
-    fn certificate(self, host: &str) -> String {
+impl TlsProblem {
+    pub(in crate::net) fn message(self, host: &str, name: &str) -> String {
         match self {
-            Whose::Unknown => format!("the certificate of {host}, or one that vouches for it,"),
-            Whose::Servers => format!("the certificate of {host}"),
-            Whose::Issuers => format!("a certificate that vouches for that of {host}"),
-        }
-    }
-}
-
-/// The texts of OpenSSL 1.1.1 to 3.x that mean each. The first that occurs decides.
-const SIGNS: &[(&str, TlsError)] = &[
-    ("hostname mismatch", TlsError::OtherName),
-    ("ip address mismatch", TlsError::OtherAddress),
-    ("certificate has expired", TlsError::Expired(Whose::Unknown)),
-    (
-        "certificate is not yet valid",
-        TlsError::NotYetValid(Whose::Unknown),
-    ),
-    // "In certificate chain": the server sent its root along, and we do not know that.
-    (
-        "signed certificate in certificate chain",
-        TlsError::UnknownIssuer,
-    ),
-    ("self-signed certificate", TlsError::SelfSigned),
-    ("self signed certificate", TlsError::SelfSigned),
-    ("issuer certificate", TlsError::UnknownIssuer),
-    (
-        "unable to verify the first certificate",
-        TlsError::UnknownIssuer,
-    ),
-    ("certificate revoked)", TlsError::Revoked),
-    ("key too weak", TlsError::Weak),
-    ("md too weak", TlsError::Weak),
-    ("key too small", TlsError::Weak),
-    ("certificate purpose", TlsError::Purpose),
-    ("alert protocol version", TlsError::OldVersion),
-    ("unsupported protocol", TlsError::OldVersion),
-    ("legacy sigalg", TlsError::OldVersion),
-    ("wrong version number", TlsError::NotTls),
-    ("unexpected eof", TlsError::Closed),
-    ("alert close notify", TlsError::Closed),
-    ("alert certificate required", TlsError::ClientCertificate),
-    ("alert bad certificate", TlsError::ClientCertificate),
-    ("alert unsupported certificate", TlsError::ClientCertificate),
-    ("alert certificate revoked", TlsError::ClientCertificate),
-    ("alert certificate expired", TlsError::ClientCertificate),
-    ("alert certificate unknown", TlsError::ClientCertificate),
-    ("alert unknown ca", TlsError::ClientCertificate),
-    ("unrecognized name", TlsError::NameNotServed),
-    ("alert handshake failure", TlsError::NothingInCommon),
-    ("alert insufficient security", TlsError::NothingInCommon),
-];
-
-impl TlsError {
-    fn find(text: &str) -> Option<Self> {
-        let text = text.to_ascii_lowercase();
-        SIGNS
-            .iter()
-            .find(|(sign, _)| text.contains(sign))
-            .map(|&(_, error)| error)
-    }
-
-    fn message(self, host: &str, name: &str) -> String {
-        match self {
-            TlsError::OtherName => {
-                format!("the server's certificate is not made for the name {name}")
-            }
-            TlsError::OtherAddress => {
-                format!("the server's certificate is not made for the address {name}")
-            }
-            TlsError::Expired(whose) => format!("{} has expired", whose.certificate(host)),
-            TlsError::NotYetValid(whose) => {
-                format!("{} is not valid yet", whose.certificate(host))
-            }
-            TlsError::SelfSigned => {
-                format!("the certificate of {host} is self-signed, and not trusted here")
-            }
-            TlsError::UnknownIssuer => {
-                format!("the certificate of {host} was issued by somebody who is not trusted here")
-            }
-            TlsError::Weak => format!("{host} uses a key or a signature too weak to be trusted"),
-            TlsError::Purpose => format!("the certificate of {host} is not meant for a server"),
-            TlsError::Revoked => format!("the certificate of {host} has been revoked"),
-            TlsError::OldVersion => format!("{host} speaks only versions of TLS older than 1.2"),
-            TlsError::NotTls => format!("{host} does not speak TLS on this port"),
-            TlsError::Closed => format!("{host} closed the connection during the TLS handshake"),
-            TlsError::ClientCertificate => {
+            TlsProblem::OldVersion => format!("{host} speaks only versions of TLS older than 1.2"),
+            TlsProblem::NotTls => format!("{host} does not speak TLS on this port"),
+            TlsProblem::Closed => format!("{host} closed the connection during the TLS handshake"),
+            TlsProblem::ClientCertificate => {
                 format!("{host} wants a client certificate, and got none that it accepts")
             }
-            TlsError::NameNotServed => format!("{host} has no certificate for the name {name}"),
-            TlsError::NothingInCommon => {
-                format!("{host} and this machine have no secure way of TLS in common")
-            }
-        }
-    }
-
-    /// Whether it is about the server's certificate, so that a look at that tells more.
-    fn kind(self) -> Kind {
-        match self {
-            TlsError::OtherName
-            | TlsError::OtherAddress
-            | TlsError::Expired(_)
-            | TlsError::NotYetValid(_)
-            | TlsError::SelfSigned
-            | TlsError::UnknownIssuer
-            | TlsError::Weak
-            | TlsError::Purpose
-            | TlsError::Revoked => Kind::Certificate,
-            TlsError::OldVersion
-            | TlsError::NotTls
-            | TlsError::Closed
-            | TlsError::ClientCertificate
-            | TlsError::NameNotServed
-            | TlsError::NothingInCommon => Kind::Tls,
-        }
-    }
-
-    fn hint(self) -> &'static str {
-        match self {
-            TlsError::OtherName | TlsError::NameNotServed => {
-                "Use the name that the server's certificate is made for as its host; your provider says which."
-            }
-            TlsError::OtherAddress => "Use the server's name as its host instead of its address.",
-            TlsError::Expired(Whose::Issuers) => {
-                "Whoever runs the server must have it send the one that is in force now. If only this machine \
-                 complains, check its clock, and whether its package ca-certificates is up to date."
-            }
-            TlsError::Expired(_) => {
-                "Whoever runs the server must renew it. If only this machine complains, check its clock."
-            }
-            TlsError::NotYetValid(_) => "Check this machine's clock.",
-            TlsError::SelfSigned => {
-                "If you run the server or got its certificate from whoever does, name that file as `ca_file`. \
-                 If whoever runs it confirms the fingerprint, name that as `tls_fingerprints`."
-            }
-            TlsError::UnknownIssuer => {
-                "If the issuer is your organisation, name its root certificate as `ca_file`. Otherwise the \
-                 server may not send its intermediate certificate, or this machine lacks the package ca-certificates. \
-                 If whoever runs the server confirms the fingerprint, name that as `tls_fingerprints`."
-            }
-            TlsError::Weak | TlsError::Purpose | TlsError::Revoked | TlsError::OldVersion => {
-                "Whoever runs the server must put that right."
-            }
-            TlsError::NotTls => PLAIN_PORT,
-            TlsError::Closed => {
-                "Try again later; if it stays, check that host and port are those of a POP3 server with TLS."
-            }
-            TlsError::ClientCertificate => {
-                "Ask whoever runs the server how to get one, and name it as `client_cert`."
-            }
-            TlsError::NothingInCommon => {
-                "Whoever runs the server must allow current methods, or this machine's OpenSSL settings exclude them."
+            TlsProblem::NameNotServed => format!("{host} has no certificate for the name {name}"),
+            TlsProblem::NothingInCommon => {
+                format!("no common TLS version or cipher suite with {host}")
             }
         }
     }
 }
 
-const PLAIN_PORT: &str = "The port may be one for plain POP3: set `tls = \"starttls\"` (port 110), \
-                          or use the port for TLS, usually 995.";
+/// What is wrong with a server's certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CertificateProblem {
+    /// It is made for other names.
+    OtherName,
+    /// It is made for other addresses.
+    OtherAddress,
+    /// It does not say which host it is for.
+    NoName,
+    /// It, or one that signed it, has expired.
+    Expired,
+    /// It, or one that signed it, is not valid yet.
+    NotYetValid,
+    /// It signed itself.
+    SelfSigned,
+    /// Its issuer is not trusted.
+    UnknownIssuer,
+    /// A key or a signature is too weak.
+    Weak,
+    /// It is not meant for a server.
+    WrongPurpose,
+    /// Something else, in OpenSSL's words.
+    Other(String),
+}
 
-/// The failure that OpenSSL's text stands for. `host` is whom we talk to, ready to be shown;
-/// `name` is what its certificate must be made for.
-pub(in crate::net) fn failure(text: &str, host: &str, name: &str) -> Failure {
-    log::debug!("TLS with {host}: {text}");
-    match TlsError::find(text) {
-        Some(error) => said(error, host, name),
-        None => Failure::new(
-            kind_of_the_rest(text),
-            format!("TLS with {host} failed: {}", reason(text)),
-        ),
+/// A server's certificate that is not trusted.
+#[derive(Debug)]
+pub struct CertificateError {
+    /// The server.
+    pub host: String,
+    /// The name that the certificate must be made for.
+    pub name: String,
+    /// What is wrong with it.
+    pub problem: CertificateProblem,
+    /// The certificate, if another connection had a look at it: a refusal does not show it.
+    pub certificate: Option<Certificate>,
+}
+
+impl CertificateError {
+    /// Whether the server's own certificate is out of its time, not one that signed it; none where that is unknown.
+    pub(crate) fn is_servers_own(&self) -> Option<bool> {
+        let certificate = self.certificate.as_ref()?;
+        Some(match self.problem {
+            CertificateProblem::Expired => certificate.has_expired(),
+            CertificateProblem::NotYetValid => certificate.is_early(),
+            _ => true,
+        })
     }
 }
 
-/// OpenSSL finds more wrong with certificates than there are words for here.
-fn kind_of_the_rest(text: &str) -> Kind {
-    match text.contains("certificate verify failed") {
-        true => Kind::Certificate,
-        false => Kind::Tls,
+impl fmt::Display for CertificateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let CertificateError { host, name, .. } = self;
+        let out_of_time = match self.is_servers_own() {
+            None => format!("the certificate of {host}, or one that signed it,"),
+            Some(true) => format!("the certificate of {host}"),
+            Some(false) => format!("an intermediate or CA certificate of {host}"),
+        };
+        match &self.problem {
+            CertificateProblem::OtherName => {
+                write!(
+                    f,
+                    "the server's certificate is not made for the name {name}"
+                )
+            }
+            CertificateProblem::OtherAddress => {
+                write!(
+                    f,
+                    "the server's certificate is not made for the address {name}"
+                )
+            }
+            CertificateProblem::NoName => {
+                write!(
+                    f,
+                    "the certificate of {host} does not say which host it is for"
+                )
+            }
+            CertificateProblem::Expired => write!(f, "{out_of_time} has expired"),
+            CertificateProblem::NotYetValid => write!(f, "{out_of_time} is not valid yet"),
+            CertificateProblem::SelfSigned => {
+                write!(
+                    f,
+                    "the certificate of {host} is self-signed, and not trusted here"
+                )
+            }
+            CertificateProblem::UnknownIssuer => {
+                write!(
+                    f,
+                    "the issuer of the certificate of {host} is not trusted here"
+                )
+            }
+            CertificateProblem::Weak => {
+                write!(f, "{host} uses a key or a signature too weak to be trusted")
+            }
+            CertificateProblem::WrongPurpose => {
+                write!(f, "the certificate of {host} is not meant for a server")
+            }
+            CertificateProblem::Other(reason) => write!(f, "TLS with {host} failed: {reason}"),
+        }
     }
 }
 
-/// The same for a handshake in which no version below `least` was offered: then that may be the reason.
-pub(in crate::net) fn handshake_failure(
-    text: &str,
+impl std::error::Error for CertificateError {}
+
+/// What one of OpenSSL's reasons stands for.
+enum Reason {
+    Problem(TlsProblem),
+    RefusedCertificate,
+    WeakKey,
+}
+
+impl Reason {
+    /// The first one in the stack that is known.
+    fn find(stack: &ErrorStack) -> Option<Self> {
+        let errors = stack.errors().iter();
+        let mut of_tls = errors.filter(|error| error.library_code() == ERR_LIB_SSL);
+        of_tls.find_map(|error| Reason::of(error.reason_code()))
+    }
+
+    fn of(code: i32) -> Option<Self> {
+        Some(match code {
+            CERTIFICATE_VERIFY_FAILED => Reason::RefusedCertificate,
+            // Keys: of Diffie-Hellman, of an authority, of the server; and an authority's signature.
+            394 | 397 | 398 | 399 => Reason::WeakKey,
+            // `SSL_R_UNSUPPORTED_PROTOCOL`, and signatures that only old versions have.
+            258 | 333 => Reason::Problem(TlsProblem::OldVersion),
+            // `SSL_R_WRONG_VERSION_NUMBER`: that is not even the beginning of TLS.
+            267 => Reason::Problem(TlsProblem::NotTls),
+            _ => Reason::Problem(of_alert(code - ALERT)?),
+        })
+    }
+}
+
+/// What an alert of the server's (RFC 8446 section 6) is about.
+fn of_alert(alert: i32) -> Option<TlsProblem> {
+    Some(match alert {
+        // handshake_failure, insufficient_security
+        40 | 71 => TlsProblem::NothingInCommon,
+        // Alerts about a certificate are about ours: bad, unsupported, revoked, expired, unknown, of an unknown CA,
+        // required.
+        42..=46 | 48 | 116 => TlsProblem::ClientCertificate,
+        // protocol_version
+        70 => TlsProblem::OldVersion,
+        // unrecognized_name
+        112 => TlsProblem::NameNotServed,
+        _ => return None,
+    })
+}
+
+/// Why a handshake failed in which no version below `least` was offered. `host` is the server, ready to be shown; `name`
+/// is what its certificate must be made for.
+pub(in crate::net) fn handshake_error(
+    error: &native_tls::Error,
     host: &str,
     name: &str,
     least: TlsVersion,
-) -> Failure {
-    match (least, TlsError::find(text)) {
+) -> Error {
+    log::debug!("TLS with {host}: {error}");
+    let stack = error.source().and_then(|source| source.downcast_ref());
+    let reason = stack.and_then(Reason::find);
+    match (reason, stack) {
         // A server that knows nothing of 1.3 finds no version among ours, or else no cipher.
-        (TlsVersion::V1_3, Some(TlsError::OldVersion | TlsError::NothingInCommon)) => {
-            log::debug!("TLS with {host}: {text}");
-            Failure::new(Kind::Tls, format!("{host} does not speak TLS {least}")).hint(
-                "With tls_min_version = \"1.2\", the default, TLS 1.2 will do, which is safe too.",
-            )
+        (Some(Reason::Problem(TlsProblem::OldVersion | TlsProblem::NothingInCommon)), Some(_))
+            if least == TlsVersion::V1_3 =>
+        {
+            Error::OldTls {
+                host: host.to_owned(),
+                least,
+            }
         }
-        _ => failure(text, host, name),
+        (Some(Reason::Problem(problem)), _) => known(problem, host, name),
+        (Some(Reason::RefusedCertificate), Some(stack)) => {
+            refused(CertificateProblem::of(&verdict(error, stack)), host, name)
+        }
+        (Some(_), _) => refused(CertificateProblem::Weak, host, name),
+        (None, Some(stack)) => other(stack, host),
+        (None, None) => Error::OtherTls {
+            host: host.to_owned(),
+            reason: error.to_string(),
+        },
     }
 }
 
-/// A refusal, now that the server's certificate is known: whether it is this one that is out of its time
-/// or one above it, and what it says. `host` is who showed it, as a person wrote it.
-#[must_use]
-pub fn explained(failure: Failure, host: &str, certificate: &Certificate) -> Failure {
-    let host = &Untrusted(host.as_bytes()).to_string();
-    let whose = |is_its_own| match is_its_own {
-        true => Whose::Servers,
-        false => Whose::Issuers,
-    };
-    let is = |error: TlsError| failure.message() == error.message(host, host);
-    let failure = if is(TlsError::Expired(Whose::Unknown)) {
-        said(
-            TlsError::Expired(whose(certificate.has_expired())),
-            host,
-            host,
-        )
-    } else if is(TlsError::NotYetValid(Whose::Unknown)) {
-        said(
-            TlsError::NotYetValid(whose(certificate.is_early())),
-            host,
-            host,
-        )
-    } else {
-        failure
-    };
-    failure.hint(format!("The certificate of {host} is {certificate}."))
-}
-
-/// The server hung up during the handshake.
-pub(in crate::net) fn closed(host: &str) -> Failure {
-    said(TlsError::Closed, host, host)
-}
-
-fn said(error: TlsError, host: &str, name: &str) -> Failure {
-    let name = Untrusted(name.as_bytes()).to_string();
-    Failure::new(error.kind(), error.message(host, &name)).hint(error.hint())
-}
-
-/// The server's certificate is none of those that the account's owner named.
-pub(super) fn not_pinned(host: &str, certificate: &Certificate) -> Failure {
-    let message = format!("the certificate of {host} is none of those that tls_fingerprints names");
-    Failure::new(Kind::Tls, message)
-        .hint(format!("It is {certificate}."))
-        .hint("It may have been renewed, or somebody in between shows another: ask whoever runs the server before you change the configuration.")
-}
-
-/// The server's certificate says nowhere which host it is for.
-pub(super) fn names_no_host(host: &str) -> Failure {
-    let message = format!("the certificate of {host} does not say which host it is for");
-    Failure::new(Kind::Certificate, message)
-        .hint("Whoever runs the server must get one with a subjectAltName; a common name has not been enough since 2011.")
-}
-
-/// The server answers TLS with plain text.
-pub(in crate::net) fn speaks_plainly(host: &str, said: &[u8]) -> Failure {
-    let failure = Failure::new(
-        Kind::Tls,
-        format!(
-            "{host} does not speak TLS on this port: it said \"{}\"",
-            Untrusted(said)
-        ),
-    );
-    if said.starts_with(b"+OK") || said.starts_with(b"-ERR") {
-        failure.hint(PLAIN_PORT)
-    } else {
-        failure.hint("Check that host and port are those of a POP3 server with TLS.")
+/// Why reading or writing failed on a connection under TLS.
+pub(in crate::net) fn stream_error(error: &io::Error, host: &str) -> Error {
+    log::debug!("TLS with {host}: {error}");
+    let error = error.get_ref().and_then(|error| error.downcast_ref());
+    let stack = error.and_then(ssl::Error::ssl_error);
+    match (stack.and_then(Reason::find), stack) {
+        (Some(Reason::Problem(problem)), _) => known(problem, host, host),
+        (_, Some(stack)) => other(stack, host),
+        (_, None) => Error::OtherTls {
+            host: host.to_owned(),
+            reason: NO_REASON.to_owned(),
+        },
     }
 }
 
-/// The server agreed to begin with TLS and went on in plain text.
-pub(in crate::net) fn turned_plain(host: &str, said: &[u8]) -> Failure {
-    Failure::new(
-        Kind::Tls,
-        format!(
-            "{host} agreed to TLS and then said \"{}\" in plain text",
-            Untrusted(said)
-        ),
-    )
-    .hint("The server is broken, or somebody in between slips in answers; nothing secret was sent.")
+const NO_REASON: &str = "OpenSSL gives no reason";
+
+pub(in crate::net) fn known(problem: TlsProblem, host: &str, name: &str) -> Error {
+    Error::Tls {
+        host: host.to_owned(),
+        name: Untrusted(name.as_bytes()).to_string(),
+        problem,
+    }
 }
 
-/// The first line of what a server said first in a handshake, if it is no TLS: there a record begins
-/// with 20 to 23.
-pub(in crate::net) fn plain_text(first_words: &[u8]) -> Option<&[u8]> {
-    first_words
-        .first()
-        .filter(|byte| (b' '..=b'~').contains(byte))?;
-    first_words
-        .split(|&byte| byte == b'\r' || byte == b'\n')
-        .next()
+pub(super) fn refused(problem: CertificateProblem, host: &str, name: &str) -> Error {
+    Error::Certificate(Box::new(CertificateError {
+        host: host.to_owned(),
+        name: Untrusted(name.as_bytes()).to_string(),
+        problem,
+        certificate: None,
+    }))
 }
 
-/// OpenSSL's own error for a connection that ended without TLS saying so first.
-pub(in crate::net) fn is_end_of_file(error: &io::Error) -> bool {
-    error.to_string().contains("unexpected eof")
+fn other(stack: &ErrorStack, host: &str) -> Error {
+    Error::OtherTls {
+        host: host.to_owned(),
+        reason: reason(stack).to_owned(),
+    }
 }
 
 /// OpenSSL's reason, without codes and the names of its source files.
-pub(super) fn reason(text: &str) -> &str {
-    let Some(entry) = text.strip_prefix("error:") else {
-        return text;
-    };
-    // What was found wrong with the certificate says more than that something was.
-    if let Some((_, verdict)) = entry.rsplit_once(": (")
-        && let Some(verdict) = verdict.strip_suffix(')')
-    {
-        return verdict;
-    }
-    match entry.split(':').nth(3) {
-        Some(reason) if !reason.is_empty() => reason,
-        _ => "OpenSSL gives no reason",
+pub(super) fn reason(stack: &ErrorStack) -> &'static str {
+    let first = stack.errors().first();
+    first.and_then(|error| error.reason()).unwrap_or(NO_REASON)
+}
+
+/// What OpenSSL found wrong with the server's certificate, in its words. It has a code for that
+/// (`X509VerifyResult`), which native-tls hides: only the text of its error ends with it, in parentheses.
+fn verdict(error: &native_tls::Error, stack: &ErrorStack) -> String {
+    let text = error.to_string();
+    let verdict = text.strip_prefix(&stack.to_string());
+    let verdict = verdict.and_then(|rest| rest.strip_prefix(" (")?.strip_suffix(')'));
+    verdict.unwrap_or(NO_REASON).to_owned()
+}
+
+impl CertificateProblem {
+    /// What a verdict of OpenSSL 1.1.1 to 3.x means.
+    fn of(verdict: &str) -> Self {
+        let text = verdict.to_ascii_lowercase();
+        let known = VERDICTS.iter().find(|(part, _)| text.contains(part));
+        match known {
+            Some((_, problem)) => problem.clone(),
+            None => CertificateProblem::Other(verdict.to_owned()),
+        }
     }
 }
+
+/// Parts of the verdicts, which differ between versions. The first that occurs decides.
+const VERDICTS: &[(&str, CertificateProblem)] = &[
+    ("hostname mismatch", CertificateProblem::OtherName),
+    ("ip address mismatch", CertificateProblem::OtherAddress),
+    ("certificate has expired", CertificateProblem::Expired),
+    (
+        "certificate is not yet valid",
+        CertificateProblem::NotYetValid,
+    ),
+    // The server sent its root along, and we do not know that.
+    (
+        "signed certificate in certificate chain",
+        CertificateProblem::UnknownIssuer,
+    ),
+    ("self-signed certificate", CertificateProblem::SelfSigned),
+    ("self signed certificate", CertificateProblem::SelfSigned),
+    ("issuer certificate", CertificateProblem::UnknownIssuer),
+    (
+        "unable to verify the first certificate",
+        CertificateProblem::UnknownIssuer,
+    ),
+    ("key too weak", CertificateProblem::Weak),
+    ("digest algorithm too weak", CertificateProblem::Weak),
+    ("certificate purpose", CertificateProblem::WrongPurpose),
+];
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::{Failure, Kind};
     use crate::net::testing::{
         AMPLE, Authority, Leaf, Server, connector_trusting, listen_to_the_end, self_signed,
     };
+    use crate::net::{Result, Stream, TlsConnector, TlsPolicy};
     use native_tls::{Identity, Protocol, TlsAcceptor};
+    use openssl::pkey::{PKey, Private};
+    use openssl::rsa::Rsa;
+    use openssl::ssl::{SslAcceptor, SslAcceptorBuilder, SslMethod, SslVersion};
+    use openssl::x509::X509;
     use std::io::{Read, Write};
 
     const NAME: &str = "pop.example.com";
 
-    /// What comes of a handshake with a server of this identity, for somebody who trusts the authority.
+    fn refused(secured: Result<Stream>) -> Failure {
+        secured.unwrap_err().into()
+    }
+
+    /// What a handshake with a server of this identity ends with where the authority is trusted.
     fn refusal(authority: &Authority, identity: Identity, name: &str) -> Failure {
         let server = Server::tls(identity, listen_to_the_end);
-        let failure = server.secure(authority, name).unwrap_err();
+        let failure = refused(server.secure(authority, name));
         server.finish();
         assert_eq!(failure.kind(), Kind::Certificate, "{failure}");
         assert!(!failure.hints().is_empty());
@@ -414,13 +402,13 @@ mod tests {
         let expired = authority.issue(&with_days(-5..-1));
         assert_eq!(
             refusal(&authority, expired, NAME).to_string(),
-            "the certificate of pop.example.com, or one that vouches for it, has expired"
+            "the certificate of pop.example.com, or one that signed it, has expired"
         );
         let early = authority.issue(&with_days(2..30));
         let failure = refusal(&authority, early, NAME);
         assert_eq!(
             failure.to_string(),
-            "the certificate of pop.example.com, or one that vouches for it, is not valid yet"
+            "the certificate of pop.example.com, or one that signed it, is not valid yet"
         );
         assert!(failure.hints()[0].contains("clock"));
     }
@@ -447,7 +435,7 @@ mod tests {
         let failure = refusal(&Authority::new("root"), identity, NAME);
         assert_eq!(
             failure.to_string(),
-            "the certificate of pop.example.com was issued by somebody who is not trusted here"
+            "the issuer of the certificate of pop.example.com is not trusted here"
         );
         assert!(failure.hints()[0].contains("ca_file"));
     }
@@ -474,7 +462,7 @@ mod tests {
             .build()
             .unwrap();
         let server = Server::new(move |connection| drop(acceptor.accept(connection)));
-        let failure = server.secure(&authority, NAME).unwrap_err();
+        let failure = refused(server.secure(&authority, NAME));
         server.finish();
         assert_eq!(failure.kind(), Kind::Tls);
         assert_eq!(
@@ -484,20 +472,69 @@ mod tests {
     }
 
     #[test]
-    fn where_1_3_is_the_least_a_server_without_it_is_told_from_one_that_has_nothing_to_offer() {
-        let alert = |what| format!("error:0A000410:SSL routines:ssl3_read_bytes:{what}:f.c:1:");
-        let said = |least, what| handshake_failure(&alert(what), NAME, NAME, least).to_string();
-        // The second is all that a server can say that knows nothing of 1.3.
-        for what in [
-            "tlsv1 alert protocol version",
-            "sslv3 alert handshake failure",
-        ] {
-            let told = said(TlsVersion::V1_3, what);
-            assert_eq!(told, "pop.example.com does not speak TLS 1.3");
-            assert_ne!(said(TlsVersion::V1_2, what), told);
+    fn a_server_without_tls_1_3_is_not_taken_for_one_without_a_common_cipher() {
+        let authority = Authority::new("root");
+        for least in [TlsVersion::V1_2, TlsVersion::V1_3] {
+            let mut acceptor = acceptor(&authority.issue_parts(&Leaf::good(NAME)));
+            let version = SslVersion::TLS1_2;
+            acceptor.set_max_proto_version(Some(version)).unwrap();
+            acceptor.set_cipher_list("AES256-SHA").unwrap();
+            let acceptor = acceptor.build();
+            let server = Server::new(move |connection| drop(acceptor.accept(connection)));
+            let policy = TlsPolicy {
+                least,
+                ..TlsPolicy::default()
+            };
+            let connector = TlsConnector::new(&policy).unwrap();
+            let failure = refused(server.stream(AMPLE).secure(&connector, NAME));
+            server.finish();
+            let expected = match least {
+                TlsVersion::V1_2 => "no common TLS version or cipher suite with pop.example.com",
+                TlsVersion::V1_3 => "pop.example.com does not speak TLS 1.3",
+            };
+            assert_eq!(failure.to_string(), expected);
         }
-        let certificate = said(TlsVersion::V1_3, "tlsv1 alert unknown ca");
-        assert!(certificate.contains("client certificate"), "{certificate}");
+    }
+
+    /// A server's settings that refuse nothing.
+    fn acceptor((certificate, key): &(X509, PKey<Private>)) -> SslAcceptorBuilder {
+        let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls()).unwrap();
+        acceptor.set_security_level(0);
+        acceptor.set_certificate(certificate).unwrap();
+        acceptor.set_private_key(key).unwrap();
+        acceptor
+    }
+
+    #[test]
+    fn a_root_that_the_server_sends_along_is_an_unknown_issuer() {
+        let stranger = Authority::new("a stranger");
+        let mut acceptor = acceptor(&stranger.issue_parts(&Leaf::good(NAME)));
+        let root = X509::from_pem(&stranger.pem()).unwrap();
+        acceptor.add_extra_chain_cert(root).unwrap();
+        let acceptor = acceptor.build();
+        let server = Server::new(move |connection| drop(acceptor.accept(connection)));
+        let failure = refused(server.secure(&Authority::new("root"), NAME));
+        server.finish();
+        assert_eq!(
+            failure.to_string(),
+            "the issuer of the certificate of pop.example.com is not trusted here"
+        );
+    }
+
+    #[test]
+    fn a_key_that_is_too_weak_is_refused() {
+        let authority = Authority::new("root");
+        let key = PKey::from_rsa(Rsa::generate(1024).unwrap()).unwrap();
+        let certificate = authority.issue_for(&Leaf::good(NAME), &key);
+        let acceptor = acceptor(&(certificate, key)).build();
+        let server = Server::new(move |connection| drop(acceptor.accept(connection)));
+        let failure = refused(server.secure(&authority, NAME));
+        server.finish();
+        assert_eq!(failure.kind(), Kind::Certificate);
+        assert_eq!(
+            failure.to_string(),
+            "pop.example.com uses a key or a signature too weak to be trusted"
+        );
     }
 
     #[test]
@@ -506,7 +543,7 @@ mod tests {
             connection.write_all(b"+OK ready \x1b[2J\r\n").unwrap();
             listen_to_the_end(connection);
         });
-        let failure = server.secure(&Authority::new("root"), NAME).unwrap_err();
+        let failure = refused(server.secure(&Authority::new("root"), NAME));
         server.finish();
         assert_eq!(failure.kind(), Kind::Tls);
         assert_eq!(
@@ -524,7 +561,7 @@ mod tests {
                 .unwrap();
             listen_to_the_end(connection);
         });
-        let failure = server.secure(&Authority::new("root"), NAME).unwrap_err();
+        let failure = refused(server.secure(&Authority::new("root"), NAME));
         server.finish();
         assert!(
             failure
@@ -541,7 +578,7 @@ mod tests {
             let mut hello = [0; 1024];
             assert!(connection.read(&mut hello).unwrap() > 0);
         });
-        let failure = server.secure(&Authority::new("root"), NAME).unwrap_err();
+        let failure = refused(server.secure(&Authority::new("root"), NAME));
         server.finish();
         assert_eq!(failure.kind(), Kind::Tls);
         assert_eq!(
@@ -551,61 +588,55 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_has_no_codes_and_no_source_files() {
-        let alert = "error:0A000438:SSL routines:ssl3_read_bytes:tlsv1 alert internal error:\
-                     ../ssl/record/rec_layer_s3.c:1592:SSL alert number 80";
-        assert_eq!(reason(alert), "tlsv1 alert internal error");
-        let verdict = "error:0A000086:SSL routines:tls_post_process_server_certificate:certificate verify \
-                       failed:../ssl/statem/statem_clnt.c:1889: (path length constraint exceeded)";
-        assert_eq!(reason(verdict), "path length constraint exceeded");
-        assert_eq!(reason("unexpected EOF"), "unexpected EOF");
-        assert_eq!(reason("error:1:lib:function"), "OpenSSL gives no reason");
+    fn an_alert_without_words_of_its_own_is_given_in_those_of_openssl() {
+        let server = Server::new(|mut connection| {
+            let mut hello = [0; 1024];
+            assert!(connection.read(&mut hello).unwrap() > 0);
+            // A fatal alert: internal_error.
+            connection
+                .write_all(b"\x15\x03\x03\x00\x02\x02\x50")
+                .unwrap();
+            listen_to_the_end(connection);
+        });
+        let failure = refused(server.secure(&Authority::new("root"), NAME));
+        server.finish();
+        assert_eq!(failure.kind(), Kind::Tls);
         assert_eq!(
-            failure(alert, "pop.example.com", "pop.example.com").message(),
+            failure.to_string(),
             "TLS with pop.example.com failed: tlsv1 alert internal error"
         );
-        let kind = |text| failure(text, NAME, NAME).kind();
-        assert_eq!(kind(alert), Kind::Tls);
-        assert_eq!(kind(verdict), Kind::Certificate);
+    }
+
+    #[test]
+    fn a_verdict_without_words_of_its_own_is_about_the_certificate_all_the_same() {
+        let problem = CertificateProblem::of("path length constraint exceeded");
+        let failure = Failure::from(super::refused(problem, NAME, NAME));
+        assert_eq!(failure.kind(), Kind::Certificate);
+        assert_eq!(
+            failure.to_string(),
+            "TLS with pop.example.com failed: path length constraint exceeded"
+        );
     }
 
     #[test]
     fn both_spellings_of_self_signed_are_known() {
-        let error = |text| TlsError::find(text);
-        assert_eq!(
-            error("(self signed certificate)"),
-            Some(TlsError::SelfSigned)
-        );
-        assert_eq!(
-            error("(self-signed certificate)"),
-            Some(TlsError::SelfSigned)
-        );
-        assert_eq!(
-            error("(self-signed certificate in certificate chain)"),
-            Some(TlsError::UnknownIssuer)
-        );
-    }
-
-    #[test]
-    fn a_servers_alert_about_our_certificate_is_not_taken_for_a_verdict_on_its_own() {
-        for alert in [
-            "sslv3 alert certificate expired",
-            "sslv3 alert certificate revoked",
-            "tlsv13 alert certificate required",
+        for (verdict, problem) in [
+            ("self signed certificate", CertificateProblem::SelfSigned),
+            ("self-signed certificate", CertificateProblem::SelfSigned),
+            (
+                "self-signed certificate in certificate chain",
+                CertificateProblem::UnknownIssuer,
+            ),
         ] {
-            let text = format!("error:0A000415:SSL routines:ssl3_read_bytes:{alert}:f.c:1:");
-            assert_eq!(
-                TlsError::find(&text),
-                Some(TlsError::ClientCertificate),
-                "{alert}"
-            );
+            assert_eq!(CertificateProblem::of(verdict), problem);
         }
     }
 
     #[test]
-    fn plain_text_is_told_from_tls_by_its_first_byte() {
-        assert_eq!(plain_text(b"+OK ready\r\nmore"), Some(&b"+OK ready"[..]));
-        assert_eq!(plain_text(b"\x15\x03\x01\x00\x02\x02\x46"), None);
-        assert_eq!(plain_text(b""), None);
+    fn a_servers_alert_about_our_certificate_is_not_taken_for_a_verdict_on_its_own() {
+        // Expired, revoked, required, of an unknown CA.
+        for alert in [45, 44, 116, 48] {
+            assert_eq!(of_alert(alert), Some(TlsProblem::ClientCertificate));
+        }
     }
 }

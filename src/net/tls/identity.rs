@@ -1,7 +1,7 @@
 //! Who we are: client certificates.
 //!
-//! Keys must not be locked with a password. popfetch would have to be given that one too, and it would
-//! lie beside the key; what protects both is that nobody else can read the file.
+//! Keys must not be encrypted. popfetch would need the passphrase, too, which would lie beside the key; what protects
+//! both is that no other user can read the file.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -9,24 +9,30 @@ use std::path::{Path, PathBuf};
 
 use memchr::memmem;
 use native_tls::Identity;
+use openssl::error::ErrorStack;
 use openssl::pkcs12::Pkcs12;
 use openssl::pkey::PKey;
 use openssl::x509::X509;
 use zeroize::Zeroizing;
 
 use super::error::reason;
+use super::policy::PolicyError;
 use crate::cancel::{CancelToken, Wait};
-use crate::error::{Failure, Kind, OrFail, Result};
-use crate::fs::{SECRET_TIMEOUT, read_secret};
-use crate::text::Untrusted;
+use crate::fs::{SECRET_TIMEOUT, read_secret, shown};
 
-/// So much of a file tells whether it is PEM, in bytes.
-const BEGINNING: usize = 64 * 1024;
+/// How much of a file is searched for the beginning of PEM, in bytes.
+const MAX_PREAMBLE: usize = 64 * 1024;
+
+/// The number of OpenSSL's library for PKCS#12 (`ERR_LIB_PKCS12`).
+const ERR_LIB_PKCS12: i32 = 35;
+
+/// A wrong password, the empty one: the file is encrypted (`PKCS12_R_MAC_VERIFY_FAILURE`).
+const MAC_VERIFY_FAILURE: i32 = 113;
 
 /// Where a client certificate and its key are. Only servers that ask for one see it (RFC 8314 section 5.5).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ClientCertificate {
-    /// PEM, with the certificates between it and its root behind it; or PKCS#12 with everything in it
+    /// PEM, with the certificates between it and its root after it; or PKCS#12 with everything in it
     /// and an empty password.
     pub certificate: PathBuf,
     /// PEM in PKCS#8 form, without a password; may be the same file. None with PKCS#12.
@@ -38,8 +44,8 @@ impl ClientCertificate {
     ///
     /// # Errors
     ///
-    /// [`Kind::Config`]: one cannot be read or used, or others can read the key.
-    pub(super) fn read(&self) -> Result<Identity> {
+    /// One cannot be read or used, or others can read the key.
+    pub(super) fn read(&self) -> Result<Identity, PolicyError> {
         match &self.key {
             Some(key) => from_pem(&self.certificate, key),
             None => from_pkcs12(&self.certificate),
@@ -47,41 +53,35 @@ impl ClientCertificate {
     }
 }
 
-fn from_pem(certificate: &Path, key: &Path) -> Result<Identity> {
-    let shown = Untrusted(certificate.as_os_str().as_encoded_bytes());
-    let chain = fs::read(certificate)
-        .or_fail(Kind::Config, || {
-            format!("cannot read the client_cert {shown}")
-        })
-        .map_err(|failure| failure.hint("Check the path, and that this user may read the file."))?;
-    let key_shown = Untrusted(key.as_os_str().as_encoded_bytes());
+fn from_pem(certificate: &Path, key: &Path) -> Result<Identity, PolicyError> {
+    let chain = fs::read(certificate).map_err(|source| PolicyError::Unreadable {
+        key: "client_cert",
+        path: shown(certificate),
+        source,
+    })?;
     let file = private(key, "client_key")?;
     // OpenSSL writes what it knows of a key in front of it, and may write certificates, too.
     let Some(begin) = memmem::find(&file, b"-----BEGIN PRIVATE KEY-----") else {
-        return Err(no_usable_key(&key_shown, &file));
+        return Err(no_usable_key(key, &file));
     };
     let pem = &file[begin..];
     let identity = Identity::from_pkcs8(&chain, pem).ok();
-    identity.filter(|_| fits(&chain, pem)).ok_or_else(|| {
-        let message = format!("the client_cert {shown} and the client_key {key_shown} do not fit");
-        Failure::new(Kind::Config, message).hint(
-            "client_cert must begin with the certificate, in PEM form, that was made for this key.",
-        )
+    let identity = identity.filter(|_| fits(&chain, pem));
+    identity.ok_or_else(|| PolicyError::KeyMismatch {
+        key: shown(key),
+        certificate: shown(certificate),
     })
 }
 
-fn no_usable_key(shown: &Untrusted<'_>, file: &[u8]) -> Failure {
-    let (what, how) = match memmem::find(file, b"ENCRYPTED") {
-        Some(_) => (
-            "is locked with a password",
-            "popfetch has no way to unlock it. Take the password away with: openssl pkey -in OLD -out NEW",
-        ),
-        None => (
-            "is no private key in PKCS#8 form",
-            "It must have a line -----BEGIN PRIVATE KEY-----. Convert it with: openssl pkey -in OLD -out NEW",
-        ),
-    };
-    Failure::new(Kind::Config, format!("the client_key {shown} {what}")).hint(how)
+fn no_usable_key(path: &Path, file: &[u8]) -> PolicyError {
+    let path = shown(path);
+    match memmem::find(file, b"ENCRYPTED") {
+        Some(_) => PolicyError::Encrypted {
+            key: "client_key",
+            path,
+        },
+        None => PolicyError::NoPkcs8 { path },
+    }
 }
 
 /// Whether the key is the certificate's; native-tls would find out only when it connects.
@@ -91,23 +91,42 @@ fn fits(certificate: &[u8], key: &[u8]) -> bool {
     public.is_ok_and(|public| private.is_ok_and(|private| private.public_eq(&public)))
 }
 
-fn from_pkcs12(path: &Path) -> Result<Identity> {
-    let shown = Untrusted(path.as_os_str().as_encoded_bytes());
-    // A certificate in PEM form is no secret: whoever may read it, what is wrong is that its key is missing.
+fn from_pkcs12(path: &Path) -> Result<Identity, PolicyError> {
+    let key_missing = || PolicyError::KeyMissing { path: shown(path) };
+    // A certificate in PEM form is no secret: whatever its mode, the fault is that its key is missing.
     if holds_pem(path) {
-        return Err(without_key(&shown));
+        return Err(key_missing());
     }
     let bytes = private(path, "client_cert")?;
     if is_pem(&bytes) {
-        return Err(without_key(&shown));
+        return Err(key_missing());
     }
-    Identity::from_pkcs12(&bytes, "").map_err(|error| unopened(&shown, &bytes, &error.to_string()))
+    let opened = Pkcs12::from_der(&bytes)
+        .map_err(|_| PolicyError::InvalidCertificate { path: shown(path) })?
+        .parse2("");
+    opened.map_err(|error| unopened(path, &error))?;
+    Identity::from_pkcs12(&bytes, "").map_err(|error| PolicyError::Unopened {
+        path: shown(path),
+        reason: error.to_string(),
+    })
 }
 
-fn without_key(shown: &Untrusted<'_>) -> Failure {
-    let message = format!("the client_cert {shown} comes without its client_key");
-    Failure::new(Kind::Config, message)
-        .hint("Name the file with its private key, in PKCS#8 PEM form, as client_key.")
+/// Why a PKCS#12 file is of no use.
+fn unopened(path: &Path, error: &ErrorStack) -> PolicyError {
+    let path = shown(path);
+    let is_encrypted = error.errors().iter().any(|error| {
+        (error.library_code(), error.reason_code()) == (ERR_LIB_PKCS12, MAC_VERIFY_FAILURE)
+    });
+    if is_encrypted {
+        return PolicyError::Encrypted {
+            key: "client_cert",
+            path,
+        };
+    }
+    PolicyError::Unopened {
+        path,
+        reason: reason(error).to_owned(),
+    }
 }
 
 /// Whether this is a file in PEM form; of a pipe, which can be read only once, nothing is known.
@@ -115,9 +134,9 @@ fn holds_pem(path: &Path) -> bool {
     if !fs::metadata(path).is_ok_and(|found| found.is_file()) {
         return false;
     }
-    let mut beginning = Zeroizing::new(Vec::with_capacity(BEGINNING));
-    let read =
-        File::open(path).and_then(|file| file.take(BEGINNING as u64).read_to_end(&mut beginning));
+    let mut beginning = Zeroizing::new(Vec::with_capacity(MAX_PREAMBLE));
+    let file = File::open(path);
+    let read = file.and_then(|file| file.take(MAX_PREAMBLE as u64).read_to_end(&mut beginning));
     read.is_ok() && is_pem(&beginning)
 }
 
@@ -126,25 +145,8 @@ fn is_pem(bytes: &[u8]) -> bool {
     memmem::find(bytes, b"-----BEGIN ").is_some()
 }
 
-/// Why a PKCS#12 file is of no use.
-fn unopened(shown: &Untrusted<'_>, bytes: &[u8], error: &str) -> Failure {
-    let failure = |what| Failure::new(Kind::Config, format!("the client_cert {shown} {what}"));
-    if Pkcs12::from_der(bytes).is_err() {
-        return failure("is neither PEM nor PKCS#12")
-            .hint("It must hold a certificate in one of these forms.");
-    }
-    let failure = match reason(error) {
-        "mac verify failure" => failure("is locked with a password"),
-        reason => failure("cannot be opened").because(reason.to_owned()),
-    };
-    failure.hint(
-        "Convert it with: openssl pkcs12 -in OLD -out NEW -noenc (and -legacy where OpenSSL calls it \
-         unsupported), and name NEW both as client_cert and as client_key.",
-    )
-}
-
 /// A file that holds a private key, and that others must not be able to read.
-fn private(path: &Path, key: &str) -> Result<Zeroizing<Vec<u8>>> {
+fn private(path: &Path, key: &str) -> Result<Zeroizing<Vec<u8>>, PolicyError> {
     let token = CancelToken::new();
     let wait = Wait::at_most(SECRET_TIMEOUT, &token);
     Ok(read_secret(path, &format!("the {key}"), wait)?)
@@ -156,6 +158,8 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
+    use crate::error::{Failure, Kind};
+    use crate::net::Error;
     use crate::net::testing::{Authority, Leaf};
 
     /// What OpenSSL writes in front of a key that it takes out of PKCS#12.
@@ -205,13 +209,13 @@ mod tests {
             fs::set_permissions(path, Permissions::from_mode(0o644)).unwrap();
         }
 
-        fn read(&self, certificate: &str, key: Option<&str>) -> Result<Identity> {
+        fn read(&self, certificate: &str, key: Option<&str>) -> Result<Identity, Failure> {
             let path = |name: &str| self.directory.path().join(name);
             let certificate = ClientCertificate {
                 certificate: path(certificate),
                 key: key.map(path),
             };
-            certificate.read()
+            Ok(certificate.read().map_err(Error::from)?)
         }
     }
 
@@ -227,15 +231,15 @@ mod tests {
     fn what_cannot_be_used_is_named_with_a_way_out() {
         let files = Files::new();
         for (certificate, key, word) in [
-            ("cert.pem", Some("other.pem"), "do not fit"),
+            ("cert.pem", Some("other.pem"), "does not match"),
             ("cert.pem", Some("sec1.pem"), "PKCS#8"),
             ("cert.pem", Some("missing"), "missing"),
             ("missing", Some("key.pem"), "missing"),
             ("cert.pem", None, "without its client_key"),
-            ("cert.pem", Some("locked.pem"), "locked with a password"),
-            ("locked.p12", None, "locked with a password"),
+            ("cert.pem", Some("locked.pem"), "is encrypted"),
+            ("locked.p12", None, "is encrypted"),
             ("nonsense", None, "neither PEM nor PKCS#12"),
-            ("sec1.pem", Some("key.pem"), "do not fit"),
+            ("sec1.pem", Some("key.pem"), "does not match"),
         ] {
             let failure = files.read(certificate, key).err().unwrap();
             assert_eq!(failure.kind(), Kind::Config);

@@ -2,48 +2,28 @@
 
 mod certificate;
 mod error;
-mod fingerprint;
 mod identity;
-mod version;
+mod policy;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::fs;
 use std::io::{Read, Write};
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 
 use native_tls::{Identity, TlsStream};
 
-use crate::error::{Failure, Kind, OrFail, Result};
+use super::{Error, Result};
 use crate::text::Untrusted;
 
-pub use certificate::Certificate;
-pub use error::explained;
-pub(super) use error::{
-    closed, failure, handshake_failure, is_end_of_file, plain_text, speaks_plainly, turned_plain,
-};
-pub use fingerprint::{Fingerprint, NotAFingerprint};
-pub use identity::ClientCertificate;
-pub use version::{NotAVersion, TlsVersion};
+use error::refused;
 
-/// Whom to trust. Accounts with the same policy share a [`TlsConnector`].
-///
-/// Whatever it says, TLS is at least 1.2 (RFC 8314 section 5), and the certificate must be issued by
-/// somebody trusted, be valid now, and be made for the server's name; or it is one of those that are named.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub struct TlsPolicy {
-    /// PEM files; every certificate in them is trusted as a root, beside the system's.
-    pub ca_files: Vec<PathBuf>,
-    /// The certificates of which the server must show one; then nothing else about it is checked.
-    pub fingerprints: Vec<Fingerprint>,
-    /// Who we are, for servers that ask.
-    pub client: Option<ClientCertificate>,
-    /// The oldest version of TLS that is accepted.
-    pub least: TlsVersion,
-}
+pub use certificate::{Certificate, Fingerprint, InvalidFingerprint};
+pub use error::{CertificateError, CertificateProblem, TlsProblem};
+pub(super) use error::{handshake_error, known, stream_error};
+pub use identity::ClientCertificate;
+pub use policy::{InvalidTlsVersion, PolicyError, TlsPolicy, TlsVersion};
 
 /// Opens TLS connections under one policy. Clones share what is costly: reading the system's trusted roots takes
 /// some 40 ms.
@@ -85,7 +65,7 @@ enum Trust {
     Authorities,
     /// Being one of these, and nothing else.
     Pinned(Vec<Fingerprint>),
-    /// Nothing. For a look at a certificate that was refused; nothing is ever sent on such a connection.
+    /// Nothing: only a certificate that was refused is looked at, and nothing is ever sent on such a connection.
     Nothing,
 }
 
@@ -95,12 +75,9 @@ impl TlsConnector {
     ///
     /// # Errors
     ///
-    /// [`Kind::Config`]: a file of the policy cannot be read or used.
+    /// [`Error::Policy`]: a file of the policy cannot be read or used.
     pub fn new(policy: &TlsPolicy) -> Result<Self> {
-        let mut roots = Vec::new();
-        for path in &policy.ca_files {
-            roots.extend(read_roots(path)?);
-        }
+        let roots = policy.read_roots()?;
         let client = policy.client.as_ref();
         let client = client.map(ClientCertificate::read).transpose()?;
         let trust = match policy.fingerprints.is_empty() {
@@ -112,8 +89,8 @@ impl TlsConnector {
         Ok(connector)
     }
 
-    /// A connector that trusts anybody, to look at a certificate.
-    pub(super) fn for_a_look() -> Self {
+    /// A connector that trusts every server, to look at its certificate.
+    pub(super) fn trusting_anyone() -> Self {
         Self::with(Vec::new(), Trust::Nothing, None, TlsVersion::default())
     }
 
@@ -137,25 +114,26 @@ impl TlsConnector {
     ///
     /// # Errors
     ///
-    /// [`Kind::Certificate`]: it may not.
-    pub(super) fn judge<S: Read + Write>(
+    /// It may not.
+    pub(super) fn check<S: Read + Write>(
         &self,
         stream: &TlsStream<S>,
         host: &str,
         name: &str,
     ) -> Result<()> {
-        let certificate = peer_certificate(stream).ok_or_else(|| {
-            Failure::new(
-                Kind::Tls,
-                format!("{host} shows no certificate that can be read"),
-            )
-        })?;
+        let host = || host.to_owned();
+        let Some(certificate) = peer_certificate(stream) else {
+            return Err(Error::NoCertificate { host: host() });
+        };
         match &self.0.trust {
             Trust::Pinned(pins) if pins.contains(&certificate.fingerprint()) => Ok(()),
             Trust::Authorities if is_address(name) || certificate.names_hosts() => Ok(()),
-            Trust::Pinned(_) => Err(error::not_pinned(host, &certificate)),
-            Trust::Authorities => Err(error::names_no_host(host)),
-            Trust::Nothing => Err(Failure::new(Kind::Tls, format!("{host} is not trusted"))),
+            Trust::Authorities => Err(refused(CertificateProblem::NoName, &host(), name)),
+            // Nothing is pinned for a mere look, and the connection goes no further.
+            Trust::Pinned(_) | Trust::Nothing => Err(Error::NotPinned {
+                host: host(),
+                certificate: Box::new(certificate),
+            }),
         }
     }
 
@@ -178,8 +156,9 @@ impl TlsConnector {
 
     /// The connector itself, as soon as it is built.
     pub(super) fn ready(&self) -> Result<&native_tls::TlsConnector> {
-        self.0.built().as_ref().map_err(|reason| {
-            Failure::new(Kind::Tls, format!("TLS cannot be set up here: {reason}"))
+        let built = self.0.built().as_ref();
+        built.map_err(|reason| Error::Setup {
+            reason: reason.clone(),
         })
     }
 }
@@ -195,10 +174,8 @@ impl fmt::Debug for TlsConnector {
 impl Shared {
     /// Builds it, or waits for the thread that is building it.
     fn built(&self) -> &Result<native_tls::TlsConnector, String> {
-        self.built.get_or_init(|| {
-            self.build()
-                .map_err(|error| error::reason(&error.to_string()).to_owned())
-        })
+        self.built
+            .get_or_init(|| self.build().map_err(|error| error.to_string()))
     }
 
     fn build(&self) -> native_tls::Result<native_tls::TlsConnector> {
@@ -211,7 +188,7 @@ impl Shared {
             builder.identity(client.clone());
         }
         if !matches!(self.trust, Trust::Authorities) {
-            // Judged by its fingerprint, or not trusted at all: see `TlsConnector::judge`.
+            // Checked by its fingerprint, or not trusted at all: see `TlsConnector::check`.
             builder
                 .danger_accept_invalid_certs(true)
                 .danger_accept_invalid_hostnames(true);
@@ -231,38 +208,19 @@ pub(super) fn peer_certificate<S: Read + Write>(stream: &TlsStream<S>) -> Option
     Certificate::read(&certificate.to_der().ok()?)
 }
 
-fn read_roots(path: &Path) -> Result<Vec<native_tls::Certificate>> {
-    let shown = Untrusted(path.as_os_str().as_encoded_bytes());
-    let pem = fs::read(path)
-        .or_fail(Kind::Config, || format!("cannot read the ca_file {shown}"))
-        .map_err(|failure| failure.hint("Check the path, and that this user may read the file."))?;
-    let unusable = |what: &str| {
-        Failure::new(Kind::Config, format!("the ca_file {shown} {what}")).hint(
-            "It must hold certificates in PEM form, which begin with -----BEGIN CERTIFICATE-----.",
-        )
-    };
-    let roots = native_tls::Certificate::stack_from_pem(&pem)
-        .map_err(|_| unusable("holds a certificate that cannot be read"))?;
-    if roots.is_empty() {
-        return Err(unusable("holds no certificate"));
-    }
-    Ok(roots)
-}
-
 /// The name a certificate must be made for, as OpenSSL takes it: an address without brackets, a name without
 /// its final dot (RFC 9525 section 6.3).
 ///
 /// # Errors
 ///
-/// [`Kind::Config`]: it can be no name. An empty one would switch the check off, and a NUL would cut it short.
+/// [`Error::InvalidName`]. An empty name would switch the check off, and a NUL would cut it short.
 pub(super) fn name_to_check(name: &str) -> Result<&str> {
     let bare = super::resolve::without_brackets(name);
     let bare = bare.strip_suffix('.').unwrap_or(bare);
     if bare.is_empty() || bare.contains('\0') {
-        return Err(Failure::new(
-            Kind::Config,
-            format!("\"{}\" can be no server's name", Untrusted(name.as_bytes())),
-        ));
+        return Err(Error::InvalidName {
+            name: Untrusted(name.as_bytes()).to_string(),
+        });
     }
     Ok(bare)
 }
@@ -270,49 +228,6 @@ pub(super) fn name_to_check(name: &str) -> Result<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::testing::Authority;
-    use std::io::Write;
-
-    fn policy_with(ca_file: &[u8]) -> (tempfile::NamedTempFile, TlsPolicy) {
-        let mut file = tempfile::NamedTempFile::new().unwrap();
-        file.write_all(ca_file).unwrap();
-        let policy = TlsPolicy {
-            ca_files: vec![file.path().to_owned()],
-            ..TlsPolicy::default()
-        };
-        (file, policy)
-    }
-
-    #[test]
-    fn every_certificate_of_a_ca_file_becomes_a_root() {
-        let mut pem = b"comments in between are common\n".to_vec();
-        pem.extend(Authority::new("one").pem());
-        pem.extend(Authority::new("two").pem());
-        let (_file, policy) = policy_with(&pem);
-        let connector = TlsConnector::new(&policy).unwrap();
-        assert_eq!(connector.0.roots.len(), 2);
-    }
-
-    #[test]
-    fn a_ca_file_that_is_missing_empty_or_broken_is_a_configuration_error_with_its_path() {
-        let missing = TlsPolicy {
-            ca_files: vec!["/nonexistent/ca.pem".into()],
-            ..TlsPolicy::default()
-        };
-        let (_empty, empty) = policy_with(b"");
-        let (_broken, broken) =
-            policy_with(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
-        for policy in [missing, empty, broken] {
-            let failure = TlsConnector::new(&policy).unwrap_err();
-            let path = &policy.ca_files[0];
-            assert_eq!(failure.kind(), Kind::Config);
-            assert!(
-                failure.message().contains(path.to_str().unwrap()),
-                "{failure}"
-            );
-            assert!(!failure.hints().is_empty());
-        }
-    }
 
     #[test]
     fn a_name_is_checked_without_brackets_and_final_dot_and_never_empty() {
@@ -322,14 +237,18 @@ mod tests {
         );
         assert_eq!(name_to_check("[::1]").unwrap(), "::1");
         for name in ["", ".", "[]", "good.example\0.evil.example"] {
-            assert_eq!(name_to_check(name).unwrap_err().kind(), Kind::Config);
+            let error = name_to_check(name).unwrap_err();
+            assert!(matches!(error, Error::InvalidName { .. }), "{error}");
         }
     }
 
     #[test]
     fn accounts_with_one_policy_share_a_connector() {
         let connectors = TlsConnectors::default();
-        let (_file, other) = policy_with(&Authority::new("one").pem());
+        let other = TlsPolicy {
+            least: TlsVersion::V1_3,
+            ..TlsPolicy::default()
+        };
         let [one, same] = [(); 2].map(|()| connectors.get(&TlsPolicy::default()).unwrap());
         assert!(Arc::ptr_eq(&one.0, &same.0));
         assert!(!Arc::ptr_eq(&one.0, &connectors.get(&other).unwrap().0));
