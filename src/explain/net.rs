@@ -1,6 +1,5 @@
 //! Connections to a server.
 
-use super::failure;
 use crate::error::{Failure, Kind};
 use crate::net::{CertificateError, CertificateProblem, Error, PolicyError, TlsProblem};
 
@@ -21,7 +20,9 @@ impl From<Error> for Failure {
             error => error,
         };
         let (kind, hints) = (kind(&error), hints(&error));
-        hints.into_iter().fold(failure(kind, error), Failure::hint)
+        hints
+            .into_iter()
+            .fold(Failure::of(kind, error), Failure::hint)
     }
 }
 
