@@ -157,7 +157,7 @@ impl Tls {
     }
 }
 
-/// One of [`Tls::NAMES`].
+/// One of `Tls::NAMES`.
 impl FromStr for Tls {
     type Err = UnknownTls;
 

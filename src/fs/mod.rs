@@ -1,10 +1,10 @@
 //! Files and directories as the journal, the destinations and the secrets need them: durable, private, and safe from
 //! what other users put in the way.
 //!
-//! - A [`Directory`] is reached name by name and held open. What is made in it is ours alone, whatever the umask says.
-//! - [`open_private`], [`NewFile`] and [`Directory::anonymous_file`] make the files of the journal and of a spool.
-//! - [`read_secret`] reads a password or a key, if the file is closed to others.
-//! - An [`Error`] says what failed at which path. Whether that is the destination's failure or the machine's, and what
+//! - A `Directory` is reached name by name and held open. What is made in it is ours alone, whatever the umask says.
+//! - `open_private`, `NewFile` and `Directory::anonymous_file` make the files of the journal and of a spool.
+//! - `read_secret` reads a password or a key, if the file is closed to others.
+//! - An `Error` says what failed at which path. Whether that is the destination's failure or the machine's, and what
 //!   to do about it, is decided above.
 
 mod directory;

@@ -12,7 +12,7 @@ use super::certificate::Fingerprint;
 use super::identity::ClientCertificate;
 use crate::fs::shown;
 
-/// Whom to trust. Accounts with the same policy share a [`TlsConnector`].
+/// Whom to trust. Accounts with the same policy share a [`super::TlsConnector`].
 ///
 /// Whatever it says, TLS is at least 1.2 (RFC 8314 section 5), and the certificate must be issued by a
 /// trusted authority, be valid now, and be made for the server's name; or it is one of those that are named.
