@@ -124,7 +124,7 @@ pub trait Destination: Send {
     ///
     /// # Errors
     ///
-    /// The data could not be made durable; the batch is given up.
+    /// The data could not be made durable. The batch is to be discarded then.
     fn prepare(&mut self) -> Result<Box<dyn PreparedBatch + '_>>;
 
     /// Gives up all messages that were finished since the last commit; nothing of them stays.

@@ -73,7 +73,7 @@ fn hints(error: &Error) -> Vec<String> {
             AS_THE_OWNER,
         ]),
         Error::LinkOfOthers(_) => own(&[
-            "It may lead your mail into any file of yours. Remove it, or name the mbox itself.",
+            "It may lead what popfetch writes into any file of yours. Remove it, or name the place itself.",
         ]),
         Error::LeadsOut(_) => own(&["Write the path without the two dots."]),
         Error::Replaced(_) => own(&[AS_THE_OWNER]),

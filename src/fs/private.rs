@@ -28,9 +28,13 @@ pub(crate) fn open_private(path: &Path, options: &mut OpenOptions) -> io::Result
     let file = options
         .create(true)
         .mode(FILE_MODE.bits())
-        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
+        .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed())
         .open(path)?;
-    let mode = file.metadata()?.permissions().mode();
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    let mode = metadata.permissions().mode();
     if mode & FILE_MODE.bits() != FILE_MODE.bits() {
         // The umask has taken away what the next run needs.
         file.set_permissions(Permissions::from_mode(mode | FILE_MODE.bits()))?;
@@ -145,6 +149,8 @@ impl Directory {
 mod tests {
     use std::os::unix::fs::FileExt;
 
+    use rustix::fs::{CWD, FileType, Mode};
+
     use super::*;
 
     #[test]
@@ -157,6 +163,19 @@ mod tests {
         ] {
             made.expect("made").write_all_at(b"x", 0).expect("written");
             assert_eq!(fs::read_dir(root.path()).expect("readable").count(), 0);
+        }
+    }
+
+    #[test]
+    fn a_fifo_in_the_place_of_a_file_is_refused_and_not_waited_for() {
+        let root = tempfile::tempdir().expect("tempdir");
+        let fifo = root.path().join("fifo");
+        rustix::fs::mknodat(CWD, &fifo, FileType::Fifo, Mode::RWXU, 0).expect("made");
+        for options in [
+            OpenOptions::new().write(true),
+            OpenOptions::new().read(true).write(true),
+        ] {
+            assert!(open_private(&fifo, options).is_err());
         }
     }
 

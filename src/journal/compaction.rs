@@ -79,6 +79,11 @@ fn still_matters(record: &Record, memory: &Memory) -> bool {
             tried == Some(at.as_second())
         }
         Record::Undeletable { uid } => remembered(uid, Remembered::is_undeletable),
+        Record::Announced {
+            connection,
+            capabilities,
+            at,
+        } => memory.announced_last(connection, capabilities, *at),
         _ => true,
     }
 }

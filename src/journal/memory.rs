@@ -385,6 +385,18 @@ impl Memory {
         self.logins[usize::from(over_tls)].as_deref()
     }
 
+    /// Whether this is what the server announced last.
+    pub(super) fn announced_last(
+        &self,
+        connection: &str,
+        capabilities: &str,
+        at: Timestamp,
+    ) -> bool {
+        self.announced
+            .as_ref()
+            .is_some_and(|last| (&*last.0, &*last.1, last.2) == (connection, capabilities, at))
+    }
+
     /// On which connection the server announced which capabilities before the login, where that is not too long ago to
     /// be presumed.
     #[must_use]
@@ -418,7 +430,7 @@ impl Memory {
             usize::from(message.drops) + flags.map(usize::from).iter().sum::<usize>()
         };
         let of_messages: usize = self.messages.values().map(of).sum();
-        (of_messages + self.intents.len()) as u64
+        (of_messages + self.intents.len() + usize::from(self.announced.is_some())) as u64
     }
 
     /// A number that is the same for memories that say the same, and for no others that an accident makes.
@@ -540,8 +552,10 @@ impl Memory {
 
     /// More is known now of what was to be placed.
     fn settle(&mut self, uid: &UniqueId, to: u32) {
-        self.intents
-            .retain(|intent| intent.to != to || intent.uid != *uid);
+        let is_meant = |intent: &Intent| intent.to == to && intent.uid == *uid;
+        if let Some(at) = self.intents.iter().position(is_meant) {
+            self.intents.remove(at);
+        }
     }
 
     fn message(&mut self, uid: &UniqueId) -> &mut Remembered {

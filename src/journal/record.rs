@@ -166,6 +166,7 @@ impl Record {
                 | Record::Overrun { .. }
                 | Record::Short { .. }
                 | Record::Undeletable { .. }
+                | Record::Announced { .. }
         )
     }
 }

@@ -532,6 +532,27 @@ fn a_rewrite_keeps_what_was_renumbered_while_its_deletion_was_in_doubt() {
 }
 
 #[test]
+fn of_what_a_server_announced_a_rewrite_keeps_the_last() {
+    let directory = directory();
+    let at: Timestamp = "2026-03-01T06:00:00Z".parse().expect("a time");
+    let mut journal = open(&directory);
+    for certificate in 0..2000 {
+        let announced = Record::Announced {
+            connection: format!("implicit 995 {certificate}"),
+            capabilities: "UIDL".to_owned(),
+            at,
+        };
+        journal.append(vec![announced]).expect("appended");
+    }
+    journal.close().expect("closed");
+    let journal = open(&directory);
+    let last = ("implicit 995 1999", "UIDL");
+    assert_eq!(journal.memory().announced(at), Some(last));
+    let text = fs::read_to_string(file(directory.path())).expect("the file");
+    assert_eq!(text.matches("implicit 995").count(), 1);
+}
+
+#[test]
 fn the_first_format_stays_readable() {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/journal/v1.jsonl");
     let directory = directory();

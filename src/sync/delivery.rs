@@ -39,15 +39,19 @@ impl<'a> Delivery<'a> {
             gap: None,
             stop,
         };
-        for (at, slot) in slots.iter_mut().enumerate() {
-            let works = slot.works();
+        let mut destinations = Vec::with_capacity(slots.len());
+        for slot in slots {
+            destinations.push(&mut slot.destination);
             delivery.parts.push(Part {
                 to: slot.id,
                 failure: &mut slot.failure,
                 writer: None,
             });
-            if works {
-                let begun = slot.destination.begin();
+        }
+        // Only now: where one cannot begin, it is seen that others work.
+        for (at, destination) in destinations.into_iter().enumerate() {
+            if delivery.parts[at].failure.is_none() {
+                let begun = destination.begin();
                 delivery.parts[at].writer = delivery.taken(at, begun);
             }
         }

@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use crate::support::mailbox::Mailbox;
 use crate::support::messages::{Generator, Shape, small, stored_form};
 use crate::support::sandbox::{Maildir, Sandbox};
-use crate::support::server::{Fault, Server, State};
+use crate::support::server::{Fault, Pipelining, Server, State};
 use crate::sync::sandbox_for;
 
 #[test]
@@ -236,25 +236,34 @@ fn what_a_server_may_drop_by_its_word_before_the_login_counts_after_it() {
 
 #[test]
 fn a_broken_destination_holds_up_no_other() {
-    let mailbox = Mailbox::with(small(4));
-    let server = Server::start(&mailbox);
-    let sandbox = Sandbox::new();
-    let (one, two) = (sandbox.home("one"), sandbox.home("two"));
-    let deliver = format!(
-        "[\"maildir:{}\", \"maildir:{}\"]",
-        one.display(),
-        two.display()
-    );
-    let account = sandbox.account("it", &server.endpoint());
-    account.set("deliver", &deliver).write();
-    fs::write(&two, "a file where the Maildir should be").expect("a file");
-    sandbox.run(&["sync"]).ends_with(73);
-    mailbox.add("new", Generator::new(8).message(Shape::Plain, 900));
-    sandbox.run(&["sync"]).ends_with(73);
-    Maildir { path: one }.holds(mailbox.stored_forms());
-    fs::remove_file(&two).expect("our file");
-    sandbox.run(&["sync"]).ends_with(0);
-    Maildir { path: two }.holds(mailbox.stored_forms());
+    for (working, broken, pipelining) in [
+        ("one", "two", Pipelining::Works),
+        ("two", "one", Pipelining::Works),
+        ("two", "one", Pipelining::Absent),
+    ] {
+        let mailbox = Mailbox::with(small(4));
+        let server = Server::start(&mailbox).pipelining(pipelining);
+        let sandbox = Sandbox::new();
+        let [one, two] = ["one", "two"].map(|name| sandbox.home(name));
+        let deliver = format!(
+            "[\"maildir:{}\", \"maildir:{}\"]",
+            one.display(),
+            two.display()
+        );
+        let account = sandbox.account("it", &server.endpoint());
+        account.set("deliver", &deliver).write();
+        let [working, broken] = [working, broken].map(|name| sandbox.home(name));
+        fs::write(&broken, "a file where the Maildir should be").expect("a file");
+        sandbox.run(&["sync"]).ends_with(73);
+        let working = Maildir { path: working };
+        working.holds(mailbox.stored_forms());
+        mailbox.add("new", Generator::new(8).message(Shape::Plain, 900));
+        sandbox.run(&["sync"]).ends_with(73);
+        working.holds(mailbox.stored_forms());
+        fs::remove_file(&broken).expect("our file");
+        sandbox.run(&["sync"]).ends_with(0);
+        Maildir { path: broken }.holds(mailbox.stored_forms());
+    }
 }
 
 /// The same number of octets, and other ones.
