@@ -126,7 +126,7 @@ impl Failure {
         }))
     }
 
-    /// Adds what caused it.
+    /// Adds what caused it. Of the cause only the text stays; [`Failure::of`] keeps the type.
     #[must_use]
     pub fn because(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         let source = anyhow::Error::from_boxed(source.into());

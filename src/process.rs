@@ -96,7 +96,6 @@ pub(crate) enum Ending {
 }
 
 /// What came of a command.
-#[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) ending: Ending,
     /// What it printed, which may be a secret.

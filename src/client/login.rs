@@ -96,7 +96,11 @@ impl Authorization {
     ///
     /// No such mechanism is left, or the server refused.
     pub fn log_in(mut self, login: &Login<'_>) -> Result<LoggedIn> {
-        self.learn_capabilities(login)?;
+        let left_alone = |failure| match login.refused {
+            Some(refused) => refused.left_alone(&failure),
+            None => failure,
+        };
+        self.learn_capabilities(login).map_err(left_alone)?;
         let mut refused = login.refused.cloned();
         let mut next = match &refused {
             Some(refused) => self.second(refused, login),
@@ -115,8 +119,18 @@ impl Authorization {
                     refusal.presumed = self.capabilities.clone().filter(|_| self.presumes);
                     // The second is known at once unless the server has to be asked what it offers.
                     next = self.second(&refusal, login);
-                    if (self.presumes || next.is_some()) && self.has_hung_up()? {
-                        return Ok(LoggedIn::HungUp(refusal));
+                    if self.presumes || next.is_some() {
+                        // Where nothing was presumed, a refusal without a second mechanism is reported at once.
+                        let hung_up = self.has_hung_up().map_err(|lost| {
+                            if refusal.presumed.is_some() {
+                                refusal.left_alone(&lost)
+                            } else {
+                                lost
+                            }
+                        });
+                        if hung_up? {
+                            return Ok(LoggedIn::HungUp(refusal));
+                        }
                     }
                     next = self.second(&refusal, login);
                     refused = Some(refusal);

@@ -67,8 +67,8 @@ impl Said<'_> {
             }
             Some(ResponseCode::LoginDelay) => {
                 let message = format!("{} wants a longer pause between logins", self.host);
-                Failure::new(Kind::Temporary, message)
-                    .because(TooSoon(self.censor.show(self.reply.text)))
+                let cause = anyhow::Error::new(TooSoon(self.censor.show(self.reply.text)));
+                Failure::of(Kind::Temporary, cause.context(message))
                     .hint("Run popfetch less often for this account.")
             }
             Some(ResponseCode::SysTemp | ResponseCode::Sys) => {

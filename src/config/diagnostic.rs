@@ -227,14 +227,15 @@ fn parts_of_value(value: &Spanned<DeValue<'_>>, parts: &mut Vec<Part>) {
     }
 }
 
-/// Where the value begins in a line that begins with a known key; the end of a line that begins as a table of
-/// ours does; else where the indentation ends.
+/// Where the value begins in a line that begins with a known key; where the header of a table of ours ends; else where
+/// the indentation does.
 fn visible_beginning(line: &str) -> usize {
     let content = line.trim_start();
     let indentation = line.len() - content.len();
     if content.starts_with("[accounts") || content.starts_with("[defaults") {
-        let end = content.find(|c: char| c.is_whitespace() || c == '#');
-        return indentation + end.unwrap_or(content.len());
+        let end = content.find(|c: char| c.is_whitespace() || "#=]".contains(c));
+        let with_bracket = |at: usize| at + usize::from(content[at..].starts_with(']'));
+        return indentation + end.map_or(content.len(), with_bracket);
     }
     let (key, value) = content.split_once('=').unwrap_or_default();
     let names = keys::names();
@@ -352,6 +353,8 @@ mod tests {
             ("\"hunter2\",", "…"),
             ("[accounts.w", "[accounts.w"),
             ("[accounts.w # hunter2", "[accounts.w…"),
+            ("[accounts.w]password=\"hunter2\"", "[accounts.w]…"),
+            ("[accounts.w=hunter2", "[accounts.w…"),
             ("[hunter2", "…"),
             ("# hunter2", "…"),
         ] {

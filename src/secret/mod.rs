@@ -23,7 +23,7 @@ use zeroize::Zeroizing;
 
 use crate::cancel::{CancelToken, Wait};
 use crate::environment::Environment;
-use crate::fs::{SECRET_TIMEOUT, read_secret};
+use crate::fs::{SECRET_TIMEOUT, read_secret, shown};
 use crate::text::Untrusted;
 
 pub use error::{Error, NotASecret, Origin};
@@ -217,7 +217,9 @@ fn keyring_or_person(
 fn from_file(path: &Path, account: &AccountRef<'_>, wait: Wait<'_>) -> Result<Secret> {
     let name = format!("the password file of {account}");
     let bytes = read_secret(path, &name, wait)?;
-    usable(&bytes, || Origin::File(name))
+    usable(&bytes, || {
+        Origin::File(format!("the password file {} of {account}", shown(path)))
+    })
 }
 
 fn from_variable(name: &str, value: Option<OsString>, account: &AccountRef<'_>) -> Result<Secret> {
@@ -354,7 +356,10 @@ mod tests {
         let failure = Failure::from(read().expect_err("two lines"));
         assert_eq!(
             failure.to_string(),
-            "the password file of account work gives no usable password: it has more than one line"
+            format!(
+                "the password file {} of account work gives no usable password: it has more than one line",
+                path.display()
+            )
         );
         assert!(!failure.hints().is_empty());
     }

@@ -204,6 +204,20 @@ fn a_refusal_of_the_credentials_is_the_end_where_the_mechanism_is_still_announce
 }
 
 #[test]
+fn a_refusal_stays_one_where_the_server_says_nothing_sensible_after_it() {
+    let certificates = Sandbox::new();
+    let server = Server::start(&Mailbox::default()).implicit_tls(certificates.certificates());
+    let server = server.mechanisms(SCRAM);
+    let sandbox = known(&server);
+    let refused = Fault::reply("-ERR [AUTH] wrong password");
+    let _server = server
+        .on(RESPONSE, refused)
+        .on("CAPA", Fault::reply("gibberish"));
+    let outcome = sandbox.run(&["sync"]);
+    outcome.ends_with(77).complains("wrong password");
+}
+
+#[test]
 fn a_refusal_that_is_not_about_the_credentials_leads_to_one_second_login() {
     let certificates = Sandbox::new();
     let server = Server::start(&Mailbox::default()).implicit_tls(certificates.certificates());
