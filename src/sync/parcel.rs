@@ -196,14 +196,20 @@ mod tests {
     #[test]
     fn texts_come_out_in_order_and_only_so_many_parcels_wait() {
         let (mut sender, mut receiver) = channel();
-        std::thread::scope(|scope| {
+        std::thread::scope(move |scope| {
             scope.spawn(move || {
                 for round in 0..2000_usize {
+                    sender.add(Item::Withhold);
+                    sender.add_text(&[0; 3]);
+                    sender.add(Item::Withhold);
                     sender.add_text(&[(round % 251) as u8; 7]);
                     sender.send().expect("a receiver");
                 }
             });
             for round in 0..2000_usize {
+                for _ in 0..3 {
+                    receiver.next(None).expect("an item");
+                }
                 let item = receiver.next(None).expect("an item");
                 assert!(matches!(item, Item::Text { bytes: 7 }));
                 assert_eq!(receiver.text(), [(round % 251) as u8; 7]);

@@ -322,6 +322,16 @@ mod tests {
     }
 
     #[test]
+    fn to_know_more_suspects_excuses_no_other_end() {
+        let once = || ended(Kind::Unreachable).decide_retry(Ahead::No);
+        let nonsense = || with_suspect(Kind::Protocol).decide_retry(Ahead::No);
+        let mut budget = RetryBudget::default();
+        assert!(budget.allows(&once(), false));
+        assert!(budget.allows(&nonsense(), true));
+        assert!(!budget.allows(&once(), false));
+    }
+
+    #[test]
     fn suspects_explain_nothing_where_only_the_connection_ended() {
         let disconnected = || with_suspect(Kind::Unreachable).decide_retry(Ahead::No);
         let mut budget = RetryBudget::default();
