@@ -103,7 +103,7 @@ fn mutt_through(command: &str, path: &Path) -> Vec<String> {
     let muttrc = directory.path().join("muttrc");
     // Where the mail directory is missing, mutt asks a question, and the keys below would answer it.
     let settings = format!(
-        "set directory={0} pipe_decode=no pipe_split=yes pipe_sep=\"\" wait_key=no quit=yes mark_old=no\n\
+        "set folder={0} pipe_decode=no pipe_split=yes pipe_sep=\"\" wait_key=no quit=yes mark_old=no\n\
          push \"<tag-pattern>~A<enter><tag-prefix><pipe-message>\
          {command} >> {0}/digests<enter><exit>\"\n",
         directory.path().display()
