@@ -83,7 +83,11 @@ fn others(report: &Report) -> Option<String> {
     let more = more.filter(|&more| more > 0)?;
     Some(match report.failure {
         Some(_) if named < Report::PROBLEMS_SHOWN => {
-            format!("that kept {} from being stored", words::messages(more))
+            let were = if more == 1 { "was" } else { "were" };
+            format!(
+                "{} {were} not stored because of this",
+                words::messages(more)
+            )
         }
         _ => format!("{more} more failed"),
     })
@@ -212,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cause_comes_before_the_messages_that_it_kept_from_being_stored() {
+    fn the_cause_comes_before_the_messages_that_were_not_stored_because_of_it() {
         let mut report = report();
         report.failed.count(10);
         report.failed.count(10);
@@ -221,7 +225,7 @@ mod tests {
             of_report(&report, plain()).as_deref(),
             Some(
                 "popfetch: work: the disk is full\n\
-                 popfetch: work: that kept 2 messages from being stored\n"
+                 popfetch: work: 2 messages were not stored because of this\n"
             )
         );
     }

@@ -67,12 +67,12 @@ pub(super) fn line(level: Level, message: &str, palette: Palette) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ui::testing::{Glass, NOBODY, TERMINAL, colorful, console, plain};
+    use crate::ui::testing::{Glass, NO_TERMINAL, TERMINAL, colorful, console, plain};
 
     fn shown(verbosity: Verbosity, target: &str, level: Level) -> bool {
         let glass = Glass::new(80);
         let logger = Logger {
-            console: Arc::new(console(&NOBODY, verbosity, &glass)),
+            console: Arc::new(console(&NO_TERMINAL, verbosity, &glass)),
             filter: filter(verbosity),
         };
         logger.log(
@@ -131,7 +131,7 @@ mod tests {
             glass.line(0)
         };
         assert_eq!(first(&TERMINAL), "popfetch: hello");
-        let timestamps = first(&NOBODY);
+        let timestamps = first(&NO_TERMINAL);
         let (time, rest) = timestamps.split_once(' ').expect("a time and the line");
         assert!(time.parse::<jiff::Timestamp>().is_ok(), "{time}");
         assert_eq!(rest, "popfetch: hello");

@@ -230,7 +230,7 @@ impl Ui {
 
 #[cfg(test)]
 mod tests {
-    use super::testing::{Buffer, Glass, NOBODY, TERMINAL, report, ui};
+    use super::testing::{Buffer, Glass, NO_TERMINAL, TERMINAL, report, ui};
     use super::*;
     use crate::monitor::{Event, FailedMessage, Phase, Problem};
 
@@ -278,16 +278,16 @@ mod tests {
     #[test]
     fn a_good_run_is_silent_for_cron_and_one_line_for_a_person() {
         let line = "work: 1 new message (1.0 kB) stored, in 0.0 s";
-        assert_eq!(said(&NOBODY, OPTIONS, &stored()), [""; 0]);
+        assert_eq!(said(&NO_TERMINAL, OPTIONS, &stored()), [""; 0]);
         assert_eq!(said(&TERMINAL, OPTIONS, &stored()), [line]);
         assert_eq!(said(&TERMINAL, with(Verbosity::Quiet), &stored()), [""; 0]);
-        let verbose = said(&NOBODY, with(Verbosity::Verbose), &stored());
+        let verbose = said(&NO_TERMINAL, with(Verbosity::Verbose), &stored());
         assert!(verbose[0].ends_with(line), "{verbose:?}");
     }
 
     #[test]
     fn errors_are_shown_even_when_quiet() {
-        for terminal in [&TERMINAL, &NOBODY] {
+        for terminal in [&TERMINAL, &NO_TERMINAL] {
             assert_eq!(
                 said(terminal, with(Verbosity::Quiet), &failed()),
                 ["popfetch: work: refused", "hint: Log in again."]
@@ -303,11 +303,11 @@ mod tests {
             report
         };
         for verbosity in [Verbosity::Normal, Verbosity::Quiet] {
-            assert_eq!(said(&NOBODY, with(verbosity), &suppressed()), [""; 0]);
+            assert_eq!(said(&NO_TERMINAL, with(verbosity), &suppressed()), [""; 0]);
         }
         for (terminal, verbosity) in [
             (&TERMINAL, Verbosity::Normal),
-            (&NOBODY, Verbosity::Verbose),
+            (&NO_TERMINAL, Verbosity::Verbose),
         ] {
             assert!(said(terminal, with(verbosity), &suppressed()).len() >= 2);
         }
@@ -318,7 +318,7 @@ mod tests {
             failure: Failure::new(Kind::Protocol, "no such message"),
         };
         with_message.apply(&Event::MessageFailed(&Problem::failed(10, message)));
-        assert!(said(&NOBODY, OPTIONS, &with_message).len() >= 2);
+        assert!(said(&NO_TERMINAL, OPTIONS, &with_message).len() >= 2);
     }
 
     #[test]
@@ -326,8 +326,8 @@ mod tests {
         let mut report = report();
         report.skipped.count(50_000_000);
         let line = "work: 1 message left for later, in 0.0 s";
-        assert_eq!(said(&NOBODY, OPTIONS, &report), [line]);
-        assert_eq!(said(&NOBODY, with(Verbosity::Quiet), &report), [""; 0]);
+        assert_eq!(said(&NO_TERMINAL, OPTIONS, &report), [line]);
+        assert_eq!(said(&NO_TERMINAL, with(Verbosity::Quiet), &report), [""; 0]);
     }
 
     #[test]
@@ -347,7 +347,7 @@ mod tests {
     #[test]
     fn no_bar_is_drawn_off_a_terminal_or_among_many_lines() {
         for (terminal, verbosity) in [
-            (&NOBODY, Verbosity::Normal),
+            (&NO_TERMINAL, Verbosity::Normal),
             (&TERMINAL, Verbosity::Quiet),
             (&TERMINAL, Verbosity::Dialogue),
         ] {
@@ -366,13 +366,13 @@ mod tests {
         };
         assert!(colored(&TERMINAL, ColorChoice::Auto));
         assert!(!colored(&TERMINAL, ColorChoice::Never));
-        assert!(!colored(&NOBODY, ColorChoice::Auto));
+        assert!(!colored(&NO_TERMINAL, ColorChoice::Auto));
         let no_color = Terminal {
             no_color: true,
             ..TERMINAL
         };
         assert!(!colored(&no_color, ColorChoice::Auto));
-        assert!(colored(&NOBODY, ColorChoice::Always));
+        assert!(colored(&NO_TERMINAL, ColorChoice::Always));
     }
 
     #[test]
@@ -382,7 +382,7 @@ mod tests {
             json: true,
             ..OPTIONS
         };
-        let (ui, stdout) = ui(&NOBODY, json, &glass);
+        let (ui, stdout) = ui(&NO_TERMINAL, json, &glass);
         let mut planned = report();
         planned.plan = Some(Vec::new());
         ui.report(&planned).expect("shown");
@@ -403,7 +403,10 @@ mod tests {
     fn a_dry_run_prints_its_table_for_everybody() {
         let mut planned = report();
         planned.plan = Some(Vec::new());
-        for (terminal, verbosity) in [(&NOBODY, Verbosity::Normal), (&TERMINAL, Verbosity::Quiet)] {
+        for (terminal, verbosity) in [
+            (&NO_TERMINAL, Verbosity::Normal),
+            (&TERMINAL, Verbosity::Quiet),
+        ] {
             let glass = Glass::new(100);
             let (ui, stdout) = ui(terminal, with(verbosity), &glass);
             ui.report(&planned).expect("shown");
@@ -431,7 +434,7 @@ mod tests {
                 json: true,
                 ..OPTIONS
             },
-            &NOBODY,
+            &NO_TERMINAL,
             glass.bar_target(),
             Box::new(Broken(kind)),
             Box::new(glass),
@@ -472,6 +475,6 @@ mod tests {
             glass.lines()
         };
         assert_eq!(confirmed(&TERMINAL), ["The password is kept\\x1b."]);
-        assert_eq!(confirmed(&NOBODY), [""; 0]);
+        assert_eq!(confirmed(&NO_TERMINAL), [""; 0]);
     }
 }

@@ -312,7 +312,7 @@ mod tests {
     use crate::error::{Failure, Kind};
     use crate::mail::UniqueId;
     use crate::monitor::{FailedMessage, Problem};
-    use crate::ui::testing::{Glass, NOBODY, TERMINAL, colorful, console, plain};
+    use crate::ui::testing::{Glass, NO_TERMINAL, TERMINAL, colorful, console, plain};
     use std::io::Write as _;
 
     fn progress(glass: &Glass, verbosity: Verbosity) -> Progress {
@@ -521,7 +521,7 @@ mod tests {
     fn verbosity_decides_which_events_are_lines() {
         let said = |verbosity| {
             let glass = Glass::new(100);
-            let console = console(&NOBODY, Verbosity::Normal, &glass);
+            let console = console(&NO_TERMINAL, Verbosity::Normal, &glass);
             let progress = Progress::new(Arc::new(console), verbosity, 80);
             progress.event("work", &Event::Phase(Phase::Connect));
             progress.event("work", &PLAN);

@@ -21,7 +21,7 @@ pub(super) const TERMINAL: Terminal = Terminal {
 };
 
 /// No terminal: a file, or cron.
-pub(super) const NOBODY: Terminal = Terminal {
+pub(super) const NO_TERMINAL: Terminal = Terminal {
     attended: false,
     ..TERMINAL
 };

@@ -29,7 +29,7 @@ fn dialogues(server: &Server) -> Vec<String> {
     server.sessions().iter().map(dialogue).collect()
 }
 
-/// With an account in a sandbox, and one run behind it.
+/// With an account in a sandbox, and one run that has ended.
 fn known(server: &Server) -> Sandbox {
     known_with(server, "auth", "\"auto\"")
 }

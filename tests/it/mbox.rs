@@ -248,11 +248,11 @@ fn a_last_line_without_its_end_gets_it() {
     let whole = fs::read(&inbox).expect("our own file");
     assert!(whole.starts_with(format!("{old}\nFrom ").as_bytes()));
     assert_eq!(mode(&inbox), 0o640, "its owner chose another mode");
-    assert_eq!(git_mailsplit_behind(&inbox, 1), expected);
+    assert_eq!(git_mailsplit_after(&inbox, 1), expected);
 }
 
 /// What follows the first messages, which are not ours.
-fn git_mailsplit_behind(mbox: &Path, first: usize) -> Vec<Vec<u8>> {
+fn git_mailsplit_after(mbox: &Path, first: usize) -> Vec<Vec<u8>> {
     // Theirs may lack the empty line that ours end with.
     let whole = fs::read(mbox).expect("our own file");
     let text = String::from_utf8_lossy(&whole);

@@ -90,7 +90,7 @@ impl Dialogue {
         }
     }
 
-    /// What was received where something else was expected. Whoever asks takes over judging.
+    /// What was received where something else was expected. The caller judges from then on.
     pub(crate) fn abandoned(&self) -> Vec<String> {
         self.judged.store(true, Ordering::Relaxed);
         let sessions = self.sessions();

@@ -362,7 +362,7 @@ impl Server {
         sessions.into_iter().flat_map(|log| log.deleted).collect()
     }
 
-    /// What no client should have done. Whoever asks takes over judging: dropping the server no
+    /// What no client should have done. The caller judges from then on: dropping the server no
     /// longer does.
     pub(crate) fn violations(&self) -> Vec<String> {
         self.judged.store(true, Ordering::Relaxed);

@@ -20,7 +20,7 @@ use openssl::ssl::SslAcceptor;
 const GRACE: Duration = Duration::from_millis(3);
 
 /// Nothing may be sent after these before their answer: servers hand over to another process there.
-const NOTHING_BEHIND: [&str; 6] = ["USER", "PASS", "APOP", "AUTH", "STLS", "QUIT"];
+const NOTHING_AFTER: [&str; 6] = ["USER", "PASS", "APOP", "AUTH", "STLS", "QUIT"];
 
 /// A session.
 pub(super) struct Session<'a> {
@@ -240,7 +240,7 @@ impl<'a> Session<'a> {
     fn judge(&mut self, line: &[u8], text: &[u8]) -> io::Result<()> {
         let verb = text.split(|&byte| byte == b' ').next().unwrap_or_default();
         let verb = String::from_utf8_lossy(verb).into_owned();
-        let alone = self.asked.is_some() || NOTHING_BEHIND.contains(&verb.as_str());
+        let alone = self.asked.is_some() || NOTHING_AFTER.contains(&verb.as_str());
         let broken = if self.asked.is_some() {
             strictness::form_of_response(line)
         } else {
