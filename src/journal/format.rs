@@ -35,9 +35,16 @@ use serde::{Deserialize, Serialize};
 
 use super::record::Record;
 use crate::mail::Mailbox;
+use crate::text::Untrusted;
 
 /// The version this program writes. A reader refuses a higher one.
 pub(super) const VERSION: u32 = 2;
+
+impl From<serde_json::Error> for BadLine {
+    fn from(error: serde_json::Error) -> Self {
+        BadLine::Json(error)
+    }
+}
 
 /// Why a line cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -46,8 +53,9 @@ pub(super) enum BadLine {
     Checksum,
     #[error("it is no text")]
     Text(#[from] std::str::Utf8Error),
-    #[error("it is no record: {0}")]
-    Json(#[from] serde_json::Error),
+    /// Its text may repeat what the line says.
+    #[error("it is no record: {}", Untrusted(.0.to_string().as_bytes()))]
+    Json(serde_json::Error),
 }
 
 /// The first line: which format this is, and whose maildrop.

@@ -553,6 +553,27 @@ fn of_what_a_server_announced_a_rewrite_keeps_the_last() {
 }
 
 #[test]
+fn what_is_said_of_a_line_shows_nothing_of_it_raw() {
+    let directory = directory();
+    open(&directory).close().expect("closed");
+    let path = file(directory.path());
+    let mut text = fs::read_to_string(&path).expect("the file");
+    let line = "{\"is\":\"\u{202e}deleted\",\"uid\":\"v\"";
+    let checksum = crc32fast::hash(line.as_bytes());
+    text.push_str(&format!("{line},\"crc\":\"{checksum:08x}\"}}\n"));
+    fs::write(&path, text).expect("written");
+    let journal = open(&directory);
+    let [corrupt] = journal.corrupt_lines() else {
+        panic!("{:?}", journal.corrupt_lines());
+    };
+    let shown = corrupt.to_string();
+    assert!(
+        shown.contains("it is no record") && !shown.contains('\u{202e}'),
+        "{shown}"
+    );
+}
+
+#[test]
 fn the_first_format_stays_readable() {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/journal/v1.jsonl");
     let directory = directory();

@@ -38,7 +38,7 @@ const LAYERS: &[(&str, &str)] = &[
         "deliver",
         "environment error fs mail message text crash process cancel",
     ),
-    ("journal", "error fs mail message crash"),
+    ("journal", "error fs mail message text crash"),
     ("plan", "mail"),
     // the protocol without a socket, and sockets without the protocol
     ("pop3", "sasl mail text"),
