@@ -69,12 +69,6 @@ impl Kind {
         )
     }
 
-    /// Whether the server said something that makes no sense, so that nothing on that connection can be relied on.
-    #[must_use]
-    pub fn is_nonsense(self) -> bool {
-        matches!(self, Kind::Protocol | Kind::Data)
-    }
-
     /// The kind's name in `--json`.
     #[must_use]
     pub fn name(self) -> &'static str {

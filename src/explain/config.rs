@@ -1,5 +1,6 @@
 //! What is wrong with the configuration, or with the URL that stands for one.
 
+use super::explained;
 use crate::config::{Error, NotAUrl, Problem};
 use crate::error::{Failure, Kind};
 
@@ -31,9 +32,7 @@ impl From<Error> for Failure {
                 sentences(&["Say it with --to, such as --to maildir:~/Mail."]),
             ),
         };
-        hints
-            .into_iter()
-            .fold(Failure::of(kind, error), Failure::hint)
+        explained(kind, hints, error)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use rustix::io::Errno;
 
+use super::explained;
 use crate::error::{Failure, Kind};
 use crate::fs::{Error, ReadError, quoted};
 
@@ -13,9 +14,7 @@ const AS_THE_OWNER: &str =
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let (kind, hints) = (kind(&error), hints(&error));
-        hints
-            .into_iter()
-            .fold(Failure::of(kind, error), Failure::hint)
+        explained(kind, hints, error)
     }
 }
 

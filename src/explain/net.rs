@@ -1,5 +1,6 @@
 //! Connections to a server.
 
+use super::explained;
 use crate::error::{Failure, Kind};
 use crate::net::{CertificateError, CertificateProblem, Error, PolicyError, TlsProblem};
 
@@ -20,9 +21,7 @@ impl From<Error> for Failure {
             error => error,
         };
         let (kind, hints) = (kind(&error), hints(&error));
-        hints
-            .into_iter()
-            .fold(Failure::of(kind, error), Failure::hint)
+        explained(kind, hints, error)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Passwords and tokens that cannot be had or kept.
 
+use super::explained;
 use crate::error::{Failure, Kind};
 use crate::secret::{Error, NotASecret, Origin};
 
@@ -12,9 +13,7 @@ impl From<Error> for Failure {
             return error.into();
         }
         let (kind, hints) = (kind(&error), hints(&error));
-        hints
-            .into_iter()
-            .fold(Failure::of(kind, error), Failure::hint)
+        explained(kind, hints, error)
     }
 }
 
